@@ -1,0 +1,466 @@
+// What a configuration may say: every option declared once, with type, default, limits and the sentence that
+// documents it. The option table, the JSON Schema for editors, `check` and the flags all come from here.
+// It knows nothing of files, of line numbers (config/parse) or of how an option is obeyed.
+
+import { z } from 'zod';
+
+const DURATION = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/;
+const DURATION_UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const;
+const SIZE = /^(\d+)(B|KiB|MiB|GiB)$/;
+const SIZE_UNIT_BYTES = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 } as const;
+
+/** "250ms" "5s" "1m" "1h" -> milliseconds; undefined for anything else. */
+export function parseDuration(text: string): number | undefined {
+  const match = DURATION.exec(text);
+  if (match === null) return undefined;
+  return Math.round(Number(match[1]) * DURATION_UNIT_MS[match[2] as keyof typeof DURATION_UNIT_MS]);
+}
+
+/** "8KiB" "1MiB" "512B" -> bytes; undefined for anything else. */
+export function parseSize(text: string): number | undefined {
+  const match = SIZE.exec(text);
+  if (match === null) return undefined;
+  return Number(match[1]) * SIZE_UNIT_BYTES[match[2] as keyof typeof SIZE_UNIT_BYTES];
+}
+
+interface Bounds<T> {
+  min: T;
+  max: T;
+  default: T;
+  doc: string;
+}
+
+function duration(option: Bounds<string>) {
+  const min = parseDuration(option.min)!;
+  const max = parseDuration(option.max)!;
+  const expected = `a duration from ${option.min} to ${option.max} like 250ms, 5s or 1m`;
+  return z
+    .string({ error: expected })
+    .transform((text, context) => {
+      const ms = parseDuration(text);
+      if (ms !== undefined && ms >= min && ms <= max) return ms;
+      context.addIssue({ code: 'custom', message: expected });
+      return z.NEVER;
+    })
+    .prefault(option.default)
+    .meta({ description: option.doc, kind: 'duration', range: `${option.min} to ${option.max}` });
+}
+
+function size(option: Bounds<string>) {
+  const min = parseSize(option.min)!;
+  const max = parseSize(option.max)!;
+  const expected = `a size from ${option.min} to ${option.max} like 8KiB or 1MiB`;
+  return z
+    .string({ error: expected })
+    .transform((text, context) => {
+      const bytes = parseSize(text);
+      if (bytes !== undefined && bytes >= min && bytes <= max) return bytes;
+      context.addIssue({ code: 'custom', message: expected });
+      return z.NEVER;
+    })
+    .prefault(option.default)
+    .meta({ description: option.doc, kind: 'size', range: `${option.min} to ${option.max}` });
+}
+
+function integer(option: Bounds<number>) {
+  const expected = `a whole number from ${option.min} to ${option.max}`;
+  return z
+    .int({ error: expected })
+    .min(option.min, { error: expected })
+    .max(option.max, { error: expected })
+    .default(option.default)
+    .meta({ description: option.doc, kind: 'integer', range: `${option.min} to ${option.max}` });
+}
+
+function flag(option: { default: boolean; doc: string }) {
+  return z
+    .boolean({ error: 'true or false' })
+    .default(option.default)
+    .meta({ description: option.doc, kind: 'boolean' });
+}
+
+/** Where to listen: host null = every address, IPv4 and IPv6; a Unix socket has a path instead. */
+export type ListenAddress =
+  | { readonly host: string | null; readonly port: number; readonly path: null }
+  | { readonly host: null; readonly port: 0; readonly path: string };
+
+/** ":8000", "127.0.0.1:8000", "[::1]:8000", "unix:/run/splitter.sock" -> address; undefined for anything else. */
+export function parseListen(text: string): ListenAddress | undefined {
+  if (text.startsWith('unix:')) {
+    const path = text.slice(5);
+    return path.startsWith('/') ? { host: null, port: 0, path } : undefined;
+  }
+  const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([^:[\]\s/]*)):(\d{1,5})$/.exec(text);
+  if (match === null) return undefined;
+  const port = Number(match[3]);
+  if (port > 65535) return undefined;
+  const host = match[1] ?? match[2] ?? '';
+  return { host: host === '' || host === '*' ? null : host, port, path: null };
+}
+
+const LISTEN_EXPECTED =
+  'an address like ":8000", "127.0.0.1:8000", "[::1]:8000" or "unix:/run/splitter.sock"';
+
+const listenAddress = z.string({ error: LISTEN_EXPECTED }).transform((text, context) => {
+  const address = parseListen(text);
+  if (address !== undefined) return address;
+  context.addIssue({ code: 'custom', message: LISTEN_EXPECTED });
+  return z.NEVER;
+});
+
+/** An upstream's URL, taken apart. `path` is a Unix socket's; `authority` is what a Host field would say. */
+export interface UpstreamUrl {
+  readonly tls: boolean;
+  readonly host: string;
+  readonly port: number;
+  readonly path: string | null;
+  readonly authority: string;
+}
+
+/** "http://host[:port]", "https://host[:port]" or "unix:/path" -> parts; undefined for anything else, so also with a path or a query. */
+export function parseUpstreamUrl(text: string): UpstreamUrl | undefined {
+  if (text.startsWith('unix:')) {
+    const path = text.slice(5);
+    if (!path.startsWith('/')) return undefined;
+    return { tls: false, host: 'localhost', port: 0, path, authority: 'localhost' };
+  }
+  const match = /^(https?):\/\/(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?\/?$/.exec(text);
+  if (match === null) return undefined;
+  const tls = match[1] === 'https';
+  const bracketed = match[2]!;
+  const host = bracketed.startsWith('[') ? bracketed.slice(1, -1) : bracketed;
+  const port = match[3] === undefined ? (tls ? 443 : 80) : Number(match[3]);
+  if (port < 1 || port > 65535) return undefined;
+  const authority = match[3] === undefined ? bracketed : `${bracketed}:${match[3]}`;
+  return { tls, host, port, path: null, authority };
+}
+
+const URL_EXPECTED = 'a URL like http://backend:8080, https://backend or unix:/run/app.sock, without a path';
+
+const upstreamUrl = z.string({ error: URL_EXPECTED }).transform((text, context) => {
+  const url = parseUpstreamUrl(text);
+  if (url !== undefined) return url;
+  context.addIssue({ code: 'custom', message: URL_EXPECTED });
+  return z.NEVER;
+});
+
+const pool = z.strictObject({
+  maxConnections: integer({
+    min: 1,
+    max: 65_536,
+    default: 256,
+    doc: 'Most connections open to this upstream at once.',
+  }),
+  maxQueued: integer({
+    min: 0,
+    max: 1_000_000,
+    default: 1024,
+    doc: 'Most exchanges that wait for a connection; one more is answered with 503 QUEUE_FULL.',
+  }),
+  queueTimeout: duration({
+    min: '1ms',
+    max: '10m',
+    default: '5s',
+    doc: 'Longest wait for a connection before the answer is 503 QUEUE_TIMEOUT.',
+  }),
+  idleTimeout: duration({
+    min: '1ms',
+    max: '1h',
+    default: '4s',
+    doc: 'An idle upstream connection is closed after this time; below the 5 s after which many Node upstreams close.',
+  }),
+  maxAge: duration({
+    min: '100ms',
+    max: '24h',
+    default: '5m',
+    doc: 'A connection older than this is not used again (10 % jitter), so that a ClusterIP does not pin one pod.',
+  }),
+});
+
+const retry = z.strictObject({
+  attempts: integer({
+    min: 0,
+    max: 1,
+    default: 1,
+    doc: 'How often an exchange is sent again on another connection of the same upstream, where that is safe.',
+  }),
+});
+
+/** Options of one upstream; `upstreamDefaults` takes the same ones for all. */
+export const upstreamSettings = {
+  host: z
+    .string({ error: 'a Host field value like "backend.example:8080", or "$proxy_host"' })
+    .regex(/^[A-Za-z0-9._:[\]$-]+$/, {
+      error: 'a Host field value like "backend.example:8080", or "$proxy_host"',
+    })
+    .optional()
+    .meta({
+      description:
+        "Host field sent to this upstream; `$proxy_host` sends the URL's own. Unset: the client's Host is kept.",
+      kind: 'string',
+    }),
+  connectTimeout: duration({
+    min: '1ms',
+    max: '10m',
+    default: '2s',
+    doc: 'Longest wait for one connect to an address before the next address is tried or the answer is 504.',
+  }),
+  responseTimeout: duration({
+    min: '1ms',
+    max: '24h',
+    default: '60s',
+    doc: 'Longest silence of the upstream before the exchange ends with 504.',
+  }),
+  pool: pool.prefault({}),
+  retry: retry.prefault({}),
+};
+
+const upstream = z.strictObject({ url: upstreamUrl, ...upstreamSettings });
+
+const SHARE_EXPECTED = 'a percentage from 0% to 100% with two decimals at most, or "*" for the rest';
+
+/** "12.5%" -> 1250 (hundredths of a percent); "*" -> null; undefined for anything else. Source: ngx_http_split_clients_module. */
+export function parseShare(text: string): number | null | undefined {
+  if (text === '*') return null;
+  const match = /^(\d{1,3})(?:\.(\d{1,2}))?%$/.exec(text);
+  if (match === null) return undefined;
+  const hundredths = Number(match[1]) * 100 + Number((match[2] ?? '').padEnd(2, '0'));
+  return hundredths <= 10_000 ? hundredths : undefined;
+}
+
+const NAME = /^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,62}$/;
+const NAME_EXPECTED = 'a name of letters, digits, "_", "-", "." or ":", 63 characters at most';
+
+const variant = z.strictObject({
+  name: z
+    .string({ error: NAME_EXPECTED })
+    .regex(NAME, { error: NAME_EXPECTED })
+    .meta({ description: 'Name of the variant, as metrics and logs show it.', kind: 'string' }),
+  share: z
+    .string({ error: SHARE_EXPECTED })
+    .transform((text, context) => {
+      const share = parseShare(text);
+      if (share !== undefined) return share;
+      context.addIssue({ code: 'custom', message: SHARE_EXPECTED });
+      return z.NEVER;
+    })
+    .optional()
+    .meta({
+      description:
+        'Part of all keys: "12.5%", "0%" parks the variant, "*" takes the rest (last variant only).',
+      kind: 'share',
+    }),
+  weight: z
+    .int({ error: 'a whole number from 0 to 1000000' })
+    .min(0, { error: 'a whole number from 0 to 1000000' })
+    .max(1_000_000, { error: 'a whole number from 0 to 1000000' })
+    .optional()
+    .meta({
+      description: 'Instead of `share`, for all variants of a split: parts by ratio.',
+      kind: 'integer',
+    }),
+  upstream: z
+    .string({ error: 'the name of an upstream or a URL like http://backend:8080' })
+    .min(1, { error: 'the name of an upstream or a URL like http://backend:8080' })
+    .meta({ description: 'Name of an entry in `upstreams`, or a URL.', kind: 'string' }),
+});
+
+/** Ways to map a hash to a variant. */
+export const METHODS = ['ranges', 'rendezvous'] as const;
+/** What happens to a request without a key. */
+export const MISSING_KEY = ['default', 'first', 'random', 'reject'] as const;
+
+const split = z.strictObject({
+  key: z
+    .string({ error: 'a key text like $arg_token or "exp42:${cookie_uid}"' })
+    .min(1, { error: 'a key text like $arg_token or "exp42:${cookie_uid}"' })
+    .default('$arg_token')
+    .meta({
+      description:
+        'What is hashed: $arg_X $http_X $cookie_X $remote_addr $host $uri $request_uri $request_method $args, `${…}`, and text around them as a salt.',
+      kind: 'key text',
+    }),
+  method: z.enum(METHODS, { error: 'ranges or rendezvous' }).default('ranges').meta({
+    description: "`ranges` = nginx's arithmetic; `rendezvous` = least movement with three variants or more.",
+    kind: 'ranges | rendezvous',
+  }),
+  missingKey: z.enum(MISSING_KEY, { error: 'default, first, random or reject' }).default('default').meta({
+    description:
+      'Requests without a key go to: `default` = the "*" (or last) variant, `first` = as nginx, `random` = by share, `reject` = 400.',
+    kind: 'default | first | random | reject',
+  }),
+  variants: z
+    .array(variant, { error: 'a list of 1 to 1000 variants' })
+    .min(1, { error: 'a list of 1 to 1000 variants' })
+    .max(1000, { error: 'a list of 1 to 1000 variants' })
+    .meta({ description: 'The arms of the split; their order matters for `ranges`.', kind: 'list' }),
+});
+
+const HOST_PATTERN = /^(?:\*\.)?[A-Za-z0-9._-]+$|^\[[0-9A-Fa-f:.]+\]$/;
+
+const route = z.strictObject({
+  host: z
+    .string({ error: 'a host name like shop.example or *.shop.example' })
+    .regex(HOST_PATTERN, { error: 'a host name like shop.example or *.shop.example' })
+    .optional()
+    .meta({
+      description:
+        'Host name that this route takes, `*.` in front for all names below it. Unset: every host.',
+      kind: 'string',
+    }),
+  path: z
+    .string({ error: 'a path prefix like /api/' })
+    .regex(/^\/[\x21-\x7e]*$/, { error: 'a path prefix like /api/' })
+    .default('/')
+    .meta({ description: 'Path prefix that this route takes; the longest one wins.', kind: 'string' }),
+  split: z
+    .string({ error: 'the name of a split' })
+    .optional()
+    .meta({ description: 'Split that decides.', kind: 'string' }),
+  upstream: z
+    .string({ error: 'the name of an upstream or a URL' })
+    .optional()
+    .meta({ description: 'Upstream that takes it all, without a split.', kind: 'string' }),
+});
+
+const timeouts = z.strictObject({
+  requestHead: duration({
+    min: '10ms',
+    max: '10m',
+    default: '10s',
+    doc: 'Longest time for a whole request head.',
+  }),
+  requestBody: duration({ min: '10ms', max: '1h', default: '60s', doc: 'Longest pause in a request body.' }),
+  write: duration({
+    min: '10ms',
+    max: '1h',
+    default: '60s',
+    doc: 'Longest time for which a client may read nothing.',
+  }),
+  idle: duration({
+    min: '10ms',
+    max: '24h',
+    default: '75s',
+    doc: 'Longest pause between two requests of a connection.',
+  }),
+  tunnelIdle: duration({
+    min: '10ms',
+    max: '168h',
+    default: '1h',
+    doc: 'Longest silence in both directions of a tunnel.',
+  }),
+});
+
+const limits = z.strictObject({
+  requestBody: size({
+    min: '0B',
+    max: '1024GiB',
+    default: '1024GiB',
+    doc: 'Largest request body; more is answered with 413.',
+  }),
+  connections: integer({
+    min: 1,
+    max: 1_000_000,
+    default: 10_000,
+    doc: 'Most downstream connections at once; one more is answered with 503 and closed.',
+  }),
+});
+
+const drain = z.strictObject({
+  grace: duration({
+    min: '0ms',
+    max: '10m',
+    default: '2s',
+    doc: 'After SIGTERM or SIGQUIT new requests are still taken for this time.',
+  }),
+  deadline: duration({
+    min: '0ms',
+    max: '1h',
+    default: '25s',
+    doc: 'What still runs after this time is cut; keep it below terminationGracePeriodSeconds.',
+  }),
+});
+
+/** How X-Forwarded-For, -Proto and -Host are treated. */
+export const FORWARDED = ['append', 'replace', 'keep', 'remove'] as const;
+
+/** A configuration document as a user writes it. `config/parse` turns it into a Config. */
+export const documentSchema = z.strictObject({
+  listen: z
+    .union(
+      [listenAddress.transform((one) => [one]), z.array(listenAddress, { error: LISTEN_EXPECTED }).min(1)],
+      {
+        error: LISTEN_EXPECTED,
+      },
+    )
+    .prefault(':8000')
+    .meta({
+      description: 'Where requests are taken: `:8000` is every address, IPv4 and IPv6. One or a list.',
+      kind: 'address',
+    }),
+  admin: z
+    .union([z.literal('off').transform(() => null), listenAddress], { error: `${LISTEN_EXPECTED}, or off` })
+    .prefault(':9901')
+    .meta({ description: 'Where the admin port listens, or `off`.', kind: 'address' }),
+  upstreams: z
+    .record(z.string().regex(NAME, { error: NAME_EXPECTED }), upstream, {
+      error: 'a map of name to upstream',
+    })
+    .default({})
+    .meta({ description: 'Upstreams by name.', kind: 'map' }),
+  upstreamDefaults: z.strictObject(upstreamSettings).prefault({}).meta({
+    description: 'Settings for every upstream, also for those written inline as a URL.',
+    kind: 'map',
+  }),
+  splits: z
+    .record(z.string().regex(NAME, { error: NAME_EXPECTED }), split, { error: 'a map of name to split' })
+    .default({})
+    .meta({ description: 'Splits by name.', kind: 'map' }),
+  routes: z.array(route, { error: 'a list of routes' }).default([]).meta({
+    description:
+      'Which split or upstream takes which host and path. Without routes a single split takes everything.',
+    kind: 'list',
+  }),
+  timeouts: timeouts.prefault({}).meta({ description: 'Time limits towards clients.', kind: 'map' }),
+  limits: limits.prefault({}).meta({ description: 'Limits towards clients.', kind: 'map' }),
+  drain: drain.prefault({}).meta({ description: 'How the splitter goes away.', kind: 'map' }),
+  forwarded: z.enum(FORWARDED, { error: 'append, replace, keep or remove' }).default('append').meta({
+    description: 'What happens to X-Forwarded-For, -Proto and -Host on the way to the upstream.',
+    kind: 'append | replace | keep | remove',
+  }),
+  via: flag({
+    default: false,
+    doc: 'Adds Via as RFC 9110 §7.6.3 says. Off: nginx upstreams turn gzip off when they see it.',
+  }),
+  upgrades: z
+    .array(z.string().regex(/^[A-Za-z0-9.-]+$/, { error: 'a protocol name like websocket' }), {
+      error: 'a list of protocol names like [websocket]',
+    })
+    .refine((names) => !names.some((name) => /^h2c?$/i.test(name)), { error: 'protocols other than h2c' })
+    .default(['websocket'])
+    .meta({ description: 'Protocols to which a connection may be upgraded; never h2c.', kind: 'list' }),
+});
+
+/** The document with every default filled in, before names are linked. */
+export type ConfigDocument = z.output<typeof documentSchema>;
+/** Options of one split, defaults filled in. */
+export type SplitConfig = z.output<typeof split>;
+/** Options of one upstream, defaults filled in. */
+export type UpstreamConfig = z.output<typeof upstream>;
+/** Which split or upstream takes a host and path; exactly one of the two is set. */
+export type RouteConfig = { host: string | undefined; path: string } & (
+  | { split: string; upstream?: undefined }
+  | { split?: undefined; upstream: string }
+);
+
+/**
+ * A whole, valid configuration: what the rest of the program runs on. Every variant and route names an entry of
+ * `upstreams`; an inline URL has become an entry named by that URL; `routes` has at least one entry.
+ */
+export interface Config extends Omit<ConfigDocument, 'upstreams' | 'splits' | 'routes' | 'upstreamDefaults'> {
+  readonly upstreams: ReadonlyMap<string, UpstreamConfig>;
+  readonly splits: ReadonlyMap<string, SplitConfig>;
+  readonly routes: readonly RouteConfig[];
+  /** First 12 hex digits of the SHA-256 of the effective configuration. */
+  readonly hash: string;
+}

@@ -1,0 +1,84 @@
+// The one table of failure codes. Everything that ends an exchange badly is one of these: the same code stands
+// in the `x-splitter-error` response field, in the metrics' `code` label, in the log and in the docs. Codes are
+// stable: operators write alerts against them. Knows nothing of sockets or of HTTP parsing.
+
+/** Who has to act: the caller, the variant's upstream, or whoever runs the splitter. */
+export type Blame = 'downstream' | 'upstream' | 'splitter';
+
+interface Fault {
+  readonly blame: Blame;
+  /** Status of the response when none has begun; 0 = nothing can be answered, the connection is cut. */
+  readonly status: number;
+  /** True where another connection may succeed; whether a retry is allowed also depends on the request. */
+  readonly retryable: boolean;
+  readonly sentence: string;
+}
+
+const fault = (blame: Blame, status: number, sentence: string, retryable = false): Fault => ({
+  blame,
+  status,
+  retryable,
+  sentence,
+});
+
+/** Every way an exchange can fail, by code. Sources: RFC 9110 §15, RFC 9112 §2-7, and what the splitter limits. */
+export const FAULTS = {
+  BAD_REQUEST_LINE: fault('downstream', 400, 'the request line is not "METHOD SP target SP HTTP/1.x" CRLF'),
+  BAD_TARGET: fault('downstream', 400, 'the request target has a form or a byte that is not allowed'),
+  BAD_FIELD: fault('downstream', 400, 'a header field has a bad name, a bad byte, a fold or a bad line end'),
+  BAD_HOST: fault(
+    'downstream',
+    400,
+    'the request has no Host field, more than one, or one that is no authority',
+  ),
+  BAD_CONTENT_LENGTH: fault('downstream', 400, 'Content-Length is repeated, not plain digits, or too large'),
+  LENGTH_AND_CHUNKED: fault('downstream', 400, 'Content-Length and Transfer-Encoding came together'),
+  CHUNKED_IN_HTTP_1_0: fault('downstream', 400, 'Transfer-Encoding has no meaning in HTTP/1.0'),
+  BAD_CHUNK: fault('downstream', 400, 'the chunked body breaks the chunk grammar'),
+  BAD_UPGRADE: fault('downstream', 400, 'an upgrade request carries a body'),
+  KEY_MISSING: fault('downstream', 400, 'the request carries no key and the split rejects such requests'),
+  NO_ROUTE: fault('downstream', 404, 'no route takes this host and path'),
+  CONNECT_REFUSED: fault('downstream', 405, 'CONNECT is not served: this is not a forward proxy'),
+  HEAD_TIMEOUT: fault('downstream', 408, 'the request head did not arrive in time'),
+  BODY_TIMEOUT: fault('downstream', 408, 'the request body made no progress in time'),
+  BODY_TOO_LARGE: fault('downstream', 413, 'the request body is larger than limits.requestBody'),
+  TARGET_TOO_LONG: fault('downstream', 414, 'the request line is longer than 8 KiB'),
+  HEAD_TOO_LARGE: fault('downstream', 431, 'the header section is over 32 KiB or 100 fields'),
+  UNKNOWN_TRANSFER_ENCODING: fault('downstream', 501, 'Transfer-Encoding is something other than "chunked"'),
+  VERSION_UNSUPPORTED: fault('downstream', 505, 'only HTTP/1.0 and HTTP/1.1 are served'),
+  DOWNSTREAM_GONE: fault('downstream', 0, 'the client went away before the exchange ended'),
+  WRITE_TIMEOUT: fault('downstream', 0, 'the client did not read the response in time'),
+
+  UPSTREAM_UNRESOLVED: fault('upstream', 502, "the upstream's name has no address", true),
+  UPSTREAM_CONNECT_FAILED: fault('upstream', 502, 'no address of the upstream accepts a connection', true),
+  UPSTREAM_TLS_FAILED: fault('upstream', 502, "the upstream's TLS handshake or certificate failed"),
+  UPSTREAM_RESET: fault('upstream', 502, 'the upstream broke the connection before it answered', true),
+  UPSTREAM_BAD_RESPONSE: fault(
+    'upstream',
+    502,
+    'the upstream answered with something that is not valid HTTP/1.x',
+  ),
+  UPSTREAM_HEAD_TOO_LARGE: fault(
+    'upstream',
+    502,
+    "the upstream's response head is over 32 KiB or 100 fields",
+  ),
+  UPSTREAM_DOWN: fault('upstream', 503, 'every address of the upstream is ejected'),
+  UPSTREAM_CONNECT_TIMEOUT: fault('upstream', 504, 'the upstream did not accept a connection in time', true),
+  UPSTREAM_RESPONSE_TIMEOUT: fault('upstream', 504, 'the upstream was silent for too long'),
+  UPSTREAM_BODY_CUT: fault('upstream', 0, 'the upstream broke off in the middle of its response'),
+  UPSTREAM_BODY_TIMEOUT: fault('upstream', 0, 'the upstream fell silent in the middle of its response'),
+
+  CONNECTIONS_EXHAUSTED: fault('splitter', 503, 'the limit of downstream connections is reached'),
+  QUEUE_FULL: fault('splitter', 503, 'too many exchanges already wait for a connection to this upstream'),
+  QUEUE_TIMEOUT: fault('splitter', 503, 'no connection to the upstream came free in time'),
+  DRAIN_DEADLINE: fault('splitter', 503, 'the splitter is shutting down and the drain deadline has passed'),
+  TUNNEL_IDLE: fault('splitter', 0, 'nothing passed through the tunnel for timeouts.tunnelIdle'),
+  INTERNAL: fault('splitter', 500, 'a fault of the splitter itself; please report it'),
+} as const satisfies Record<string, Fault>;
+
+/** One of the stable failure codes. */
+export type FaultCode = keyof typeof FAULTS;
+
+/** All codes in table order; a code's position is its slot in the counters. */
+export const FAULT_CODES = Object.keys(FAULTS) as FaultCode[];
