@@ -1,0 +1,140 @@
+// The rows that the data plane adds to: which cell each call changes, and that a bound belongs to its own bucket.
+import { describe, expect, test } from 'vitest';
+import { FAULT_CODES } from '../../../src/errors.ts';
+import { Counters, DURATION_BOUNDS_SECONDS, STATUS_CLASSES } from '../../../src/telemetry/counters.ts';
+
+const CODE = FAULT_CODES.indexOf('UPSTREAM_RESET');
+
+function bucketOf(durationMs: number): number {
+  const row = new Counters().variant('s', 'v', 'u');
+  row.begin();
+  row.end(200, -1, durationMs, 0, 0);
+  return row.durations.indexOf(1);
+}
+
+describe('rows', () => {
+  test('the same names give the same row, other names another one', () => {
+    const counters = new Counters();
+    const row = counters.variant('s', 'v', 'u');
+    expect(counters.variant('s', 'v', 'u')).toBe(row);
+    expect(counters.variant('s', 'v', 'other')).not.toBe(row);
+    expect(counters.variant('sv', '', 'u')).not.toBe(counters.variant('s', 'v', 'u'));
+    expect(counters.upstream('u')).toBe(counters.upstream('u'));
+    expect([...counters.variants()].map((one) => [one.split, one.variant, one.upstream])).toEqual([
+      ['s', 'v', 'u'],
+      ['s', 'v', 'other'],
+      ['sv', '', 'u'],
+    ]);
+    expect([...counters.upstreams()].map((one) => one.upstream)).toEqual(['u']);
+  });
+});
+
+describe('an exchange', () => {
+  test('is in flight from begin to end and then counted once everywhere', () => {
+    const row = new Counters().variant('s', 'v', 'u');
+    row.begin();
+    row.begin();
+    expect([row.inFlight, row.ended]).toEqual([2, 0]);
+    row.end(204, -1, 1.5, 100, 50);
+    expect([row.inFlight, row.ended]).toEqual([1, 1]);
+    row.end(502, CODE, 2.25, 10, 5);
+    expect(row.inFlight).toBe(0);
+    expect([...row.requests]).toEqual([0, 0, 1, 0, 0, 1]);
+    expect([row.faults[CODE], row.faults.reduce((a, b) => a + b)]).toEqual([1, 1]);
+    expect([row.bytesReceived, row.bytesSent, row.durationSumUs]).toEqual([110, 55, 3750]);
+    expect(row.durations.reduce((a, b) => a + b)).toBe(2);
+  });
+
+  test.each([
+    [0, 'none'],
+    [100, '1xx'],
+    [199, '1xx'],
+    [200, '2xx'],
+    [299, '2xx'],
+    [304, '3xx'],
+    [499, '4xx'],
+    [599, '5xx'],
+    [600, '5xx'],
+    [999, '5xx'],
+  ] as const)('with status %i counts as %s', (status, name) => {
+    const row = new Counters().variant('s', 'v', 'u');
+    row.begin();
+    row.end(status, -1, 0, 0, 0);
+    expect(row.requests[STATUS_CLASSES.indexOf(name)]).toBe(1);
+  });
+
+  test('counts its retries and missing keys apart', () => {
+    const row = new Counters().variant('s', 'v', 'u');
+    row.retry();
+    row.missingKey();
+    row.missingKey();
+    expect([row.retries, row.missingKeys]).toEqual([1, 2]);
+  });
+});
+
+describe('the duration histogram', () => {
+  test.each(DURATION_BOUNDS_SECONDS.map((bound, index) => ({ bound, index })))(
+    'puts $bound s into bucket $index and one microsecond more into the next',
+    ({ bound, index }) => {
+      expect(bucketOf(bound * 1000)).toBe(index);
+      expect(bucketOf(bound * 1000 + 0.001)).toBe(index + 1);
+    },
+  );
+
+  test('agrees with a linear search over every power of two and its neighbours', () => {
+    for (let us = 1; us < 2 ** 31; us *= 2) {
+      for (const near of [us - 1, us, us + 1]) {
+        const linear = DURATION_BOUNDS_SECONDS.findIndex((bound) => near <= bound * 1e6);
+        expect(bucketOf(near / 1000)).toBe(linear === -1 ? DURATION_BOUNDS_SECONDS.length : linear);
+      }
+    }
+  });
+
+  test('takes durations longer than 2^32 microseconds as +Inf', () => {
+    for (const ms of [60_001, 2 ** 32 / 1000, 2 ** 32 / 1000 + 1, 7 * 86_400_000]) {
+      expect(bucketOf(ms)).toBe(DURATION_BOUNDS_SECONDS.length);
+    }
+  });
+
+  test('takes a duration below zero, or none at all, as zero', () => {
+    const row = new Counters().variant('s', 'v', 'u');
+    row.end(200, -1, -3, 0, 0);
+    row.end(200, -1, Number.NaN, 0, 0);
+    expect([row.durations[0], row.durationSumUs]).toEqual([2, 0]);
+  });
+
+  test('has neighbouring bounds a factor of two apart or more, which its search relies on', () => {
+    for (let index = 1; index < DURATION_BOUNDS_SECONDS.length; index += 1) {
+      expect(DURATION_BOUNDS_SECONDS[index]! / DURATION_BOUNDS_SECONDS[index - 1]!).toBeGreaterThanOrEqual(2);
+    }
+  });
+});
+
+describe('connections', () => {
+  test('of an upstream are counted when opened and while open', () => {
+    const row = new Counters().upstream('u');
+    row.connectionOpened();
+    row.connectionOpened();
+    row.connectionClosed();
+    row.connectFailed(CODE);
+    row.waiting(1);
+    row.waiting(1);
+    row.waiting(-1);
+    expect([row.connectionsOpened, row.connectionsOpen, row.exchangesWaiting]).toEqual([2, 1, 1]);
+    expect(row.connectFailures[CODE]).toBe(1);
+  });
+
+  test('of the downstream side are counted with refusals and tunnels', () => {
+    const { downstream } = new Counters();
+    downstream.connectionOpened();
+    downstream.connectionOpened();
+    downstream.connectionClosed();
+    downstream.refused(CODE);
+    downstream.tunnelOpened();
+    downstream.tunnelOpened();
+    downstream.tunnelClosed();
+    expect([downstream.connectionsAccepted, downstream.connectionsOpen]).toEqual([2, 1]);
+    expect([downstream.tunnelsOpened, downstream.tunnelsOpen]).toEqual([2, 1]);
+    expect(downstream.refusals[CODE]).toBe(1);
+  });
+});
