@@ -1,0 +1,207 @@
+// Decodes a chunked body strictly and encodes one canonically. The decoder hands out runs of body bytes as positions
+// into what was received; it copies nothing but an unfinished trailer section. It knows nothing of sockets.
+// Source: RFC 9112 §7.1. Chunk extensions are checked and dropped, as §7.1.1 allows.
+
+import { TOKEN, TrailerSection } from './head.ts';
+
+/** Longest chunk-size line, its extensions and CRLF included: a flood of extensions is an attack, never a need. */
+const SIZE_LINE_BYTES_MAX = 1024;
+/** Largest trailer section in bytes. */
+const TRAILER_BYTES_MAX = 32_768;
+
+const STATE = {
+  size: 0,
+  extension: 1,
+  quoted: 2,
+  quotedPair: 3,
+  sizeLf: 4,
+  data: 5,
+  dataCr: 6,
+  dataLf: 7,
+  trailer: 8,
+  done: 9,
+  refused: 10,
+} as const;
+
+const CR = 13;
+const LF = 10;
+const SEMICOLON = 59;
+const EQUALS = 61;
+const QUOTE = 34;
+const BACKSLASH = 92;
+
+/** Value of a hex digit; 255 for other bytes. */
+const HEX = new Uint8Array(256).fill(255);
+for (let value = 0; value < 16; value++) {
+  HEX[value.toString(16).charCodeAt(0)] = value;
+  HEX[value.toString(16).toUpperCase().charCodeAt(0)] = value;
+}
+
+/** A decoder for one body at a time. Reusable: `reset` before each body. */
+export class ChunkedDecoder {
+  /** The run of body bytes that the last `next` found; empty when dataStart equals dataEnd. */
+  dataStart = 0;
+  dataEnd = 0;
+  /** The trailer section; whole once `isDone`. Its positions index into `trailers.bytes`. */
+  readonly trailers = new TrailerSection();
+  #state: number = STATE.size;
+  #size = 0;
+  #digits = 0;
+  #lineBytes = 0;
+  /** Last byte of an extension that may not end it (";" or "="), else 0. */
+  #pending = 0;
+  #trailerBytes: Buffer | null = null;
+
+  reset(): void {
+    this.#state = STATE.size;
+    this.#size = 0;
+    this.#digits = 0;
+    this.#lineBytes = 0;
+    this.#pending = 0;
+    this.#trailerBytes = null;
+    this.trailers.count = 0;
+    this.dataStart = 0;
+    this.dataEnd = 0;
+  }
+
+  /** The last chunk and the trailer section are read; bytes behind them belong to the next message. */
+  get isDone(): boolean {
+    return this.#state === STATE.done;
+  }
+
+  /** The body breaks the grammar. */
+  get isRefused(): boolean {
+    return this.#state === STATE.refused;
+  }
+
+  /**
+   * Reads on in bytes[position, to) until the end of one run of body bytes, of the body or of the bytes.
+   * Returns the position up to which it has read.
+   */
+  next(bytes: Buffer, from: number, to: number): number {
+    let position = from;
+    this.dataStart = from;
+    this.dataEnd = from;
+    while (position < to) {
+      switch (this.#state) {
+        case STATE.data: {
+          const end = Math.min(to, position + this.#size);
+          this.dataStart = position;
+          this.dataEnd = end;
+          this.#size -= end - position;
+          if (this.#size === 0) this.#state = STATE.dataCr;
+          return end;
+        }
+        case STATE.dataCr:
+          if (bytes[position++] !== CR) return this.#refuse(position);
+          this.#state = STATE.dataLf;
+          break;
+        case STATE.dataLf:
+          if (bytes[position++] !== LF) return this.#refuse(position);
+          this.#state = STATE.size;
+          this.#digits = 0;
+          this.#lineBytes = 0;
+          break;
+        case STATE.trailer:
+          return this.#readTrailers(bytes, position, to);
+        case STATE.done:
+        case STATE.refused:
+          return position;
+        default:
+          if (!this.#readSizeByte(bytes[position++]!)) return this.#refuse(position);
+      }
+    }
+    return position;
+  }
+
+  #refuse(position: number): number {
+    this.#state = STATE.refused;
+    return position;
+  }
+
+  #readSizeByte(byte: number): boolean {
+    if (++this.#lineBytes > SIZE_LINE_BYTES_MAX) return false;
+    switch (this.#state) {
+      case STATE.size: {
+        const digit = HEX[byte]!;
+        if (digit !== 255) {
+          if (this.#digits === 0) this.#size = 0;
+          // Thirteen digits reach 2^52: no sum can pass 2^53 - 1, and a row of leading zeros ends here as well.
+          if (++this.#digits > 13) return false;
+          this.#size = this.#size * 16 + digit;
+          return true;
+        }
+        if (this.#digits === 0) return false;
+        if (byte === CR) this.#state = STATE.sizeLf;
+        else if (byte === SEMICOLON) {
+          this.#state = STATE.extension;
+          this.#pending = SEMICOLON;
+        } else return false;
+        return true;
+      }
+      case STATE.extension:
+        if (TOKEN[byte] === 1) this.#pending = 0;
+        else if (byte === SEMICOLON && this.#pending === 0) this.#pending = SEMICOLON;
+        else if (byte === EQUALS && this.#pending === 0) this.#pending = EQUALS;
+        else if (byte === QUOTE && this.#pending === EQUALS) this.#state = STATE.quoted;
+        else if (byte === CR && this.#pending === 0) this.#state = STATE.sizeLf;
+        else return false;
+        return true;
+      case STATE.quoted:
+        if (byte === QUOTE) {
+          this.#state = STATE.extension;
+          this.#pending = 0;
+        } else if (byte === BACKSLASH) this.#state = STATE.quotedPair;
+        else return byte === 9 || (byte >= 32 && byte !== 127);
+        return true;
+      case STATE.quotedPair:
+        this.#state = STATE.quoted;
+        return byte === 9 || (byte >= 32 && byte !== 127);
+      default:
+        if (byte !== LF) return false;
+        this.#state = this.#size === 0 ? STATE.trailer : STATE.data;
+        return true;
+    }
+  }
+
+  #readTrailers(bytes: Buffer, from: number, to: number): number {
+    const held = this.#trailerBytes;
+    if (held === null) {
+      if (bytes[from] === CR && from + 1 < to && bytes[from + 1] === LF) {
+        this.#state = STATE.done;
+        return from + 2;
+      }
+      const end = this.trailers.parse(bytes, from, to);
+      if (end >= 0) {
+        // The section must outlive the bytes that it came in.
+        this.trailers.parse(Buffer.from(bytes.subarray(from, end)), 0, end - from);
+        this.#state = STATE.done;
+        return end;
+      }
+      if (this.trailers.fault !== null) return this.#refuse(to);
+      this.#trailerBytes = Buffer.from(bytes.subarray(from, to));
+      return to;
+    }
+    const joined = Buffer.concat([held, bytes.subarray(from, to)], held.length + to - from);
+    // Nothing new can be said before a line has ended.
+    if (joined.indexOf(LF, held.length) === -1 && joined.length <= TRAILER_BYTES_MAX) {
+      this.#trailerBytes = joined;
+      return to;
+    }
+    const end = this.trailers.parse(joined, 0, joined.length);
+    if (end < 0) {
+      this.#trailerBytes = joined;
+      return this.trailers.fault === null ? to : this.#refuse(to);
+    }
+    this.#state = STATE.done;
+    return from + end - held.length;
+  }
+}
+
+/** The line that opens a chunk of so many bytes. */
+export function chunkHead(byteCount: number): string {
+  return byteCount.toString(16) + '\r\n';
+}
+
+/** Ends a chunked body that has no trailers. */
+export const LAST_CHUNK = '0\r\n\r\n';

@@ -1,0 +1,352 @@
+// Writes the head that goes on: the request head for the upstream, the response head for the client, each in one
+// canonical form whatever the sender's spelling. Field lines that pass unchanged are copied in runs, byte for byte.
+// It knows nothing of sockets. Sources: RFC 9110 §7.6, RFC 9112 §3.2.2, §7.1.2, §9.
+
+import { BODY, type RequestFraming, type ResponseFraming } from './framing.ts';
+import { equalsIgnoringCase, FIELD, type FieldSection, type RequestHead, type ResponseHead } from './head.ts';
+
+/** A buffer that grows, written from the front. `bytes.subarray(0, length)` is what was written. */
+export class Output {
+  bytes: Buffer;
+  length = 0;
+  readonly #initialBytes: number;
+
+  constructor(initialBytes: number) {
+    this.#initialBytes = initialBytes;
+    this.bytes = Buffer.allocUnsafeSlow(initialBytes);
+  }
+
+  /** Starts over in the same memory. */
+  clear(): void {
+    this.length = 0;
+  }
+
+  /** Starts over in new memory: what was written is still in use elsewhere. */
+  renew(): void {
+    this.bytes = Buffer.allocUnsafeSlow(this.#initialBytes);
+    this.length = 0;
+  }
+
+  /** Appends source[start, end). */
+  copy(source: Buffer, start: number, end: number): void {
+    if (this.length + end - start > this.bytes.length) this.#grow(end - start);
+    source.copy(this.bytes, this.length, start, end);
+    this.length += end - start;
+  }
+
+  /** Appends text whose characters are all below U+0100, one byte each. */
+  text(text: string): void {
+    if (this.length + text.length > this.bytes.length) this.#grow(text.length);
+    this.length += this.bytes.write(text, this.length, 'latin1');
+  }
+
+  #grow(byteCount: number): void {
+    const grown = Buffer.allocUnsafeSlow(Math.max(this.bytes.length * 2, this.length + byteCount));
+    this.bytes.copy(grown, 0, 0, this.length);
+    this.bytes = grown;
+  }
+}
+
+/** How requests are rewritten for one upstream. */
+export interface RequestRewrite {
+  /** Value of Host; null keeps the client's. */
+  readonly host: Buffer | null;
+  /** What Host says when the client sent none (HTTP/1.0). */
+  readonly authority: Buffer;
+  readonly forwarded: 'append' | 'replace' | 'keep' | 'remove';
+  readonly via: boolean;
+}
+
+/** What a connection adds to every request that comes over it. */
+export interface ForwardedFacts {
+  /** The client's address; empty when there is none to tell (a Unix socket). */
+  readonly address: string;
+  /** "X-Forwarded-For: ADDRESS" CRLF "X-Forwarded-Proto: http" CRLF, for a request that brings neither. */
+  readonly lines: Buffer;
+}
+
+const SP = 32;
+const HTTP_1_1_LINE = ' HTTP/1.1\r\n';
+const VIA_NAME = 'request-splitter';
+
+const REQUEST_DROPS = new Uint8Array(32);
+for (const id of [
+  FIELD.connection,
+  FIELD.keepAlive,
+  FIELD.proxyConnection,
+  FIELD.te,
+  FIELD.transferEncoding,
+  FIELD.upgrade,
+]) {
+  REQUEST_DROPS[id] = 1;
+}
+const RESPONSE_DROPS = REQUEST_DROPS;
+
+/**
+ * Writes the request head for the upstream, its empty line included.
+ * `passesUpgrade` tells whether the Upgrade that the client asked for is one that may pass.
+ */
+export function writeRequestHead(
+  out: Output,
+  head: RequestHead,
+  framing: RequestFraming,
+  headEnd: number,
+  rewrite: RequestRewrite,
+  facts: ForwardedFacts,
+  passesUpgrade: boolean,
+): void {
+  const { bytes, at, ids, count } = head;
+  const isAbsolute = head.authorityEnd > head.authorityStart;
+  const replacesHost = rewrite.host !== null || isAbsolute;
+  const { forwarded } = rewrite;
+  let runStart = head.fieldsStart;
+  if (!isAbsolute && head.minorVersion === 1) runStart = head.methodStart;
+  else {
+    out.copy(bytes, head.methodStart, head.methodEnd);
+    out.text(' ');
+    out.copy(bytes, head.targetStart, head.targetEnd);
+    out.text(HTTP_1_1_LINE);
+  }
+  if (replacesHost || head.hostEnd === 0) {
+    // Host first, as RFC 9110 §7.2 asks of whoever generates it.
+    if (runStart < head.fieldsStart) {
+      out.copy(bytes, runStart, head.fieldsStart);
+      runStart = head.fieldsStart;
+    }
+    out.text('Host: ');
+    if (rewrite.host !== null) out.copy(rewrite.host, 0, rewrite.host.length);
+    else if (isAbsolute) out.copy(bytes, head.authorityStart, head.authorityEnd);
+    else out.copy(rewrite.authority, 0, rewrite.authority.length);
+    out.text('\r\n');
+  }
+  let forwardedFields = 0;
+  let hasForwardedProto = false;
+  let hasForwardedHost = false;
+  for (let i = 0; i < count; i++) {
+    const id = ids[i]!;
+    const nameStart = at[i * 4]!;
+    const nameEnd = at[i * 4 + 1]!;
+    const lineEnd = i + 1 < count ? at[i * 4 + 4]! : headEnd - 2;
+    let drops = false;
+    if (id !== FIELD.other) {
+      drops = REQUEST_DROPS[id] === 1;
+      if (id === FIELD.host) drops = replacesHost;
+      else if (id === FIELD.expect) drops = head.minorVersion === 0;
+      else if (id === FIELD.forwardedFor) {
+        drops = forwarded !== 'keep';
+        forwardedFields++;
+      } else if (id === FIELD.forwardedProto) {
+        drops = forwarded === 'replace' || forwarded === 'remove';
+        hasForwardedProto = !drops;
+      } else if (id === FIELD.forwardedHost) {
+        drops = forwarded === 'replace' || forwarded === 'remove';
+        hasForwardedHost = !drops;
+      }
+    }
+    // Host and Content-Length belong to the message, whatever Connection says of them.
+    if (framing.nominated.length > 0 && id !== FIELD.host && id !== FIELD.contentLength) {
+      if (framing.isNominated(bytes, nameStart, nameEnd)) drops = true;
+    }
+    runStart = passLine(out, bytes, at, i, runStart, lineEnd, drops);
+  }
+  if (runStart < headEnd - 2) out.copy(bytes, runStart, headEnd - 2);
+  if (forwarded === 'append' || forwarded === 'replace') {
+    writeForwarded(
+      out,
+      head,
+      forwarded === 'append' && forwardedFields > 0,
+      hasForwardedProto,
+      hasForwardedHost,
+      facts,
+    );
+  }
+  if (rewrite.via) out.text(`Via: 1.${head.minorVersion} ${VIA_NAME}\r\n`);
+  if (framing.body === BODY.chunked) out.text('Transfer-Encoding: chunked\r\n');
+  if (passesUpgrade) {
+    out.text('Connection: Upgrade\r\nUpgrade: ');
+    out.copy(bytes, framing.upgradeStart, framing.upgradeEnd);
+    out.text('\r\n');
+  } else if (framing.takesTrailers) out.text('TE: trailers\r\nConnection: TE\r\n');
+  out.text('\r\n');
+}
+
+/** Keeps, rewrites or drops line `i`; returns where the run of unchanged lines now starts. */
+function passLine(
+  out: Output,
+  bytes: Buffer,
+  at: Int32Array,
+  i: number,
+  runStart: number,
+  lineEnd: number,
+  drops: boolean,
+): number {
+  const nameStart = at[i * 4]!;
+  const nameEnd = at[i * 4 + 1]!;
+  const valueStart = at[i * 4 + 2]!;
+  const valueEnd = at[i * 4 + 3]!;
+  if (!drops && valueStart === nameEnd + 2 && valueEnd === lineEnd - 2 && bytes[nameEnd + 1] === SP)
+    return runStart;
+  if (runStart < nameStart) out.copy(bytes, runStart, nameStart);
+  if (!drops) {
+    out.copy(bytes, nameStart, nameEnd);
+    out.text(': ');
+    out.copy(bytes, valueStart, valueEnd);
+    out.text('\r\n');
+  }
+  return lineEnd;
+}
+
+function writeForwarded(
+  out: Output,
+  head: RequestHead,
+  extendsFor: boolean,
+  hasProto: boolean,
+  hasHost: boolean,
+  facts: ForwardedFacts,
+): void {
+  const { bytes, at, ids, count } = head;
+  if (!extendsFor && !hasProto) {
+    out.copy(facts.lines, 0, facts.lines.length);
+  } else {
+    if (extendsFor) {
+      out.text('X-Forwarded-For: ');
+      let separator = '';
+      for (let i = 0; i < count; i++) {
+        if (ids[i] !== FIELD.forwardedFor || at[i * 4 + 2] === at[i * 4 + 3]) continue;
+        out.text(separator);
+        out.copy(bytes, at[i * 4 + 2]!, at[i * 4 + 3]!);
+        separator = ', ';
+      }
+      if (facts.address !== '') out.text(separator + facts.address);
+      out.text('\r\n');
+    } else if (facts.address !== '') out.text(`X-Forwarded-For: ${facts.address}\r\n`);
+    if (!hasProto) out.text('X-Forwarded-Proto: http\r\n');
+  }
+  if (hasHost) return;
+  const isAbsolute = head.authorityEnd > head.authorityStart;
+  const start = isAbsolute ? head.authorityStart : head.hostStart;
+  const end = isAbsolute ? head.authorityEnd : head.hostEnd;
+  if (end === start) return;
+  out.text('X-Forwarded-Host: ');
+  out.copy(bytes, start, end);
+  out.text('\r\n');
+}
+
+/** What the client's side of an exchange decides about the response head. */
+export interface ResponseRewrite {
+  /** HTTP minor version of the client. */
+  minorVersion: number;
+  /** How the body goes to the client: one of BODY. */
+  body: number;
+  /** The connection to the client lives on. */
+  keepAlive: boolean;
+  via: boolean;
+  /** "Date: …" CRLF of now, for a response that brings none (RFC 9110 §6.6.1). */
+  dateLine: string;
+}
+
+/** Writes the response head for the client, its empty line included. A 101 keeps its Upgrade. */
+export function writeResponseHead(
+  out: Output,
+  head: ResponseHead,
+  framing: ResponseFraming,
+  headEnd: number,
+  rewrite: ResponseRewrite,
+): void {
+  const { bytes, at, ids, count, status } = head;
+  let runStart = head.fieldsStart;
+  if (head.minorVersion === 1 && head.reasonEnd > head.statusStart + 3) runStart = head.start;
+  else {
+    out.text('HTTP/1.1 ');
+    out.copy(bytes, head.statusStart, head.reasonEnd);
+    out.text(head.reasonEnd === head.statusStart + 3 ? ' \r\n' : '\r\n');
+  }
+  const isSwitch = status === 101;
+  const hasNoLength = framing.isInterim || status === 204;
+  let hasDate = framing.isInterim;
+  for (let i = 0; i < count; i++) {
+    const id = ids[i]!;
+    const lineEnd = i + 1 < count ? at[i * 4 + 4]! : headEnd - 2;
+    let drops = false;
+    if (id !== FIELD.other) {
+      if (id === FIELD.upgrade) drops = !isSwitch;
+      else if (id === FIELD.contentLength) drops = hasNoLength;
+      else if (id === FIELD.date) hasDate = true;
+      else if (id === FIELD.trailer) drops = rewrite.body !== BODY.chunked;
+      else drops = RESPONSE_DROPS[id] === 1;
+    }
+    if (framing.nominated.length > 0 && id !== FIELD.contentLength && id !== FIELD.upgrade) {
+      if (framing.isNominated(bytes, at[i * 4]!, at[i * 4 + 1]!)) drops = true;
+    }
+    runStart = passLine(out, bytes, at, i, runStart, lineEnd, drops);
+  }
+  if (runStart < headEnd - 2) out.copy(bytes, runStart, headEnd - 2);
+  if (!hasDate) out.text(rewrite.dateLine);
+  if (rewrite.via) out.text(`Via: 1.${head.minorVersion} ${VIA_NAME}\r\n`);
+  if (isSwitch) out.text('Connection: Upgrade\r\n');
+  else if (!framing.isInterim) {
+    if (rewrite.body === BODY.chunked) out.text('Transfer-Encoding: chunked\r\n');
+    if (!rewrite.keepAlive) out.text('Connection: close\r\n');
+    else if (rewrite.minorVersion === 0) out.text('Connection: keep-alive\r\n');
+  }
+  out.text('\r\n');
+}
+
+/** Fields that must not arrive in a trailer section: framing, routing, authentication, payload (RFC 9110 §6.5.1). */
+const NOT_IN_TRAILERS = [
+  'age',
+  'authorization',
+  'cache-control',
+  'connection',
+  'content-encoding',
+  'content-length',
+  'content-range',
+  'content-type',
+  'cookie',
+  'date',
+  'expect',
+  'expires',
+  'host',
+  'if-match',
+  'if-modified-since',
+  'if-none-match',
+  'if-range',
+  'if-unmodified-since',
+  'keep-alive',
+  'location',
+  'max-forwards',
+  'pragma',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'range',
+  'retry-after',
+  'set-cookie',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'vary',
+  'via',
+  'warning',
+  'www-authenticate',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-proto',
+].map((name) => Buffer.from(name));
+
+/** Writes the last chunk and those trailers that may pass. */
+export function writeLastChunk(out: Output, trailers: FieldSection): void {
+  out.text('0\r\n');
+  const { bytes, at, count } = trailers;
+  for (let i = 0; i < count; i++) {
+    const nameStart = at[i * 4]!;
+    const nameEnd = at[i * 4 + 1]!;
+    if (NOT_IN_TRAILERS.some((name) => equalsIgnoringCase(bytes, nameStart, nameEnd, name))) continue;
+    out.copy(bytes, nameStart, nameEnd);
+    out.text(': ');
+    out.copy(bytes, at[i * 4 + 2]!, at[i * 4 + 3]!);
+    out.text('\r\n');
+  }
+  out.text('\r\n');
+}

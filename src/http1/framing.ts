@@ -1,0 +1,245 @@
+// What the fields of a head mean for the connection: where the body ends, whether the connection lives on, which
+// fields belong to this hop alone. Anything that two readers could frame differently is refused.
+// It knows nothing of sockets or of forwarding. Sources: RFC 9112 §6, §9.3; RFC 9110 §7.6.1, §7.8, §10.1.1.
+
+import type { FaultCode } from '../errors.ts';
+import {
+  equalsIgnoringCase,
+  FIELD,
+  isAuthority,
+  type RequestHead,
+  type ResponseHead,
+  TARGET_FORM,
+} from './head.ts';
+
+/** How a body ends: there is none, after so many bytes, with the last chunk, or with the connection. */
+export const BODY = { none: 0, length: 1, chunked: 2, close: 3 } as const;
+
+const CLOSE = Buffer.from('close');
+const KEEP_ALIVE = Buffer.from('keep-alive');
+const UPGRADE = Buffer.from('upgrade');
+const TRAILERS = Buffer.from('trailers');
+const CHUNKED = Buffer.from('chunked');
+const CONTINUE = Buffer.from('100-continue');
+const HEAD = Buffer.from('HEAD');
+const COMMA = 44;
+
+/** Common to both directions. Reusable: every call of `frameRequest` or `frameResponse` writes all of it. */
+class Framing {
+  /** One of BODY. */
+  body: number = BODY.none;
+  /** Bytes of the body when `body` is BODY.length. */
+  length = 0;
+  /** The sender lets the connection live on after this message. */
+  keepAlive = true;
+  /** Connection names `upgrade`. */
+  connectionUpgrade = false;
+  /** Positions (start, end) of the field names that Connection nominates besides close, keep-alive and upgrade. */
+  readonly nominated: number[] = [];
+
+  protected resetFraming(): void {
+    this.body = BODY.none;
+    this.length = 0;
+    this.connectionUpgrade = false;
+    this.nominated.length = 0;
+  }
+
+  /** True when Connection nominates the field name at [start, end). */
+  isNominated(bytes: Uint8Array, start: number, end: number): boolean {
+    const { nominated } = this;
+    for (let i = 0; i < nominated.length; i += 2) {
+      const from = nominated[i]!;
+      if (nominated[i + 1]! - from !== end - start) continue;
+      let same = true;
+      for (let k = 0; same && k < end - start; k++)
+        same = lower(bytes[from + k]!) === lower(bytes[start + k]!);
+      if (same) return true;
+    }
+    return false;
+  }
+
+  /** Reads one Connection field. `keepAlive` ends false when "close" is there, whatever else is. */
+  protected readConnection(bytes: Buffer, start: number, end: number, seen: ConnectionOptions): void {
+    for (let position = start; position < end; position++) {
+      let itemEnd = position;
+      while (itemEnd < end && bytes[itemEnd] !== COMMA) itemEnd++;
+      let from = position;
+      let to = itemEnd;
+      while (from < to && isSpace(bytes[from]!)) from++;
+      while (to > from && isSpace(bytes[to - 1]!)) to--;
+      if (equalsIgnoringCase(bytes, from, to, KEEP_ALIVE)) seen.keepAlive = true;
+      else if (equalsIgnoringCase(bytes, from, to, CLOSE)) seen.close = true;
+      else if (equalsIgnoringCase(bytes, from, to, UPGRADE)) this.connectionUpgrade = true;
+      else if (to > from) this.nominated.push(from, to);
+      position = itemEnd;
+    }
+  }
+}
+
+interface ConnectionOptions {
+  keepAlive: boolean;
+  close: boolean;
+}
+
+const options: ConnectionOptions = { keepAlive: false, close: false };
+
+function lower(byte: number): number {
+  return byte >= 65 && byte <= 90 ? byte + 32 : byte;
+}
+
+function isSpace(byte: number): boolean {
+  return byte === 32 || byte === 9;
+}
+
+/** 1*DIGIT up to 2^53 - 1, else -1. */
+function readLength(bytes: Uint8Array, start: number, end: number): number {
+  if (end === start || end - start > 16) return -1;
+  let length = 0;
+  for (let i = start; i < end; i++) {
+    const digit = bytes[i]! - 48;
+    if (digit < 0 || digit > 9) return -1;
+    length = length * 10 + digit;
+  }
+  return length <= Number.MAX_SAFE_INTEGER ? length : -1;
+}
+
+/** What a request's fields say about framing and connection. */
+export class RequestFraming extends Framing {
+  /** The request is HEAD: its response has no body. */
+  isHead = false;
+  /** The client waits for 100 (Continue) before it sends the body. HTTP/1.1 alone. */
+  expectsContinue = false;
+  /** The client takes trailers (TE: trailers). */
+  takesTrailers = false;
+  /** Where the value of Upgrade is, when Connection names it too; an empty range otherwise. */
+  upgradeStart = 0;
+  upgradeEnd = 0;
+
+  /** Reads `head` and sets its Host range. Returns the fault that refuses the request, or null. */
+  read(head: RequestHead): FaultCode | null {
+    this.resetFraming();
+    this.takesTrailers = false;
+    this.expectsContinue = false;
+    this.upgradeStart = 0;
+    this.upgradeEnd = 0;
+    options.keepAlive = false;
+    options.close = false;
+    const { bytes, at, ids, count, minorVersion } = head;
+    let hosts = 0;
+    let lengths = 0;
+    let codings = 0;
+    let isChunked = false;
+    head.hostStart = 0;
+    head.hostEnd = 0;
+    for (let i = 0; i < count; i++) {
+      const id = ids[i]!;
+      if (id === FIELD.other) continue;
+      const start = at[i * 4 + 2]!;
+      const end = at[i * 4 + 3]!;
+      switch (id) {
+        case FIELD.host:
+          hosts++;
+          head.hostStart = start;
+          head.hostEnd = end;
+          break;
+        case FIELD.contentLength:
+          lengths++;
+          this.length = readLength(bytes, start, end);
+          break;
+        case FIELD.transferEncoding:
+          codings++;
+          isChunked = equalsIgnoringCase(bytes, start, end, CHUNKED);
+          break;
+        case FIELD.connection:
+          this.readConnection(bytes, start, end, options);
+          break;
+        case FIELD.te:
+          if (namesTrailers(bytes, start, end)) this.takesTrailers = true;
+          break;
+        case FIELD.expect:
+          this.expectsContinue = minorVersion === 1 && equalsIgnoringCase(bytes, start, end, CONTINUE);
+          break;
+        case FIELD.upgrade:
+          // A second Upgrade field would have to be joined with the first; no client sends one.
+          this.upgradeStart = this.upgradeEnd === 0 ? start : end;
+          this.upgradeEnd = end;
+          break;
+      }
+    }
+    if (hosts > 1 || (hosts === 0 && minorVersion === 1)) return 'BAD_HOST';
+    if (hosts === 1 && !isAuthority(bytes, head.hostStart, head.hostEnd)) return 'BAD_HOST';
+    if (codings > 0) {
+      if (lengths > 0) return 'LENGTH_AND_CHUNKED';
+      if (minorVersion === 0) return 'CHUNKED_IN_HTTP_1_0';
+      if (codings > 1 || !isChunked) return 'UNKNOWN_TRANSFER_ENCODING';
+      this.body = BODY.chunked;
+    } else if (lengths > 0) {
+      if (lengths > 1 || this.length < 0) return 'BAD_CONTENT_LENGTH';
+      this.body = this.length > 0 ? BODY.length : BODY.none;
+    }
+    this.keepAlive = !options.close && (minorVersion === 1 || options.keepAlive);
+    if (!this.connectionUpgrade || minorVersion === 0) this.upgradeStart = this.upgradeEnd;
+    this.isHead =
+      head.methodEnd - head.methodStart === 4 &&
+      bytes.compare(HEAD, 0, 4, head.methodStart, head.methodEnd) === 0;
+    if (this.upgradeEnd > this.upgradeStart && head.targetForm === TARGET_FORM.asterisk)
+      this.upgradeStart = this.upgradeEnd;
+    return null;
+  }
+}
+
+function namesTrailers(bytes: Buffer, start: number, end: number): boolean {
+  for (const item of bytes.toString('latin1', start, end).split(',')) {
+    const name = item.trim();
+    if (name.length === TRAILERS.length && name.toLowerCase() === 'trailers') return true;
+  }
+  return false;
+}
+
+/** What a response's fields say about framing and connection. */
+export class ResponseFraming extends Framing {
+  /** 100 to 199: another response follows. */
+  isInterim = false;
+
+  /** Reads `head` as the answer to a HEAD request or another one. Returns the fault, or null. */
+  read(head: ResponseHead, answersHead: boolean): FaultCode | null {
+    this.resetFraming();
+    options.keepAlive = false;
+    options.close = false;
+    const { bytes, at, ids, count, minorVersion, status } = head;
+    let lengths = 0;
+    let codings = 0;
+    let isChunked = false;
+    for (let i = 0; i < count; i++) {
+      const id = ids[i]!;
+      if (id === FIELD.other) continue;
+      const start = at[i * 4 + 2]!;
+      const end = at[i * 4 + 3]!;
+      if (id === FIELD.contentLength) {
+        lengths++;
+        this.length = readLength(bytes, start, end);
+      } else if (id === FIELD.transferEncoding) {
+        codings++;
+        isChunked = equalsIgnoringCase(bytes, start, end, CHUNKED);
+      } else if (id === FIELD.connection) {
+        this.readConnection(bytes, start, end, options);
+      }
+    }
+    if (lengths > 1 || (lengths === 1 && this.length < 0)) return 'UPSTREAM_BAD_RESPONSE';
+    if (codings > 0 && (lengths > 0 || codings > 1 || !isChunked || minorVersion === 0))
+      return 'UPSTREAM_BAD_RESPONSE';
+    this.isInterim = status < 200;
+    this.keepAlive = !options.close && (minorVersion === 1 || options.keepAlive);
+    if (this.isInterim || status === 204 || status === 304 || answersHead) {
+      this.body = BODY.none;
+    } else if (codings > 0) {
+      this.body = BODY.chunked;
+    } else if (lengths > 0) {
+      this.body = this.length > 0 ? BODY.length : BODY.none;
+    } else {
+      this.body = BODY.close;
+      this.keepAlive = false;
+    }
+    return null;
+  }
+}

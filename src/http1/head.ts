@@ -1,0 +1,536 @@
+// Reads the head of an HTTP/1.x message, strictly: the start line and the field lines, as positions into the bytes
+// that were received. It decides what is well formed; what a field means for framing is framing.ts.
+// It knows nothing of sockets. Sources: RFC 9112 §2-5, RFC 9110 §5.
+//
+// A line is parsed in one pass and only when it is there in full; a head that arrives in pieces continues at the
+// start of its last incomplete line, so every cut of the same bytes gives the same result.
+
+import type { FaultCode } from '../errors.ts';
+
+/** Longest request line, its CRLF included, in bytes. */
+export const REQUEST_LINE_BYTES_MAX = 8192;
+/** Largest field section, in bytes. */
+export const FIELDS_BYTES_MAX = 32_768;
+/** Most field lines in one section. */
+export const FIELDS_MAX = 100;
+
+/** The head is not complete: keep the bytes and parse again, from the same start, when more have come. */
+export const INCOMPLETE = -1;
+/** The head is refused; `fault` says why. */
+export const REFUSED = -2;
+
+/** Fields that the data plane has to know by name; everything else is `other`. */
+export const FIELD = {
+  other: 0,
+  host: 1,
+  connection: 2,
+  keepAlive: 3,
+  proxyConnection: 4,
+  te: 5,
+  trailer: 6,
+  transferEncoding: 7,
+  upgrade: 8,
+  contentLength: 9,
+  expect: 10,
+  forwardedFor: 11,
+  forwardedProto: 12,
+  forwardedHost: 13,
+  via: 14,
+  date: 15,
+  maxForwards: 16,
+} as const;
+
+const CR = 13;
+const LF = 10;
+const SP = 32;
+const HT = 9;
+const COLON = 58;
+
+/** tchar of RFC 9110 §5.6.2. */
+export const TOKEN = tableOf("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
+/** field-vchar, SP, HTAB and obs-text: what a field value or a reason phrase may hold (RFC 9110 §5.5). */
+const TEXT = new Uint8Array(256);
+/** What a request target may hold: visible ASCII but "#" and obs-text. A fragment is never sent (RFC 9112 §3.2). */
+const TARGET = new Uint8Array(256);
+for (let byte = 0x21; byte < 256; byte++) {
+  if (byte === 0x7f) continue;
+  TEXT[byte] = 1;
+  if (byte !== 0x23) TARGET[byte] = 1;
+}
+TEXT[SP] = 1;
+TEXT[HT] = 1;
+/** ASCII letters folded to lower case. */
+export const LOWER = Uint8Array.from({ length: 256 }, (_, byte) =>
+  byte >= 65 && byte <= 90 ? byte + 32 : byte,
+);
+
+function tableOf(characters: string): Uint8Array {
+  const table = new Uint8Array(256);
+  for (const character of characters) table[character.charCodeAt(0)] = 1;
+  return table;
+}
+
+/** True when bytes[start, end) is `lowerName` (lower-case ASCII) but for case. */
+export function equalsIgnoringCase(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  lowerName: Uint8Array,
+): boolean {
+  if (end - start !== lowerName.length) return false;
+  for (let i = 0; i < lowerName.length; i++) {
+    if (LOWER[bytes[start + i]!] !== lowerName[i]) return false;
+  }
+  return true;
+}
+
+/** Names of FIELD by their length, so that one length and one first byte rule almost every field out. */
+const KNOWN_BY_LENGTH: (readonly { name: Uint8Array; id: number }[])[] = [];
+for (const [name, id] of [
+  ['host', FIELD.host],
+  ['connection', FIELD.connection],
+  ['keep-alive', FIELD.keepAlive],
+  ['proxy-connection', FIELD.proxyConnection],
+  ['te', FIELD.te],
+  ['trailer', FIELD.trailer],
+  ['transfer-encoding', FIELD.transferEncoding],
+  ['upgrade', FIELD.upgrade],
+  ['content-length', FIELD.contentLength],
+  ['expect', FIELD.expect],
+  ['x-forwarded-for', FIELD.forwardedFor],
+  ['x-forwarded-proto', FIELD.forwardedProto],
+  ['x-forwarded-host', FIELD.forwardedHost],
+  ['via', FIELD.via],
+  ['date', FIELD.date],
+  ['max-forwards', FIELD.maxForwards],
+] as const) {
+  KNOWN_BY_LENGTH[name.length] = [...(KNOWN_BY_LENGTH[name.length] ?? []), { name: Buffer.from(name), id }];
+}
+
+function identify(bytes: Uint8Array, start: number, end: number): number {
+  const candidates = KNOWN_BY_LENGTH[end - start];
+  if (candidates === undefined) return FIELD.other;
+  const first = LOWER[bytes[start]!];
+  for (let i = 0; i < candidates.length; i++) {
+    const { name, id } = candidates[i]!;
+    if (name[0] === first && equalsIgnoringCase(bytes, start, end, name)) return id;
+  }
+  return FIELD.other;
+}
+
+/** Field lines as positions; what request heads, response heads and trailer sections share. */
+export class FieldSection {
+  /** The bytes that every position indexes into. */
+  bytes: Buffer = EMPTY;
+  /** Number of field lines. */
+  count = 0;
+  /** FIELD id of each line. */
+  readonly ids = new Uint8Array(FIELDS_MAX);
+  /** Four positions a line: start and end of the name, start and end of the value without its white space. */
+  readonly at = new Int32Array(FIELDS_MAX * 4);
+  /** Why the section was refused. */
+  fault: FaultCode | null = null;
+
+  /** Where the line that is parsed next starts. */
+  protected position = 0;
+
+  /**
+   * Parses field lines from `position` up to and including the empty line.
+   * Returns the position behind it, INCOMPLETE or REFUSED. `sectionStart` is where the 32 KiB are counted from.
+   */
+  protected parseFields(
+    bytes: Buffer,
+    sectionStart: number,
+    to: number,
+    badField: FaultCode,
+    tooLarge: FaultCode,
+  ): number {
+    const { at, ids } = this;
+    let position = this.position;
+    for (;;) {
+      const lineStart = position;
+      if (position >= to) break;
+      if (bytes[position] === CR) {
+        if (position + 1 >= to) break;
+        if (bytes[position + 1] !== LF) return this.refuse(badField);
+        if (position + 2 - sectionStart > FIELDS_BYTES_MAX) return this.refuse(tooLarge);
+        this.position = position + 2;
+        return position + 2;
+      }
+      while (position < to && TOKEN[bytes[position]!] === 1) position++;
+      if (position === to) break;
+      if (bytes[position] !== COLON || position === lineStart) return this.refuse(badField);
+      const nameEnd = position++;
+      while (position < to && (bytes[position] === SP || bytes[position] === HT)) position++;
+      const valueStart = position;
+      while (position < to && TEXT[bytes[position]!] === 1) position++;
+      if (position === to) break;
+      if (bytes[position] !== CR) return this.refuse(badField);
+      if (position + 1 === to) break;
+      if (bytes[position + 1] !== LF) return this.refuse(badField);
+      let valueEnd = position;
+      while (valueEnd > valueStart && (bytes[valueEnd - 1] === SP || bytes[valueEnd - 1] === HT)) valueEnd--;
+      position += 2;
+      if (this.count === FIELDS_MAX || position - sectionStart > FIELDS_BYTES_MAX)
+        return this.refuse(tooLarge);
+      const i = this.count++;
+      ids[i] = identify(bytes, lineStart, nameEnd);
+      at[i * 4] = lineStart;
+      at[i * 4 + 1] = nameEnd;
+      at[i * 4 + 2] = valueStart;
+      at[i * 4 + 3] = valueEnd;
+      this.position = position;
+    }
+    if (to - sectionStart > FIELDS_BYTES_MAX) return this.refuse(tooLarge);
+    return INCOMPLETE;
+  }
+
+  protected refuse(fault: FaultCode): number {
+    this.fault = fault;
+    return REFUSED;
+  }
+
+  /** Values of the fields with this lower-case name, in order of arrival; empty when there is none. */
+  fieldValues(name: string): readonly Uint8Array[] {
+    const lowerName = Buffer.from(name, 'latin1');
+    const values: Uint8Array[] = [];
+    for (let i = 0; i < this.count; i++) {
+      if (equalsIgnoringCase(this.bytes, this.at[i * 4]!, this.at[i * 4 + 1]!, lowerName)) {
+        values.push(this.bytes.subarray(this.at[i * 4 + 2], this.at[i * 4 + 3]));
+      }
+    }
+    return values;
+  }
+
+  /** Moves all positions by `delta`: the bytes were copied elsewhere. */
+  protected shiftFields(delta: number): void {
+    this.position += delta;
+    for (let i = 0; i < this.count * 4; i++) this.at[i]! += delta;
+  }
+}
+
+const EMPTY = Buffer.alloc(0);
+
+/** A start line is read first, then the field lines: the frame that requests and responses share. */
+abstract class Head extends FieldSection {
+  /** Where the head starts. */
+  start = 0;
+  /** HTTP minor version: 0 or 1. */
+  minorVersion = 1;
+  /** Where the field lines start. */
+  fieldsStart = 0;
+  #scanned = 0;
+  #inFields = false;
+
+  reset(): void {
+    this.count = 0;
+    this.fault = null;
+    this.#inFields = false;
+    this.#scanned = -1;
+  }
+
+  /**
+   * Parses the head that starts at `from`. Call again with the same `from` bytes in front (they may have moved to
+   * another buffer) after INCOMPLETE. Returns the position behind the head, INCOMPLETE, or REFUSED with `fault` set.
+   */
+  parse(bytes: Buffer, from: number, to: number): number {
+    this.bytes = bytes;
+    if (this.#scanned === -1) {
+      this.start = from;
+      this.position = from;
+    } else {
+      if (from !== this.start) this.#moveTo(from);
+      // A head that drips in byte by byte is not parsed again for each byte: only when a line has ended, or is too long.
+      const lineEnd = bytes.indexOf(LF, from + this.#scanned);
+      const isTooLong = this.#inFields
+        ? to - this.fieldsStart > FIELDS_BYTES_MAX
+        : to - from > REQUEST_LINE_BYTES_MAX;
+      if ((lineEnd === -1 || lineEnd >= to) && !isTooLong) {
+        this.#scanned = to - from;
+        return INCOMPLETE;
+      }
+    }
+    if (!this.#inFields) {
+      const lineEnd = this.parseStartLine(bytes, this.position, to);
+      if (lineEnd < 0) {
+        if (lineEnd === INCOMPLETE) this.#scanned = to - from;
+        return lineEnd;
+      }
+      this.fieldsStart = lineEnd;
+      this.position = lineEnd;
+      this.#inFields = true;
+    }
+    const end = this.parseFields(bytes, this.fieldsStart, to, this.badField, this.tooLarge);
+    if (end === INCOMPLETE) this.#scanned = to - from;
+    return end;
+  }
+
+  protected abstract readonly badField: FaultCode;
+  protected abstract readonly tooLarge: FaultCode;
+  protected abstract parseStartLine(bytes: Buffer, from: number, to: number): number;
+
+  #moveTo(from: number): void {
+    const delta = from - this.start;
+    this.start = from;
+    this.shiftFields(delta);
+    if (this.#inFields) this.moveStartLine(delta);
+  }
+
+  protected moveStartLine(delta: number): void {
+    this.fieldsStart += delta;
+  }
+}
+
+/** How a request names its target (RFC 9112 §3.2). */
+export const TARGET_FORM = { origin: 0, absolute: 1, asterisk: 2 } as const;
+
+/** The head of a request. Reusable: `reset` before each message. */
+export class RequestHead extends Head {
+  methodStart = 0;
+  methodEnd = 0;
+  /** Path and query; of an absolute-form without its scheme and authority. "*" for the asterisk-form. */
+  targetStart = 0;
+  targetEnd = 0;
+  targetForm: number = TARGET_FORM.origin;
+  /** Authority of an absolute-form; an empty range for other forms. */
+  authorityStart = 0;
+  authorityEnd = 0;
+  /** Where the Host field's value is; an empty range when there is none. Set by framing.ts. */
+  hostStart = 0;
+  hostEnd = 0;
+  /** Client address as text; set by whoever reads the socket. */
+  remoteAddress = '';
+
+  protected readonly badField = 'BAD_FIELD';
+  protected readonly tooLarge = 'HEAD_TOO_LARGE';
+
+  /** $host of nginx: the authority of an absolute-form, else the Host field, lower case and without its port. */
+  host(): Uint8Array {
+    const absolute = this.authorityEnd > this.authorityStart;
+    const start = absolute ? this.authorityStart : this.hostStart;
+    let end = absolute ? this.authorityEnd : this.hostEnd;
+    for (let i = end - 1; i >= start; i--) {
+      const byte = this.bytes[i]!;
+      if (byte === COLON) {
+        end = i;
+        break;
+      }
+      if (byte < 48 || byte > 57) break;
+    }
+    const host = Buffer.from(this.bytes.subarray(start, end));
+    for (let i = 0; i < host.length; i++) host[i] = LOWER[host[i]!]!;
+    return host;
+  }
+
+  protected override parseStartLine(bytes: Buffer, from: number, to: number): number {
+    let position = from;
+    // RFC 9112 §2.2: one empty line in front of a request is forgiven; old clients send it after a POST.
+    if (position < to && bytes[position] === CR) {
+      if (position + 1 === to) return INCOMPLETE;
+      if (bytes[position + 1] !== LF) return this.refuse('BAD_REQUEST_LINE');
+      position += 2;
+    }
+    const lineStart = position;
+    while (position < to && TOKEN[bytes[position]!] === 1) position++;
+    if (position === to) return this.#unfinished(position - lineStart);
+    if (bytes[position] !== SP || position === lineStart) return this.refuse('BAD_REQUEST_LINE');
+    const methodEnd = position++;
+    const targetStart = position;
+    while (position < to && TARGET[bytes[position]!] === 1) position++;
+    if (position === to) return this.#unfinished(position - lineStart);
+    if (position - lineStart > REQUEST_LINE_BYTES_MAX) return this.refuse('TARGET_TOO_LONG');
+    if (bytes[position] !== SP) {
+      const lineEnds = bytes[position] === CR || bytes[position] === LF;
+      return this.refuse(lineEnds || position === targetStart ? 'BAD_REQUEST_LINE' : 'BAD_TARGET');
+    }
+    if (position === targetStart) return this.refuse('BAD_REQUEST_LINE');
+    const targetEnd = position++;
+    const versionEnd = position + 8;
+    if (versionEnd + 2 > to) {
+      const incomplete = !isVersionPrefix(bytes, position, to);
+      return incomplete ? this.refuse('BAD_REQUEST_LINE') : this.#unfinished(to - lineStart);
+    }
+    const major = bytes[position + 5]! - 48;
+    const minor = bytes[position + 7]! - 48;
+    if (!isVersionPrefix(bytes, position, versionEnd)) return this.refuse('BAD_REQUEST_LINE');
+    if (bytes[versionEnd] !== CR || bytes[versionEnd + 1] !== LF) return this.refuse('BAD_REQUEST_LINE');
+    if (versionEnd + 2 - lineStart > REQUEST_LINE_BYTES_MAX) return this.refuse('TARGET_TOO_LONG');
+    if (major !== 1 || minor > 1) return this.refuse('VERSION_UNSUPPORTED');
+    this.minorVersion = minor;
+    this.methodStart = lineStart;
+    this.methodEnd = methodEnd;
+    this.authorityStart = 0;
+    this.authorityEnd = 0;
+    const fault = this.#readTarget(bytes, targetStart, targetEnd);
+    return fault === null ? versionEnd + 2 : this.refuse(fault);
+  }
+
+  #unfinished(lineBytes: number): number {
+    return lineBytes > REQUEST_LINE_BYTES_MAX ? this.refuse('TARGET_TOO_LONG') : INCOMPLETE;
+  }
+
+  #readTarget(bytes: Buffer, start: number, end: number): FaultCode | null {
+    this.targetStart = start;
+    this.targetEnd = end;
+    if (equalsIgnoringCase(bytes, this.methodStart, this.methodEnd, CONNECT)) return 'CONNECT_REFUSED';
+    if (bytes[start] === SLASH) {
+      this.targetForm = TARGET_FORM.origin;
+      return null;
+    }
+    if (end - start === 1 && bytes[start] === ASTERISK) {
+      this.targetForm = TARGET_FORM.asterisk;
+      return this.#isOptions(bytes) ? null : 'BAD_TARGET';
+    }
+    return this.#readAbsoluteForm(bytes, start, end);
+  }
+
+  #isOptions(bytes: Buffer): boolean {
+    const { methodStart, methodEnd } = this;
+    return methodEnd - methodStart === 7 && bytes.compare(OPTIONS, 0, 7, methodStart, methodEnd) === 0;
+  }
+
+  #readAbsoluteForm(bytes: Buffer, start: number, end: number): FaultCode | null {
+    let authorityStart = 0;
+    if (equalsIgnoringCase(bytes, start, Math.min(end, start + HTTP.length), HTTP))
+      authorityStart = start + HTTP.length;
+    else if (equalsIgnoringCase(bytes, start, Math.min(end, start + HTTPS.length), HTTPS)) {
+      authorityStart = start + HTTPS.length;
+    } else return 'BAD_TARGET';
+    let authorityEnd = authorityStart;
+    while (authorityEnd < end && bytes[authorityEnd] !== SLASH && bytes[authorityEnd] !== QUESTION)
+      authorityEnd++;
+    if (!isAuthority(bytes, authorityStart, authorityEnd)) return 'BAD_TARGET';
+    this.targetForm = TARGET_FORM.absolute;
+    if (authorityEnd < end && bytes[authorityEnd] === SLASH) {
+      this.targetStart = authorityEnd;
+    } else {
+      // "http://host?q" means "http://host/?q", and OPTIONS of a bare authority means "*" (RFC 9112 §3.2.4): the
+      // authority moves one byte to the front, over the scheme's last "/", to make room.
+      bytes.copyWithin(authorityStart - 1, authorityStart, authorityEnd);
+      authorityStart--;
+      authorityEnd--;
+      const asksServer = authorityEnd + 1 === end && this.#isOptions(bytes);
+      bytes[authorityEnd] = asksServer ? ASTERISK : SLASH;
+      this.targetStart = authorityEnd;
+    }
+    this.authorityStart = authorityStart;
+    this.authorityEnd = authorityEnd;
+    return null;
+  }
+
+  protected override moveStartLine(delta: number): void {
+    super.moveStartLine(delta);
+    this.methodStart += delta;
+    this.methodEnd += delta;
+    this.targetStart += delta;
+    this.targetEnd += delta;
+    this.authorityStart += delta;
+    this.authorityEnd += delta;
+  }
+}
+
+const SLASH = 47;
+const ASTERISK = 42;
+const QUESTION = 63;
+const CONNECT = Buffer.from('connect');
+const OPTIONS = Buffer.from('OPTIONS');
+const HTTP = Buffer.from('http://');
+const HTTPS = Buffer.from('https://');
+const VERSION_PATTERN = Buffer.from('HTTP/0.0\r\n');
+
+/** True when bytes[start, to) is a beginning of "HTTP/DIGIT.DIGIT" CRLF. */
+function isVersionPrefix(bytes: Buffer, start: number, to: number): boolean {
+  for (let i = 0; i < VERSION_PATTERN.length && start + i < to; i++) {
+    const byte = bytes[start + i]!;
+    if (i === 5 || i === 7 ? byte < 48 || byte > 57 : byte !== VERSION_PATTERN[i]) return false;
+  }
+  return true;
+}
+
+const HOST_BYTE = tableOf("-._~%!$&'()*+;=0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
+const IP_LITERAL_BYTE = tableOf('0123456789ABCDEFabcdef:.');
+
+/** True for uri-host [":" port] (RFC 9110 §7.2) without user information; an empty one is none. */
+export function isAuthority(bytes: Uint8Array, start: number, end: number): boolean {
+  let position = start;
+  if (bytes[position] === 91) {
+    position++;
+    while (position < end && IP_LITERAL_BYTE[bytes[position]!] === 1) position++;
+    if (position >= end || bytes[position] !== 93 || position - start < 3) return false;
+    position++;
+  } else {
+    while (position < end && HOST_BYTE[bytes[position]!] === 1) position++;
+    if (position === start) return false;
+  }
+  if (position === end) return true;
+  if (bytes[position] !== COLON || end - position > 6) return false;
+  for (position++; position < end; position++) {
+    if (bytes[position]! < 48 || bytes[position]! > 57) return false;
+  }
+  return true;
+}
+
+/** The head of a response. Reusable: `reset` before each message. */
+export class ResponseHead extends Head {
+  /** Status code, 100 to 999. */
+  status = 0;
+  /** From the status code to the end of the reason phrase. */
+  statusStart = 0;
+  reasonEnd = 0;
+
+  protected readonly badField = 'UPSTREAM_BAD_RESPONSE';
+  protected readonly tooLarge = 'UPSTREAM_HEAD_TOO_LARGE';
+
+  protected override parseStartLine(bytes: Buffer, from: number, to: number): number {
+    const statusStart = from + 9;
+    const head = Math.min(to, statusStart - 1);
+    if (!isVersionPrefix(bytes, from, head)) return this.refuse('UPSTREAM_BAD_RESPONSE');
+    if (statusStart + 3 >= to) {
+      if (to >= statusStart && bytes[statusStart - 1] !== SP) return this.refuse('UPSTREAM_BAD_RESPONSE');
+      return INCOMPLETE;
+    }
+    if (bytes[from + 5] !== 49 || bytes[from + 7]! > 49 || bytes[statusStart - 1] !== SP) {
+      return this.refuse('UPSTREAM_BAD_RESPONSE');
+    }
+    let status = 0;
+    for (let i = statusStart; i < statusStart + 3; i++) {
+      const digit = bytes[i]! - 48;
+      if (digit < 0 || digit > 9) return this.refuse('UPSTREAM_BAD_RESPONSE');
+      status = status * 10 + digit;
+    }
+    if (status < 100) return this.refuse('UPSTREAM_BAD_RESPONSE');
+    let position = statusStart + 3;
+    // RFC 9112 §4 wants SP even before an empty reason phrase; servers that leave it out are common and unambiguous.
+    if (bytes[position] !== SP && bytes[position] !== CR) return this.refuse('UPSTREAM_BAD_RESPONSE');
+    while (position < to && TEXT[bytes[position]!] === 1) position++;
+    if (position - from > REQUEST_LINE_BYTES_MAX) return this.refuse('UPSTREAM_HEAD_TOO_LARGE');
+    if (position + 1 >= to) {
+      if (position < to && bytes[position] !== CR) return this.refuse('UPSTREAM_BAD_RESPONSE');
+      return INCOMPLETE;
+    }
+    if (bytes[position] !== CR || bytes[position + 1] !== LF) return this.refuse('UPSTREAM_BAD_RESPONSE');
+    this.minorVersion = bytes[from + 7]! - 48;
+    this.status = status;
+    this.statusStart = statusStart;
+    this.reasonEnd = position;
+    return position + 2;
+  }
+
+  protected override moveStartLine(delta: number): void {
+    super.moveStartLine(delta);
+    this.statusStart += delta;
+    this.reasonEnd += delta;
+  }
+}
+
+/** The trailer section of a chunked body, as a section of its own (RFC 9112 §7.1.2). */
+export class TrailerSection extends FieldSection {
+  /** Parses a whole section at `from`. Returns the position behind its empty line, INCOMPLETE or REFUSED. */
+  parse(bytes: Buffer, from: number, to: number): number {
+    this.bytes = bytes;
+    this.count = 0;
+    this.fault = null;
+    this.position = from;
+    return this.parseFields(bytes, from, to, 'BAD_CHUNK', 'BAD_CHUNK');
+  }
+}
