@@ -135,7 +135,9 @@ export function parseUpstreamUrl(text: string): UpstreamUrl | undefined {
   return { tls, host, port, path: null, authority };
 }
 
-const URL_EXPECTED = 'a URL like http://backend:8080, https://backend or unix:/run/app.sock, without a path';
+/** What an upstream's URL has to look like. */
+export const URL_EXPECTED =
+  'a URL like http://backend:8080, https://backend or unix:/run/app.sock, without a path';
 
 const upstreamUrl = z.string({ error: URL_EXPECTED }).transform((text, context) => {
   const url = parseUpstreamUrl(text);
@@ -187,7 +189,7 @@ const retry = z.strictObject({
 });
 
 /** Options of one upstream; `upstreamDefaults` takes the same ones for all. */
-export const upstreamSettings = {
+const upstreamSettings = {
   host: z
     .string({ error: 'a Host field value like "backend.example:8080", or "$proxy_host"' })
     .regex(/^[A-Za-z0-9._:[\]$-]+$/, {
@@ -211,13 +213,21 @@ export const upstreamSettings = {
     default: '60s',
     doc: 'Longest silence of the upstream before the exchange ends with 504.',
   }),
-  pool: pool.prefault({}),
-  retry: retry.prefault({}),
+  pool: pool.prefault({}).meta({ description: 'Connections to the upstream.', kind: 'map' }),
+  retry: retry.prefault({}).meta({ description: 'When an exchange is sent again.', kind: 'map' }),
 };
 
-const upstream = z.strictObject({ url: upstreamUrl, ...upstreamSettings });
+/** One upstream: its URL and its settings. */
+export const upstreamSchema = z.strictObject({
+  url: upstreamUrl.meta({
+    description: 'Where the upstream is: `http://host[:port]`, `https://host[:port]` or `unix:/path`.',
+    kind: 'URL',
+  }),
+  ...upstreamSettings,
+});
 
-const SHARE_EXPECTED = 'a percentage from 0% to 100% with two decimals at most, or "*" for the rest';
+/** What a share has to look like. */
+export const SHARE_EXPECTED = 'a percentage from 0% to 100% with two decimals at most, or "*" for the rest';
 
 /** "12.5%" -> 1250 (hundredths of a percent); "*" -> null; undefined for anything else. Source: ngx_http_split_clients_module. */
 export function parseShare(text: string): number | null | undefined {
@@ -386,12 +396,11 @@ export const FORWARDED = ['append', 'replace', 'keep', 'remove'] as const;
 
 /** A configuration document as a user writes it. `config/parse` turns it into a Config. */
 export const documentSchema = z.strictObject({
+  // A single address is a list of one, so that a problem names the entry that is wrong.
   listen: z
-    .union(
-      [listenAddress.transform((one) => [one]), z.array(listenAddress, { error: LISTEN_EXPECTED }).min(1)],
-      {
-        error: LISTEN_EXPECTED,
-      },
+    .preprocess(
+      (value) => (Array.isArray(value) ? value : [value]),
+      z.array(listenAddress).min(1, { error: LISTEN_EXPECTED }),
     )
     .prefault(':8000')
     .meta({
@@ -403,7 +412,7 @@ export const documentSchema = z.strictObject({
     .prefault(':9901')
     .meta({ description: 'Where the admin port listens, or `off`.', kind: 'address' }),
   upstreams: z
-    .record(z.string().regex(NAME, { error: NAME_EXPECTED }), upstream, {
+    .record(z.string().regex(NAME, { error: NAME_EXPECTED }), upstreamSchema, {
       error: 'a map of name to upstream',
     })
     .default({})
@@ -433,9 +442,14 @@ export const documentSchema = z.strictObject({
     doc: 'Adds Via as RFC 9110 §7.6.3 says. Off: nginx upstreams turn gzip off when they see it.',
   }),
   upgrades: z
-    .array(z.string().regex(/^[A-Za-z0-9.-]+$/, { error: 'a protocol name like websocket' }), {
-      error: 'a list of protocol names like [websocket]',
-    })
+    .array(
+      z
+        .string({ error: 'a protocol name like websocket' })
+        .regex(/^[A-Za-z0-9.-]+$/, { error: 'a protocol name like websocket' }),
+      {
+        error: 'a list of protocol names like [websocket]',
+      },
+    )
     .refine((names) => !names.some((name) => /^h2c?$/i.test(name)), { error: 'protocols other than h2c' })
     .default(['websocket'])
     .meta({ description: 'Protocols to which a connection may be upgraded; never h2c.', kind: 'list' }),
@@ -446,7 +460,7 @@ export type ConfigDocument = z.output<typeof documentSchema>;
 /** Options of one split, defaults filled in. */
 export type SplitConfig = z.output<typeof split>;
 /** Options of one upstream, defaults filled in. */
-export type UpstreamConfig = z.output<typeof upstream>;
+export type UpstreamConfig = z.output<typeof upstreamSchema>;
 /** Which split or upstream takes a host and path; exactly one of the two is set. */
 export type RouteConfig = { host: string | undefined; path: string } & (
   | { split: string; upstream?: undefined }

@@ -1,0 +1,145 @@
+// Reads the option declaration back: which keys are known at a place, every option as a row of the manual, the
+// JSON Schema for editors. Adds nothing that config/schema does not say; no option is named here.
+
+import { z } from 'zod';
+import type { Path } from './problem.ts';
+import { documentSchema } from './schema.ts';
+
+/** One option as the manual lists it. `path` has `*` for a name that the user picks and `[]` for a list entry. */
+export interface OptionRow {
+  readonly path: string;
+  readonly kind: string;
+  /** As a user would write it; "" when there is none, "required" when it must be given. */
+  readonly default: string;
+  /** Limits like "1ms to 1h"; empty when the kind says it all. */
+  readonly range: string;
+  readonly doc: string;
+}
+
+interface Meta {
+  description?: string;
+  kind?: string;
+  range?: string;
+  /** Default as a user writes it, where it is not the schema's own. */
+  shown?: string;
+}
+
+type AnySchema = z.core.$ZodType;
+
+/** The schema under defaults, optionals, preprocessing and transforms; what a user writes is checked by it. */
+function core(schema: AnySchema): AnySchema {
+  if (
+    schema instanceof z.ZodOptional ||
+    schema instanceof z.ZodNullable ||
+    schema instanceof z.ZodDefault ||
+    schema instanceof z.ZodPrefault
+  ) {
+    return core(schema.def.innerType);
+  }
+  if (schema instanceof z.ZodPipe) {
+    return core(schema.def.in instanceof z.ZodTransform ? schema.def.out : schema.def.in);
+  }
+  return schema;
+}
+
+/** Keys that may stand in the map at `path`, in the order of the declaration; none where a user picks the names. */
+export function knownKeys(path: Path): string[] {
+  let schema: AnySchema = core(documentSchema);
+  for (const step of path) {
+    const next = child(schema, step);
+    if (next === undefined) return [];
+    schema = core(next);
+  }
+  if (schema instanceof z.ZodUnion) {
+    const objects = schema.options.map(core).filter((option) => option instanceof z.ZodObject);
+    return objects.flatMap((object) => Object.keys(object.shape));
+  }
+  return schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
+}
+
+function child(schema: AnySchema, step: string | number): AnySchema | undefined {
+  if (schema instanceof z.ZodObject) {
+    return Object.hasOwn(schema.shape, step) ? schema.shape[step] : undefined;
+  }
+  if (schema instanceof z.ZodRecord) return schema.def.valueType;
+  if (schema instanceof z.ZodArray) return schema.element;
+  if (schema instanceof z.ZodUnion) {
+    for (const option of schema.options) {
+      const found = child(core(option), step);
+      if (found !== undefined) return found;
+    }
+  }
+  return undefined;
+}
+
+/** Every option in the order of the declaration, maps before what stands in them. */
+export function optionRows(): OptionRow[] {
+  const rows: OptionRow[] = [];
+  collect(core(documentSchema), '', rows);
+  return rows;
+}
+
+function collect(schema: AnySchema, prefix: string, rows: OptionRow[]): void {
+  if (schema instanceof z.ZodRecord) collect(core(schema.def.valueType), `${prefix}.*`, rows);
+  else if (schema instanceof z.ZodArray) collect(core(schema.element), `${prefix}[]`, rows);
+  else if (schema instanceof z.ZodUnion) {
+    for (const option of schema.options) collect(core(option), prefix, rows);
+  } else if (schema instanceof z.ZodObject) {
+    for (const [key, option] of Object.entries(schema.shape)) {
+      const path = prefix === '' ? key : `${prefix}.${key}`;
+      const meta = metaOf(option);
+      if (meta.kind !== undefined) {
+        rows.push({
+          path,
+          kind: meta.kind,
+          default: meta.shown ?? defaultOf(option),
+          range: meta.range ?? '',
+          doc: meta.description ?? '',
+        });
+      }
+      collect(core(option), path, rows);
+    }
+  }
+}
+
+// `.meta()` may stand on the option itself or under its default.
+function metaOf(schema: AnySchema): Meta {
+  const own = z.globalRegistry.get(schema) as Meta | undefined;
+  if (own?.kind !== undefined) return own;
+  if (
+    schema instanceof z.ZodOptional ||
+    schema instanceof z.ZodDefault ||
+    schema instanceof z.ZodPrefault ||
+    schema instanceof z.ZodNullable
+  ) {
+    return metaOf(schema.def.innerType);
+  }
+  return own ?? {};
+}
+
+function defaultOf(schema: AnySchema): string {
+  if (schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault) {
+    const value: unknown = schema.def.defaultValue;
+    if (typeof value === 'object' && value !== null && Object.keys(value).length === 0) return '';
+    return typeof value === 'string' ? value : JSON.stringify(value);
+  }
+  return schema instanceof z.ZodOptional ? '' : 'required';
+}
+
+/** JSON Schema (draft 2020-12) of the file format, for editors; what only linking can tell is not in it. */
+export function jsonSchema(): Record<string, unknown> {
+  const generated = z.toJSONSchema(documentSchema, {
+    io: 'input',
+    unrepresentable: 'any',
+    override: ({ jsonSchema: node }) => {
+      for (const own of ['kind', 'range', 'shown']) delete (node as Record<string, unknown>)[own];
+    },
+  });
+  return {
+    $schema: generated.$schema,
+    title: 'request-splitter configuration',
+    ...generated,
+    // Room for YAML anchors: config/parse leaves these keys out.
+    patternProperties: { '^x-': {} },
+  };
+}

@@ -1,0 +1,355 @@
+// Turns a raw document, whatever door it came through, into a Config or every problem at once: checks it against
+// the declaration, lays upstreamDefaults under each upstream, and links names (variant -> upstream, route -> split).
+// Knows positions only as `source.locate`, and key texts only as the check that is handed in.
+
+import { createHash } from 'node:crypto';
+import type { z } from 'zod';
+import { knownKeys, optionRows } from './declaration.ts';
+import { didYouMean, type Path, type Place, type Problem, showGot } from './problem.ts';
+import {
+  type Config,
+  type ConfigDocument,
+  documentSchema,
+  parseShare,
+  parseUpstreamUrl,
+  type RouteConfig,
+  SHARE_EXPECTED,
+  type UpstreamConfig,
+  URL_EXPECTED,
+  upstreamSchema,
+} from './schema.ts';
+
+/** A document as plain values, and where each of them stands in what the user wrote. */
+export interface Source {
+  readonly document: unknown;
+  /** Place of the value at `path`, of its key, or of the character `offset` inside a text; of the nearest parent when absent. */
+  locate(path: Path, part?: 'value' | 'key', offset?: number): Place;
+}
+
+/** Says what is wrong with a key text, or null. The composition hands in `compileKey` of the split room. */
+export type CheckKey = (text: string) => { readonly error: string; readonly offset: number } | null;
+
+/** A configuration that can run, or what keeps it from it. */
+export type Outcome =
+  | { readonly config: Config; readonly problems?: undefined }
+  | { readonly config?: undefined; readonly problems: readonly Problem[] };
+
+type RawMap = Record<string, unknown>;
+
+/** Config of a raw document. Promise: no problems means that every name resolves and every share adds up. */
+export function linkSource(source: Source, checkKey: CheckKey): Outcome {
+  const link = new Link(source, checkKey);
+  return link.run();
+}
+
+class Link {
+  readonly #source: Source;
+  readonly #checkKey: CheckKey;
+  readonly #raw: RawMap;
+  readonly #problems: Problem[] = [];
+
+  constructor(source: Source, checkKey: CheckKey) {
+    this.#source = source;
+    this.#checkKey = checkKey;
+    this.#raw = mapOf(source.document);
+  }
+
+  run(): Outcome {
+    const parsed = documentSchema.safeParse(this.#withDefaults());
+    if (!parsed.success) for (const issue of parsed.error.issues) this.#declared(issue);
+    const inline = this.#linkUpstreams();
+    for (const map of ['splits', 'upstreams']) {
+      // zod leaves this key out without a word.
+      if (Object.hasOwn(mapOf(this.#raw[map]), '__proto__')) {
+        this.#add([map, '__proto__'], 'another name', '"__proto__"', 'key');
+      }
+    }
+    for (const [name, split] of Object.entries(mapOf(this.#raw.splits))) {
+      this.#checkSplit(['splits', name], mapOf(split));
+    }
+    this.#checkRoutes();
+    if (parsed.success) this.#checkAddresses(parsed.data);
+    if (!parsed.success || this.#problems.length > 0) {
+      return { problems: this.#problems.sort((a, b) => a.order - b.order) };
+    }
+    return { config: compose(parsed.data, inline) };
+  }
+
+  #add(path: Path, expected: string, got: string, part: 'value' | 'key' = 'value', offset?: number): void {
+    this.#problems.push({ ...this.#source.locate(path, part, offset), expected, got });
+  }
+
+  /** The document with upstreamDefaults under every named upstream, merged before any default is applied. */
+  #withDefaults(): unknown {
+    const { upstreams, upstreamDefaults } = this.#raw;
+    if (!isMap(this.#source.document) || !isMap(upstreams) || !isMap(upstreamDefaults)) {
+      return this.#source.document;
+    }
+    const merged = Object.entries(upstreams).map(([name, own]) => [name, layer(upstreamDefaults, own)]);
+    return { ...this.#raw, upstreams: Object.fromEntries(merged) };
+  }
+
+  /** What the declaration says against the document, at the place where the user wrote it. */
+  #declared(issue: z.core.$ZodIssue): void {
+    const given = issue.path.map((step) => (typeof step === 'symbol' ? String(step) : step));
+    // A single address is checked as a list of one.
+    const path = given[0] === 'listen' && !Array.isArray(this.#raw.listen) ? ['listen'] : given;
+    // What a named upstream got from upstreamDefaults is reported there, once.
+    const inherited =
+      path[0] === 'upstreams' &&
+      valueAt(this.#raw, path) === undefined &&
+      valueAt(this.#raw, ['upstreamDefaults', ...path.slice(2)]) !== undefined;
+    switch (issue.code) {
+      case 'unrecognized_keys':
+        for (const key of issue.keys) {
+          const written = valueAt(this.#raw, [...path, key]) !== undefined || path[0] !== 'upstreams';
+          if (written) this.#add([...path, key], unknownKey(path, key), showGot(key), 'key');
+        }
+        return;
+      case 'invalid_key':
+        this.#add(path, issue.issues[0]?.message ?? issue.message, showGot(path.at(-1)), 'key');
+        return;
+      default: {
+        if (inherited) return;
+        const expected = issue.message.startsWith('Invalid input') ? 'a map of options' : issue.message;
+        this.#add(path, expected, showGot(valueAt(this.#source.document, path)));
+      }
+    }
+  }
+
+  /** Checks each reference to an upstream; gives the inline URLs as upstreams of their own. */
+  #linkUpstreams(): Map<string, UpstreamConfig> {
+    const inline = new Map<string, UpstreamConfig>();
+    const names = mapOf(this.#raw.upstreams);
+    for (const path of upstreamReferences(this.#raw)) {
+      const text = valueAt(this.#raw, path);
+      if (typeof text !== 'string' || text === '' || Object.hasOwn(names, text) || inline.has(text)) continue;
+      if (!looksLikeUrl(text)) {
+        const expected = 'the name of an entry in upstreams, or a URL like http://backend:8080';
+        const guesses = /^[A-Za-z0-9.-]+:\d+$/.test(text)
+          ? ` (did you mean ${showGot(`http://${text}`)}?)`
+          : didYouMean(text, Object.keys(names));
+        this.#add(path, `${expected}${guesses}`, showGot(text));
+        continue;
+      }
+      if (parseUpstreamUrl(text) === undefined) {
+        this.#add(path, URL_EXPECTED, showGot(text));
+        continue;
+      }
+      // A fault in the defaults themselves has been reported already.
+      const upstream = upstreamSchema.safeParse({ ...mapOf(this.#raw.upstreamDefaults), url: text });
+      if (upstream.success) inline.set(text, upstream.data);
+    }
+    return inline;
+  }
+
+  #checkSplit(path: Path, split: RawMap): void {
+    if (typeof split.key === 'string' && split.key !== '') {
+      const fault = this.#checkKey(split.key);
+      if (fault !== null) this.#keyFault([...path, 'key'], split.key, fault);
+    }
+    if (!Array.isArray(split.variants) || split.variants.length === 0) return;
+    const variants = split.variants.map(mapOf);
+    const list: Path = [...path, 'variants'];
+    this.#checkNames(list, variants);
+    const weighted = variants.filter((variant) => variant.weight !== undefined).length;
+    const shared = variants.filter((variant) => variant.share !== undefined).length;
+    if (weighted > 0 && shared > 0) {
+      const odd = variants.findIndex(
+        (variant) => variant[weighted <= shared ? 'weight' : 'share'] !== undefined,
+      );
+      const counts = `${shared} with share and ${weighted} with weight`;
+      this.#add([...list, odd], 'share for all variants of a split, or weight for all of them', counts);
+    } else if (weighted > 0) this.#checkWeights(list, variants);
+    else this.#checkShares(list, variants, split.method === undefined || split.method === 'ranges');
+  }
+
+  #keyFault(path: Path, text: string, fault: { error: string; offset: number }): void {
+    const [expected, got] = fault.error.replace(/^expected /, '').split(', got ');
+    this.#add(path, expected ?? fault.error, got ?? showGot(text), 'value', fault.offset);
+  }
+
+  #checkNames(list: Path, variants: readonly RawMap[]): void {
+    const seen = new Set<unknown>();
+    for (const [index, { name }] of variants.entries()) {
+      if (typeof name === 'string' && seen.has(name)) {
+        this.#add([...list, index, 'name'], 'each name once in a split', `${showGot(name)} again`);
+      }
+      seen.add(name);
+    }
+  }
+
+  #checkWeights(list: Path, variants: readonly RawMap[]): void {
+    let sum = 0;
+    for (const [index, { weight }] of variants.entries()) {
+      if (weight === undefined)
+        this.#add([...list, index], 'a weight, as the other variants have', 'nothing');
+      else if (typeof weight === 'number') sum += weight;
+      else return;
+    }
+    if (sum === 0) this.#add(list, 'at least one weight above 0', 'only zeros');
+  }
+
+  #checkShares(list: Path, variants: readonly RawMap[], ordered: boolean): void {
+    let sum = 0;
+    let readable = true;
+    const rests: number[] = [];
+    for (const [index, { share }] of variants.entries()) {
+      const value = typeof share === 'string' ? parseShare(share) : undefined;
+      if (share === undefined) this.#add([...list, index], `share, ${SHARE_EXPECTED}`, 'nothing');
+      if (value === null) rests.push(index);
+      else if (value !== undefined) sum += value;
+      else readable = false;
+    }
+    for (const again of rests.slice(1)) {
+      this.#add([...list, again, 'share'], 'a single variant that takes the rest', '"*" again');
+    }
+    const rest = rests[0];
+    if (ordered && rests.length === 1 && rest !== variants.length - 1) {
+      const expected =
+        'the variant that takes the rest to be the last one, as ranges go by the order of the list';
+      this.#add([...list, rest!, 'share'], expected, `"*" at ${rest! + 1} of ${variants.length}`);
+    }
+    const total = `${sum / 100}%`;
+    if (sum > 10_000) this.#add(list, 'shares of 100% together at most', total);
+    else if (readable && sum < 10_000 && rest === undefined) {
+      this.#add(list, 'shares of 100% together, or a last variant with share "*"', total);
+    }
+  }
+
+  #checkRoutes(): void {
+    const splits = Object.keys(mapOf(this.#raw.splits));
+    const { routes } = this.#raw;
+    if (routes === undefined || (Array.isArray(routes) && routes.length === 0)) {
+      if (splits.length === 0 && (this.#raw.splits === undefined || isMap(this.#raw.splits))) {
+        this.#add(['splits'], 'at least one split, or routes to upstreams', 'none');
+      } else if (splits.length > 1) {
+        const names = splits.slice(0, 5).join(', ');
+        const expected = 'routes that say which split takes which request, as there are several splits';
+        this.#add(['splits'], expected, `splits ${names} and no routes`);
+      }
+      return;
+    }
+    if (!Array.isArray(routes)) return;
+    const taken = new Set<string>();
+    for (const [index, value] of routes.entries()) {
+      if (isMap(value)) this.#checkRoute(['routes', index], value, splits, taken);
+    }
+  }
+
+  #checkRoute(path: Path, route: RawMap, splits: readonly string[], taken: Set<string>): void {
+    const { split, upstream } = route;
+    const expected = 'either split or upstream';
+    if (split !== undefined && upstream !== undefined) this.#add(path, expected, 'both');
+    if (split === undefined && upstream === undefined) this.#add(path, expected, 'neither');
+    if (typeof split === 'string' && !splits.includes(split)) {
+      const known =
+        splits.length === 0 ? 'the name of a split, of which there are none' : 'the name of a split';
+      this.#add([...path, 'split'], `${known}${didYouMean(split, splits)}`, showGot(split));
+    }
+    const host = typeof route.host === 'string' ? route.host.toLowerCase() : '';
+    const prefix = typeof route.path === 'string' ? route.path : '/';
+    const id = `${host} ${prefix}`;
+    if (taken.has(id)) {
+      const got = `${host === '' ? 'every host' : host} ${prefix} again`;
+      this.#add(path, 'each host and path once', got);
+    }
+    taken.add(id);
+  }
+
+  #checkAddresses(document: ConfigDocument): void {
+    const seen = new Set<string>();
+    for (const [index, address] of document.listen.entries()) {
+      if (address.path === null && address.port === 0) continue;
+      const id = JSON.stringify(address);
+      const path = Array.isArray(this.#raw.listen) ? ['listen', index] : ['listen'];
+      if (seen.has(id)) this.#add(path, 'each address once', showGot(valueAt(this.#raw, path)));
+      seen.add(id);
+    }
+    const { admin } = document;
+    if (admin !== null && (admin.path !== null || admin.port !== 0) && seen.has(JSON.stringify(admin))) {
+      this.#add(['admin'], 'an address that listen does not take', showGot(this.#raw.admin ?? ':9901'));
+    }
+  }
+}
+
+function compose(document: ConfigDocument, inline: ReadonlyMap<string, UpstreamConfig>): Config {
+  const { upstreams, upstreamDefaults: _, splits, routes, ...rest } = document;
+  const only = Object.keys(splits)[0];
+  const linked: RouteConfig[] =
+    routes.length === 0 && only !== undefined
+      ? [{ host: undefined, path: '/', split: only }]
+      : routes.map(({ host, path, split, upstream }) =>
+          split === undefined ? { host, path, upstream: upstream! } : { host, path, split },
+        );
+  const effective = {
+    ...rest,
+    upstreams: new Map([...Object.entries(upstreams), ...inline]),
+    splits: new Map(Object.entries(splits)),
+    routes: linked,
+  };
+  return { ...effective, hash: hashOf(effective) };
+}
+
+function hashOf(value: unknown): string {
+  return createHash('sha256').update(canonical(value)).digest('hex').slice(0, 12);
+}
+
+/** JSON with sorted keys: the same text for the same meaning, whatever the order in which maps were written. */
+function canonical(value: unknown): string {
+  if (value instanceof Map) return canonical(Object.fromEntries(value));
+  if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`;
+  if (!isMap(value)) return JSON.stringify(value) ?? 'null';
+  const entries = Object.entries(value).filter(([, entry]) => entry !== undefined);
+  entries.sort(([a], [b]) => (a < b ? -1 : 1));
+  return `{${entries.map(([key, entry]) => `${JSON.stringify(key)}:${canonical(entry)}`).join(',')}}`;
+}
+
+function unknownKey(parent: Path, key: string): string {
+  const known = knownKeys(parent);
+  const guess = didYouMean(key, known);
+  if (guess !== '') return `a known option${guess}`;
+  // The right option in the wrong map: say where it belongs.
+  const homes = optionRows().filter((row) => row.path.endsWith(`.${key}`) || row.path === key);
+  if (homes.length > 0) return `a known option (${homes.map((row) => row.path).join(' or ')}?)`;
+  return `one of ${known.join(', ')}`;
+}
+
+/** Paths of all texts that name an upstream. */
+function* upstreamReferences(raw: RawMap): Generator<Path> {
+  for (const [name, split] of Object.entries(mapOf(raw.splits))) {
+    const { variants } = mapOf(split);
+    if (!Array.isArray(variants)) continue;
+    for (const index of variants.keys()) yield ['splits', name, 'variants', index, 'upstream'];
+  }
+  if (!Array.isArray(raw.routes)) return;
+  for (const index of raw.routes.keys()) yield ['routes', index, 'upstream'];
+}
+
+function looksLikeUrl(text: string): boolean {
+  return text.includes('/') || text.startsWith('unix:');
+}
+
+function layer(below: unknown, above: unknown): unknown {
+  if (!isMap(below) || !isMap(above)) return above;
+  const merged: RawMap = { ...below };
+  for (const [key, value] of Object.entries(above)) merged[key] = layer(below[key], value);
+  return merged;
+}
+
+function valueAt(value: unknown, path: Path): unknown {
+  let current = value;
+  for (const step of path) {
+    if (typeof current !== 'object' || current === null || !Object.hasOwn(current, step)) return undefined;
+    current = (current as RawMap)[step];
+  }
+  return current;
+}
+
+function isMap(value: unknown): value is RawMap {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function mapOf(value: unknown): RawMap {
+  return isMap(value) ? value : {};
+}

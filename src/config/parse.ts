@@ -1,0 +1,239 @@
+// YAML text -> Config or every problem with line and column. Bounds what a hostile or broken text can cost: size,
+// aliases, nesting. Reads no file: config/load does. Source: YAML 1.2 with anchors and merge keys (yaml package).
+
+import {
+  type Document,
+  isAlias,
+  isCollection,
+  isMap,
+  isPair,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  type Pair,
+  parseDocument,
+  visit,
+  type YAMLError,
+  type YAMLMap,
+} from 'yaml';
+import { type Override, overlay } from './env.ts';
+import { type CheckKey, linkSource, type Outcome, type Source } from './link.ts';
+import { formatPath, type Path, type Place, type Problem, showGot } from './problem.ts';
+
+/** Largest configuration text, in bytes: a ConfigMap holds no more either. */
+export const TEXT_BYTES_MAX = 1024 * 1024;
+const VALUES_MAX = 200_000;
+const ALIAS_COUNT_MAX = 10_000;
+const SYNTAX_PROBLEMS_MAX = 5;
+const NESTING_EXPECTED = 'a document that is a few levels deep';
+
+interface ParseOptions {
+  readonly checkKey: CheckKey;
+  /** Flags and environment variables that stand above the file. */
+  readonly overrides?: readonly Override[];
+}
+
+/** Config of a YAML text, or all problems, each at its place in `file` (a name for messages; nothing is read). */
+export function parseConfig(text: string, file: string, options: ParseOptions): Outcome {
+  const read = readYaml(text, file);
+  if ('problems' in read) return read;
+  const { source, problems } = overlay(read, options.overrides ?? []);
+  const outcome = linkSource(source, options.checkKey);
+  if (problems.length === 0) return outcome;
+  return { problems: [...problems, ...(outcome.problems ?? [])].sort((a, b) => a.order - b.order) };
+}
+
+/** The one problem of a text that is too large to be a configuration. `bytes` is its size. */
+export function tooLarge(file: string, bytes: number): Problem {
+  const got = `${(bytes / TEXT_BYTES_MAX).toFixed(1)} MiB`;
+  return { at: file, path: '', order: 0, expected: 'a configuration of 1 MiB at most', got };
+}
+
+function readYaml(text: string, file: string): Source | { problems: readonly Problem[] } {
+  const garbage = refuse(text, file);
+  if (garbage !== undefined) return { problems: [garbage] };
+  const lineCounter = new LineCounter();
+  const at = (offset: number): string => {
+    const { line, col } = lineCounter.linePos(offset);
+    return `${file}:${line}:${col}`;
+  };
+  const problem = (offset: number, expected: string, got: string): Problem => ({
+    at: at(offset),
+    path: '',
+    order: offset,
+    expected,
+    got,
+  });
+  try {
+    const document = parseDocument(text, { version: '1.2', merge: true, prettyErrors: false, lineCounter });
+    if (document.errors.some((error) => error.message.startsWith('Maximum call stack'))) {
+      return { problems: [problem(0, NESTING_EXPECTED, 'thousands of nested brackets')] };
+    }
+    if (document.errors.length > 0) {
+      return {
+        problems: document.errors.slice(0, SYNTAX_PROBLEMS_MAX).map((error) => syntax(error, text, problem)),
+      };
+    }
+    const loose = looseAlias(document);
+    if (loose !== undefined) {
+      const expected = `an anchor &${loose.name} before its alias; a literal "*" stands in quotes`;
+      return { problems: [problem(loose.offset, expected, showGot(`*${loose.name}`))] };
+    }
+    if (document.contents === null || (isScalar(document.contents) && document.contents.value === null)) {
+      return { problems: [problem(0, 'a configuration with listen, splits, …', 'an empty file')] };
+    }
+    const value: unknown = document.toJS({ maxAliasCount: ALIAS_COUNT_MAX });
+    const size = expandedSize(value, new Map());
+    if (!(size <= VALUES_MAX)) {
+      const got = size === Number.POSITIVE_INFINITY ? 'an alias inside its own anchor' : `${size} values`;
+      return { problems: [problem(0, `${VALUES_MAX} values at most once aliases are expanded`, got)] };
+    }
+    if (!isMap(document.contents)) {
+      return { problems: [problem(0, 'a map of options like listen: and splits:', showGot(value))] };
+    }
+    const locate = (path: Path, part: 'value' | 'key' = 'value', offset = 0): Place => {
+      const order = positionOf(document, path, part, offset);
+      return { at: at(order), path: formatPath(path), order };
+    };
+    return { document: withoutExtensions(value), locate };
+  } catch (cause) {
+    // yaml throws ReferenceError for alias bombs; nesting deeper than the stack is a RangeError of the engine.
+    if (cause instanceof ReferenceError) {
+      return { problems: [problem(0, `${ALIAS_COUNT_MAX} uses of aliases at most`, 'more')] };
+    }
+    if (cause instanceof RangeError) {
+      return { problems: [problem(0, NESTING_EXPECTED, 'thousands of nested brackets')] };
+    }
+    throw cause;
+  }
+}
+
+/** What can be told without parsing: too large, or no text at all. */
+function refuse(text: string, file: string): Problem | undefined {
+  if (text.length > TEXT_BYTES_MAX) return tooLarge(file, Buffer.byteLength(text));
+  const odd = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f\ufffd]/.exec(text);
+  if (odd === null) return undefined;
+  const code =
+    odd[0] === '\ufffd' ? 'no UTF-8' : `the byte 0x${odd[0].charCodeAt(0).toString(16).padStart(2, '0')}`;
+  const before = text.slice(0, odd.index).split('\n');
+  return {
+    at: `${file}:${before.length}:${before.at(-1)!.length + 1}`,
+    path: '',
+    order: odd.index,
+    expected: 'YAML text in UTF-8',
+    got: `binary data (${code})`,
+  };
+}
+
+function syntax(
+  error: YAMLError,
+  text: string,
+  problem: (offset: number, expected: string, got: string) => Problem,
+): Problem {
+  const [start, end] = error.pos;
+  const lineEnd = text.indexOf('\n', start);
+  const line = text.slice(text.lastIndexOf('\n', start - 1) + 1, lineEnd < 0 ? text.length : lineEnd).trim();
+  const written = showGot(line);
+  switch (error.code) {
+    case 'BAD_ALIAS':
+      return problem(
+        start,
+        'the name of an anchor after *; the share of the rest is written "*", in quotes',
+        written,
+      );
+    case 'DUPLICATE_KEY':
+      return problem(start, 'each key once in a map', `${showGot(keyText(text, start, end))} again`);
+    case 'MULTIPLE_DOCS':
+      return problem(start, 'one YAML document', 'several');
+    case 'TAB_AS_INDENT':
+      return problem(start, 'spaces for indentation', `a tab in ${written}`);
+    default:
+      return problem(start, 'valid YAML', `${written} (${error.message.replace(/\s+/g, ' ')})`);
+  }
+}
+
+function keyText(text: string, start: number, end: number): string {
+  return /^["']?([^"':\s]*)/.exec(text.slice(start, Math.max(end, start + 64)))?.[1] ?? '';
+}
+
+function looseAlias(document: Document): { name: string; offset: number } | undefined {
+  let found: { name: string; offset: number } | undefined;
+  visit(document, {
+    Alias(_key, node) {
+      if (node.resolve(document) !== undefined) return undefined;
+      found = { name: node.source, offset: node.range?.[0] ?? 0 };
+      return visit.BREAK;
+    },
+  });
+  return found;
+}
+
+/** Number of values with every alias expanded, each shared object counted once per use but walked once; Infinity for a cycle. */
+function expandedSize(value: unknown, sizes: Map<object, number>): number {
+  if (typeof value !== 'object' || value === null) return 1;
+  const known = sizes.get(value);
+  if (known !== undefined) return known;
+  sizes.set(value, Number.POSITIVE_INFINITY);
+  let size = 1;
+  for (const entry of Object.values(value)) size += expandedSize(entry, sizes);
+  sizes.set(value, size);
+  return size;
+}
+
+/** Top-level keys `x-…` are the user's own: a place for anchors. */
+function withoutExtensions(value: unknown): unknown {
+  const entries = Object.entries(value as Record<string, unknown>);
+  return Object.fromEntries(entries.filter(([key]) => !key.startsWith('x-')));
+}
+
+/** Offset in the text of the value (or key) at `path`; a collection is found by its key, what is absent by its parent. */
+function positionOf(document: Document, path: Path, part: 'value' | 'key', offset: number): number {
+  let node: Node | null | undefined = resolve(document, document.contents);
+  let start = node?.range?.[0] ?? 0;
+  for (const [depth, step] of path.entries()) {
+    const last = depth === path.length - 1;
+    if (isSeq(node) && typeof step === 'number') {
+      const item = node.items[step] as Node | undefined;
+      if (item === undefined) return start;
+      start = item.range?.[0] ?? start;
+      node = resolve(document, item);
+      continue;
+    }
+    const pair = isMap(node) ? findPair(document, node, String(step)) : undefined;
+    if (pair === undefined) return start;
+    const value = pair.value as Node | null;
+    start = (pair.key as Node).range?.[0] ?? start;
+    if (last && part === 'key') return start;
+    node = resolve(document, value);
+    if (last && value !== null && !isCollection(node)) {
+      start = value.range?.[0] ?? start;
+      // Only in a plain or a simply quoted text of one line do characters and columns run in step.
+      const quote = isScalar(value) && value.type !== 'PLAIN' ? 1 : 0;
+      const simple = isScalar(value) && !String(value.source ?? value.value).includes('\\');
+      if (offset > 0 && simple) start += offset + quote;
+    }
+  }
+  return start;
+}
+
+function resolve(document: Document, node: unknown): Node | null | undefined {
+  return isAlias(node) ? (node.resolve(document) as Node | undefined) : (node as Node | null | undefined);
+}
+
+/** The pair that gives `key` its value: the map's own, else one that a merge key brings in. */
+function findPair(document: Document, map: YAMLMap, key: string): Pair | undefined {
+  const own = map.items.find((pair) => isPair(pair) && isScalar(pair.key) && String(pair.key.value) === key);
+  if (own !== undefined) return own;
+  for (const pair of map.items) {
+    // With `merge: true` the parsed key is a symbol-like scalar; its source text stays "<<".
+    if (!isScalar(pair.key) || (pair.key.source ?? String(pair.key.value)) !== '<<') continue;
+    const merged = resolve(document, pair.value);
+    const maps = isSeq(merged) ? merged.items.map((item) => resolve(document, item)) : [merged];
+    for (const candidate of maps) {
+      const found = isMap(candidate) ? findPair(document, candidate, key) : undefined;
+      if (found !== undefined) return found;
+    }
+  }
+  return undefined;
+}

@@ -1,0 +1,471 @@
+// What a YAML configuration becomes, and what each kind of bad input is answered with: all problems at once, each
+// with its place, what was expected and what came.
+import { describe, expect, it } from 'vitest';
+import type { CheckKey } from '../../../src/config/link.ts';
+import { parseConfig } from '../../../src/config/parse.ts';
+import { formatProblems } from '../../../src/config/problem.ts';
+
+const checkKey: CheckKey = (text) => {
+  const offset = text.indexOf('$bad');
+  return offset < 0 ? null : { error: 'expected a variable like $arg_X, got "$bad"', offset };
+};
+
+const good = (text: string) => {
+  const outcome = parseConfig(text, 's.yaml', { checkKey });
+  expect(outcome.problems === undefined ? [] : formatProblems(outcome.problems)).toEqual([]);
+  return outcome.config!;
+};
+
+const bad = (text: string): string[] => {
+  const outcome = parseConfig(text, 's.yaml', { checkKey });
+  expect(outcome.config).toBeUndefined();
+  return formatProblems(outcome.problems!);
+};
+
+const EXAMPLE = `listen: ":8000"
+admin: ":9901"
+splits:
+  appversion:
+    key: $arg_token
+    method: ranges
+    missingKey: default
+    variants:
+      - { name: version_1a, share: 50%, upstream: http://backend }
+      - { name: version_1b, share: "*", upstream: http://backend-experiment }
+`;
+
+/** One split `s` with these variant lines, upstream `u` defined. */
+const variants = (...lines: string[]) =>
+  `upstreams: { u: { url: "http://u" } }\nsplits:\n  s:\n    variants:\n${lines.map((line) => `      - ${line}\n`).join('')}`;
+
+describe('a good configuration', () => {
+  it('gives inline URLs an upstream each, and sends everything to the only split', () => {
+    const config = good(EXAMPLE);
+    expect([...config.upstreams.keys()]).toEqual(['http://backend', 'http://backend-experiment']);
+    expect(config.splits.get('appversion')!.variants.map(({ name, share }) => [name, share])).toEqual([
+      ['version_1a', 5000],
+      ['version_1b', null],
+    ]);
+    expect(config.routes).toEqual([{ host: undefined, path: '/', split: 'appversion' }]);
+    expect(config.listen).toEqual([{ host: null, port: 8000, path: null }]);
+    expect(config.hash).toMatch(/^[0-9a-f]{12}$/);
+  });
+
+  it('needs nothing but variants: every other option has its default', () => {
+    const config = good('splits: { s: { variants: [{ name: a, share: "*", upstream: http://a }] } }');
+    expect(config.upstreams.get('http://a')).toMatchObject({ connectTimeout: 2000, responseTimeout: 60_000 });
+    expect(config.timeouts.requestHead).toBe(10_000);
+    expect(config.drain).toEqual({ grace: 2000, deadline: 25_000 });
+    expect(config.admin).toEqual({ host: null, port: 9901, path: null });
+  });
+
+  it('lays upstreamDefaults under every upstream, named or inline, and its own settings over them', () => {
+    const config = good(`
+upstreamDefaults: { connectTimeout: 300ms, pool: { maxConnections: 7, idleTimeout: 1s } }
+upstreams:
+  plain: { url: http://plain }
+  own: { url: http://own, connectTimeout: 5s, pool: { maxConnections: 9 } }
+routes:
+  - { path: /a, upstream: plain }
+  - { path: /b, upstream: own }
+  - { path: /, upstream: http://inline }
+`);
+    const seen = [...config.upstreams].map(([name, upstream]) => [
+      name,
+      upstream.connectTimeout,
+      upstream.pool.maxConnections,
+      upstream.pool.idleTimeout,
+      upstream.pool.queueTimeout,
+    ]);
+    expect(seen).toEqual([
+      ['plain', 300, 7, 1000, 5000],
+      ['own', 5000, 9, 1000, 5000],
+      ['http://inline', 300, 7, 1000, 5000],
+    ]);
+  });
+
+  it('takes anchors, merge keys and top-level x- keys as a place for them', () => {
+    const config = good(`
+x-calm: &calm { connectTimeout: 9s }
+upstreams:
+  a: { <<: *calm, url: http://a }
+  b: { <<: [*calm], url: http://b, connectTimeout: 1s }
+routes: [{ path: /, upstream: a }, { path: /b, upstream: b }]
+`);
+    expect([...config.upstreams.values()].map((upstream) => upstream.connectTimeout)).toEqual([9000, 1000]);
+  });
+
+  it.each([
+    ['shares that reach 100% without "*"', ['share: 33.33%', 'share: 66.67%']],
+    ['a parked variant', ['share: 0%', 'share: "*"']],
+    ['"*" behind shares of 100%', ['share: 100%', 'share: "*"']],
+    ['the smallest share', ['share: 0.01%', 'share: 99.99%']],
+    ['weights by ratio, one of them 0', ['weight: 3', 'weight: 0']],
+  ])('accepts %s', (_what, shares) => {
+    const lines = shares.map((share, index) => `{ name: v${index}, ${share}, upstream: u }`);
+    expect(good(variants(...lines)).splits.get('s')!.variants).toHaveLength(2);
+  });
+
+  it('lets "*" stand anywhere for rendezvous, where order means nothing', () => {
+    good(`splits:
+  s:
+    method: rendezvous
+    variants:
+      - { name: a, share: "*", upstream: http://a }
+      - { name: b, share: 10%, upstream: http://b }
+`);
+  });
+
+  it('takes a list of addresses, a Unix socket, IPv6, and an admin port that is off', () => {
+    const config = good(
+      `listen: ["127.0.0.1:8000", "[::1]:8000", "unix:/run/s.sock"]\nadmin: off\n${EXAMPLE.slice(EXAMPLE.indexOf('splits'))}`,
+    );
+    expect(config.listen.map(({ host, port, path }) => [host, port, path])).toEqual([
+      ['127.0.0.1', 8000, null],
+      ['::1', 8000, null],
+      [null, 0, '/run/s.sock'],
+    ]);
+    expect(config.admin).toBeNull();
+  });
+
+  it('is read the same from JSON, from Windows line ends and behind a byte order mark', () => {
+    const hash = good(EXAMPLE).hash;
+    expect(good(EXAMPLE.replaceAll('\n', '\r\n')).hash).toBe(hash);
+    expect(good(`\ufeff${EXAMPLE}`).hash).toBe(hash);
+  });
+});
+
+describe('the hash of a configuration', () => {
+  it('does not depend on comments, spelling or the order of maps', () => {
+    const again = `# moved\nadmin: ":9901"\n${EXAMPLE.replace('admin: ":9901"\n', '')}drain: { grace: 2000ms }\n`;
+    expect(good(again).hash).toBe(good(EXAMPLE).hash);
+  });
+
+  it('changes with a share, and with the order of the variants', () => {
+    const lines = EXAMPLE.split('\n');
+    const two = variants('{ name: a, share: 50%, upstream: u }', '{ name: b, share: 50%, upstream: u }');
+    const swapped = variants('{ name: b, share: 50%, upstream: u }', '{ name: a, share: 50%, upstream: u }');
+    expect(good(lines.join('\n').replace('50%', '50.01%')).hash).not.toBe(good(EXAMPLE).hash);
+    expect(good(two).hash).not.toBe(good(swapped).hash);
+  });
+});
+
+describe('a text that is no configuration gets one clear problem', () => {
+  it.each([
+    ['an empty file', '', 's.yaml:1:1: expected a configuration with listen, splits, …, got an empty file'],
+    [
+      'only comments',
+      '# later\n',
+      's.yaml:1:1: expected a configuration with listen, splits, …, got an empty file',
+    ],
+    [
+      'binary garbage',
+      'ab\n\x7fELF\x02\0',
+      's.yaml:2:1: expected YAML text in UTF-8, got binary data (the byte 0x7f)',
+    ],
+    [
+      'bytes that are no UTF-8',
+      'a: \ufffd',
+      's.yaml:1:4: expected YAML text in UTF-8, got binary data (no UTF-8)',
+    ],
+    [
+      '10 MiB',
+      'x: y\n'.repeat(2 * 1024 * 1024),
+      's.yaml: expected a configuration of 1 MiB at most, got 10.0 MiB',
+    ],
+    ['a list', '- a\n', 's.yaml:1:1: expected a map of options like listen: and splits:, got ["a"]'],
+    ['a text', 'hello', 's.yaml:1:1: expected a map of options like listen: and splits:, got "hello"'],
+    ['two documents', 'a: 1\n---\nb: 2\n', 's.yaml:2:1: expected one YAML document, got several'],
+    [
+      'a thousand open brackets',
+      '['.repeat(100_000),
+      's.yaml:1:1: expected a document that is a few levels deep, got thousands of nested brackets',
+    ],
+    [
+      'an alias inside itself',
+      'x: &x [*x]',
+      's.yaml:1:1: expected 200000 values at most once aliases are expanded, got an alias inside its own anchor',
+    ],
+    [
+      'an alias without an anchor',
+      'a: *gone',
+      's.yaml:1:4: expected an anchor &gone before its alias; a literal "*" stands in quotes, got "*gone"',
+    ],
+  ])('%s', (_what, text, line) => {
+    expect(bad(text)).toEqual([line]);
+  });
+
+  it('an alias bomb is refused before it is expanded', () => {
+    const levels = 'abcdefghij'.split('');
+    const bomb = levels.map((name, index) => {
+      const below = index === 0 ? 'x' : `*${levels[index - 1]}`;
+      return `${name}: &${name} [${Array(10).fill(below).join(', ')}]\n`;
+    });
+    expect(bad(bomb.join(''))).toEqual(['s.yaml:1:1: expected 10000 uses of aliases at most, got more']);
+  });
+
+  it('a wide list that is used thousands of times is refused by its expanded size', () => {
+    const wide = `x-wide: &wide [${'1, '.repeat(1000)}1]\nx-uses: [${'*wide, '.repeat(1000)}*wide]\n`;
+    expect(bad(wide)).toEqual([
+      's.yaml:1:1: expected 200000 values at most once aliases are expanded, got 1004006 values',
+    ]);
+  });
+});
+
+describe('a slip in the YAML is told with its line and what stands there', () => {
+  it.each([
+    [
+      'a * without quotes',
+      'share: *\n',
+      [
+        's.yaml:1:8: expected the name of an anchor after *; the share of the rest is written "*", in quotes, got "share: *"',
+      ],
+    ],
+    [
+      'a key twice',
+      'via: true\nvia: false\n',
+      ['s.yaml:2:1: expected each key once in a map, got "via" again'],
+    ],
+    [
+      'a tab as indentation',
+      'drain:\n\tgrace: 1s\n',
+      ['s.yaml:2:1: expected spaces for indentation, got a tab in "grace: 1s"'],
+    ],
+    [
+      'an open quote',
+      'listen: ":8000\n',
+      [expect.stringMatching(/^s\.yaml:\d+:\d+: expected valid YAML, got /)],
+    ],
+  ])('%s', (_what, text, lines) => {
+    expect(bad(text).slice(0, 1)).toEqual(lines);
+  });
+
+  it('a file in another language gives a handful of lines, not one for each of its own', () => {
+    expect(bad('server {\n  listen 80;\n}\n'.repeat(200)).length).toBeLessThanOrEqual(5);
+  });
+});
+
+const A = '{ name: a, share: 50%, upstream: u }';
+const REST = '{ name: rest, share: "*", upstream: u }';
+
+describe('each kind of mistake is answered with its place, what was expected and what came', () => {
+  it.each<[string, string, string[]]>([
+    [
+      'an unknown key with a near miss',
+      `lisen: ":1"\n${variants(A, REST)}`,
+      ['s.yaml:1:1 lisen: expected a known option (did you mean "listen"?), got "lisen"'],
+    ],
+    [
+      'a known key in the wrong map',
+      `${variants(A, REST)}requestHead: 1s\n`,
+      ['s.yaml:7:1 requestHead: expected a known option (timeouts.requestHead?), got "requestHead"'],
+    ],
+    [
+      'an unknown key that resembles nothing',
+      `${variants(A, REST)}drain: { zzzzzzzz: 1 }\n`,
+      ['s.yaml:7:10 drain.zzzzzzzz: expected one of grace, deadline, got "zzzzzzzz"'],
+    ],
+    [
+      'a share of 25.125%',
+      variants('{ name: a, share: 25.125%, upstream: u }', REST),
+      [
+        's.yaml:5:27 splits.s.variants[0].share: expected a percentage from 0% to 100% with two decimals at most, or "*" for the rest, got "25.125%"',
+      ],
+    ],
+    [
+      'a share without its percent sign',
+      variants('{ name: a, share: 50, upstream: u }', REST),
+      [
+        's.yaml:5:27 splits.s.variants[0].share: expected a percentage from 0% to 100% with two decimals at most, or "*" for the rest, got 50',
+      ],
+    ],
+    [
+      'shares over 100 %',
+      variants('{ name: a, share: 60%, upstream: u }', '{ name: b, share: 50%, upstream: u }'),
+      ['s.yaml:4:5 splits.s.variants: expected shares of 100% together at most, got 110%'],
+    ],
+    [
+      'shares under 100 % and no "*"',
+      variants('{ name: b, share: 33.33%, upstream: u }', A),
+      [
+        's.yaml:4:5 splits.s.variants: expected shares of 100% together, or a last variant with share "*", got 83.33%',
+      ],
+    ],
+    [
+      'two "*"',
+      variants('{ name: a, share: "*", upstream: u }', REST),
+      [
+        's.yaml:6:30 splits.s.variants[1].share: expected a single variant that takes the rest, got "*" again',
+      ],
+    ],
+    [
+      '"*" that is not last',
+      variants(REST, A),
+      [
+        's.yaml:5:30 splits.s.variants[0].share: expected the variant that takes the rest to be the last one, as ranges go by the order of the list, got "*" at 1 of 2',
+      ],
+    ],
+    [
+      'a duplicate name',
+      variants(A, '{ name: a, share: "*", upstream: u }'),
+      ['s.yaml:6:17 splits.s.variants[1].name: expected each name once in a split, got "a" again'],
+    ],
+    [
+      'share and weight mixed',
+      variants(A, '{ name: b, weight: 2, upstream: u }', REST),
+      [
+        's.yaml:6:9 splits.s.variants[1]: expected share for all variants of a split, or weight for all of them, got 2 with share and 1 with weight',
+      ],
+    ],
+    [
+      'weights that are all 0',
+      variants('{ name: a, weight: 0, upstream: u }', '{ name: b, weight: 0, upstream: u }'),
+      ['s.yaml:4:5 splits.s.variants: expected at least one weight above 0, got only zeros'],
+    ],
+    [
+      'a variant without a share',
+      variants('{ name: a, upstream: u }', REST),
+      [
+        's.yaml:5:9 splits.s.variants[0]: expected share, a percentage from 0% to 100% with two decimals at most, or "*" for the rest, got nothing',
+      ],
+    ],
+    [
+      'an upstream that nobody defined',
+      `upstreams: { backend: { url: http://b } }\nsplits: { s: { variants: [{ name: a, share: "*", upstream: bakcend }] } }`,
+      [
+        's.yaml:2:60 splits.s.variants[0].upstream: expected the name of an entry in upstreams, or a URL like http://backend:8080 (did you mean "backend"?), got "bakcend"',
+      ],
+    ],
+    [
+      'a host and port without http://',
+      variants('{ name: a, share: "*", upstream: backend:8080 }'),
+      [
+        's.yaml:5:42 splits.s.variants[0].upstream: expected the name of an entry in upstreams, or a URL like http://backend:8080 (did you mean "http://backend:8080"?), got "backend:8080"',
+      ],
+    ],
+    [
+      'a URL with a path',
+      variants('{ name: a, share: "*", upstream: "http://b/x" }'),
+      [
+        's.yaml:5:42 splits.s.variants[0].upstream: expected a URL like http://backend:8080, https://backend or unix:/run/app.sock, without a path, got "http://b/x"',
+      ],
+    ],
+    [
+      'a bad key text, at its own character',
+      `splits: { s: { key: "x:$bad", variants: [{ name: a, share: "*", upstream: http://u }] } }`,
+      ['s.yaml:1:24 splits.s.key: expected a variable like $arg_X, got "$bad"'],
+    ],
+    [
+      'a duration without a unit',
+      `${variants(A, REST)}timeouts: { idle: 75 }\n`,
+      ['s.yaml:7:19 timeouts.idle: expected a duration from 10ms to 24h like 250ms, 5s or 1m, got 75'],
+    ],
+    [
+      'no split and no route',
+      'listen: ":8000"\n',
+      ['s.yaml:1:1 splits: expected at least one split, or routes to upstreams, got none'],
+    ],
+    [
+      'several splits without routes',
+      `${variants(A, REST)}  t: { variants: [${REST}] }\n`,
+      [
+        's.yaml:2:1 splits: expected routes that say which split takes which request, as there are several splits, got splits s, t and no routes',
+      ],
+    ],
+    [
+      'a route to an unknown split',
+      `${variants(A, REST)}routes: [{ split: z }]\n`,
+      ['s.yaml:7:19 routes[0].split: expected the name of a split (did you mean "s"?), got "z"'],
+    ],
+    [
+      'a route to nothing',
+      `${variants(A, REST)}routes: [{ path: /x }]\n`,
+      ['s.yaml:7:10 routes[0]: expected either split or upstream, got neither'],
+    ],
+    [
+      'a route to a split and an upstream',
+      `${variants(A, REST)}routes: [{ split: s, upstream: u }]\n`,
+      ['s.yaml:7:10 routes[0]: expected either split or upstream, got both'],
+    ],
+    [
+      'a route twice',
+      `${variants(A, REST)}routes: [{ host: A.b, split: s }, { host: a.b, upstream: u }]\n`,
+      ['s.yaml:7:35 routes[1]: expected each host and path once, got a.b / again'],
+    ],
+    [
+      'an address twice',
+      `listen: [":8000", ":8000"]\nadmin: ":8000"\n${variants(A, REST)}`,
+      [
+        's.yaml:1:19 listen[1]: expected each address once, got ":8000"',
+        's.yaml:2:8 admin: expected an address that listen does not take, got ":8000"',
+      ],
+    ],
+    [
+      'h2c among the upgrades',
+      `${variants(A, REST)}upgrades: [websocket, h2c]\n`,
+      ['s.yaml:7:1 upgrades: expected protocols other than h2c, got ["websocket","h2c"]'],
+    ],
+    [
+      'a name that JavaScript keeps for itself',
+      'upstreams: { __proto__: { url: http://u } }\nroutes: [{ upstream: __proto__ }]\n',
+      ['s.yaml:1:14 upstreams.__proto__: expected another name, got "__proto__"'],
+    ],
+  ])('%s', (_what, text, lines) => {
+    expect(bad(text)).toEqual(lines);
+  });
+
+  it('a mistake in upstreamDefaults is told once, where it stands, however many upstreams take it', () => {
+    const text = `upstreamDefaults: { connectTimeout: 0s, poool: {} }
+upstreams: { a: { url: http://a }, b: { url: http://b } }
+routes: [{ upstream: a }, { path: /b, upstream: b }, { path: /c, upstream: http://c }]
+`;
+    expect(bad(text)).toEqual([
+      's.yaml:1:37 upstreamDefaults.connectTimeout: expected a duration from 1ms to 10m like 250ms, 5s or 1m, got "0s"',
+      's.yaml:1:41 upstreamDefaults.poool: expected a known option (did you mean "pool"?), got "poool"',
+    ]);
+  });
+
+  it('a mistake that came in by an anchor is told where the anchor stands', () => {
+    const text = `x-a: &a { connectTimeout: never }
+upstreams: { u: { <<: *a, url: http://u } }
+routes: [{ upstream: u }]
+`;
+    expect(bad(text)).toEqual([
+      's.yaml:1:27 upstreams.u.connectTimeout: expected a duration from 1ms to 10m like 250ms, 5s or 1m, got "never"',
+    ]);
+  });
+
+  it('mistakes of every layer come together, in the order of the file', () => {
+    const text = `listen: 8000
+splits:
+  s:
+    key: $bad
+    variants:
+      - { name: a, share: 80%, upstream: nobody }
+      - { name: a, share: 30%, upstraem: u }
+routes: [{ split: t }]
+`;
+    expect(bad(text).map((line) => line.replace(/: expected.*/, ''))).toEqual([
+      's.yaml:1:9 listen',
+      's.yaml:4:10 splits.s.key',
+      's.yaml:5:5 splits.s.variants',
+      's.yaml:6:42 splits.s.variants[0].upstream',
+      's.yaml:7:9 splits.s.variants[1].upstream',
+      's.yaml:7:17 splits.s.variants[1].name',
+      's.yaml:7:32 splits.s.variants[1].upstraem',
+      's.yaml:8:19 routes[0].split',
+    ]);
+  });
+
+  it('what was received is cut to 60 characters', () => {
+    const [line] = bad(`listen: "${'x'.repeat(500)}"\n${variants(A, REST)}`);
+    expect(line).toMatch(/, got "x{59}…"$/);
+  });
+
+  it('more than fifty mistakes are counted, not listed', () => {
+    const lines = Array.from({ length: 80 }, (_, index) => `{ name: v${index}, share: 1, upstream: u }`);
+    const all = bad(variants(...lines));
+    expect(all).toHaveLength(51);
+    expect(all.at(-1)).toBe('… and 30 more problems');
+  });
+});
