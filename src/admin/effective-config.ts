@@ -1,0 +1,81 @@
+// The running configuration in the words of a configuration file: durations, sizes, shares and addresses as a user
+// writes them, every default filled in, secrets removed. Which value is which comes from the option declaration, so
+// a new option needs nothing here unless it has a new kind.
+
+import { optionRows } from '../config/declaration.ts';
+import type { Config, ListenAddress, UpstreamUrl } from '../config/schema.ts';
+
+const DURATION_UNITS = [
+  ['h', 3_600_000],
+  ['m', 60_000],
+  ['s', 1000],
+] as const;
+const SIZE_UNITS = [
+  ['GiB', 1024 ** 3],
+  ['MiB', 1024 ** 2],
+  ['KiB', 1024],
+] as const;
+
+/** In the largest unit that divides it: 60000 -> "1m", 75000 -> "75s". Zero takes the smallest unit. */
+function inUnits(value: number, units: readonly (readonly [string, number])[], smallest: string): string {
+  const unit = value === 0 ? undefined : units.find(([, factor]) => value % factor === 0);
+  return unit === undefined ? `${value}${smallest}` : `${value / unit[1]}${unit[0]}`;
+}
+
+function formatAddress({ host, port, path }: ListenAddress): string {
+  if (path !== null) return `unix:${path}`;
+  return `${host?.includes(':') ? `[${host}]` : (host ?? '')}:${port}`;
+}
+
+/** "http://backend:8080", "unix:/run/app.sock", as the file says it. */
+export function formatUpstreamUrl({ tls, authority, path }: UpstreamUrl): string {
+  return path === null ? `${tls ? 'https' : 'http'}://${authority}` : `unix:${path}`;
+}
+
+/** One value of a kind that the schema turned into something else; undefined for every other kind. */
+function formatKind(kind: string | undefined, value: unknown): string | undefined {
+  switch (kind) {
+    case 'duration':
+      return inUnits(value as number, DURATION_UNITS, 'ms');
+    case 'size':
+      return inUnits(value as number, SIZE_UNITS, 'B');
+    case 'share':
+      return value === null ? '*' : `${(value as number) / 100}%`;
+    case 'address':
+      return value === null ? 'off' : formatAddress(value as ListenAddress);
+    case 'URL':
+      return formatUpstreamUrl(value as UpstreamUrl);
+    case 'secret':
+      return '(removed)';
+    default:
+      return undefined;
+  }
+}
+
+/** The configuration as a JSON value; the maps of `upstreams` and `splits` become objects. */
+export function describeConfig(config: Config): unknown {
+  const kinds = new Map(optionRows().map((row) => [row.path, row.kind]));
+
+  const describe = (value: unknown, path: string): unknown => {
+    if (value === undefined) return undefined;
+    if (Array.isArray(value)) {
+      const isAddress = kinds.get(path) === 'address';
+      return value.map((item) => describe(item, isAddress ? path : `${path}[]`));
+    }
+    const text = formatKind(kinds.get(path), value);
+    if (text !== undefined) return text;
+    if (value instanceof Map) {
+      return Object.fromEntries(Array.from(value, ([name, item]) => [name, describe(item, `${path}.*`)]));
+    }
+    if (typeof value === 'object' && value !== null) {
+      const below = (key: string) => (path === '' ? key : `${path}.${key}`);
+      return Object.fromEntries(
+        Object.entries(value).map(([key, item]) => [key, describe(item, below(key))]),
+      );
+    }
+    return value;
+  };
+
+  const { hash: _, ...options } = config;
+  return describe(options, '');
+}

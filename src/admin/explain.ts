@@ -1,0 +1,157 @@
+// Answers /explain: turns a query into the bytes of a request, reads them with the data plane's own parser and asks the
+// Splitter that decides for real traffic, so an explanation cannot differ from what happens. Whatever the data plane would
+// refuse is explained as that fault. What was asked is in the answer only, never in a log.
+
+import type { RouteConfig } from '../config/schema.ts';
+import { FAULTS, type FaultCode } from '../errors.ts';
+import { RequestFraming } from '../http1/framing.ts';
+import { REFUSED, RequestHead } from '../http1/head.ts';
+import type { Running } from '../telemetry/running.ts';
+
+/** What the asker has to correct, as a sentence. */
+interface Refusal {
+  readonly problem: string;
+}
+
+const USAGE =
+  'expected /explain?url=/x?token=42, before url= any of split=NAME method=GET host=NAME address=IP header=NAME:VALUE';
+
+/**
+ * Explains the query of /explain, version 1. `url` comes last and is taken as it stands up to the end, so that
+ * `url=/x?token=a&b=c` needs no encoding; if it begins with an encoded byte (`url=%2Fx%3Ftoken%3D42`, as forms and
+ * curl --data-urlencode send it) it is decoded once and ends at the next "&".
+ */
+export function explainQuery(running: Running, query: string): object | Refusal {
+  const asked = readQuery(query);
+  if ('problem' in asked) return asked;
+  const { config, splitters, number } = running.generation;
+  const generation = { number, hash: config.hash };
+  const request = { method: asked.method, url: asked.url, host: asked.host };
+
+  const head = parseRequest(asked);
+  if (typeof head === 'string') return { version: 1, generation, request, ...refusedBy(head) };
+
+  let split = asked.split;
+  let route: RouteConfig | undefined;
+  if (split === undefined) {
+    const path = head.bytes.toString('latin1', head.targetStart, head.targetEnd).replace(/\?.*$/s, '');
+    route = findRoute(config.routes, Buffer.from(head.host()).toString('latin1'), path);
+    if (route === undefined) return { version: 1, generation, request, ...refusedBy('NO_ROUTE') };
+    split = route.split;
+  }
+  const matched = route === undefined ? null : { host: route.host ?? null, path: route.path };
+  if (split === undefined) {
+    return {
+      version: 1,
+      generation,
+      request,
+      route: matched,
+      split: null,
+      variant: null,
+      upstream: route!.upstream,
+    };
+  }
+  const splitter = splitters.get(split);
+  if (splitter === undefined) {
+    const known = [...splitters.keys()].join(', ') || 'none';
+    return { problem: `expected split= to name one of: ${known}; got ${JSON.stringify(split)}` };
+  }
+
+  const { variant, position, ...explanation } = splitter.explain(head);
+  return {
+    version: 1,
+    generation,
+    request,
+    route: matched,
+    ...explanation,
+    positionPercent: position,
+    variant: variant?.name ?? null,
+    upstream: variant?.upstream ?? null,
+    shareRatio: variant?.share ?? null,
+    ...(variant === null ? refusedBy('KEY_MISSING') : {}),
+  };
+}
+
+function refusedBy(code: FaultCode): object {
+  const { status, sentence } = FAULTS[code];
+  return { fault: { code, status, sentence } };
+}
+
+interface Asked {
+  readonly url: string;
+  readonly method: string;
+  readonly host: string;
+  readonly address: string;
+  readonly split: string | undefined;
+  /** Field lines without their line ends. */
+  readonly headers: readonly string[];
+}
+
+function readQuery(query: string): Asked | Refusal {
+  const parts: [name: string, value: string][] = [];
+  let rest = query;
+  while (rest !== '') {
+    const isRawUrl = rest.startsWith('url=') && !rest.startsWith('url=%');
+    const end = isRawUrl ? -1 : rest.indexOf('&');
+    const part = end === -1 ? rest : rest.slice(0, end);
+    rest = end === -1 ? '' : rest.slice(end + 1);
+    const equals = part.indexOf('=');
+    const value = part.slice(equals + 1);
+    if (equals !== -1) parts.push([part.slice(0, equals), isRawUrl ? value : decodeBytes(value)]);
+  }
+  const unknown = parts.find(
+    ([name]) => !['url', 'split', 'method', 'host', 'address', 'header'].includes(name),
+  );
+  if (unknown !== undefined) return { problem: `${USAGE}; got ${JSON.stringify(unknown[0])}` };
+  const last = (name: string) => parts.findLast(([one]) => one === name)?.[1];
+  const url = last('url');
+  if (url === undefined) return { problem: `${USAGE}; got no url` };
+  // A line end would make two lines of one: the asker would be told of a request that nobody described.
+  if (parts.some(([, value]) => /[\r\n]/.test(value)))
+    return { problem: `${USAGE}; got a line end in a value` };
+  return {
+    url,
+    method: last('method') ?? 'GET',
+    host: last('host') ?? 'localhost',
+    address: last('address') ?? '127.0.0.1',
+    split: last('split'),
+    headers: parts.filter(([name]) => name === 'header').map(([, value]) => value),
+  };
+}
+
+/** Percent-decoding to bytes, held as latin1 text; a "%" without two hex digits stays. */
+function decodeBytes(text: string): string {
+  return text.replace(/%([0-9A-Fa-f]{2})/g, (_, hex: string) =>
+    String.fromCharCode(Number.parseInt(hex, 16)),
+  );
+}
+
+function parseRequest(asked: Asked): RequestHead | FaultCode {
+  const lines = [`${asked.method} ${asked.url} HTTP/1.1`, `Host: ${asked.host}`, ...asked.headers, '', ''];
+  const bytes = Buffer.from(lines.join('\r\n'), 'latin1');
+  const head = new RequestHead();
+  head.reset();
+  const end = head.parse(bytes, 0, bytes.length);
+  if (end === REFUSED || end < bytes.length) return head.fault ?? 'BAD_REQUEST_LINE';
+  head.remoteAddress = asked.address;
+  return new RequestFraming().read(head) ?? head;
+}
+
+/** The route of a host and path: a host by name before `*.host` before any host, then the longest path. */
+function findRoute(routes: readonly RouteConfig[], host: string, path: string): RouteConfig | undefined {
+  const rank = (route: RouteConfig): number => {
+    if (!path.startsWith(route.path)) return -1;
+    if (route.host === undefined) return route.path.length;
+    if (route.host === host) return 2e6 + route.path.length;
+    const isBelow = route.host.startsWith('*.') && host.endsWith(route.host.slice(1));
+    return isBelow ? 1e6 + route.host.length * 1e4 + route.path.length : -1;
+  };
+  return routes.reduce<RouteConfig | undefined>(
+    (best, route) =>
+      rank(route) > Math.max(best === undefined ? -1 : rank(best), -1) ||
+      (best === undefined && rank(route) >= 0)
+        ? route
+        : best,
+    undefined,
+  );
+}

@@ -1,0 +1,103 @@
+// What /status says: a running splitter as one JSON value of a documented shape, version 1. A member may be added
+// under the same version; one that goes or changes its meaning makes version 2. Knows nothing of HTTP.
+
+import { FAULT_CODES } from '../errors.ts';
+import { STATUS_CLASSES, type VariantCounters } from '../telemetry/counters.ts';
+import type { ReloadStatus, Running } from '../telemetry/running.ts';
+import { VERSION } from '../telemetry/version.ts';
+import { formatUpstreamUrl } from './effective-config.ts';
+
+/** Cells that are not zero, by name. */
+function named(names: readonly string[], cells: Float64Array): Record<string, number> {
+  return Object.fromEntries(
+    names.map((name, index) => [name, cells[index]!] as const).filter(([, count]) => count > 0),
+  );
+}
+
+function exchangesOf(row: VariantCounters) {
+  return {
+    requests: row.ended,
+    requestsByClass: named(STATUS_CLASSES, row.requests),
+    requestsByFault: named(FAULT_CODES, row.faults),
+    requestsInFlight: row.inFlight,
+    retries: row.retries,
+    missingKeys: row.missingKeys,
+    receivedBytes: row.bytesReceived,
+    sentBytes: row.bytesSent,
+    durationSumSeconds: row.durationSumUs / 1e6,
+  };
+}
+
+/**
+ * The whole status, version 1. `requests…` count since the start of the process and survive reloads; an exchange that
+ * has not ended is in `requestsInFlight` alone. `observedRatio` is null until a request of the split has ended.
+ */
+export function describeStatus(running: Running, reloads: ReloadStatus) {
+  const { counters, generation } = running;
+  const { config } = generation;
+  return {
+    version: 1,
+    state: running.state,
+    program: {
+      version: VERSION,
+      node: process.versions.node,
+      startedAt: new Date(performance.timeOrigin).toISOString(),
+    },
+    listening: running.listening,
+    generation: {
+      number: generation.number,
+      hash: config.hash,
+      acceptedAt: generation.acceptedAt.toISOString(),
+    },
+    lastReload: {
+      successful: reloads.isSuccessful,
+      at: reloads.at.toISOString(),
+      problems: reloads.problems,
+      failures: reloads.failures,
+    },
+    splits: Array.from(generation.splitters, ([name, splitter]) => {
+      const rows = splitter.variants.map((variant) => counters.variant(name, variant.name, variant.upstream));
+      const requests = rows.reduce((sum, row) => sum + row.ended, 0);
+      const { key, method, missingKey } = config.splits.get(name)!;
+      return {
+        name,
+        key,
+        method,
+        missingKey,
+        requests,
+        variants: splitter.variants.map((variant, index) => ({
+          name: variant.name,
+          upstream: variant.upstream,
+          shareRatio: variant.share,
+          observedRatio: requests === 0 ? null : rows[index]!.ended / requests,
+          ...exchangesOf(rows[index]!),
+        })),
+      };
+    }),
+    routes: config.routes.map(({ host = null, path, split = null, upstream = null }) => ({
+      host,
+      path,
+      split,
+      upstream,
+      ...(upstream === null ? {} : exchangesOf(counters.variant('', '', upstream))),
+    })),
+    upstreams: Array.from(config.upstreams, ([name, { url }]) => {
+      const row = counters.upstream(name);
+      return {
+        name,
+        url: formatUpstreamUrl(url),
+        connectionsOpen: row.connectionsOpen,
+        connectionsOpened: row.connectionsOpened,
+        connectFailures: named(FAULT_CODES, row.connectFailures),
+        exchangesWaiting: row.exchangesWaiting,
+      };
+    }),
+    downstream: {
+      connectionsOpen: counters.downstream.connectionsOpen,
+      connectionsAccepted: counters.downstream.connectionsAccepted,
+      refusals: named(FAULT_CODES, counters.downstream.refusals),
+      tunnelsOpen: counters.downstream.tunnelsOpen,
+      tunnelsOpened: counters.downstream.tunnelsOpened,
+    },
+  };
+}

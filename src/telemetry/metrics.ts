@@ -1,0 +1,395 @@
+// Which numbers /metrics shows: every family is declared once with name, type, help, labels and how it is read, and
+// the table of docs/metrics.md comes from the same declarations. Nothing is counted here: prom-client formats what
+// counters.ts holds at the moment of a scrape. Source of the form: prometheus.io/docs/practices/naming.
+
+import { readdirSync } from 'node:fs';
+import { Gauge, type MetricObjectWithValues, type MetricType, Registry } from 'prom-client';
+import { FAULT_CODES, FAULTS } from '../errors.ts';
+import { DURATION_BOUNDS_SECONDS, STATUS_CLASSES, type VariantCounters } from './counters.ts';
+import type { ReloadStatus, Running } from './running.ts';
+import { VERSION } from './version.ts';
+
+interface Source {
+  readonly running: Running;
+  readonly reloads: ReloadStatus;
+}
+
+/** One line: labels, value, and for a histogram what comes after the family's name ("_bucket"). */
+type Sample = readonly [labels: Readonly<Record<string, string>>, value: number, suffix?: string];
+
+interface Declaration {
+  readonly name: string;
+  readonly type: 'counter' | 'gauge' | 'histogram';
+  readonly help: string;
+  readonly labels: readonly string[];
+  read(source: Source): Iterable<Sample>;
+}
+
+const VARIANT_LABELS = ['split', 'variant', 'upstream'] as const;
+const NO_LABELS: readonly string[] = [];
+
+function labelsOf(row: VariantCounters): { split: string; variant: string; upstream: string } {
+  return { split: row.split, variant: row.variant, upstream: row.upstream };
+}
+
+/** A family with one line for each variant. */
+function perVariant(
+  name: string,
+  type: 'counter' | 'gauge',
+  help: string,
+  value: (row: VariantCounters) => number,
+): Declaration {
+  return {
+    name,
+    type,
+    help,
+    labels: VARIANT_LABELS,
+    *read({ running }) {
+      for (const row of running.counters.variants()) yield [labelsOf(row), value(row)];
+    },
+  };
+}
+
+/** A family of a single line without labels. */
+function single(
+  name: string,
+  type: 'counter' | 'gauge',
+  help: string,
+  value: (source: Source) => number,
+): Declaration {
+  return { name, type, help, labels: NO_LABELS, read: (source) => [[{}, value(source)]] };
+}
+
+/** The codes of a fault row that have happened: a row for each of the 35 codes of each variant would drown a scrape. */
+function* happened(cells: Float64Array): Iterable<[code: string, blame: string, count: number]> {
+  for (const [index, code] of FAULT_CODES.entries()) {
+    const count = cells[index]!;
+    if (count > 0) yield [code, FAULTS[code].blame, count];
+  }
+}
+
+function* readDurations({ running }: Source): Iterable<Sample> {
+  for (const row of running.counters.variants()) {
+    const labels = labelsOf(row);
+    let cumulative = 0;
+    for (const [index, bound] of DURATION_BOUNDS_SECONDS.entries()) {
+      cumulative += row.durations[index]!;
+      yield [{ ...labels, le: String(bound) }, cumulative, '_bucket'];
+    }
+    cumulative += row.durations[DURATION_BOUNDS_SECONDS.length]!;
+    yield [{ ...labels, le: '+Inf' }, cumulative, '_bucket'];
+    yield [labels, row.durationSumUs / 1e6, '_sum'];
+    yield [labels, cumulative, '_count'];
+  }
+}
+
+const OF_THE_SPLITTER: readonly Declaration[] = [
+  {
+    name: 'splitter_requests_total',
+    type: 'counter',
+    help: 'Exchanges that have ended, by class of the status that was sent: 1xx to 5xx, or none where the client got no response.',
+    labels: [...VARIANT_LABELS, 'code'],
+    *read({ running }) {
+      for (const row of running.counters.variants()) {
+        const labels = labelsOf(row);
+        for (const [index, code] of STATUS_CLASSES.entries())
+          yield [{ ...labels, code }, row.requests[index]!];
+      }
+    },
+  },
+  {
+    name: 'splitter_request_faults_total',
+    type: 'counter',
+    help: 'Exchanges that ended with a fault of the splitter, the upstream or the client, by its code. A code appears with its first fault.',
+    labels: [...VARIANT_LABELS, 'code', 'blame'],
+    *read({ running }) {
+      for (const row of running.counters.variants()) {
+        const labels = labelsOf(row);
+        for (const [code, blame, count] of happened(row.faults)) yield [{ ...labels, code, blame }, count];
+      }
+    },
+  },
+  {
+    name: 'splitter_request_duration_seconds',
+    type: 'histogram',
+    help: 'Time from the first byte of the request head to the last byte of the response.',
+    labels: VARIANT_LABELS,
+    read: readDurations,
+  },
+  perVariant(
+    'splitter_requests_in_flight',
+    'gauge',
+    'Exchanges that have begun and not ended.',
+    (row) => row.inFlight,
+  ),
+  perVariant(
+    'splitter_received_bytes_total',
+    'counter',
+    'Bytes of requests, heads and bodies as on the wire.',
+    (row) => row.bytesReceived,
+  ),
+  perVariant(
+    'splitter_sent_bytes_total',
+    'counter',
+    'Bytes of responses, heads and bodies as on the wire.',
+    (row) => row.bytesSent,
+  ),
+  perVariant(
+    'splitter_retries_total',
+    'counter',
+    'Exchanges that were sent again on another connection of the same upstream.',
+    (row) => row.retries,
+  ),
+  perVariant(
+    'splitter_missing_keys_total',
+    'counter',
+    "Requests without a key that the split's missingKey gave to this variant.",
+    (row) => row.missingKeys,
+  ),
+  {
+    name: 'splitter_share_ratio',
+    type: 'gauge',
+    help: 'Share of all keys that the running configuration gives to the variant, from 0 to 1.',
+    labels: VARIANT_LABELS,
+    *read({ running }) {
+      for (const [split, splitter] of running.generation.splitters) {
+        for (const { name, upstream, share } of splitter.variants) {
+          yield [{ split, variant: name, upstream }, share];
+        }
+      }
+    },
+  },
+  {
+    name: 'splitter_upstream_connections',
+    type: 'gauge',
+    help: 'Connections to the upstream that are open, used or idle.',
+    labels: ['upstream'],
+    *read({ running }) {
+      for (const row of running.counters.upstreams()) yield [{ upstream: row.upstream }, row.connectionsOpen];
+    },
+  },
+  {
+    name: 'splitter_upstream_connections_opened_total',
+    type: 'counter',
+    help: 'Connections to the upstream that have been opened.',
+    labels: ['upstream'],
+    *read({ running }) {
+      for (const row of running.counters.upstreams())
+        yield [{ upstream: row.upstream }, row.connectionsOpened];
+    },
+  },
+  {
+    name: 'splitter_upstream_connect_failures_total',
+    type: 'counter',
+    help: 'Connects to the upstream that failed, by code. A code appears with its first failure.',
+    labels: ['upstream', 'code'],
+    *read({ running }) {
+      for (const row of running.counters.upstreams()) {
+        for (const [code, , count] of happened(row.connectFailures)) {
+          yield [{ upstream: row.upstream, code }, count];
+        }
+      }
+    },
+  },
+  {
+    name: 'splitter_upstream_exchanges_waiting',
+    type: 'gauge',
+    help: 'Exchanges that wait for a connection to the upstream.',
+    labels: ['upstream'],
+    *read({ running }) {
+      for (const row of running.counters.upstreams())
+        yield [{ upstream: row.upstream }, row.exchangesWaiting];
+    },
+  },
+  single(
+    'splitter_downstream_connections',
+    'gauge',
+    'Connections of clients that are open.',
+    ({ running }) => running.counters.downstream.connectionsOpen,
+  ),
+  single(
+    'splitter_downstream_connections_accepted_total',
+    'counter',
+    'Connections of clients that have been accepted.',
+    ({ running }) => running.counters.downstream.connectionsAccepted,
+  ),
+  {
+    name: 'splitter_refusals_total',
+    type: 'counter',
+    help: 'Requests and connections that were refused before a variant was chosen, by code. A code appears with its first refusal.',
+    labels: ['code', 'blame'],
+    *read({ running }) {
+      for (const [code, blame, count] of happened(running.counters.downstream.refusals)) {
+        yield [{ code, blame }, count];
+      }
+    },
+  },
+  single(
+    'splitter_tunnels',
+    'gauge',
+    'Tunnels, such as WebSocket connections, that are open.',
+    ({ running }) => running.counters.downstream.tunnelsOpen,
+  ),
+  single(
+    'splitter_tunnels_opened_total',
+    'counter',
+    'Tunnels that have been opened.',
+    ({ running }) => running.counters.downstream.tunnelsOpened,
+  ),
+  single(
+    'splitter_draining',
+    'gauge',
+    '1 while the splitter goes away after SIGTERM or SIGQUIT, else 0.',
+    ({ running }) => (running.state === 'draining' ? 1 : 0),
+  ),
+  {
+    name: 'splitter_config_info',
+    type: 'gauge',
+    help: 'Always 1; its label is the hash of the running configuration, so replicas can be compared.',
+    labels: ['hash'],
+    read: ({ running }) => [[{ hash: running.generation.config.hash }, 1]],
+  },
+  single(
+    'splitter_config_generation',
+    'gauge',
+    'Number of the running configuration: 1 at the start, one more for each accepted reload.',
+    ({ running }) => running.generation.number,
+  ),
+  single(
+    'splitter_config_last_reload_successful',
+    'gauge',
+    '1 when the last attempt to load a configuration was accepted, 0 when it was refused and the old one runs on.',
+    ({ reloads }) => (reloads.isSuccessful ? 1 : 0),
+  ),
+  single(
+    'splitter_config_last_reload_success_timestamp_seconds',
+    'gauge',
+    'Unix time at which the running configuration was accepted.',
+    ({ running }) => running.generation.acceptedAt.getTime() / 1000,
+  ),
+  single(
+    'splitter_config_reload_failures_total',
+    'counter',
+    'Attempts to load a configuration that were refused.',
+    ({ reloads }) => reloads.failures,
+  ),
+  {
+    name: 'splitter_build_info',
+    type: 'gauge',
+    help: 'Always 1; its labels are the versions of the splitter and of Node.js.',
+    labels: ['version', 'node'],
+    read: () => [[{ version: VERSION, node: process.versions.node }, 1]],
+  },
+];
+
+// The names are those of prom-client's default metrics, so that stock dashboards work. Its own collectors are not used:
+// they start a GC observer and a 10 ms event-loop timer that cost while nobody looks, and promtool objects to three names.
+const STARTED_AT_SECONDS = performance.timeOrigin / 1000;
+
+const OF_THE_PROCESS: readonly Declaration[] = [
+  single(
+    'process_cpu_seconds_total',
+    'counter',
+    'User and system CPU time spent in seconds.',
+    () => (process.cpuUsage().user + process.cpuUsage().system) / 1e6,
+  ),
+  single(
+    'process_start_time_seconds',
+    'gauge',
+    'Unix time at which the process started.',
+    () => STARTED_AT_SECONDS,
+  ),
+  single('process_resident_memory_bytes', 'gauge', 'Resident memory size in bytes.', () =>
+    process.memoryUsage.rss(),
+  ),
+  {
+    name: 'process_open_fds',
+    type: 'gauge',
+    help: 'Number of open file descriptors; only where /proc shows them.',
+    labels: NO_LABELS,
+    *read() {
+      const count = countOpenFiles();
+      if (count !== undefined) yield [{}, count];
+    },
+  },
+  single(
+    'nodejs_heap_size_used_bytes',
+    'gauge',
+    'JavaScript heap in use in bytes.',
+    () => process.memoryUsage().heapUsed,
+  ),
+  single(
+    'nodejs_external_memory_bytes',
+    'gauge',
+    'Memory of buffers outside the JavaScript heap in bytes.',
+    () => process.memoryUsage().external,
+  ),
+  single(
+    'nodejs_eventloop_active_seconds_total',
+    'counter',
+    'Time in which the event loop was not idle; its rate is the utilization of the one core that the splitter can use.',
+    () => performance.eventLoopUtilization().active / 1000,
+  ),
+];
+
+function countOpenFiles(): number | undefined {
+  try {
+    return readdirSync('/proc/self/fd').length - 1; // the directory itself was open while it was read
+  } catch {
+    return undefined; // not Linux
+  }
+}
+
+const DECLARATIONS = [...OF_THE_SPLITTER, ...OF_THE_PROCESS];
+
+/** A family as prom-client's registry formats it: the values are read when the registry asks. */
+class Family extends Gauge {
+  readonly #declaration: Declaration;
+  readonly #source: Source;
+
+  constructor(declaration: Declaration, source: Source) {
+    const { name, help, labels } = declaration;
+    super({ name, help, labelNames: [...labels], registers: [] });
+    this.#declaration = declaration;
+    this.#source = source;
+  }
+
+  override async get(): Promise<MetricObjectWithValues<{ value: number; labels: Record<string, string> }>> {
+    const { name, help, type } = this.#declaration;
+    const values = Array.from(this.#declaration.read(this.#source), ([labels, value, suffix = '']) => ({
+      labels,
+      value,
+      metricName: name + suffix,
+    }));
+    // prom-client types its metric types as a numeric enum, but writes and reads their names.
+    return {
+      name,
+      help,
+      type: type as unknown as MetricType,
+      aggregator: 'sum',
+      collect: () => undefined,
+      values,
+    };
+  }
+}
+
+/** Formats all families of one running splitter in Prometheus' text format 0.0.4. */
+export function createMetrics(
+  running: Running,
+  reloads: ReloadStatus,
+): { readonly contentType: string; render(): Promise<string> } {
+  const registry = new Registry();
+  for (const declaration of DECLARATIONS) {
+    registry.registerMetric(new Family(declaration, { running, reloads }));
+  }
+  return { contentType: registry.contentType, render: () => registry.metrics() };
+}
+
+/** The table of docs/metrics.md as Markdown, one line a family, in the order of a scrape. */
+export function metricsTable(): string {
+  const rows = DECLARATIONS.map(
+    ({ name, type, labels, help }) =>
+      `| \`${name}\` | ${type} | ${labels.map((label) => `\`${label}\``).join(' ')} | ${help} |`,
+  );
+  return ['| metric | type | labels | meaning |', '| --- | --- | --- | --- |', ...rows].join('\n');
+}

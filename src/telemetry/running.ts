@@ -1,0 +1,61 @@
+// What metrics and the admin port can see of a running splitter: a reading view that the Ambassador satisfies, so
+// that this room needs to know nothing of sockets. Nothing here can change anything.
+
+import type { Config } from '../config/schema.ts';
+import type { Splitter } from '../split/splitter.ts';
+import type { Counters } from './counters.ts';
+
+/** The stations of a process; it takes requests while serving and, for the grace time, while draining. */
+export type RunningState = 'starting' | 'serving' | 'draining' | 'stopped';
+
+/** A splitter that can be asked what it does. */
+export interface Running {
+  readonly counters: Counters;
+  readonly state: RunningState;
+  /** The configuration that new exchanges run on. */
+  readonly generation: {
+    /** 1 for the configuration of the start, one more for each accepted reload. */
+    readonly number: number;
+    readonly config: Config;
+    readonly splitters: ReadonlyMap<string, Splitter>;
+    readonly acceptedAt: Date;
+  };
+  /** Addresses with their real ports, "http://127.0.0.1:8000"; empty until it listens. */
+  readonly listening: readonly string[];
+}
+
+/** How the last attempt to load a configuration went. Kept by whoever loads; a failed one changes nothing else. */
+export class ReloadStatus {
+  #at = new Date();
+  #problems: readonly string[] = [];
+  #failures = 0;
+
+  /** The last configuration was taken. */
+  accepted(): void {
+    this.#at = new Date();
+    this.#problems = [];
+  }
+
+  /** The last configuration was refused; what ran before runs on. @param problems one sentence each, as `check` prints */
+  refused(problems: readonly string[]): void {
+    this.#at = new Date();
+    this.#problems = problems;
+    this.#failures += 1;
+  }
+
+  /** Time of the last attempt. */
+  get at(): Date {
+    return this.#at;
+  }
+  get isSuccessful(): boolean {
+    return this.#problems.length === 0;
+  }
+  /** Problems of the last attempt; empty after a good one. */
+  get problems(): readonly string[] {
+    return this.#problems;
+  }
+  /** Attempts that were refused since the start. */
+  get failures(): number {
+    return this.#failures;
+  }
+}

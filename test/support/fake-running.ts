@@ -1,0 +1,47 @@
+// A running splitter without sockets, as metrics and the admin port see one: two variants, settable state, real counters.
+
+import type { Config } from '../../src/config/schema.ts';
+import { documentSchema } from '../../src/config/schema.ts';
+import { Splitter } from '../../src/split/splitter.ts';
+import { Counters } from '../../src/telemetry/counters.ts';
+import type { Running } from '../../src/telemetry/running.ts';
+
+/** A configuration with the split "appversion" (50/50 over the upstreams a and b), with more document keys on top. */
+export function fakeConfig(more: Record<string, unknown> = {}): Config {
+  const document = documentSchema.parse({
+    upstreams: { a: { url: 'http://a.test' }, b: { url: 'http://b.test:8080' } },
+    splits: {
+      appversion: {
+        variants: [
+          { name: 'version_1a', share: '50%', upstream: 'a' },
+          { name: 'version_1b', share: '*', upstream: 'b' },
+        ],
+      },
+    },
+    ...more,
+  });
+  return {
+    ...document,
+    upstreams: new Map(Object.entries(document.upstreams)),
+    splits: new Map(Object.entries(document.splits)),
+    routes: [{ host: undefined, path: '/', split: 'appversion' }],
+    hash: '0123456789ab',
+  };
+}
+
+/** What a test may set on the fake. */
+export type FakeRunning = { -readonly [K in keyof Running]: Running[K] };
+
+export function fakeRunning(config: Config = fakeConfig()): FakeRunning {
+  return {
+    counters: new Counters(),
+    state: 'serving',
+    generation: {
+      number: 1,
+      config,
+      splitters: new Map(Array.from(config.splits, ([name, split]) => [name, new Splitter(name, split)])),
+      acceptedAt: new Date('2030-01-02T03:04:05Z'),
+    },
+    listening: ['http://127.0.0.1:8000'],
+  };
+}
