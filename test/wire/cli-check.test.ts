@@ -1,0 +1,183 @@
+// `check` as a person runs it: what it prints for a good configuration, all problems of a bad one, and its exit code.
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Command, CommanderError } from 'commander';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { checkCommand } from '../../src/cli/check.ts';
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'check-'));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+interface Run {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** Runs `request-splitter check ARGUMENTS` in this process; paths of the test's folder are shown as ./ */
+async function check(words: readonly string[], environment: Record<string, string> = {}): Promise<Run> {
+  let out = '';
+  let err = '';
+  const command = checkCommand()
+    .exitOverride()
+    .configureOutput({ writeOut: (text) => (out += text), writeErr: (text) => (err += text) });
+  for (const name of ['CONFIG', 'LISTEN', 'ADMIN', 'SPLIT', 'SPLIT_KEY']) vi.stubEnv(name, environment[name]);
+  let code = 0;
+  try {
+    await new Command('request-splitter')
+      .exitOverride()
+      .addCommand(command)
+      .parseAsync(['check', ...words], { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    code = error.exitCode;
+  } finally {
+    vi.unstubAllEnvs();
+  }
+  return { code, out: out.replaceAll(`${folder}/`, './'), err: err.replaceAll(`${folder}/`, './') };
+}
+
+async function file(name: string, text: string | Uint8Array): Promise<string> {
+  const path = join(folder, name);
+  await writeFile(path, text);
+  return path;
+}
+
+const SECTION_1 = `listen: ":8000"
+admin: ":9901"
+splits:
+  appversion:
+    key: $arg_token
+    variants:
+      - { name: version_1a, share: 50%, upstream: http://backend }
+      - { name: version_1b, share: "*", upstream: http://backend-experiment }
+`;
+
+describe('a good configuration', () => {
+  it('is told with each split, its variants, their shares and the exact range of hashes', async () => {
+    const { code, out, err } = await check([await file('splitter.yaml', SECTION_1)]);
+    expect({ code, err }).toEqual({ code: 0, err: '' });
+    expect(out.replace(/configuration [0-9a-f]{12}/, 'configuration HASH')).toBe(
+      `./splitter.yaml: good, 2 variants in 1 split, 2 upstreams, configuration HASH
+
+  listen  :8000
+  admin   :9901
+
+  split appversion: $arg_token by ranges; a request without a key goes to version_1b
+    version_1a  50%      hashes 0 to 2147483646           http://backend
+    version_1b  * = 50%  hashes 2147483647 to 4294967295  http://backend-experiment
+
+  every request  -> split appversion
+`,
+    );
+  });
+
+  it('is told with its routes, weights, parked variants and what happens without a key', async () => {
+    const long = `listen: ["127.0.0.1:8000", "[::1]:8000", "unix:/run/s.sock"]
+admin: off
+upstreams: { a: { url: http://a }, b: { url: http://b } }
+splits:
+  one:
+    missingKey: reject
+    variants: [{ name: x, weight: 2, upstream: a }, { name: y, weight: 0, upstream: a }, { name: z, weight: 1, upstream: b }]
+  two:
+    key: $remote_addr
+    method: rendezvous
+    variants: [{ name: x, share: 25%, upstream: a }, { name: y, share: 75%, upstream: b }]
+routes:
+  - { host: shop.example, path: /api/, split: one }
+  - { split: two }
+  - { path: /static/, upstream: a }
+`;
+    const { out } = await check([await file('long.yaml', long)]);
+    expect(out.slice(out.indexOf('\n') + 2)).toBe(`  listen  127.0.0.1:8000, [::1]:8000, unix:/run/s.sock
+  admin   off
+
+  split one: $arg_token by ranges; a request without a key is refused with 400
+    x  weight 2 = 66.6667%  hashes 0 to 2863311529           a
+    y  weight 0 = 0%        no hashes                        a
+    z  weight 1 = 33.3333%  hashes 2863311530 to 4294967295  b
+
+  split two: $remote_addr by rendezvous
+    x  25%  a
+    y  75%  b
+
+  shop.example /api/   -> split one
+  every request        -> split two
+  every host /static/  -> upstream a
+`);
+  });
+
+  it('may come from the environment alone, and from --config, CONFIG or FILE', async () => {
+    const split = { SPLIT: '50% http://backend; * http://backend-experiment' };
+    expect((await check([], split)).out).toMatch(/^environment: good, 2 variants in 1 split, 2 upstreams, /);
+    const path = await file('named.yaml', SECTION_1);
+    expect((await check(['--config', path])).out).toMatch(/^\.\/named\.yaml: good/);
+    expect((await check([], { CONFIG: path })).out).toMatch(/^\.\/named\.yaml: good/);
+    expect((await check([path, '--listen', ':7'], { LISTEN: ':9' })).out).toMatch(/listen {2}:7\n/);
+  });
+});
+
+describe('a configuration that is not good', () => {
+  it('gets all its problems on standard error and exit code 1', async () => {
+    const text = SECTION_1.replace('50%', '25.125%')
+      .replace('listen', 'lisen')
+      .replace('$arg_token', '$args_token');
+    const { code, out, err } = await check([await file('bad.yaml', text)]);
+    expect({ code, out }).toEqual({ code: 1, out: '' });
+    expect(err.split('\n')).toEqual([
+      './bad.yaml:1:1 lisen: expected a known option (did you mean "listen"?), got "lisen"',
+      expect.stringMatching(/^\.\/bad\.yaml:5:10 splits\.appversion\.key: expected .*, got "\$args_token"/),
+      './bad.yaml:7:36 splits.appversion.variants[0].share: expected a percentage from 0% to 100% with two decimals at most, or "*" for the rest, got "25.125%"',
+      '',
+    ]);
+  });
+
+  it.each<[string, string | Uint8Array, string]>([
+    [
+      'an empty file',
+      '',
+      './f.yaml:1:1: expected a configuration with listen, splits, …, got an empty file\n',
+    ],
+    [
+      'a program',
+      Uint8Array.from([0x7f, 0x45, 0x4c, 0x46, 0x02, 0x01, 0, 0]),
+      './f.yaml:1:1: expected YAML text in UTF-8, got binary data (the byte 0x7f)\n',
+    ],
+    [
+      'bytes that are no text',
+      Uint8Array.from([0x61, 0xff]),
+      './f.yaml:1:2: expected YAML text in UTF-8, got binary data (no UTF-8)\n',
+    ],
+    [
+      '10 MiB',
+      Buffer.alloc(10 * 1024 * 1024, 'a: b\n'),
+      './f.yaml: expected a configuration of 1 MiB at most, got 10.0 MiB\n',
+    ],
+  ])('%s is told in one line', async (_what, bytes, line) => {
+    expect(await check([await file('f.yaml', bytes)])).toEqual({ code: 1, out: '', err: line });
+  });
+
+  it('a file that is not there, or is a directory, is told by name', async () => {
+    expect(await check([join(folder, 'gone.yaml')])).toEqual({
+      code: 1,
+      out: '',
+      err: './gone.yaml: expected a file that can be read, got no such file\n',
+    });
+    expect((await check([folder])).err).toMatch(/: expected a file, got a directory\n$/);
+  });
+});
+
+describe('wrong usage', () => {
+  it('two files, or an unknown flag, is exit code 2', async () => {
+    const both = await check(['a.yaml', '--config', 'b.yaml']);
+    expect(both).toMatchObject({
+      code: 2,
+      err: 'error: FILE and --config name two configurations; give one of them\n',
+    });
+  });
+});
