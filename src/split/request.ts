@@ -1,0 +1,84 @@
+// A request as Node shows it (strings) as the view that key texts read (bytes). For the library doors alone: the
+// data plane's parsed head is such a view by itself. Knows nothing of keys or shares.
+// Source: RFC 9112 §3.2 for the forms of a target; nginx's ngx_http_validate_host for the host.
+
+import type { RequestView } from './key.ts';
+
+/** What a decision can depend on: a plain object, or an `http.IncomingMessage` as it is. */
+export interface RequestLike {
+  readonly method?: string | undefined;
+  /** Request target as it came: "/path?query", an absolute-form or "*". */
+  readonly url?: string | undefined;
+  /** Fields by name, in any case; the values of a repeated one as an array. */
+  readonly headers?: Readonly<Record<string, string | readonly string[] | undefined>> | undefined;
+  /** Names and values in turn, as Node gives them; preferred to `headers`, which joins or drops repeated fields. */
+  readonly rawHeaders?: readonly string[] | undefined;
+  /** Address of the client; the socket's when it is absent. */
+  readonly remoteAddress?: string | undefined;
+  readonly socket?: { readonly remoteAddress?: string | undefined } | undefined;
+}
+
+const ABSOLUTE_FORM = /^[A-Za-z][A-Za-z0-9+.-]*:\/\/([^/?#]*)/;
+const IPV4_MAPPED = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i;
+const EMPTY = Buffer.alloc(0);
+
+/**
+ * View of one request. Strings are taken as Node makes them from a socket, one character per byte (latin1), so raw
+ * bytes over 0x7f hash as nginx hashes them. A string with characters above U+00FF never came from a socket; it is
+ * encoded as UTF-8.
+ */
+export class LibraryView implements RequestView {
+  readonly bytes: Uint8Array;
+  readonly methodStart = 0;
+  readonly methodEnd: number;
+  readonly targetStart: number;
+  readonly targetEnd: number;
+  readonly #request: RequestLike;
+  readonly #authority: string | undefined;
+
+  constructor(request: RequestLike) {
+    const method = request.method ?? 'GET';
+    const url = request.url ?? '/';
+    const absolute = ABSOLUTE_FORM.exec(url);
+    const path = absolute === null ? url : url.slice(absolute[0].length);
+    const target = absolute === null || path.startsWith('/') ? path : `/${path}`;
+    this.bytes = bytesOf(method + target);
+    this.methodEnd = method.length;
+    this.targetStart = method.length;
+    this.targetEnd = this.bytes.length;
+    this.#request = request;
+    this.#authority = absolute?.[1];
+  }
+
+  fieldValues(name: string): readonly Uint8Array[] {
+    return this.#texts(name).map(bytesOf);
+  }
+
+  host(): Uint8Array {
+    const authority = this.#authority ?? this.#texts('host')[0];
+    if (authority === undefined) return EMPTY;
+    const host = /^(?:\[[^\]]*\]|[^:]*)/.exec(authority)![0];
+    return bytesOf(host.toLowerCase());
+  }
+
+  get remoteAddress(): string {
+    const { remoteAddress, socket } = this.#request;
+    const address = remoteAddress ?? socket?.remoteAddress;
+    if (address === undefined) return socket === undefined ? '' : 'unix:';
+    return IPV4_MAPPED.exec(address)?.[1] ?? address;
+  }
+
+  #texts(name: string): readonly string[] {
+    const { rawHeaders, headers } = this.#request;
+    if (rawHeaders !== undefined) {
+      return rawHeaders.filter((_, i) => i % 2 === 1 && rawHeaders[i - 1]!.toLowerCase() === name);
+    }
+    return Object.entries(headers ?? {})
+      .filter(([key, value]) => value !== undefined && key.toLowerCase() === name)
+      .flatMap(([, value]) => value!);
+  }
+}
+
+function bytesOf(text: string): Uint8Array {
+  return Buffer.from(text, /[^\0-\xff]/.test(text) ? 'utf8' : 'latin1');
+}
