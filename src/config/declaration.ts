@@ -20,8 +20,6 @@ interface Meta {
   description?: string;
   kind?: string;
   range?: string;
-  /** Default as a user writes it, where it is not the schema's own. */
-  shown?: string;
 }
 
 type AnySchema = z.core.$ZodType;
@@ -92,7 +90,7 @@ function collect(schema: AnySchema, prefix: string, rows: OptionRow[]): void {
         rows.push({
           path,
           kind: meta.kind,
-          default: meta.shown ?? defaultOf(option),
+          default: defaultOf(option),
           range: meta.range ?? '',
           doc: meta.description ?? '',
         });
@@ -128,18 +126,27 @@ function defaultOf(schema: AnySchema): string {
 
 /** JSON Schema (draft 2020-12) of the file format, for editors; what only linking can tell is not in it. */
 export function jsonSchema(): Record<string, unknown> {
-  const generated = z.toJSONSchema(documentSchema, {
+  const { $schema, ...generated } = z.toJSONSchema(documentSchema, {
     io: 'input',
     unrepresentable: 'any',
-    override: ({ jsonSchema: node }) => {
-      for (const own of ['kind', 'range', 'shown']) delete (node as Record<string, unknown>)[own];
-    },
+    override: ({ jsonSchema: node }) => forEditors(node),
   });
   return {
-    $schema: generated.$schema,
+    $schema,
     title: 'request-splitter configuration',
     ...generated,
     // Room for YAML anchors: config/parse leaves these keys out.
     patternProperties: { '^x-': {} },
   };
+}
+
+/** Takes out what only the manual needs, and lets a list of one be written without its brackets where that is read. */
+function forEditors(node: Record<string, unknown>): void {
+  const isSingle = node.single === true;
+  for (const own of ['kind', 'range', 'single']) delete node[own];
+  if (JSON.stringify(node.default) === '{}') delete node.default;
+  if (!isSingle || node.items === undefined) return;
+  const { type, items, minItems } = node;
+  for (const key of ['type', 'items', 'minItems']) delete node[key];
+  node.anyOf = [items, { type, items, minItems }];
 }

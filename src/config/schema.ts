@@ -43,7 +43,12 @@ function duration(option: Bounds<string>) {
       return z.NEVER;
     })
     .prefault(option.default)
-    .meta({ description: option.doc, kind: 'duration', range: `${option.min} to ${option.max}` });
+    .meta({
+      description: option.doc,
+      kind: 'duration',
+      pattern: DURATION.source,
+      range: `${option.min} to ${option.max}`,
+    });
 }
 
 function size(option: Bounds<string>) {
@@ -59,7 +64,12 @@ function size(option: Bounds<string>) {
       return z.NEVER;
     })
     .prefault(option.default)
-    .meta({ description: option.doc, kind: 'size', range: `${option.min} to ${option.max}` });
+    .meta({
+      description: option.doc,
+      kind: 'size',
+      pattern: SIZE.source,
+      range: `${option.min} to ${option.max}`,
+    });
 }
 
 function integer(option: Bounds<number>) {
@@ -229,10 +239,12 @@ export const upstreamSchema = z.strictObject({
 /** What a share has to look like. */
 export const SHARE_EXPECTED = 'a percentage from 0% to 100% with two decimals at most, or "*" for the rest';
 
+const SHARE = /^\*$|^(\d{1,3})(?:\.(\d{1,2}))?%$/;
+
 /** "12.5%" -> 1250 (hundredths of a percent); "*" -> null; undefined for anything else. Source: ngx_http_split_clients_module. */
 export function parseShare(text: string): number | null | undefined {
   if (text === '*') return null;
-  const match = /^(\d{1,3})(?:\.(\d{1,2}))?%$/.exec(text);
+  const match = SHARE.exec(text);
   if (match === null) return undefined;
   const hundredths = Number(match[1]) * 100 + Number((match[2] ?? '').padEnd(2, '0'));
   return hundredths <= 10_000 ? hundredths : undefined;
@@ -259,6 +271,7 @@ const variant = z.strictObject({
       description:
         'Part of all keys: "12.5%", "0%" parks the variant, "*" takes the rest (last variant only).',
       kind: 'share',
+      pattern: SHARE.source,
     }),
   weight: z
     .int({ error: 'a whole number from 0 to 1000000' })
@@ -406,6 +419,7 @@ export const documentSchema = z.strictObject({
     .meta({
       description: 'Where requests are taken: `:8000` is every address, IPv4 and IPv6. One or a list.',
       kind: 'address',
+      single: true,
     }),
   admin: z
     .union([z.literal('off').transform(() => null), listenAddress], { error: `${LISTEN_EXPECTED}, or off` })

@@ -1,0 +1,69 @@
+// Writes what the documentation takes from the code: the option table, the flags and docs/schema.json. Run it after a
+// change of an option: `node scripts/write-docs.ts`. A test compares what stands there with what it would write.
+
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { jsonSchema, optionRows } from '../src/config/declaration.ts';
+import { SETTINGS } from '../src/config/env.ts';
+
+const root = join(import.meta.dirname, '..');
+
+/** Where each generated text stands: a whole file, or the part of one between its markers. */
+export const MANUAL = join(root, 'docs/configuration.md');
+export const SCHEMA = join(root, 'docs/schema.json');
+
+const cell = (text: string): string => text.replaceAll('|', '\\|');
+const code = (text: string): string => (text === '' || text === 'required' ? text : `\`${cell(text)}\``);
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const lines = [head, head.map(() => '---'), ...rows].map((row) => `| ${row.join(' | ')} |`);
+  return `${lines.join('\n')}\n`;
+}
+
+/** Every option of the file, as it is declared. */
+function optionTable(): string {
+  const rows = optionRows()
+    // An upstream takes what upstreamDefaults takes: listed once.
+    .filter((row) => !row.path.startsWith('upstreams.*.') || row.path === 'upstreams.*.url')
+    .map((row) => {
+      const values = row.range === '' ? cell(row.kind) : `${cell(row.kind)}, ${row.range}`;
+      return [`\`${row.path}\``, values, code(row.default), cell(row.doc)];
+    });
+  return table(['Option', 'Value', 'Default', 'Meaning'], rows);
+}
+
+/** Every flag and its environment variable. */
+function flagTable(): string {
+  const rows = Object.values(SETTINGS).map(({ flag, argument, variable, doc }) => [
+    `\`${flag} ${argument}\``,
+    `\`${variable}\``,
+    cell(doc),
+  ]);
+  return table(['Flag', 'Variable', 'Meaning'], rows);
+}
+
+const PARTS = { options: optionTable, flags: flagTable } as const;
+
+/** The manual with its generated parts as they have to be. Throws when a marker is missing. */
+export function renderManual(manual: string): string {
+  let text = manual;
+  for (const [name, render] of Object.entries(PARTS)) {
+    const begin = `<!-- ${name}: written by scripts/write-docs.ts -->\n`;
+    const end = `<!-- /${name} -->`;
+    const from = text.indexOf(begin);
+    const to = text.indexOf(end, from);
+    if (from < 0 || to < 0) throw new Error(`${MANUAL} lacks the markers of "${name}"`);
+    text = `${text.slice(0, from + begin.length)}\n${render()}\n${text.slice(to)}`;
+  }
+  return text;
+}
+
+/** The JSON Schema file, as it has to be. */
+export function renderSchema(): string {
+  return `${JSON.stringify(jsonSchema(), null, 2)}\n`;
+}
+
+if (import.meta.main) {
+  writeFileSync(MANUAL, renderManual(readFileSync(MANUAL, 'utf8')));
+  writeFileSync(SCHEMA, renderSchema());
+}
