@@ -55,8 +55,15 @@ export function parseLoaded(text: string, file: string, wishes: Wishes, options:
   return { ...parseConfig(text, file, { checkKey: options.checkKey, overrides }), file };
 }
 
+/** Why a file gave no text. */
+export interface ReadFailure {
+  readonly problem: Problem;
+  /** True when there is no such file, as opposed to one that cannot be read. */
+  readonly missing: boolean;
+}
+
 /** Text of a file of 1 MiB at most; bytes that are no UTF-8 become U+FFFD, which the parser refuses. */
-async function readText(file: string): Promise<string | { problem: Problem; missing: boolean }> {
+export async function readText(file: string): Promise<string | ReadFailure> {
   const problem = (expected: string, got: string): Problem => ({
     at: file,
     path: '',
