@@ -11,16 +11,18 @@ const TRAILER_BYTES_MAX = 32_768;
 
 const STATE = {
   size: 0,
-  extension: 1,
-  quoted: 2,
-  quotedPair: 3,
-  sizeLf: 4,
-  data: 5,
-  dataCr: 6,
-  dataLf: 7,
-  trailer: 8,
-  done: 9,
-  refused: 10,
+  extensionName: 1,
+  extensionValue: 2,
+  quoted: 3,
+  quotedPair: 4,
+  quotedEnd: 5,
+  sizeLf: 6,
+  data: 7,
+  dataCr: 8,
+  dataLf: 9,
+  trailer: 10,
+  done: 11,
+  refused: 12,
 } as const;
 
 const CR = 13;
@@ -48,8 +50,8 @@ export class ChunkedDecoder {
   #size = 0;
   #digits = 0;
   #lineBytes = 0;
-  /** Last byte of an extension that may not end it (";" or "="), else 0. */
-  #pending = 0;
+  /** Nothing of the extension's name or value came yet, and it must not be empty. */
+  #isEmpty = false;
   #trailerBytes: Buffer | null = null;
 
   reset(): void {
@@ -57,7 +59,7 @@ export class ChunkedDecoder {
     this.#size = 0;
     this.#digits = 0;
     this.#lineBytes = 0;
-    this.#pending = 0;
+    this.#isEmpty = false;
     this.#trailerBytes = null;
     this.trailers.count = 0;
     this.dataStart = 0;
@@ -132,36 +134,48 @@ export class ChunkedDecoder {
           return true;
         }
         if (this.#digits === 0) return false;
-        if (byte === CR) this.#state = STATE.sizeLf;
-        else if (byte === SEMICOLON) {
-          this.#state = STATE.extension;
-          this.#pending = SEMICOLON;
-        } else return false;
-        return true;
+        return this.#endExtension(byte);
       }
-      case STATE.extension:
-        if (TOKEN[byte] === 1) this.#pending = 0;
-        else if (byte === SEMICOLON && this.#pending === 0) this.#pending = SEMICOLON;
-        else if (byte === EQUALS && this.#pending === 0) this.#pending = EQUALS;
-        else if (byte === QUOTE && this.#pending === EQUALS) this.#state = STATE.quoted;
-        else if (byte === CR && this.#pending === 0) this.#state = STATE.sizeLf;
-        else return false;
+      case STATE.extensionName:
+        if (TOKEN[byte] === 1) {
+          this.#isEmpty = false;
+          return true;
+        }
+        if (this.#isEmpty) return false;
+        if (byte !== EQUALS) return this.#endExtension(byte);
+        this.#state = STATE.extensionValue;
+        this.#isEmpty = true;
         return true;
+      case STATE.extensionValue:
+        if (TOKEN[byte] === 1) {
+          this.#isEmpty = false;
+          return true;
+        }
+        if (!this.#isEmpty) return this.#endExtension(byte);
+        this.#state = STATE.quoted;
+        return byte === QUOTE;
       case STATE.quoted:
-        if (byte === QUOTE) {
-          this.#state = STATE.extension;
-          this.#pending = 0;
-        } else if (byte === BACKSLASH) this.#state = STATE.quotedPair;
-        else return byte === 9 || (byte >= 32 && byte !== 127);
+        if (byte === QUOTE) this.#state = STATE.quotedEnd;
+        else if (byte === BACKSLASH) this.#state = STATE.quotedPair;
+        else return isQuotable(byte);
         return true;
       case STATE.quotedPair:
         this.#state = STATE.quoted;
-        return byte === 9 || (byte >= 32 && byte !== 127);
+        return isQuotable(byte);
+      case STATE.quotedEnd:
+        return this.#endExtension(byte);
       default:
         if (byte !== LF) return false;
         this.#state = this.#size === 0 ? STATE.trailer : STATE.data;
         return true;
     }
+  }
+
+  /** What may stand behind the size or a whole extension: the next extension or the line end. */
+  #endExtension(byte: number): boolean {
+    this.#state = byte === CR ? STATE.sizeLf : STATE.extensionName;
+    this.#isEmpty = true;
+    return byte === CR || byte === SEMICOLON;
   }
 
   #readTrailers(bytes: Buffer, from: number, to: number): number {
@@ -196,6 +210,11 @@ export class ChunkedDecoder {
     this.#state = STATE.done;
     return from + end - held.length;
   }
+}
+
+/** qdtext, and what may follow a backslash: white space, visible ASCII and obs-text (RFC 9110 §5.6.4). */
+function isQuotable(byte: number): boolean {
+  return byte === 9 || (byte >= 32 && byte !== 127);
 }
 
 /** The line that opens a chunk of so many bytes. */

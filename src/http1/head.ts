@@ -152,22 +152,26 @@ export class FieldSection {
       if (position >= to) break;
       if (bytes[position] === CR) {
         if (position + 1 >= to) break;
-        if (bytes[position + 1] !== LF) return this.refuse(badField);
+        if (bytes[position + 1] !== LF)
+          return this.#refuseField(position + 1 - sectionStart, badField, tooLarge);
         if (position + 2 - sectionStart > FIELDS_BYTES_MAX) return this.refuse(tooLarge);
         this.position = position + 2;
         return position + 2;
       }
       while (position < to && TOKEN[bytes[position]!] === 1) position++;
       if (position === to) break;
-      if (bytes[position] !== COLON || position === lineStart) return this.refuse(badField);
+      if (bytes[position] !== COLON || position === lineStart) {
+        return this.#refuseField(position - sectionStart, badField, tooLarge);
+      }
       const nameEnd = position++;
       while (position < to && (bytes[position] === SP || bytes[position] === HT)) position++;
       const valueStart = position;
       while (position < to && TEXT[bytes[position]!] === 1) position++;
       if (position === to) break;
-      if (bytes[position] !== CR) return this.refuse(badField);
+      if (bytes[position] !== CR) return this.#refuseField(position - sectionStart, badField, tooLarge);
       if (position + 1 === to) break;
-      if (bytes[position + 1] !== LF) return this.refuse(badField);
+      if (bytes[position + 1] !== LF)
+        return this.#refuseField(position + 1 - sectionStart, badField, tooLarge);
       let valueEnd = position;
       while (valueEnd > valueStart && (bytes[valueEnd - 1] === SP || bytes[valueEnd - 1] === HT)) valueEnd--;
       position += 2;
@@ -183,6 +187,11 @@ export class FieldSection {
     }
     if (to - sectionStart > FIELDS_BYTES_MAX) return this.refuse(tooLarge);
     return INCOMPLETE;
+  }
+
+  /** A bad byte behind the limit counts for nothing: read in pieces, the section was refused as too large before. */
+  #refuseField(offset: number, badField: FaultCode, tooLarge: FaultCode): number {
+    return this.refuse(offset > FIELDS_BYTES_MAX ? tooLarge : badField);
   }
 
   protected refuse(fault: FaultCode): number {
@@ -333,6 +342,7 @@ export class RequestHead extends Head {
     const lineStart = position;
     while (position < to && TOKEN[bytes[position]!] === 1) position++;
     if (position === to) return this.#unfinished(position - lineStart);
+    if (position - lineStart > REQUEST_LINE_BYTES_MAX) return this.refuse('TARGET_TOO_LONG');
     if (bytes[position] !== SP || position === lineStart) return this.refuse('BAD_REQUEST_LINE');
     const methodEnd = position++;
     const targetStart = position;
@@ -346,6 +356,8 @@ export class RequestHead extends Head {
     if (position === targetStart) return this.refuse('BAD_REQUEST_LINE');
     const targetEnd = position++;
     const versionEnd = position + 8;
+    // Before anything is said of the version: a line that comes in pieces is refused as too long without its end.
+    if (versionEnd + 2 - lineStart > REQUEST_LINE_BYTES_MAX) return this.refuse('TARGET_TOO_LONG');
     if (versionEnd + 2 > to) {
       const incomplete = !isVersionPrefix(bytes, position, to);
       return incomplete ? this.refuse('BAD_REQUEST_LINE') : this.#unfinished(to - lineStart);
@@ -354,7 +366,6 @@ export class RequestHead extends Head {
     const minor = bytes[position + 7]! - 48;
     if (!isVersionPrefix(bytes, position, versionEnd)) return this.refuse('BAD_REQUEST_LINE');
     if (bytes[versionEnd] !== CR || bytes[versionEnd + 1] !== LF) return this.refuse('BAD_REQUEST_LINE');
-    if (versionEnd + 2 - lineStart > REQUEST_LINE_BYTES_MAX) return this.refuse('TARGET_TOO_LONG');
     if (major !== 1 || minor > 1) return this.refuse('VERSION_UNSUPPORTED');
     this.minorVersion = minor;
     this.methodStart = lineStart;
