@@ -15,7 +15,7 @@ export interface RequestLike {
   readonly rawHeaders?: readonly string[] | undefined;
   /** Address of the client; the socket's when it is absent. */
   readonly remoteAddress?: string | undefined;
-  readonly socket?: { readonly remoteAddress?: string | undefined } | undefined;
+  readonly socket?: { readonly remoteAddress?: string | undefined; readonly destroyed?: boolean } | undefined;
 }
 
 const ABSOLUTE_FORM = /^[A-Za-z][A-Za-z0-9+.-]*:\/\/([^/?#]*)/;
@@ -64,7 +64,8 @@ export class LibraryView implements RequestView {
   get remoteAddress(): string {
     const { remoteAddress, socket } = this.#request;
     const address = remoteAddress ?? socket?.remoteAddress;
-    if (address === undefined) return socket === undefined ? '' : 'unix:';
+    // A TCP socket forgets its address when it is closed; one on a Unix socket never had any.
+    if (address === undefined) return socket === undefined || socket.destroyed === true ? '' : 'unix:';
     return IPV4_MAPPED.exec(address)?.[1] ?? address;
   }
 

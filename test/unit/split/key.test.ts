@@ -241,6 +241,7 @@ describe('the other variables', () => {
     [{ remoteAddress: '::ffff:10.0.0.1' }, '10.0.0.1'],
     [{ socket: { remoteAddress: '10.0.0.2' } }, '10.0.0.2'],
     [{ socket: {} }, 'unix:'],
+    [{ socket: { destroyed: true } }, ''],
     [{}, ''],
   ])('$remote_addr of %j is %j', (request, key) => {
     expect(keyOf('$remote_addr', request)).toBe(key);

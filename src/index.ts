@@ -1,0 +1,95 @@
+// The library: the pure decision for any Node server, in-process. Brings configuration check and splitter together;
+// imports no sockets and no proxy code.
+
+import type { z } from 'zod';
+import { linkSource } from './config/link.ts';
+import { formatPath, formatProblem, type Path } from './config/problem.ts';
+import type { documentSchema } from './config/schema.ts';
+import { compileKey } from './split/key.ts';
+import { LibraryView, type RequestLike } from './split/request.ts';
+import { type Decision, type Explanation, Splitter, type Variant } from './split/splitter.ts';
+
+export type { RequestLike } from './split/request.ts';
+export type { Decision, Explanation, Reason, Variant } from './split/splitter.ts';
+
+type SplitInput = NonNullable<z.input<typeof documentSchema>['splits']>[string];
+
+/** One arm of a split: `name`, and `share` ("12.5%", or "*" for the rest) or an integer `weight`. */
+export interface VariantOptions extends Omit<SplitInput['variants'][number], 'upstream'> {
+  /** Handed back with each decision; not read here. The variant's own name when it is absent. */
+  readonly upstream?: string | undefined;
+}
+
+/** A split as the configuration file has it under `splits.NAME`. */
+export interface SplitOptions extends Omit<SplitInput, 'variants'> {
+  readonly variants: readonly VariantOptions[];
+}
+
+/** What `createSplitter` gives. */
+export interface RequestSplitter {
+  /** The variants in the order of the configuration. */
+  readonly variants: readonly Variant[];
+  /**
+   * The variant for this request; `variant` is null only with `missingKey: reject` and no key. Never throws. Node's
+   * own HTTP parser refuses targets with raw bytes over 0x7f, so behind a Node server only fields can hold them.
+   */
+  decide(request: RequestLike): Decision;
+  /** The decision and the way to it. It shows the key, which is often a credential: do not log it. */
+  explain(request: RequestLike): Explanation;
+}
+
+/**
+ * A splitter for a server of one's own: the same tokens to the same variants as nginx's split_clients.
+ *
+ *     const splitter = createSplitter({
+ *       key: '$arg_token',
+ *       variants: [{ name: 'a', share: '10%' }, { name: 'b', share: '*' }],
+ *     });
+ *     const { variant } = splitter.decide(request);
+ *
+ * Throws one TypeError that lists every problem of `config`. `random` serves `missingKey: random`: ratios from 0 to
+ * below 1.
+ */
+export function createSplitter(config: SplitOptions, random: () => number = Math.random): RequestSplitter {
+  const outcome = linkSource({ document: documentOf(config), locate }, checkKey);
+  if (outcome.config === undefined) {
+    const lines = outcome.problems.map((problem) => `  ${formatProblem(problem)}`);
+    throw new TypeError(`createSplitter: the split cannot be used\n${lines.join('\n')}`);
+  }
+  const split = outcome.config.splits.get(SPLIT)!;
+  const variants = split.variants.map((variant, index) => ({
+    ...variant,
+    upstream: config.variants[index]!.upstream ?? variant.name,
+  }));
+  const splitter = new Splitter(SPLIT, { ...split, variants }, random);
+  return {
+    variants: splitter.variants,
+    decide: (request) => splitter.decide(new LibraryView(request)),
+    explain: (request) => splitter.explain(new LibraryView(request)),
+  };
+}
+
+const SPLIT = 'split';
+
+/** Place of a problem: the path inside the split, as the caller wrote it. */
+function locate(path: Path) {
+  return { at: formatPath(path.slice(2)) || 'split', path: '', order: 0 };
+}
+
+function checkKey(text: string) {
+  const key = compileKey(text);
+  return 'error' in key ? key : null;
+}
+
+/** The document that the one declaration of all options checks. Upstreams are mere labels here, so one stands for all. */
+function documentOf(config: SplitOptions): unknown {
+  const variants: unknown = (config as Partial<SplitOptions> | null | undefined)?.variants;
+  if (!Array.isArray(variants)) return { splits: { [SPLIT]: config } };
+  const labelled = variants.map((variant: Partial<VariantOptions> | null) => {
+    const upstream: unknown = variant?.upstream ?? 'absent';
+    const label =
+      typeof variant === 'object' && variant !== null && typeof upstream === 'string' && upstream !== '';
+    return label ? { ...variant, upstream: 'http://localhost' } : variant;
+  });
+  return { splits: { [SPLIT]: { ...config, variants: labelled } } };
+}

@@ -1,0 +1,164 @@
+// The library door: the same decision for plain objects and for requests of a real Node server, and one error that
+// lists everything that is wrong with a configuration.
+import { createServer, type IncomingMessage } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { createSplitter, type SplitOptions } from '../../src/index.ts';
+
+const half: SplitOptions = {
+  variants: [
+    { name: 'version_1a', share: '50%', upstream: 'http://backend' },
+    { name: 'version_1b', share: '*', upstream: 'http://backend-experiment' },
+  ],
+};
+
+function messageOf(run: () => unknown): string {
+  try {
+    run();
+  } catch (cause) {
+    expect(cause).toBeInstanceOf(TypeError);
+    return (cause as TypeError).message;
+  }
+  throw new Error('nothing was thrown');
+}
+
+/** The request that a Node server makes of these bytes. */
+async function received(bytes: string): Promise<IncomingMessage> {
+  const server = createServer();
+  const request = new Promise<IncomingMessage>((resolve) => {
+    server.once('request', (message, response) => {
+      response.end();
+      resolve(message);
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  client.write(Buffer.from(bytes, 'latin1'));
+  onTestFinished(() => {
+    client.destroy();
+    server.close();
+  });
+  return request;
+}
+
+describe('decide', () => {
+  it.each([
+    ['/?token=abc', 'version_1a'],
+    ['/?token=a', 'version_1b'],
+    ['/', 'version_1b'],
+  ])('%s goes to %s', (url, name) => {
+    expect(createSplitter(half).decide({ url }).variant?.name).toBe(name);
+  });
+
+  it('gives the upstream back as it was written, and the name where there is none', () => {
+    const splitter = createSplitter({
+      variants: [
+        { name: 'a', share: '50%', upstream: 'http://backend:8080' },
+        { name: 'b', share: '25%', upstream: 'pool-b' },
+        { name: 'c', share: '*' },
+      ],
+    });
+    expect(splitter.variants.map(({ upstream }) => upstream)).toEqual(['http://backend:8080', 'pool-b', 'c']);
+  });
+
+  it('takes weights, rendezvous, and each policy for a missing key', () => {
+    const variants = [
+      { name: 'a', weight: 1 },
+      { name: 'b', weight: 3 },
+    ];
+    const options: SplitOptions = {
+      variants,
+      key: 'exp:$cookie_uid',
+      method: 'rendezvous',
+      missingKey: 'random',
+    };
+    const splitter = createSplitter(options, () => 0.3);
+    expect(splitter.variants.map(({ share }) => share)).toEqual([0.25, 0.75]);
+    expect(splitter.decide({ headers: {} })).toMatchObject({ variant: { name: 'b' }, reason: 'missing_key' });
+    expect(createSplitter({ ...options, missingKey: 'reject' }).decide({}).variant).toBeNull();
+  });
+
+  it('takes a request of a Node server as it is: raw bytes, repeated fields, address', async () => {
+    const request = await received(
+      'GET /?token=%e9 HTTP/1.1\r\nHost: h\r\nX-User: a\r\nCookie: b=1\r\nx-user: \xe9\xff\r\nCookie: uid=7\r\n\r\n',
+    );
+    const key = '$arg_token|$http_x_user|$http_cookie|$cookie_uid|$remote_addr|$request_method|$host';
+    const { key: expanded } = createSplitter({ ...half, key }).explain(request);
+    expect(expanded).toBe('%e9|a, \\xe9\\xff|b=1; uid=7|7|127.0.0.1|GET|h');
+  });
+
+  it('decides alike for a plain object and for the request of a Node server', async () => {
+    const splitter = createSplitter(half);
+    for (const url of ['/?token=abc', '/?TOKEN=a%62c', '/?token&token=%', 'http://h/?token=x']) {
+      const request = await received(`GET ${url} HTTP/1.1\r\nHost: h\r\n\r\n`);
+      expect(splitter.decide(request)).toEqual(splitter.decide({ url }));
+    }
+  });
+
+  it('explains with the same words as the admin port', () => {
+    expect(createSplitter(half).explain({ url: '/?token=abc' })).toMatchObject({
+      key: 'abc',
+      hash: 324500635,
+      range: { from: 0, to: 2147483647 },
+      variant: { name: 'version_1a' },
+      reason: 'share',
+    });
+  });
+});
+
+describe('a configuration that cannot be used', () => {
+  it('is one TypeError with every problem, by place, expectation and what came', () => {
+    const options = {
+      key: '$argtoken',
+      method: 'range',
+      missingkey: 'first',
+      variants: [
+        { name: 'a', share: '25.125%' },
+        { name: 'a', share: '50%', upstream: 7 },
+        { name: 'b c', share: '*' },
+      ],
+    } as unknown as SplitOptions;
+    const [title, ...lines] = messageOf(() => createSplitter(options)).split('\n');
+    expect(title).toBe('createSplitter: the split cannot be used');
+    const expected = [
+      /^ {2}key: expected .*did you mean "\$arg_token".*, got "\$argtoken"$/,
+      /^ {2}method: expected .*rendezvous, got "range"$/,
+      /^ {2}missingkey: expected .*did you mean "missingKey".*, got "missingkey"$/,
+      /^ {2}variants\[0\]\.share: expected a percentage .*, got "25\.125%"$/,
+      /^ {2}variants\[1\]\.name: expected .*, got "a" again$/,
+      /^ {2}variants\[1\]\.upstream: expected .*, got 7$/,
+      /^ {2}variants\[2\]\.name: expected .*, got "b c"$/,
+    ];
+    for (const pattern of expected) expect(lines.filter((line) => pattern.test(line))).toHaveLength(1);
+    expect(lines).toHaveLength(expected.length);
+  });
+
+  it.each([
+    [
+      'shares of more than 100 %',
+      [
+        { name: 'a', share: '60%' },
+        { name: 'b', share: '60%' },
+      ],
+      '120%',
+    ],
+    ['shares of less and no "*"', [{ name: 'a', share: '60%' }], '60%'],
+    [
+      'share and weight mixed',
+      [
+        { name: 'a', share: '60%' },
+        { name: 'b', weight: 1 },
+      ],
+      '1 with weight',
+    ],
+    ['no variants', [], 'got []'],
+    ['something else in place of a variant', [null], 'got null'],
+  ])('%s', (_, variants, got) => {
+    expect(messageOf(() => createSplitter({ variants } as SplitOptions))).toContain(got);
+  });
+
+  it.each([[undefined], [null], [7], ['text'], [[]], [{}]])('%j in place of a configuration', (value) => {
+    expect(messageOf(() => createSplitter(value as unknown as SplitOptions))).toContain('expected');
+  });
+});
