@@ -132,7 +132,11 @@ export function writeRequestHead(
       drops = REQUEST_DROPS[id] === 1;
       if (id === FIELD.host) drops = replacesHost;
       else if (id === FIELD.expect) drops = head.minorVersion === 0;
-      else if (id === FIELD.forwardedFor) {
+      else if (id === FIELD.maxForwards && isHopLimited(head)) {
+        runStart = passLine(out, bytes, at, i, runStart, lineEnd, true);
+        writeMaxForwards(out, bytes.toString('latin1', at[i * 4 + 2]!, at[i * 4 + 3]!));
+        continue;
+      } else if (id === FIELD.forwardedFor) {
         drops = forwarded !== 'keep';
         forwardedFields++;
       } else if (id === FIELD.forwardedProto) {
@@ -168,6 +172,17 @@ export function writeRequestHead(
     out.text('\r\n');
   } else if (framing.takesTrailers) out.text('TE: trailers\r\nConnection: TE\r\n');
   out.text('\r\n');
+}
+
+/** True for OPTIONS and TRACE, whose Max-Forwards every proxy counts down (RFC 9110 §7.6.2). */
+export function isHopLimited(head: RequestHead): boolean {
+  const method = head.bytes.toString('latin1', head.methodStart, head.methodEnd);
+  return method === 'OPTIONS' || method === 'TRACE';
+}
+
+function writeMaxForwards(out: Output, value: string): void {
+  // A value that is no number limits nothing and goes no further.
+  if (/^\d{1,9}$/.test(value)) out.text(`Max-Forwards: ${Number(value) - 1}\r\n`);
 }
 
 /** Keeps, rewrites or drops line `i`; returns where the run of unchanged lines now starts. */

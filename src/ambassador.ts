@@ -1,0 +1,155 @@
+// The whole data plane, composed from one Config: start, reload, drain, stop. It owns the current Generation and the
+// upstreams that generations share. The admin port, signals and files are other rooms' business.
+
+import type { Logger } from 'pino';
+import type { Config, ListenAddress, UpstreamConfig } from './config/schema.ts';
+import { Deadlines } from './proxy/deadlines.ts';
+import { buildGeneration, type Generation } from './proxy/generation.ts';
+import { Listener } from './proxy/listener.ts';
+import type { Lookup } from './proxy/resolve.ts';
+import { Upstream } from './proxy/upstream.ts';
+import { Counters } from './telemetry/counters.ts';
+
+/** An address that cannot be listened on; `cause` is the error of the operating system. */
+export class ListenFailure extends Error {
+  readonly address: string;
+
+  constructor(address: ListenAddress, cause: Error) {
+    const name = address.path ?? `${address.host ?? ''}:${address.port}`;
+    super(`cannot listen on ${name}: ${cause.message}`, { cause });
+    this.name = 'ListenFailure';
+    this.address = name;
+  }
+}
+
+/** Settings of an Ambassador that are not configuration. */
+export interface AmbassadorOptions {
+  readonly log: Logger;
+  /** Looks names up; the system's getaddrinfo unless a test passes its own. */
+  readonly lookup?: Lookup;
+}
+
+export type AmbassadorState = 'starting' | 'serving' | 'draining' | 'stopped';
+
+/** Part of the drain deadline after which tunnels, which may never end by themselves, are ended. */
+const TUNNEL_PART = 0.8;
+
+export class Ambassador {
+  readonly counters = new Counters();
+  readonly #log: Logger;
+  readonly #lookup: Lookup | undefined;
+  readonly #deadlines = new Deadlines();
+  readonly #listener: Listener;
+  #upstreams: ReadonlyMap<string, Upstream>;
+  #listening: readonly string[] = [];
+  #state: AmbassadorState = 'starting';
+
+  /** Builds everything and opens nothing yet; name lookups begin at once. */
+  constructor(config: Config, options: AmbassadorOptions) {
+    this.#log = options.log;
+    this.#lookup = options.lookup;
+    this.#upstreams = this.#upstreamsFor(config, new Map());
+    const generation = buildGeneration(1, config, this.#upstreams, this.counters);
+    this.#listener = new Listener(generation, this.#deadlines, this.counters.downstream);
+  }
+
+  get state(): AmbassadorState {
+    return this.#state;
+  }
+
+  get generation(): Generation {
+    return this.#listener.generation;
+  }
+
+  /** Where requests are taken, as URLs with real ports. */
+  get listening(): readonly string[] {
+    return this.#listening;
+  }
+
+  /** Open client connections. */
+  get connectionCount(): number {
+    return this.#listener.connectionCount;
+  }
+
+  /** Listens on every address of the configuration. Rejects with ListenFailure, and then listens on none. */
+  async start(): Promise<void> {
+    const listening: string[] = [];
+    for (const address of this.generation.config.listen) {
+      try {
+        listening.push(await this.#listener.listen(address));
+      } catch (error) {
+        await this.stop();
+        throw new ListenFailure(address, error as Error);
+      }
+    }
+    this.#listening = listening;
+    this.#state = 'serving';
+  }
+
+  /** Takes a new configuration into use for all requests that begin from now on. Listening addresses stay. */
+  reload(config: Config): void {
+    const old = this.#upstreams;
+    const upstreams = this.#upstreamsFor(config, old);
+    const next = buildGeneration(this.generation.number + 1, config, upstreams, this.counters);
+    this.#listener.generation = next;
+    this.#upstreams = upstreams;
+    const kept = new Set(upstreams.values());
+    for (const upstream of old.values()) {
+      if (!kept.has(upstream)) upstream.retire();
+    }
+    this.#log.info({ generation: next.number, hash: config.hash }, 'configuration accepted');
+  }
+
+  /**
+   * Goes away in order: for the grace time requests are still taken, then no new connections, idle ones close, and
+   * the rest end with their exchange. Resolves with 'deadline' when something had to be cut, else with 'drained'.
+   */
+  async drain(): Promise<'drained' | 'deadline'> {
+    if (this.#state !== 'serving') return 'drained';
+    this.#state = 'draining';
+    this.#listener.isDraining = true;
+    const { grace, deadline } = this.generation.config.drain;
+    const graceMs = Math.min(grace, deadline);
+    const timers: NodeJS.Timeout[] = [];
+    const after = (ms: number): Promise<void> =>
+      new Promise((resolve) => {
+        timers.push(setTimeout(resolve, ms));
+      });
+    const cut = after(deadline).then(() => 'deadline' as const);
+    void after(Math.max(graceMs, deadline * TUNNEL_PART)).then(() => this.#listener.closeTunnels());
+    await after(graceMs);
+    const result = await Promise.race([this.#listener.drain().then(() => 'drained' as const), cut]);
+    for (const timer of timers) clearTimeout(timer);
+    await this.stop();
+    return result;
+  }
+
+  /** Ends everything at once. */
+  async stop(): Promise<void> {
+    this.#state = 'stopped';
+    await this.#listener.stop();
+    for (const upstream of this.#upstreams.values()) upstream.stop();
+    this.#deadlines.stop();
+  }
+
+  /** An upstream whose settings have not changed keeps its connections. */
+  #upstreamsFor(config: Config, old: ReadonlyMap<string, Upstream>): Map<string, Upstream> {
+    const upstreams = new Map<string, Upstream>();
+    for (const [name, settings] of config.upstreams) {
+      const kept = old.get(name);
+      upstreams.set(
+        name,
+        kept !== undefined && isSame(kept.config, settings) ? kept : this.#open(name, settings),
+      );
+    }
+    return upstreams;
+  }
+
+  #open(name: string, settings: UpstreamConfig): Upstream {
+    return new Upstream(name, settings, this.#deadlines, this.counters.upstream(name), this.#lookup);
+  }
+}
+
+function isSame(a: UpstreamConfig, b: UpstreamConfig): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}

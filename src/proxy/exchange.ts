@@ -1,0 +1,483 @@
+// One request and its response: receive the head, decide, check a connection out, send, relay, settle. This is where
+// the pure rooms meet: http1 says what the bytes mean, split says where they go. Each downstream connection has one
+// Exchange and uses it again for each of its requests. Sources: RFC 9110 §7.6, §9.2.2, §10.1.1; RFC 9112 §6-7, §9.
+
+import { FAULT_CODES, FAULTS, type FaultCode } from '../errors.ts';
+import { ChunkedDecoder, chunkHead, LAST_CHUNK } from '../http1/chunked.ts';
+import {
+  isHopLimited,
+  Output,
+  type ResponseRewrite,
+  writeLastChunk,
+  writeRequestHead,
+  writeResponseHead,
+} from '../http1/forward.ts';
+import { BODY, type ResponseFraming } from '../http1/framing.ts';
+import { FIELD, type FieldSection, type RequestHead, type ResponseHead } from '../http1/head.ts';
+import type { Downstream } from './downstream.ts';
+import type { Arm, Generation, SplitTarget } from './generation.ts';
+import { Tunnel } from './tunnel.ts';
+import type { UpstreamConnection } from './upstream-connection.ts';
+
+/** Body bytes up to this many are copied behind the head or the chunk size, so that both leave in one write. */
+const COPY_BYTES_MAX = 16_384;
+
+/**
+ * What is written in one turn is gathered here, for one exchange at a time: whoever starts to write while another
+ * exchange's bytes are still here sends those first, so that no byte of one can leave with another's.
+ */
+const requestOut = new Output(16_384);
+const responseOut = new Output(16_384);
+let requestOwner: Exchange | null = null;
+let responseOwner: Exchange | null = null;
+
+const PHASE = { idle: 0, waiting: 1, sent: 2, responding: 3 } as const;
+
+const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
+
+export class Exchange {
+  /** The client's request is HEAD. */
+  isHead = false;
+  /** Every byte of the request has been given to the upstream's socket. */
+  isRequestSent = false;
+  /** Connects that failed for this exchange. */
+  connectAttempts = 0;
+  /** The Upgrade that the client asked for is one that may pass. */
+  passesUpgrade = false;
+  readonly #downstream: Downstream;
+  #phase: number = PHASE.idle;
+  #generation: Generation | null = null;
+  #arm: Arm | null = null;
+  #connection: UpstreamConnection | null = null;
+  #headEnd = 0;
+  #startedAt = 0;
+  #retries = 0;
+  #requestRemaining = 0;
+  #requestDecoder: ChunkedDecoder | null = null;
+  #bytesReceived = 0;
+  #bytesSent = 0;
+  #status = 0;
+  #waitsForContinue = false;
+  /** The whole body, when it came in one piece with the head: it can be sent a second time. */
+  #bodyStart = 0;
+  #bodyEnd = 0;
+  readonly #rewrite: ResponseRewrite = {
+    minorVersion: 1,
+    body: BODY.none,
+    keepAlive: true,
+    via: false,
+    dateLine: '',
+  };
+
+  constructor(downstream: Downstream) {
+    this.#downstream = downstream;
+  }
+
+  get isActive(): boolean {
+    return this.#phase !== PHASE.idle;
+  }
+
+  /** A final response head has been written to the client. */
+  get hasResponseBegun(): boolean {
+    return this.#phase === PHASE.responding;
+  }
+
+  /** Body bytes of the request may be handed over now. */
+  get takesBody(): boolean {
+    const connection = this.#connection;
+    return connection !== null && this.#phase >= PHASE.sent && !connection.socket.writableNeedDrain;
+  }
+
+  /** Decides where the request goes and asks for a connection. The head is whole and its framing is read. */
+  begin(headEnd: number, now: number): void {
+    const downstream = this.#downstream;
+    const { head, framing } = downstream;
+    const generation = downstream.listener.generation;
+    this.#phase = PHASE.waiting;
+    this.#generation = generation;
+    this.#arm = null;
+    this.#headEnd = headEnd;
+    this.#startedAt = now;
+    this.#retries = 0;
+    this.connectAttempts = 0;
+    this.#bytesReceived = headEnd - head.start;
+    this.#bytesSent = 0;
+    this.#status = 0;
+    this.#bodyStart = 0;
+    this.#bodyEnd = 0;
+    this.isHead = framing.isHead;
+    this.isRequestSent = framing.body === BODY.none;
+    this.#requestRemaining = framing.body === BODY.length ? framing.length : 0;
+    this.#waitsForContinue = framing.expectsContinue && !this.isRequestSent;
+    this.passesUpgrade = framing.upgradeEnd > framing.upgradeStart && this.#isUpgradeAllowed(generation);
+    if (framing.body === BODY.chunked) {
+      this.#requestDecoder ??= new ChunkedDecoder();
+      this.#requestDecoder.reset();
+    }
+    const { route } = generation;
+    const target = route(head);
+    if (target === null) return this.fail('NO_ROUTE');
+    const arm = target.splitter === null ? target.arm : this.#decide(target, head);
+    if (arm === null) return this.fail('KEY_MISSING');
+    this.#arm = arm;
+    arm.counters.begin();
+    if (this.passesUpgrade && !this.isRequestSent) return this.fail('BAD_UPGRADE');
+    if (framing.body === BODY.length && framing.length > generation.config.limits.requestBody) {
+      return this.fail('BODY_TOO_LARGE');
+    }
+    if (!this.#answersItself(head)) arm.upstream.checkOut(this, now, false);
+  }
+
+  #decide(target: SplitTarget, head: RequestHead): Arm | null {
+    const { variant, reason } = target.splitter.decide(head);
+    if (variant === null) return null;
+    const arm = target.arms[variant.index]!;
+    if (reason === 'missing_key') arm.counters.missingKey();
+    return arm;
+  }
+
+  /** A connection is being opened for this exchange. */
+  connecting(connection: UpstreamConnection): void {
+    this.#connection = connection;
+  }
+
+  /** No connection is free: wait for one until `deadline`. */
+  wait(deadline: number): void {
+    this.#connection = null;
+    this.#downstream.setDeadline(deadline);
+  }
+
+  /** The wait for a connection was too long. */
+  waitedTooLong(): void {
+    this.fail(this.#arm!.upstream.describe().length === 0 ? 'UPSTREAM_UNRESOLVED' : 'QUEUE_TIMEOUT');
+  }
+
+  get isWaiting(): boolean {
+    return this.#phase === PHASE.waiting && this.#connection === null;
+  }
+
+  /** The connection is there: the request goes out. */
+  start(connection: UpstreamConnection, now: number): void {
+    const { head, framing, forwardedFacts } = this.#downstream;
+    this.#connection = connection;
+    this.#phase = PHASE.sent;
+    connection.expectResponse(this);
+    this.#downstream.setDeadline(Number.POSITIVE_INFINITY);
+    const { rewrite } = this.#arm!;
+    this.#claimRequestOut();
+    writeRequestHead(requestOut, head, framing, this.#headEnd, rewrite, forwardedFacts, this.passesUpgrade);
+    if (this.#bodyEnd > this.#bodyStart) requestOut.copy(head.bytes, this.#bodyStart, this.#bodyEnd);
+    this.#setRequestDeadlines(now);
+    this.#downstream.proceed();
+  }
+
+  /**
+   * Takes body bytes of the request from bytes[from, to). Returns the position up to which they belong to the body.
+   * The bytes stay valid and unchanged after the call.
+   */
+  receiveRequestBody(bytes: Buffer, from: number, to: number, now: number): number {
+    const { framing, head } = this.#downstream;
+    this.#claimRequestOut();
+    if (framing.body === BODY.length) {
+      const end = Math.min(to, from + this.#requestRemaining);
+      if (
+        this.#requestRemaining === framing.length &&
+        end - from === framing.length &&
+        bytes === head.bytes
+      ) {
+        this.#bodyStart = from;
+        this.#bodyEnd = end;
+      }
+      this.#requestRemaining -= end - from;
+      this.isRequestSent = this.#requestRemaining === 0;
+      this.#sendBody(bytes, from, end);
+      this.#bytesReceived += end - from;
+      this.#setRequestDeadlines(now);
+      return end;
+    }
+    const decoder = this.#requestDecoder!;
+    let position = from;
+    while (position < to && !decoder.isDone) {
+      position = decoder.next(bytes, position, to);
+      if (decoder.isRefused) {
+        this.fail('BAD_CHUNK');
+        return position;
+      }
+      const { dataStart, dataEnd } = decoder;
+      if (dataEnd > dataStart) {
+        this.#requestRemaining += dataEnd - dataStart;
+        if (this.#requestRemaining > this.#generation!.config.limits.requestBody) {
+          this.fail('BODY_TOO_LARGE');
+          return position;
+        }
+        requestOut.text(chunkHead(dataEnd - dataStart));
+        this.#sendBody(bytes, dataStart, dataEnd);
+        requestOut.text('\r\n');
+      }
+    }
+    this.#bytesReceived += position - from;
+    if (decoder.isDone) {
+      writeLastChunk(requestOut, decoder.trailers);
+      this.isRequestSent = true;
+    }
+    this.#setRequestDeadlines(now);
+    return position;
+  }
+
+  /** Writes what was gathered for the upstream in this turn. */
+  flushRequest(): void {
+    if (requestOut.length === 0 || requestOwner !== this) return;
+    const connection = this.#connection;
+    if (connection === null || !connection.isOpen) return requestOut.clear();
+    const { socket } = connection;
+    socket.write(requestOut.bytes.subarray(0, requestOut.length));
+    if (socket.writableLength > 0) requestOut.renew();
+    else requestOut.clear();
+  }
+
+  /** The upstream's socket takes bytes again. */
+  upstreamDrained(): void {
+    if (!this.isRequestSent) this.#setRequestDeadlines(performance.now());
+    this.#downstream.proceed();
+  }
+
+  /** The client's socket takes bytes again. */
+  downstreamDrained(): void {
+    const connection = this.#connection;
+    if (connection === null || connection.isConnecting) return;
+    connection.resume();
+    const now = performance.now();
+    if (this.#phase !== PHASE.responding) return this.#setRequestDeadlines(now);
+    const { deadlines, config } = this.#arm!.upstream;
+    deadlines.set(connection, now + config.responseTimeout);
+    this.#downstream.setDeadline(Number.POSITIVE_INFINITY);
+  }
+
+  /** An interim response (1xx) passes; HTTP/1.0 knows none (RFC 9110 §15.2). */
+  receiveInterim(head: ResponseHead, framing: ResponseFraming, headEnd: number): void {
+    if (head.status === 100) {
+      this.#waitsForContinue = false;
+      this.#setRequestDeadlines(performance.now());
+    }
+    if (this.#downstream.head.minorVersion === 0) return;
+    this.#rewrite.minorVersion = 1;
+    this.#rewrite.via = false;
+    this.#claimResponseOut();
+    writeResponseHead(responseOut, head, framing, headEnd, this.#rewrite);
+  }
+
+  /** The final response head has come. */
+  receiveResponseHead(head: ResponseHead, framing: ResponseFraming, headEnd: number): void {
+    const downstream = this.#downstream;
+    const { minorVersion } = downstream.head;
+    const rewrite = this.#rewrite;
+    this.#phase = PHASE.responding;
+    this.#status = head.status;
+    this.#waitsForContinue = false;
+    let body = framing.body;
+    if (body === BODY.chunked || body === BODY.close) body = minorVersion === 1 ? BODY.chunked : BODY.close;
+    rewrite.minorVersion = minorVersion;
+    rewrite.body = body;
+    // An answer that comes before the request is complete ends the connection: nobody can tell whether the client
+    // will still send the rest (RFC 9112 §9.3).
+    rewrite.keepAlive =
+      downstream.framing.keepAlive &&
+      body !== BODY.close &&
+      this.isRequestSent &&
+      !downstream.listener.isDraining;
+    rewrite.via = this.#generation!.config.via;
+    rewrite.dateLine = downstream.listener.dateLine();
+    this.#claimResponseOut();
+    writeResponseHead(responseOut, head, framing, headEnd, rewrite);
+  }
+
+  /** Body bytes of the response; they are only valid during the call. */
+  receiveResponseBody(bytes: Buffer, from: number, to: number): void {
+    const isChunked = this.#rewrite.body === BODY.chunked;
+    this.#claimResponseOut();
+    if (isChunked) responseOut.text(chunkHead(to - from));
+    if (to - from <= COPY_BYTES_MAX) responseOut.copy(bytes, from, to);
+    else {
+      this.flushResponse();
+      this.#writeToClient(bytes.subarray(from, to));
+      if (this.#downstream.socket.writableLength > 0) this.#connection?.lendBuffer();
+    }
+    if (isChunked) responseOut.text('\r\n');
+  }
+
+  /** The upstream's chunked body has ended; its trailers pass where the client's framing has room for them. */
+  receiveResponseTrailers(trailers: FieldSection): void {
+    if (this.#rewrite.body !== BODY.chunked) return;
+    this.#claimResponseOut();
+    writeLastChunk(responseOut, trailers);
+    this.#rewrite.body = BODY.none;
+  }
+
+  /** Writes what was gathered for the client in this turn. */
+  flushResponse(): void {
+    if (responseOut.length === 0 || responseOwner !== this) return;
+    this.#writeToClient(responseOut.bytes.subarray(0, responseOut.length));
+    if (this.#downstream.socket.writableLength > 0) responseOut.renew();
+    else responseOut.clear();
+  }
+
+  /** The response has ended well. `connection` may serve another exchange; null when it is closed. */
+  finishResponse(connection: UpstreamConnection | null): void {
+    // The connection is no longer this exchange's to pause, whatever the client does with the last bytes.
+    this.#connection = null;
+    if (this.#rewrite.body === BODY.chunked) {
+      this.#claimResponseOut();
+      responseOut.text(LAST_CHUNK);
+    }
+    this.flushResponse();
+    const arm = this.#arm!;
+    const now = performance.now();
+    const keepAlive = this.#rewrite.keepAlive && this.isRequestSent;
+    this.#settle(-1, now);
+    if (connection !== null) arm.upstream.release(connection, now);
+    this.#downstream.exchangeEnded(keepAlive, now);
+  }
+
+  /** The upstream agreed to switch protocols: both connections become a tunnel. */
+  switchProtocols(head: ResponseHead, framing: ResponseFraming, headEnd: number): void {
+    const downstream = this.#downstream;
+    const connection = this.#connection!;
+    this.#status = 101;
+    this.#rewrite.via = false;
+    this.#claimResponseOut();
+    writeResponseHead(responseOut, head, framing, headEnd, this.#rewrite);
+    this.flushResponse();
+    this.#connection = null;
+    const idleMs = this.#generation!.config.timeouts.tunnelIdle;
+    this.#settle(-1, performance.now());
+    const tunnel = new Tunnel(downstream, connection, downstream.listener, idleMs);
+    connection.becomeTunnel(tunnel);
+    downstream.becomeTunnel(tunnel);
+  }
+
+  /** The upstream's connection was lost before a whole response. `isSilent`: not one byte of a response came. */
+  upstreamLost(connection: UpstreamConnection, code: FaultCode, isSilent: boolean): void {
+    this.#connection = null;
+    if (isSilent && this.#mayRetry(connection)) {
+      this.#retries++;
+      this.#phase = PHASE.waiting;
+      this.#arm!.counters.retry();
+      this.#arm!.upstream.checkOut(this, performance.now(), true);
+      return;
+    }
+    this.fail(this.#phase === PHASE.responding ? 'UPSTREAM_BODY_CUT' : code);
+  }
+
+  /** Ends the exchange badly: answers with the code's status where that is still possible, else cuts the connection. */
+  fail(code: FaultCode): void {
+    const connection = this.#connection;
+    const downstream = this.#downstream;
+    const hasBegun = this.#phase === PHASE.responding;
+    const { status } = FAULTS[code];
+    const now = performance.now();
+    if (requestOwner === this) requestOut.clear();
+    // What was gathered of a response is true as far as it goes; the cut behind it says that it is not whole.
+    if (hasBegun) this.flushResponse();
+    else if (responseOwner === this) responseOut.clear();
+    this.#connection = null;
+    if (!hasBegun) this.#status = status;
+    const keepAlive = downstream.framing.keepAlive && this.isRequestSent && !downstream.listener.isDraining;
+    const upstream = this.#arm?.upstream;
+    this.#settle(FAULT_CODES.indexOf(code), now);
+    if (connection === null) upstream?.forget(this);
+    else if (connection.isConnecting) connection.exchange = null;
+    else connection.destroy();
+    if (hasBegun || status === 0) downstream.cut(hasBegun && this.#rewrite.body === BODY.close);
+    else downstream.answer(code, keepAlive, now);
+  }
+
+  /** The client is gone: the upstream need not go on. */
+  abort(): void {
+    if (this.#phase !== PHASE.idle) this.fail('DOWNSTREAM_GONE');
+  }
+
+  #claimRequestOut(): void {
+    if (requestOwner === this) return;
+    requestOwner?.flushRequest();
+    requestOwner = this;
+  }
+
+  #claimResponseOut(): void {
+    if (responseOwner === this) return;
+    responseOwner?.flushResponse();
+    responseOwner = this;
+  }
+
+  #sendBody(bytes: Buffer, from: number, to: number): void {
+    if (to - from <= COPY_BYTES_MAX) return requestOut.copy(bytes, from, to);
+    this.flushRequest();
+    this.#connection!.socket.write(bytes.subarray(from, to));
+  }
+
+  #writeToClient(bytes: Buffer): void {
+    const { socket, listener } = this.#downstream;
+    this.#bytesSent += bytes.length;
+    if (socket.write(bytes)) return;
+    this.#connection?.pause();
+    const connection = this.#connection;
+    if (connection !== null) connection.deadline = Number.POSITIVE_INFINITY;
+    this.#downstream.setDeadline(performance.now() + listener.generation.config.timeouts.write);
+  }
+
+  /** Who is waited for now: the client for the rest of the body, or the upstream for its answer. */
+  #setRequestDeadlines(now: number): void {
+    const connection = this.#connection;
+    if (connection === null || this.#phase === PHASE.responding) return;
+    const { deadlines, config } = this.#arm!.upstream;
+    const waitsForClient =
+      !this.isRequestSent && !this.#waitsForContinue && !connection.socket.writableNeedDrain;
+    if (waitsForClient) {
+      connection.deadline = Number.POSITIVE_INFINITY;
+      this.#downstream.setDeadline(now + this.#generation!.config.timeouts.requestBody);
+    } else {
+      deadlines.set(connection, now + config.responseTimeout);
+      this.#downstream.setDeadline(Number.POSITIVE_INFINITY);
+    }
+  }
+
+  /** A reused connection may have been closed by the upstream before it saw the request (RFC 9112 §9.3.1). */
+  #mayRetry(connection: UpstreamConnection): boolean {
+    if (this.#phase !== PHASE.sent || connection.exchanges < 2) return false;
+    if (this.#retries >= this.#arm!.upstream.config.retry.attempts) return false;
+    const { head, framing } = this.#downstream;
+    if (!IDEMPOTENT.has(head.bytes.toString('latin1', head.methodStart, head.methodEnd))) return false;
+    return framing.body === BODY.none || this.#bodyEnd > this.#bodyStart;
+  }
+
+  /** OPTIONS and TRACE that may go no further are answered here (RFC 9110 §7.6.2). */
+  #answersItself(head: RequestHead): boolean {
+    for (let i = 0; i < head.count; i++) {
+      if (head.ids[i] !== FIELD.maxForwards || !isHopLimited(head)) continue;
+      if (!/^0+$/.test(head.bytes.toString('latin1', head.at[i * 4 + 2]!, head.at[i * 4 + 3]!))) continue;
+      const now = performance.now();
+      const downstream = this.#downstream;
+      const keepAlive = downstream.framing.keepAlive && this.isRequestSent;
+      const isOptions = head.bytes[head.methodStart] === 79;
+      this.#status = isOptions ? 200 : 405;
+      this.#settle(-1, now);
+      downstream.answerLastHop(this.#status, keepAlive, now);
+      return true;
+    }
+    return false;
+  }
+
+  #isUpgradeAllowed(generation: Generation): boolean {
+    const { head, framing } = this.#downstream;
+    const wanted = head.bytes.toString('latin1', framing.upgradeStart, framing.upgradeEnd).toLowerCase();
+    return generation.upgrades.has(wanted);
+  }
+
+  #settle(fault: number, now: number): void {
+    this.#phase = PHASE.idle;
+    const arm = this.#arm;
+    if (arm === null) this.#downstream.listener.counters.refused(fault);
+    else arm.counters.end(this.#status, fault, now - this.#startedAt, this.#bytesReceived, this.#bytesSent);
+    this.#arm = null;
+    this.#generation = null;
+  }
+}

@@ -1,0 +1,134 @@
+// One accepted configuration as the data plane uses it: immutable, built whole, taken into use by one assignment.
+// It decides which route takes a request. An exchange keeps the generation that it started with.
+
+import type { Config } from '../config/schema.ts';
+import type { RequestRewrite } from '../http1/forward.ts';
+import type { RequestHead } from '../http1/head.ts';
+import { Splitter } from '../split/splitter.ts';
+import type { Counters, VariantCounters } from '../telemetry/counters.ts';
+import type { Upstream } from './upstream.ts';
+
+/** Where a decided request goes, and what is counted for it. */
+export interface Arm {
+  readonly upstream: Upstream;
+  readonly counters: VariantCounters;
+  readonly rewrite: RequestRewrite;
+}
+
+/** A route's end where a splitter decides: one arm for each of its variants, in their order. */
+export interface SplitTarget {
+  readonly splitter: Splitter;
+  readonly arms: readonly Arm[];
+}
+
+/** What a route leads to: a splitter with its arms, or one arm. */
+export type Target = SplitTarget | { readonly splitter: null; readonly arm: Arm };
+
+export interface Generation {
+  readonly number: number;
+  readonly config: Config;
+  readonly splitters: ReadonlyMap<string, Splitter>;
+  readonly upstreams: ReadonlyMap<string, Upstream>;
+  /** Protocols to which a connection may be upgraded, lower case. */
+  readonly upgrades: ReadonlySet<string>;
+  readonly acceptedAt: Date;
+  /** The target for a request; null when no route takes it. */
+  readonly route: (head: RequestHead) => Target | null;
+}
+
+/** Builds the generation for a valid configuration; `upstreams` holds one entry for each of `config.upstreams`. */
+export function buildGeneration(
+  number: number,
+  config: Config,
+  upstreams: ReadonlyMap<string, Upstream>,
+  counters: Counters,
+): Generation {
+  const armFor = (split: string, variant: string, name: string): Arm => {
+    const upstream = upstreams.get(name);
+    if (upstream === undefined) throw new Error(`the configuration names an upstream that it lacks: ${name}`);
+    return {
+      upstream,
+      counters: counters.variant(split, variant, name),
+      rewrite: rewriteFor(config, upstream),
+    };
+  };
+  const splitters = new Map<string, Splitter>();
+  const targets = new Map<string, Target>();
+  for (const [name, split] of config.splits) {
+    const splitter = new Splitter(name, split);
+    splitters.set(name, splitter);
+    const arms = splitter.variants.map((variant) => armFor(name, variant.name, variant.upstream));
+    targets.set(name, { splitter, arms });
+  }
+  const routes = config.routes.map((route): CompiledRoute => {
+    const target =
+      route.split !== undefined
+        ? targets.get(route.split)
+        : ({ splitter: null, arm: armFor('', '', route.upstream) } as const);
+    if (target === undefined)
+      throw new Error(`the configuration names a split that it lacks: ${route.split}`);
+    return { host: route.host?.toLowerCase() ?? null, path: Buffer.from(route.path, 'latin1'), target };
+  });
+  return {
+    number,
+    config,
+    splitters,
+    upstreams,
+    upgrades: new Set(config.upgrades.map((protocol) => protocol.toLowerCase())),
+    acceptedAt: new Date(),
+    route: compileRoutes(routes),
+  };
+}
+
+function rewriteFor(config: Config, upstream: Upstream): RequestRewrite {
+  const { host, url } = upstream.config;
+  const authority = Buffer.from(url.authority, 'latin1');
+  const replaced =
+    host === '$proxy_host' ? authority : host === undefined ? null : Buffer.from(host, 'latin1');
+  return { host: replaced, authority, forwarded: config.forwarded, via: config.via };
+}
+
+interface CompiledRoute {
+  /** Lower case; "*.example" for all names below; null for every host. */
+  readonly host: string | null;
+  readonly path: Buffer;
+  readonly target: Target;
+}
+
+/** An exact host before a wildcard, a longer wildcard before a shorter one, any host last; then the longest path. */
+function rank(route: CompiledRoute): number {
+  if (route.host === null) return 0;
+  return route.host.startsWith('*.') ? route.host.length : 1000;
+}
+
+function compileRoutes(routes: readonly CompiledRoute[]): (head: RequestHead) => Target | null {
+  const ordered = [...routes].sort((a, b) => rank(b) - rank(a) || b.path.length - a.path.length);
+  const first = ordered[0];
+  if (ordered.length === 1 && first !== undefined && first.host === null && first.path.length === 1) {
+    const { target } = first;
+    return () => target;
+  }
+  const needsHost = ordered.some((route) => route.host !== null);
+  return (head) => {
+    const host = needsHost ? Buffer.from(head.host()).toString('latin1') : '';
+    for (const route of ordered) {
+      if (route.host !== null && !takesHost(route.host, host)) continue;
+      if (takesPath(route.path, head)) return route.target;
+    }
+    return null;
+  };
+}
+
+function takesHost(pattern: string, host: string): boolean {
+  return pattern.startsWith('*.')
+    ? host.endsWith(pattern.slice(1)) && host.length > pattern.length - 1
+    : host === pattern;
+}
+
+/** True when the target's path starts with `path`; "*" (OPTIONS) is taken by "/" alone. */
+function takesPath(path: Buffer, head: RequestHead): boolean {
+  const { bytes, targetStart, targetEnd } = head;
+  if (path.length === 1) return true;
+  if (targetEnd - targetStart < path.length) return false;
+  return bytes.compare(path, 0, path.length, targetStart, targetStart + path.length) === 0;
+}

@@ -1,0 +1,150 @@
+// Takes connections: the listening sockets, the clients that are connected, their number's limit, and the way out
+// (drain). It decides nothing about requests. Sources: RFC 9112 §9.6; accept(2).
+
+import { createServer, type Server, type Socket } from 'node:net';
+import type { ListenAddress } from '../config/schema.ts';
+import { FAULT_CODES } from '../errors.ts';
+import type { DownstreamCounters } from '../telemetry/counters.ts';
+import type { Deadlines } from './deadlines.ts';
+import { Downstream } from './downstream.ts';
+import type { Generation } from './generation.ts';
+import type { Tunnel, TunnelHost } from './tunnel.ts';
+
+const BACKLOG = 4096;
+
+export class Listener implements TunnelHost {
+  readonly deadlines: Deadlines;
+  readonly counters: DownstreamCounters;
+  /** What requests are decided by from now on; those that have begun keep theirs. */
+  generation: Generation;
+  /** Responses carry `Connection: close`. */
+  isDraining = false;
+  readonly #servers: Server[] = [];
+  readonly #connections = new Set<Downstream>();
+  readonly #tunnels = new Set<Tunnel>();
+  #dateLine = '';
+  #dateUntil = 0;
+  #onEmpty: (() => void) | null = null;
+
+  constructor(generation: Generation, deadlines: Deadlines, counters: DownstreamCounters) {
+    this.generation = generation;
+    this.deadlines = deadlines;
+    this.counters = counters;
+  }
+
+  /** Open client connections, tunnels included. */
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  /**
+   * Listens on one more address and returns it as a URL with its real port.
+   * Rejects with the error of listen(2), EADDRINUSE above all.
+   */
+  async listen(address: ListenAddress): Promise<string> {
+    const server = createServer({ allowHalfOpen: true, noDelay: true }, this.#accept);
+    await this.#bind(server, address);
+    this.#servers.push(server);
+    if (address.path !== null) return `unix:${address.path}`;
+    const bound = server.address();
+    const port = typeof bound === 'object' && bound !== null ? bound.port : address.port;
+    const host = address.host ?? 'localhost';
+    return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+  }
+
+  /** Stops taking connections, ends those that are idle, and resolves when none is left. */
+  async drain(): Promise<void> {
+    for (const server of this.#servers) server.close();
+    const now = performance.now();
+    for (const connection of this.#connections) {
+      if (connection.isIdle) connection.close(now);
+    }
+    if (this.#connections.size === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#onEmpty = resolve;
+    });
+  }
+
+  /** Ends every tunnel in an orderly way. */
+  closeTunnels(): void {
+    for (const tunnel of [...this.#tunnels]) tunnel.close();
+  }
+
+  /** Ends everything at once. */
+  async stop(): Promise<void> {
+    const closed = this.#servers.map((server) => new Promise((resolve) => server.close(resolve)));
+    for (const connection of this.#connections) connection.socket.destroy();
+    await Promise.all(closed);
+  }
+
+  /** A client connection is closed. */
+  closed(connection: Downstream): void {
+    this.deadlines.remove(connection);
+    if (!this.#connections.delete(connection)) return;
+    this.counters.connectionClosed();
+    if (this.#connections.size === 0) this.#onEmpty?.();
+  }
+
+  tunnelOpened(tunnel: Tunnel): void {
+    this.#tunnels.add(tunnel);
+    this.counters.tunnelOpened();
+  }
+
+  tunnelClosed(tunnel: Tunnel): void {
+    if (this.#tunnels.delete(tunnel)) this.counters.tunnelClosed();
+  }
+
+  /** "Date: …" CRLF of now, made anew each second. */
+  dateLine(): string {
+    const now = Date.now();
+    if (now >= this.#dateUntil) {
+      this.#dateUntil = now - (now % 1000) + 1000;
+      this.#dateLine = `Date: ${new Date(now).toUTCString()}\r\n`;
+    }
+    return this.#dateLine;
+  }
+
+  async #bind(server: Server, { host, port, path }: ListenAddress): Promise<void> {
+    if (path !== null) return listenOn(server, { path, backlog: BACKLOG });
+    if (host !== null) return listenOn(server, { host, port, backlog: BACKLOG });
+    try {
+      await listenOn(server, { host: '::', port, backlog: BACKLOG, ipv6Only: false });
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code;
+      if (code !== 'EAFNOSUPPORT' && code !== 'EADDRNOTAVAIL') throw error;
+      await listenOn(server, { host: '0.0.0.0', port, backlog: BACKLOG });
+    }
+  }
+
+  readonly #accept = (socket: Socket): void => {
+    if (this.#connections.size >= this.generation.config.limits.connections) return this.#turnAway(socket);
+    const remote = socket.remoteAddress ?? '';
+    const address = remote.startsWith('::ffff:') && remote.includes('.') ? remote.slice(7) : remote;
+    const forwardedFor = address === '' ? '' : `X-Forwarded-For: ${address}\r\n`;
+    const facts = { address, lines: Buffer.from(`${forwardedFor}X-Forwarded-Proto: http\r\n`, 'latin1') };
+    this.counters.connectionOpened();
+    this.#connections.add(
+      new Downstream(this, socket, facts, address === '' ? 'unix:' : address, performance.now()),
+    );
+  };
+
+  #turnAway(socket: Socket): void {
+    const code = 'CONNECTIONS_EXHAUSTED';
+    this.counters.refused(FAULT_CODES.indexOf(code));
+    socket.on('error', () => socket.destroy());
+    socket.end(
+      `HTTP/1.1 503 Service Unavailable\r\n${this.dateLine()}x-splitter-error: ${code}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`,
+      () => socket.destroy(),
+    );
+  }
+}
+
+function listenOn(server: Server, options: Parameters<Server['listen']>[0]): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(options as object, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}

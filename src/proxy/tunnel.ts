@@ -1,0 +1,98 @@
+// Two sockets as one stream of bytes after 101 (Switching Protocols). It copies nothing, understands nothing, keeps
+// back-pressure in both directions and passes a half-close on. Source: RFC 9110 §7.8.
+
+import type { Deadlines, Timed } from './deadlines.ts';
+import type { Downstream } from './downstream.ts';
+import type { UpstreamConnection } from './upstream-connection.ts';
+
+/** Who keeps the open tunnels and counts them. */
+export interface TunnelHost {
+  readonly deadlines: Deadlines;
+  tunnelOpened(tunnel: Tunnel): void;
+  tunnelClosed(tunnel: Tunnel): void;
+}
+
+export class Tunnel implements Timed {
+  deadline = Number.POSITIVE_INFINITY;
+  readonly #downstream: Downstream;
+  readonly #upstream: UpstreamConnection;
+  readonly #host: TunnelHost;
+  readonly #idleMs: number;
+  #downstreamEnded = false;
+  #upstreamEnded = false;
+  #isClosed = false;
+
+  constructor(downstream: Downstream, upstream: UpstreamConnection, host: TunnelHost, idleMs: number) {
+    this.#downstream = downstream;
+    this.#upstream = upstream;
+    this.#host = host;
+    this.#idleMs = idleMs;
+    host.deadlines.add(this);
+    this.#sawBytes();
+    upstream.deadline = Number.POSITIVE_INFINITY;
+    host.tunnelOpened(this);
+  }
+
+  /** Bytes from the client; they stay valid after the call. */
+  fromDownstream(bytes: Buffer, from: number, to: number): void {
+    this.#sawBytes();
+    if (!this.#upstream.socket.write(bytes.subarray(from, to))) this.#downstream.socket.pause();
+  }
+
+  /** Bytes from the upstream; they are only valid during the call unless the buffer is lent. */
+  fromUpstream(bytes: Buffer, from: number, to: number): void {
+    this.#sawBytes();
+    const { socket } = this.#downstream;
+    const isRoomLeft = socket.write(bytes.subarray(from, to));
+    if (socket.writableLength > 0) this.#upstream.lendBuffer();
+    if (!isRoomLeft) this.#upstream.pause();
+  }
+
+  downstreamDrained(): void {
+    this.#upstream.resume();
+  }
+
+  upstreamDrained(): void {
+    this.#downstream.socket.resume();
+  }
+
+  downstreamEnded(): void {
+    this.#downstreamEnded = true;
+    this.#upstream.socket.end();
+    if (this.#upstreamEnded) this.close();
+  }
+
+  upstreamEnded(): void {
+    this.#upstreamEnded = true;
+    this.#downstream.socket.end();
+    if (this.#downstreamEnded) this.close();
+  }
+
+  downstreamClosed(): void {
+    this.close();
+  }
+
+  upstreamClosed(): void {
+    this.close();
+  }
+
+  onDeadline(): void {
+    this.close();
+  }
+
+  /** Ends both sides: what is written still leaves, and each side sees the end of the stream. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#host.deadlines.remove(this);
+    this.#downstream.socket.end();
+    this.#downstream.linger(performance.now());
+    this.#upstream.socket.end();
+    this.#upstream.destroy();
+    this.#host.tunnelClosed(this);
+  }
+
+  #sawBytes(): void {
+    this.#host.deadlines.set(this, performance.now() + this.#idleMs);
+  }
+}

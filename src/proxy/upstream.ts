@@ -1,0 +1,273 @@
+// One upstream: its addresses, the connections to them, and the exchanges that wait for one. It decides which address
+// an exchange goes to and when a connection is opened, kept or closed. It knows nothing of splits or of HTTP.
+// Sources: RFC 9112 §9.3-9.4; two random choices after Mitzenmacher (2001).
+
+import type { UpstreamConfig } from '../config/schema.ts';
+import { FAULT_CODES, type FaultCode } from '../errors.ts';
+import { AddressHealth } from '../health/state.ts';
+import type { UpstreamCounters } from '../telemetry/counters.ts';
+import type { Deadlines } from './deadlines.ts';
+import type { Exchange } from './exchange.ts';
+import { type Lookup, Resolver } from './resolve.ts';
+import { UpstreamConnection } from './upstream-connection.ts';
+
+/** One address of an upstream and what is connected to it. */
+export class Address {
+  readonly host: string;
+  /** Connections that wait for an exchange; the last one in is the first one out, so that the surplus ages away. */
+  readonly idle: UpstreamConnection[] = [];
+  readonly health = new AddressHealth();
+  /** Exchanges that are on a connection to this address. */
+  inFlight = 0;
+  /** The name no longer has this address. */
+  isGone = false;
+
+  constructor(host: string) {
+    this.host = host;
+  }
+}
+
+export class Upstream {
+  readonly name: string;
+  readonly config: UpstreamConfig;
+  readonly deadlines: Deadlines;
+  readonly #counters: UpstreamCounters;
+  readonly #resolver: Resolver;
+  #addresses: Address[] = [];
+  #resolved: readonly string[] = [];
+  readonly #connections = new Set<UpstreamConnection>();
+  /** Exchanges that wait for a connection, in order of arrival; a Set so that one that gives up leaves at once. */
+  readonly #waiting = new Set<Exchange>();
+  #isRetired = false;
+
+  constructor(
+    name: string,
+    config: UpstreamConfig,
+    deadlines: Deadlines,
+    counters: UpstreamCounters,
+    lookup?: Lookup,
+  ) {
+    this.name = name;
+    this.config = config;
+    this.deadlines = deadlines;
+    this.#counters = counters;
+    // A Unix socket needs no lookup; any IP address stands for it.
+    const host = config.url.path === null ? config.url.host : '127.0.0.1';
+    this.#resolver = new Resolver(host, this.#onResolved, lookup);
+    this.#resolver.refresh(performance.now());
+    this.#adopt();
+  }
+
+  /** Why the upstream cannot be reached now, for /readyz and /status; null when it has a healthy address. */
+  get trouble(): string | null {
+    if (this.#addresses.length === 0) {
+      const failure = this.#resolver.failure;
+      return failure === null ? 'its name is being looked up' : `its name has no address: ${failure.message}`;
+    }
+    const now = performance.now();
+    return this.#addresses.some((address) => !address.health.isEjected(now))
+      ? null
+      : 'no address accepts a connection';
+  }
+
+  /** The addresses with their state, for /status. */
+  describe(): { address: string; healthy: boolean; inFlight: number; idle: number }[] {
+    const now = performance.now();
+    return this.#addresses.map((address) => ({
+      address: address.host,
+      healthy: !address.health.isEjected(now),
+      inFlight: address.inFlight,
+      idle: address.idle.length,
+    }));
+  }
+
+  /** Open connections, busy or idle. */
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  /**
+   * Finds a connection for the exchange: calls its `start` at once with an idle one, or later with a new one, or its
+   * `fail`. `needsFresh` asks for a new connection: the exchange was just lost on a reused one.
+   */
+  checkOut(exchange: Exchange, now: number, needsFresh: boolean): void {
+    this.#resolver.refresh(now);
+    if (this.#addresses.length === 0) {
+      if (this.#resolver.failure !== null) exchange.fail('UPSTREAM_UNRESOLVED');
+      else this.#wait(exchange, now, this.config.connectTimeout);
+      return;
+    }
+    const address = this.#pickAddress(exchange, now);
+    if (!needsFresh) {
+      const connection = this.#popIdle(address, now);
+      if (connection !== null) {
+        address.inFlight++;
+        exchange.start(connection, now);
+        return;
+      }
+    }
+    const { maxConnections } = this.config.pool;
+    if (this.#connections.size >= maxConnections) this.#closeOneIdle();
+    if (this.#connections.size < maxConnections) {
+      this.#connect(address, exchange, now);
+    } else this.#wait(exchange, now, this.config.pool.queueTimeout);
+  }
+
+  /** Takes back a connection whose exchange has ended well. */
+  release(connection: UpstreamConnection, now: number): void {
+    const { address } = connection;
+    address.health.observeSuccess();
+    if (this.#isRetired || address.isGone || now >= connection.retireAt) return connection.destroy();
+    const next = this.#nextWaiting();
+    if (next !== null) return next.start(connection, now);
+    address.inFlight--;
+    address.idle.push(connection);
+    this.deadlines.set(connection, now + this.config.pool.idleTimeout);
+  }
+
+  /** The exchange no longer waits. */
+  forget(exchange: Exchange): void {
+    if (this.#waiting.delete(exchange)) this.#counters.waiting(-1);
+  }
+
+  /** No generation uses this upstream any more: idle connections close now, busy ones when their exchange ends. */
+  retire(): void {
+    this.#isRetired = true;
+    for (const address of this.#addresses) this.#closeIdle(address);
+  }
+
+  /** Ends every connection at once. */
+  stop(): void {
+    this.#isRetired = true;
+    for (const connection of [...this.#connections]) connection.destroy();
+  }
+
+  /** A connection is established. */
+  connected(connection: UpstreamConnection): void {
+    const now = performance.now();
+    this.#counters.connectionOpened();
+    connection.address.health.observeSuccess();
+    const { exchange } = connection;
+    if (exchange !== null) return exchange.start(connection, now);
+    // The exchange that it was opened for has gone; inFlight counted it until now.
+    this.release(connection, now);
+  }
+
+  /** A connect failed: another address is tried for the exchange before it fails. */
+  connectFailed(
+    connection: UpstreamConnection,
+    exchange: Exchange | null,
+    code: FaultCode,
+    now: number,
+  ): void {
+    this.#counters.connectFailed(FAULT_CODES.indexOf(code));
+    connection.address.health.observeFailure(now);
+    this.#resolver.distrust(now);
+    if (exchange === null) return;
+    exchange.connectAttempts++;
+    const canTryOther = exchange.connectAttempts < this.#addresses.length && exchange.connectAttempts < 4;
+    if (canTryOther) this.checkOut(exchange, now, true);
+    else exchange.fail(code);
+  }
+
+  /** A connection is closed; whoever waits may open another one. */
+  closed(connection: UpstreamConnection, wasConnecting: boolean): void {
+    this.#connections.delete(connection);
+    this.deadlines.remove(connection);
+    if (!wasConnecting) this.#counters.connectionClosed();
+    const { idle } = connection.address;
+    const index = idle.indexOf(connection);
+    if (index !== -1) idle.splice(index, 1);
+    else connection.address.inFlight--;
+    const next = this.#connections.size < this.config.pool.maxConnections ? this.#nextWaiting() : null;
+    if (next !== null) this.checkOut(next, performance.now(), false);
+  }
+
+  #connect(address: Address, exchange: Exchange, now: number): void {
+    // 10 % jitter, so that connections opened together do not all end together.
+    const ageMs = this.config.pool.maxAge * (0.9 + Math.random() * 0.1);
+    const connection = new UpstreamConnection(this, address, this.config.url, now + ageMs);
+    connection.exchange = exchange;
+    exchange.connecting(connection);
+    address.inFlight++;
+    this.#connections.add(connection);
+    this.deadlines.add(connection);
+    this.deadlines.set(connection, now + this.config.connectTimeout);
+  }
+
+  #wait(exchange: Exchange, now: number, timeoutMs: number): void {
+    if (this.#waiting.size >= this.config.pool.maxQueued) return exchange.fail('QUEUE_FULL');
+    this.#waiting.add(exchange);
+    this.#counters.waiting(1);
+    exchange.wait(now + timeoutMs);
+  }
+
+  #nextWaiting(): Exchange | null {
+    for (const exchange of this.#waiting) {
+      this.forget(exchange);
+      return exchange;
+    }
+    return null;
+  }
+
+  #pickAddress(exchange: Exchange, now: number): Address {
+    const addresses = this.#addresses;
+    if (addresses.length === 1) return addresses[0]!;
+    const healthy = addresses.filter((address) => !address.health.isEjected(now));
+    // With every address ejected the one that comes back first is tried: leaving none would turn trouble into outage.
+    if (healthy.length === 0) {
+      const untried = addresses[exchange.connectAttempts % addresses.length]!;
+      if (exchange.connectAttempts > 0) return untried;
+      return addresses.reduce((best, one) =>
+        one.health.ejectedUntil < best.health.ejectedUntil ? one : best,
+      );
+    }
+    const first = healthy[Math.floor(Math.random() * healthy.length)]!;
+    const second = healthy[Math.floor(Math.random() * healthy.length)]!;
+    return second.inFlight < first.inFlight ? second : first;
+  }
+
+  #popIdle(address: Address, now: number): UpstreamConnection | null {
+    for (;;) {
+      const connection = address.idle.pop();
+      if (connection === undefined) return null;
+      if (connection.deadline > now && connection.retireAt > now) return connection;
+      address.inFlight++;
+      connection.destroy();
+    }
+  }
+
+  /** Makes room for a connection to an address that has none idle. */
+  #closeOneIdle(): void {
+    for (const address of this.#addresses) {
+      const connection = address.idle[0];
+      if (connection !== undefined) return connection.destroy();
+    }
+  }
+
+  #closeIdle(address: Address): void {
+    for (const connection of [...address.idle]) connection.destroy();
+  }
+
+  readonly #onResolved = (): void => {
+    this.#adopt();
+    const now = performance.now();
+    if (this.#addresses.length === 0 && this.#resolver.failure === null) return;
+    for (const exchange of [...this.#waiting]) {
+      this.forget(exchange);
+      this.checkOut(exchange, now, false);
+    }
+  };
+
+  #adopt(): void {
+    const hosts = this.#resolver.addresses;
+    if (hosts === this.#resolved) return;
+    this.#resolved = hosts;
+    const known = new Map(this.#addresses.map((address) => [address.host, address]));
+    this.#addresses = hosts.map((host) => known.get(host) ?? new Address(host));
+    for (const address of known.values()) {
+      address.isGone = !hosts.includes(address.host);
+      if (address.isGone) this.#closeIdle(address);
+    }
+  }
+}
