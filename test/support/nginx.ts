@@ -1,0 +1,140 @@
+// A real nginx as the oracle: one process in a directory of its own, on a free port, stopped by its pid. Knows how
+// a split is written in nginx's configuration, not what any request means.
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** A split in both worlds: the key text is the same, a share is "50%" or "*". */
+export interface NginxSplit {
+  readonly key: string;
+  readonly shares: readonly string[];
+}
+
+/** A running nginx. */
+export interface Nginx {
+  readonly port: number;
+  stop(): Promise<void>;
+}
+
+const PROGRAM = ['nginx', '/usr/sbin/nginx', '/usr/local/sbin/nginx'].find(
+  (program) => spawnSync(program, ['-v'], { stdio: 'ignore' }).status === 0,
+);
+
+/** Version like "1.22.1", or null where no nginx is installed; then the reason has been printed. */
+export const NGINX_VERSION: string | null = versionOf(PROGRAM);
+
+function versionOf(program: string | undefined): string | null {
+  if (program !== undefined) {
+    const text = spawnSync(program, ['-v'], { encoding: 'utf8' }).stderr;
+    return /nginx\/(\S+)/.exec(text)?.[1] ?? 'unknown';
+  }
+  console.warn('SKIPPED: no nginx on this machine (Debian: apt-get install nginx); golden data still runs');
+  return null;
+}
+
+/** Name of the variant at `index`, alike in both worlds. */
+export function variantName(index: number): string {
+  return `v${index}`;
+}
+
+/** `split_clients` blocks that set $s0, $s1, … to the variants of these splits. */
+export function splitClients(splits: readonly NginxSplit[]): string {
+  const block = ({ key, shares }: NginxSplit, at: number) => {
+    const parts = shares.map((share, index) => `  ${share} ${variantName(index)};`);
+    return [`split_clients "${key}" $s${at} {`, ...parts, '}'].join('\n');
+  };
+  return splits.map(block).join('\n');
+}
+
+/** nginx that answers each request with the choices of all splits: "v0,v1,,v0" (an empty choice is nginx's hole). */
+export function startNginxOfSplits(splits: readonly NginxSplit[]): Promise<Nginx> {
+  const choices = splits.map((_, at) => `$s${at}`).join(',');
+  return startNginx(splitClients(splits), `location / { return 200 "${choices}"; }`);
+}
+
+/** nginx with this text in its `http` and in its one `server` block. Rejects with nginx's own words when it does not start. */
+export async function startNginx(http: string, server: string): Promise<Nginx> {
+  if (PROGRAM === undefined) throw new Error('no nginx on this machine');
+  const directory = mkdtempSync(join(tmpdir(), 'splitter-nginx-'));
+  for (let attempt = 1; ; attempt++) {
+    const port = await freePort();
+    writeFileSync(join(directory, 'nginx.conf'), configuration(directory, port, http, server));
+    const child = spawn(PROGRAM, ['-p', directory, '-e', 'error.log', '-c', 'nginx.conf'], {
+      stdio: 'ignore',
+    });
+    // A test run that breaks off leaves no nginx behind.
+    const killed = () => child.kill('SIGKILL');
+    process.once('exit', killed);
+    child.once('exit', () => process.off('exit', killed));
+    const running = await Promise.race([accepts(port, child), once(child, 'exit').then(() => false)]);
+    if (running) return { port, stop: () => stop(child, directory) };
+    const log = join(directory, 'error.log');
+    const said = existsSync(log) ? readFileSync(log, 'utf8') : '';
+    // Between the look for a free port and nginx's bind somebody else may have taken it.
+    if (attempt < 5 && said.includes('Address already in use')) continue;
+    rmSync(directory, { recursive: true });
+    throw new Error(`nginx did not start: ${said}`);
+  }
+}
+
+function configuration(directory: string, port: number, http: string, server: string): string {
+  const scratch = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
+    (name) => `  ${name}_temp_path ${join(directory, name)};`,
+  );
+  return [
+    'daemon off;',
+    'master_process off;',
+    'pid nginx.pid;',
+    'error_log error.log warn;',
+    'events { worker_connections 512; }',
+    'http {',
+    '  access_log off;',
+    '  default_type text/plain;',
+    '  keepalive_requests 1000000;',
+    '  variables_hash_max_size 4096;',
+    '  large_client_header_buffers 8 32k;',
+    ...scratch,
+    http,
+    '  server {',
+    `    listen 127.0.0.1:${port};`,
+    server,
+    '  }',
+    '}',
+    '',
+  ].join('\n');
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** True once nginx takes a connection; never settles for a process that has gone. */
+async function accepts(port: number, child: ChildProcess): Promise<boolean> {
+  while (child.exitCode === null) {
+    const socket = connect(port, '127.0.0.1');
+    const connected = await once(socket, 'connect').then(
+      () => true,
+      () => false,
+    );
+    socket.destroy();
+    if (connected) return true;
+  }
+  return new Promise(() => {});
+}
+
+async function stop(child: ChildProcess, directory: string): Promise<void> {
+  if (child.exitCode === null && child.signalCode === null) {
+    const gone = once(child, 'exit');
+    child.kill('SIGTERM');
+    await gone;
+  }
+  rmSync(directory, { recursive: true });
+}
