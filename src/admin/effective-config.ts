@@ -22,7 +22,8 @@ function inUnits(value: number, units: readonly (readonly [string, number])[], s
   return unit === undefined ? `${value}${smallest}` : `${value / unit[1]}${unit[0]}`;
 }
 
-function formatAddress({ host, port, path }: ListenAddress): string {
+/** ":9901", "127.0.0.1:8000", "unix:/run/splitter.sock", as the file says it. */
+export function formatAddress({ host, port, path }: ListenAddress): string {
   if (path !== null) return `unix:${path}`;
   return `${host?.includes(':') ? `[${host}]` : (host ?? '')}:${port}`;
 }

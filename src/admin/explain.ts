@@ -2,10 +2,10 @@
 // Splitter that decides for real traffic, so an explanation cannot differ from what happens. Whatever the data plane would
 // refuse is explained as that fault. What was asked is in the answer only, never in a log.
 
-import type { RouteConfig } from '../config/schema.ts';
 import { FAULTS, type FaultCode } from '../errors.ts';
 import { RequestFraming } from '../http1/framing.ts';
 import { REFUSED, RequestHead } from '../http1/head.ts';
+import type { Splitter } from '../split/splitter.ts';
 import type { Running } from '../telemetry/running.ts';
 
 /** What the asker has to correct, as a sentence. */
@@ -24,37 +24,35 @@ const USAGE =
 export function explainQuery(running: Running, query: string): object | Refusal {
   const asked = readQuery(query);
   if ('problem' in asked) return asked;
-  const { config, splitters, number } = running.generation;
+  const { config, splitters, number, route } = running.generation;
   const generation = { number, hash: config.hash };
   const request = { method: asked.method, url: asked.url, host: asked.host };
 
   const head = parseRequest(asked);
   if (typeof head === 'string') return { version: 1, generation, request, ...refusedBy(head) };
 
-  let split = asked.split;
-  let route: RouteConfig | undefined;
-  if (split === undefined) {
-    const path = head.bytes.toString('latin1', head.targetStart, head.targetEnd).replace(/\?.*$/s, '');
-    route = findRoute(config.routes, Buffer.from(head.host()).toString('latin1'), path);
-    if (route === undefined) return { version: 1, generation, request, ...refusedBy('NO_ROUTE') };
-    split = route.split;
-  }
-  const matched = route === undefined ? null : { host: route.host ?? null, path: route.path };
-  if (split === undefined) {
-    return {
-      version: 1,
-      generation,
-      request,
-      route: matched,
-      split: null,
-      variant: null,
-      upstream: route!.upstream,
-    };
-  }
-  const splitter = splitters.get(split);
-  if (splitter === undefined) {
-    const known = [...splitters.keys()].join(', ') || 'none';
-    return { problem: `expected split= to name one of: ${known}; got ${JSON.stringify(split)}` };
+  let splitter: Splitter;
+  if (asked.split === undefined) {
+    const target = route(head);
+    if (target === null) return { version: 1, generation, request, ...refusedBy('NO_ROUTE') };
+    if (target.splitter === null) {
+      return {
+        version: 1,
+        generation,
+        request,
+        split: null,
+        variant: null,
+        upstream: target.arm.upstream.name,
+      };
+    }
+    splitter = target.splitter;
+  } else {
+    const named = splitters.get(asked.split);
+    if (named === undefined) {
+      const known = [...splitters.keys()].join(', ') || 'none';
+      return { problem: `expected split= to name one of: ${known}; got ${JSON.stringify(asked.split)}` };
+    }
+    splitter = named;
   }
 
   const { variant, position, ...explanation } = splitter.explain(head);
@@ -62,7 +60,6 @@ export function explainQuery(running: Running, query: string): object | Refusal 
     version: 1,
     generation,
     request,
-    route: matched,
     ...explanation,
     positionPercent: position,
     variant: variant?.name ?? null,
@@ -135,23 +132,4 @@ function parseRequest(asked: Asked): RequestHead | FaultCode {
   if (end === REFUSED || end < bytes.length) return head.fault ?? 'BAD_REQUEST_LINE';
   head.remoteAddress = asked.address;
   return new RequestFraming().read(head) ?? head;
-}
-
-/** The route of a host and path: a host by name before `*.host` before any host, then the longest path. */
-function findRoute(routes: readonly RouteConfig[], host: string, path: string): RouteConfig | undefined {
-  const rank = (route: RouteConfig): number => {
-    if (!path.startsWith(route.path)) return -1;
-    if (route.host === undefined) return route.path.length;
-    if (route.host === host) return 2e6 + route.path.length;
-    const isBelow = route.host.startsWith('*.') && host.endsWith(route.host.slice(1));
-    return isBelow ? 1e6 + route.host.length * 1e4 + route.path.length : -1;
-  };
-  return routes.reduce<RouteConfig | undefined>(
-    (best, route) =>
-      rank(route) > Math.max(best === undefined ? -1 : rank(best), -1) ||
-      (best === undefined && rank(route) >= 0)
-        ? route
-        : best,
-    undefined,
-  );
 }

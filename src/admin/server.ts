@@ -152,10 +152,15 @@ function answerer(running: Running, reloads: ReloadStatus): (request: IncomingMe
   };
 }
 
-function readiness({ state }: Running): Answer {
+/** An upstream in trouble does not make the splitter unready: its other variants are served, and nobody else could do better. */
+function readiness({ state, generation }: Running): Answer {
   switch (state) {
-    case 'serving':
-      return text(200, 'ready\n');
+    case 'serving': {
+      const troubles = Array.from(generation.upstreams.values(), ({ name, trouble }) =>
+        trouble === null ? '' : `upstream ${name}: ${trouble}\n`,
+      );
+      return text(200, `ready\n${troubles.join('')}`);
+    }
     case 'starting':
       return text(503, 'not ready: starting, no address listens yet\n');
     case 'draining':

@@ -90,6 +90,8 @@ export function describeStatus(running: Running, reloads: ReloadStatus) {
         connectionsOpened: row.connectionsOpened,
         connectFailures: named(FAULT_CODES, row.connectFailures),
         exchangesWaiting: row.exchangesWaiting,
+        trouble: generation.upstreams.get(name)?.trouble ?? null,
+        addresses: generation.upstreams.get(name)?.describe() ?? [],
       };
     }),
     downstream: {

@@ -2,24 +2,43 @@
 // that this room needs to know nothing of sockets. Nothing here can change anything.
 
 import type { Config } from '../config/schema.ts';
+import type { RequestHead } from '../http1/head.ts';
 import type { Splitter } from '../split/splitter.ts';
 import type { Counters } from './counters.ts';
 
 /** The stations of a process; it takes requests while serving and, for the grace time, while draining. */
 export type RunningState = 'starting' | 'serving' | 'draining' | 'stopped';
 
+/** An upstream as it can be looked at. */
+export interface RunningUpstream {
+  readonly name: string;
+  /** Why it cannot be reached now, as a sentence; null when it has a healthy address. */
+  readonly trouble: string | null;
+  describe(): readonly { address: string; healthy: boolean; inFlight: number; idle: number }[];
+}
+
+/** What a route leads to: a splitter, or an upstream without one. */
+type RunningTarget =
+  | { readonly splitter: Splitter }
+  | { readonly splitter: null; readonly arm: { readonly upstream: RunningUpstream } };
+
+/** The configuration that new exchanges run on. */
+export interface RunningGeneration {
+  /** 1 for the configuration of the start, one more for each accepted reload. */
+  readonly number: number;
+  readonly config: Config;
+  readonly splitters: ReadonlyMap<string, Splitter>;
+  readonly upstreams: ReadonlyMap<string, RunningUpstream>;
+  readonly acceptedAt: Date;
+  /** What takes this request; null when no route does. */
+  readonly route: (head: RequestHead) => RunningTarget | null;
+}
+
 /** A splitter that can be asked what it does. */
 export interface Running {
   readonly counters: Counters;
   readonly state: RunningState;
-  /** The configuration that new exchanges run on. */
-  readonly generation: {
-    /** 1 for the configuration of the start, one more for each accepted reload. */
-    readonly number: number;
-    readonly config: Config;
-    readonly splitters: ReadonlyMap<string, Splitter>;
-    readonly acceptedAt: Date;
-  };
+  readonly generation: RunningGeneration;
   /** Addresses with their real ports, "http://127.0.0.1:8000"; empty until it listens. */
   readonly listening: readonly string[];
 }

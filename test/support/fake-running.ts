@@ -1,8 +1,9 @@
 // A running splitter without sockets, as metrics and the admin port see one: two variants, settable state, real counters.
 
+import { pino } from 'pino';
+import { Ambassador } from '../../src/ambassador.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { documentSchema } from '../../src/config/schema.ts';
-import { Splitter } from '../../src/split/splitter.ts';
 import { Counters } from '../../src/telemetry/counters.ts';
 import type { Running } from '../../src/telemetry/running.ts';
 
@@ -32,16 +33,17 @@ export function fakeConfig(more: Record<string, unknown> = {}): Config {
 /** What a test may set on the fake. */
 export type FakeRunning = { -readonly [K in keyof Running]: Running[K] };
 
-export function fakeRunning(config: Config = fakeConfig()): FakeRunning {
+/** The generation that an Ambassador makes of this configuration; its upstreams have one address and no connection. */
+export function fakeGeneration(config: Config = fakeConfig()): Running['generation'] {
+  return new Ambassador(config, { log: pino({ level: 'silent' }), lookup: async () => ['127.0.0.1'] })
+    .generation;
+}
+
+export function fakeRunning(): FakeRunning {
   return {
     counters: new Counters(),
     state: 'serving',
-    generation: {
-      number: 1,
-      config,
-      splitters: new Map(Array.from(config.splits, ([name, split]) => [name, new Splitter(name, split)])),
-      acceptedAt: new Date('2030-01-02T03:04:05Z'),
-    },
+    generation: { ...fakeGeneration(), acceptedAt: new Date('2030-01-02T03:04:05Z') },
     listening: ['http://127.0.0.1:8000'],
   };
 }

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type AdminServer, startAdmin } from '../../src/admin/server.ts';
 import { FAULT_CODES } from '../../src/errors.ts';
 import { ReloadStatus } from '../../src/telemetry/running.ts';
-import { type FakeRunning, fakeConfig, fakeRunning } from '../support/fake-running.ts';
+import { type FakeRunning, fakeConfig, fakeGeneration, fakeRunning } from '../support/fake-running.ts';
 
 const ANY_PORT = { host: '127.0.0.1', port: 0, path: null } as const;
 
@@ -52,6 +52,17 @@ describe('liveness and readiness', () => {
     expect(response.status).toBe(status);
     expect(await response.text()).toContain(sentence);
   });
+});
+
+test('/readyz stays 200 while an upstream is in trouble, and names it', async () => {
+  const upstreams = new Map(running.generation.upstreams);
+  upstreams.set('b', { name: 'b', trouble: 'b.test cannot be resolved', describe: () => [] });
+  running.generation = { ...running.generation, upstreams };
+  const response = await get('/readyz');
+  expect([response.status, await response.text()]).toEqual([
+    200,
+    'ready\nupstream b: b.test cannot be resolved\n',
+  ]);
 });
 
 describe('numbers', () => {
@@ -134,16 +145,15 @@ describe('numbers', () => {
 
 describe('/config', () => {
   test('shows the effective configuration as a file says it, defaults filled in', async () => {
-    running.generation = {
-      ...running.generation,
-      config: fakeConfig({
+    running.generation = fakeGeneration(
+      fakeConfig({
         listen: ['127.0.0.1:8000', 'unix:/run/splitter.sock', '[::1]:8001'],
         admin: ':9901',
         timeouts: { requestHead: '1500ms', tunnelIdle: '2h' },
         limits: { requestBody: '1536KiB' },
         drain: { grace: '0ms' },
       }),
-    };
+    );
     const { config, ...rest } = (await (await get('/config')).json()) as { config: object };
     expect(rest).toEqual({ version: 1, generation: 1, hash: '0123456789ab' });
     expect(config).toMatchObject({
@@ -175,7 +185,6 @@ describe('/explain', () => {
       version: 1,
       generation: { number: 1, hash: '0123456789ab' },
       request: { method: 'GET', url: '/x?token=alice', host: 'localhost' },
-      route: { host: null, path: '/' },
       split: 'appversion',
       method: 'ranges',
       missingKey: 'default',
@@ -213,25 +222,23 @@ describe('/explain', () => {
   });
 
   test('follows the routes by host and path, and says when none takes the request', async () => {
-    const config = fakeConfig({});
-    running.generation = {
-      ...running.generation,
-      config: {
-        ...config,
-        routes: [
-          { host: 'shop.example', path: '/', split: 'appversion' },
-          { host: 'shop.example', path: '/static/', upstream: 'a' },
-          { host: '*.example', path: '/', upstream: 'b' },
-        ],
-      },
-    };
+    running.generation = fakeGeneration({
+      ...fakeConfig(),
+      routes: [
+        { host: 'shop.example', path: '/', split: 'appversion' },
+        { host: 'shop.example', path: '/static/', upstream: 'a' },
+        { host: '*.example', path: '/', upstream: 'b' },
+      ],
+    });
     expect(await explain('host=shop.example&url=/?token=abc')).toMatchObject({ split: 'appversion' });
     expect(await explain('host=shop.example&url=/static/x?token=abc')).toMatchObject({
       split: null,
       upstream: 'a',
-      route: { path: '/static/' },
     });
     expect(await explain('host=other.example&url=/static/')).toMatchObject({ upstream: 'b' });
+    expect(await explain('host=other.test&split=appversion&url=/?token=abc')).toMatchObject({
+      hash: 324500635,
+    });
     expect(await explain('host=other.test&url=/')).toMatchObject({
       fault: { code: 'NO_ROUTE', status: 404 },
     });

@@ -1,0 +1,127 @@
+// `demo`, what `npm start` runs: two embedded echo upstreams, the splitter 50/50 in front of them, the admin port, and
+// a terminal that says what to try. While traffic runs it prints a line a second, and nothing else. It is the same
+// Ambassador and the same admin port as in `serve`, with a configuration of its own.
+
+import { type InspectColor, styleText } from 'node:util';
+import { Command, CommanderError } from 'commander';
+import { pino } from 'pino';
+import { formatAddress } from '../admin/effective-config.ts';
+import { type AdminServer, startAdmin } from '../admin/server.ts';
+import { Ambassador, ListenFailure } from '../ambassador.ts';
+import { configFromOverrides, overridesFrom } from '../config/env.ts';
+import { formatProblems } from '../config/problem.ts';
+import { startEcho } from '../demo/echo.ts';
+import { type TrafficCount, trafficLine } from '../demo/traffic.ts';
+import { describeListenFailure } from './listen-failure.ts';
+import { addConfigOptions, type ConfigFlags, checkKey } from './options.ts';
+import type { Terminal } from './terminal.ts';
+
+const LISTEN = ':8888';
+const ADMIN = ':9901';
+const UPSTREAMS = ['backend', 'backend-experiment'] as const;
+
+/** The command, ready to be added to the program. */
+export function demoCommand(terminal: Terminal): Command {
+  const command = new Command('demo')
+    .summary('try it: two embedded upstreams, 50/50')
+    .description(
+      `Starts two upstreams that answer "hello backend" and "hello backend-experiment", and the splitter in front of them: requests on ${LISTEN}, admin port on ${ADMIN}. Ctrl-C ends it.`,
+    );
+  return addConfigOptions(command, ['listen', 'admin']).action(async (flags: ConfigFlags) => {
+    const failure = await demo(flags, terminal);
+    if (failure === null) return;
+    terminal.writeErr(`request-splitter: ${failure}\n`);
+    throw new CommanderError(1, 'request-splitter.ended', '');
+  });
+}
+
+/** Runs until a signal ends it. Null when it ended well, else the sentence that says why it did not start. */
+async function demo(flags: ConfigFlags, terminal: Terminal): Promise<string | null> {
+  const { LISTEN: listen = '', ADMIN: admin = '' } = terminal.environment;
+  await using closing = new AsyncDisposableStack();
+  const echoes = await Promise.all(UPSTREAMS.map((name) => startEcho(`hello ${name}`)));
+  for (const echo of echoes) closing.defer(() => echo.close());
+
+  const outcome = configFromOverrides(
+    overridesFrom(
+      {
+        listen: flags.listen ?? (listen === '' ? LISTEN : undefined),
+        admin: flags.admin ?? (admin === '' ? ADMIN : undefined),
+        split: `${UPSTREAMS[0]}=50% ${echoes[0]!.url}; ${UPSTREAMS[1]}=* ${echoes[1]!.url}`,
+      },
+      { LISTEN: listen, ADMIN: admin },
+    ),
+    { checkKey },
+  );
+  if (outcome.problems !== undefined) return formatProblems(outcome.problems).join('\n');
+  const { config } = outcome;
+
+  const ambassador = new Ambassador(config, { log: pino({ level: 'silent' }) });
+  const ended = new Promise<void>((resolve) => terminal.onSignal(() => resolve()));
+  let adminServer: AdminServer | null = null;
+  if (config.admin !== null) {
+    try {
+      adminServer = await startAdmin(ambassador, config.admin);
+    } catch (cause) {
+      return describeListenFailure(formatAddress(config.admin), 'admin', cause as NodeJS.ErrnoException);
+    }
+    closing.defer(() => adminServer!.close());
+  }
+  try {
+    await ambassador.start();
+  } catch (failure) {
+    if (!(failure instanceof ListenFailure)) throw failure;
+    return describeListenFailure(failure.address, 'downstream', failure.cause as NodeJS.ErrnoException);
+  }
+  closing.defer(() => ambassador.stop());
+
+  terminal.writeOut(whatToTry(ambassador.listening[0]!, adminServer?.address ?? null));
+  const [splitter] = ambassador.generation.splitters.values();
+  const rows = splitter!.variants.map(({ name, upstream }) =>
+    ambassador.counters.variant(splitter!.name, name, upstream),
+  );
+  const count = (): TrafficCount[] =>
+    rows.map((row) => ({
+      variant: row.variant,
+      requests: row.ended,
+      failed: row.requests[5]! + row.requests[0]!,
+    }));
+  let before = count();
+  const timer = setInterval(() => {
+    const now = count();
+    const line = trafficLine(before, now);
+    before = now;
+    if (line !== null) terminal.writeOut(`${line}\n`);
+  }, 1000);
+  closing.defer(() => clearInterval(timer));
+  await ended;
+  return null;
+}
+
+/** Colors only on a terminal that wants them: styleText looks at stdout, NO_COLOR and FORCE_COLOR. */
+const paint = (style: InspectColor, text: string) => styleText(style, text);
+
+function whatToTry(splitter: string, admin: string | null): string {
+  const curl = splitter.startsWith('unix:') ? `curl --unix-socket ${splitter.slice(5)} ` : 'curl ';
+  const base = splitter.startsWith('unix:') ? 'http://localhost' : splitter;
+  const lines = [
+    '',
+    `${paint('bold', 'request-splitter')} gives half of all tokens to "hello backend", half to "hello backend-experiment".`,
+    '',
+    `  requests    ${splitter}`,
+    `  admin port  ${admin ?? 'off'}`,
+    '',
+    'Try in another terminal:',
+    '',
+    `  ${paint('cyan', `${curl}"${base}/?token=42"`)}`,
+    `  ${paint('cyan', `while :; do ${curl}"${base}/?token=$RANDOM"; done`)}`,
+    ...(admin === null || admin.startsWith('unix:')
+      ? []
+      : [`  ${paint('cyan', `curl "${admin}/explain?url=/?token=42"`)}`]),
+    '',
+    'Ctrl-C ends it.',
+    '',
+    '',
+  ];
+  return lines.join('\n');
+}

@@ -1,0 +1,14 @@
+// What a command has of the process: where it writes, what it was given, which signals came. `main` makes the real one,
+// tests make their own; so no command touches the process and every command ends by giving an exit code.
+
+/** Signals that a command that runs on can be told about. */
+export type Signal = 'SIGINT' | 'SIGTERM' | 'SIGQUIT' | 'SIGHUP';
+
+/** The surroundings of a command. */
+export interface Terminal {
+  readonly environment: { readonly [name: string]: string | undefined };
+  writeOut(text: string): void;
+  writeErr(text: string): void;
+  /** From now on these signals come here and no longer end the process. */
+  onSignal(listener: (signal: Signal) => void): void;
+}

@@ -1,0 +1,67 @@
+// The program as a process of its own: started from source, its lines awaited, its signals sent, its exit code told.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+
+const MAIN = new URL('../../src/main.ts', import.meta.url).pathname;
+
+export class ProgramRun {
+  stdout = '';
+  stderr = '';
+  readonly exitCode: Promise<number | null>;
+  readonly #process: ChildProcess;
+  readonly #waiting = new Set<() => void>();
+  #isOver = false;
+
+  constructor(args: readonly string[], environment: Record<string, string>) {
+    this.#process = spawn(process.execPath, [MAIN, ...args], {
+      env: { PATH: process.env.PATH, ...environment },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.#process.stdout!.setEncoding('utf8').on('data', (text: string) => {
+      this.stdout += text;
+      this.#look();
+    });
+    this.#process.stderr!.setEncoding('utf8').on('data', (text: string) => {
+      this.stderr += text;
+    });
+    this.exitCode = once(this.#process, 'close').then(([code]) => {
+      this.#isOver = true;
+      this.#look();
+      return code as number | null;
+    });
+  }
+
+  /** The first line of stdout that fits, now or later. Rejects when the process ends without it. */
+  line(pattern: RegExp): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const look = (): void => {
+        const found = this.stdout.split('\n').find((line) => pattern.test(line));
+        if (found !== undefined) resolve(found);
+        else if (this.#isOver) reject(new Error(`ended without ${pattern}: ${this.stdout}${this.stderr}`));
+        else return;
+        this.#waiting.delete(look);
+      };
+      this.#waiting.add(look);
+      look();
+    });
+  }
+
+  /** The first log line with this message, as an object. */
+  async event(message: string): Promise<Record<string, unknown>> {
+    return JSON.parse(await this.line(new RegExp(`"msg":"${message}"`)));
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#process.kill(signal);
+  }
+
+  /** Ends it for good; for the end of a test. */
+  async kill(): Promise<void> {
+    this.#process.kill('SIGKILL');
+    await this.exitCode;
+  }
+
+  #look(): void {
+    for (const look of [...this.#waiting]) look();
+  }
+}
