@@ -1,0 +1,43 @@
+# The sidecar image: node, one bundled file and the licences of what is in it.
+#
+#   docker build -t request-splitter:0.1.0 .
+#   docker build --build-arg NODE_IMAGE=node:26-slim@sha256:… -t request-splitter:0.1.0 .     # pinned for good
+#   docker run --read-only -p 8000:8000 -e SPLIT='50% http://a.example; * http://b.example' request-splitter:0.1.0
+#
+# Without arguments it serves: /etc/request-splitter/splitter.yaml where that is mounted, else the environment.
+ARG NODE_IMAGE=node:26-slim
+
+FROM ${NODE_IMAGE} AS build
+WORKDIR /src
+COPY package.json package-lock.json ./
+# No package's install script runs; nothing in the bundle needs one.
+RUN npm ci --ignore-scripts --no-audit --no-fund
+COPY . .
+RUN npm run build && mkdir /out && cp dist/main.js /out/ && node scripts/image-licences.ts > /out/LICENCES
+
+FROM ${NODE_IMAGE}
+# npm and its packages are no part of what runs, only of what a scanner finds.
+RUN rm -rf /usr/local/lib/node_modules /opt/yarn-* /usr/local/bin/npm /usr/local/bin/npx /usr/local/bin/corepack /usr/local/bin/yarn*
+COPY --from=build /out/ /app/
+
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="request-splitter" \
+      org.opencontainers.image.description="Traffic-splitting ambassador proxy: the same token always to the same weighted upstream" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.base.name="docker.io/library/node:26-slim"
+
+# By number: a kubelet that sees `runAsNonRoot` cannot verify a name. Nothing is ever written, so `--read-only` holds.
+USER 65532:65532
+# 8000 takes requests, 9901 is the admin port.
+EXPOSE 8000 9901
+STOPSIGNAL SIGTERM
+# Kubernetes ignores this and has probes of its own; docker and podman do not.
+HEALTHCHECK --interval=5s --timeout=2s --start-period=5s CMD ["node", "/app/main.js", "healthcheck"]
+
+# node is PID 1 and gets every signal itself: no shell, no init. It has no children to reap.
+#   --max-old-space-size-percentage   the heap follows the container's memory limit; the other half is for what lies
+#                                     outside of it: buffers of connections, the young generation, code, node itself
+ENTRYPOINT ["node", "--max-old-space-size-percentage=50", "/app/main.js"]
