@@ -1,0 +1,40 @@
+// What the pod tests need of a cluster, and which one this machine has. A cluster plays Kubernetes objects in real
+// containers with real Services; how it does so is its own affair.
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Manifest } from '../../support/kustomize.ts';
+import { Harness } from './harness.ts';
+
+export interface Cluster {
+  /** What it is, for the report. */
+  readonly name: string;
+  /** Installs and builds what it needs, and the image of this repository under this tag. */
+  prepare(imageTag: string): void;
+  /** As `kubectl apply`, then waits until every pod is ready. Throws with what the pods said when one is not. */
+  apply(manifests: readonly Manifest[]): Promise<void>;
+  /** As `kubectl port-forward`, but through the Service, so that it survives a rollout. Base URL on loopback. */
+  forward(target: `svc/${string}` | `deploy/${string}`, port: number): Promise<string>;
+  /** Kills the container's process with SIGKILL; the cluster starts it again by its own rules. */
+  kill(app: string, container: string): void;
+  /** What the container has written so far. */
+  logs(app: string, container: string): string;
+  /** Runs a program in the container; throws when it fails. */
+  exec(app: string, container: string, command: readonly string[]): string;
+  /** Takes everything away at once. */
+  down(): void;
+}
+
+/** The cluster of this machine, or the sentence why there is none. */
+export function findCluster(): Cluster | string {
+  const beside = join(import.meta.dirname, '..', '..', '..', '..', 'shared', 'pods');
+  const folder = process.env.PODS_HARNESS ?? beside;
+  if (existsSync(join(folder, 'play'))) return new Harness(folder);
+  return `no pods can be played here: expected the commands setup, images, build-image, play and down in PODS_HARNESS or ${beside}`;
+}
+
+/** The cluster that the global setup has prepared. */
+export function cluster(): Cluster {
+  const found = findCluster();
+  if (typeof found === 'string') throw new Error(found);
+  return found;
+}

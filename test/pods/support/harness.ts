@@ -1,0 +1,100 @@
+// A cluster of one machine: the commands `setup`, `images`, `build-image`, `play`, `forward` and `down` of a folder,
+// which run Kubernetes objects with podman. A pod of app A is called A-<something>, a container <pod>-<container>.
+import { execFile, execFileSync, spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import type { Manifest } from '../../support/kustomize.ts';
+import type { Cluster } from './cluster.ts';
+
+const root = join(import.meta.dirname, '..', '..', '..');
+
+export class Harness implements Cluster {
+  readonly name: string;
+  readonly #folder: string;
+
+  constructor(folder: string) {
+    this.#folder = folder;
+    this.name = `the pods harness (podman) in ${folder}`;
+  }
+
+  #run(command: string, args: readonly string[] = []): string {
+    return execFileSync(join(this.#folder, command), args, {
+      encoding: 'utf8',
+      stdio: 'pipe',
+      maxBuffer: 1 << 26,
+    });
+  }
+
+  prepare(imageTag: string): void {
+    this.#run('setup');
+    this.#run('images');
+    this.#run('down', ['--now']);
+    this.#run('build-image', [root, imageTag]);
+  }
+
+  apply(manifests: readonly Manifest[]): Promise<void> {
+    const list = JSON.stringify({
+      apiVersion: 'v1',
+      kind: 'List',
+      metadata: { name: 'all' },
+      items: manifests,
+    });
+    return new Promise((resolve, reject) => {
+      const child = execFile(
+        join(this.#folder, 'play'),
+        ['-'],
+        { maxBuffer: 1 << 26 },
+        (cause, stdout, stderr) => {
+          if (cause === null) resolve();
+          else reject(new Error(`play failed:\n${stdout}\n${stderr}`));
+        },
+      );
+      child.stdin?.end(list);
+    });
+  }
+
+  forward(target: `svc/${string}` | `deploy/${string}`, port: number): Promise<string> {
+    return new Promise((resolve, reject) => {
+      execFile(join(this.#folder, 'forward'), [target, `:${port}`], (cause, stdout, stderr) => {
+        const address = /from (127\.0\.0\.1:\d+)/.exec(stdout)?.[1];
+        if (cause === null && address !== undefined) resolve(`http://${address}`);
+        else reject(new Error(`forward ${target} ${port} failed:\n${stdout}\n${stderr}`));
+      });
+    });
+  }
+
+  /** podman's name of the container; the newest pod where a rollout has left two. */
+  #container(app: string, container: string): string {
+    const names = execFileSync('podman', ['ps', '--all', '--format', '{{.Names}}', '--sort', 'created'], {
+      encoding: 'utf8',
+    });
+    const mine = names
+      .split('\n')
+      .filter((name) => new RegExp(`^${app}-([0-9a-f]{5}-)?\\d+-${container}$`).test(name));
+    const newest = mine.at(-1);
+    if (newest === undefined) throw new Error(`no container ${container} of ${app} among ${names}`);
+    return newest;
+  }
+
+  kill(app: string, container: string): void {
+    execFileSync('podman', ['kill', '--signal', 'KILL', this.#container(app, container)], { stdio: 'pipe' });
+  }
+
+  logs(app: string, container: string): string {
+    const { stdout, stderr } = spawnSync('podman', ['logs', this.#container(app, container)], {
+      encoding: 'utf8',
+      maxBuffer: 1 << 26,
+    });
+    return stdout + stderr;
+  }
+
+  exec(app: string, container: string, command: readonly string[]): string {
+    return execFileSync('podman', ['exec', this.#container(app, container), ...command], {
+      encoding: 'utf8',
+      stdio: 'pipe',
+    });
+  }
+
+  down(): void {
+    this.#run('down', ['--now']);
+  }
+}

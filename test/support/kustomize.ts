@@ -1,0 +1,70 @@
+// Builds the kustomizations under k8s/ with the program of the machine, and reads what comes out. Knows nothing of
+// clusters or of what the objects mean.
+import { execFileSync } from 'node:child_process';
+import { globSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { parseAllDocuments } from 'yaml';
+
+const root = join(import.meta.dirname, '..', '..');
+
+/** A Kubernetes object as its YAML says it: nothing about it is known but these four. */
+export interface Manifest {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: { readonly name: string; readonly labels?: Readonly<Record<string, string>> };
+  readonly spec?: unknown;
+  readonly data?: unknown;
+}
+
+/** Every folder with a kustomization.yaml, from the repository's root, sorted. */
+export const KUSTOMIZATIONS: readonly string[] = globSync('k8s/**/kustomization.yaml', { cwd: root })
+  .map((file) => dirname(file))
+  .sort();
+
+function versionOf(program: string, args: readonly string[]): string {
+  try {
+    return (
+      /v(\d+)\.\d+\.\d+/.exec(execFileSync(program, args, { encoding: 'utf8', stdio: 'pipe' }))?.[1] ?? ''
+    );
+  } catch {
+    return '';
+  }
+}
+
+function findKustomize(): readonly string[] | string {
+  if (Number(versionOf('kustomize', ['version'])) >= 5) return ['kustomize', 'build'];
+  const client = versionOf('kubectl', ['version', '--client', '--output=yaml']);
+  if (client === '') return 'neither `kustomize` 5 nor `kubectl` 1.27 or newer is installed';
+  try {
+    const text = execFileSync('kubectl', ['version', '--client', '--output=yaml'], {
+      encoding: 'utf8',
+      stdio: 'pipe',
+    });
+    if (/kustomizeVersion: v[5-9]\./.test(text)) return ['kubectl', 'kustomize'];
+  } catch {
+    // said below
+  }
+  return '`kubectl` is older than 1.27: its kustomize cannot read these files';
+}
+
+const found = findKustomize();
+
+/** Why nothing can be built on this machine; undefined where it can. */
+export const kustomizeMissing: string | undefined = typeof found === 'string' ? found : undefined;
+
+/** All objects of a YAML text, in order; throws on a text that is no YAML. */
+export function readManifests(text: string): Manifest[] {
+  return parseAllDocuments(text, { version: '1.1' })
+    .map((document) => {
+      if (document.errors.length > 0) throw document.errors[0]!;
+      return document.toJS() as Manifest | null;
+    })
+    .filter((manifest) => manifest !== null);
+}
+
+/** What a kustomization yields, as text; throws with the program's own words where it does not build. */
+export function buildText(folder: string): string {
+  if (typeof found === 'string') throw new Error(found);
+  const [program, ...args] = found;
+  return execFileSync(program!, [...args, join(root, folder)], { encoding: 'utf8', stdio: 'pipe' });
+}
