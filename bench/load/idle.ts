@@ -1,0 +1,24 @@
+// Opens connections, sends one request on each, and then holds them open without a word until it is ended.
+// Usage: node bench/load/idle.ts PORT COUNT; prints "ready" when every connection has its answer.
+import { connect } from 'node:net';
+
+const port = Number(process.argv[2]);
+const count = Number(process.argv[3]);
+const AT_ONCE = 50;
+
+let opened = 0;
+let answered = 0;
+function open(): void {
+  if (opened === count) return;
+  opened += 1;
+  const socket = connect(port, '127.0.0.1', () => {
+    socket.write(`GET /small?token=idle-${opened} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`);
+  });
+  socket.once('data', () => {
+    answered += 1;
+    if (answered === count) console.log('ready');
+    open();
+  });
+  socket.on('error', (error) => console.error(error.message));
+}
+for (let at = 0; at < AT_ONCE; at += 1) open();

@@ -1,0 +1,216 @@
+// Starts the processes of a bench run, pins them to cores where `taskset` is there, ends them, and reads what they
+// cost from /proc: processor time and memory of a process and its children. Linux only. Knows nothing of HTTP but
+// for the question whether somebody answers on a port.
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { chmodSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** Path of a program, undefined where it is not installed. */
+export function findProgram(name: string): string | undefined {
+  try {
+    return execFileSync('/bin/sh', ['-c', `command -v ${name}`], { encoding: 'utf8' }).trim();
+  } catch {
+    return undefined;
+  }
+}
+
+const taskset = findProgram('taskset');
+
+/** Which core carries what; null where processes are not pinned. */
+export const cores =
+  taskset === undefined || availableParallelism() < 2
+    ? null
+    : { measured: 1, load: 0, upstream: availableParallelism() > 2 ? 2 : 0 };
+export type Role = 'measured' | 'load' | 'upstream';
+
+const running = new Set<Running>();
+
+/** A child process whose output is kept for error messages. */
+export class Running {
+  readonly name: string;
+  readonly #child: ChildProcess;
+  readonly #ended: Promise<number | null>;
+  #output = '';
+  #watchers: (() => void)[] = [];
+
+  constructor(
+    name: string,
+    role: Role,
+    command: string,
+    args: readonly string[],
+    env: NodeJS.ProcessEnv = {},
+  ) {
+    this.name = name;
+    const pin = cores === null ? [] : [taskset as string, '-c', String(cores[role])];
+    const [program, ...rest] = [...pin, command, ...args] as [string, ...string[]];
+    this.#child = spawn(program, rest, {
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    running.add(this);
+    for (const stream of [this.#child.stdout, this.#child.stderr]) {
+      stream?.setEncoding('utf8').on('data', (text: string) => {
+        this.#output = (this.#output + text).slice(-65_536);
+        for (const watcher of this.#watchers) watcher();
+      });
+    }
+    this.#ended = new Promise((resolve) => {
+      const end = (code: number | null) => {
+        running.delete(this);
+        resolve(code);
+        for (const watcher of this.#watchers) watcher();
+      };
+      this.#child.on('error', (error) => {
+        this.#output += error.message;
+        end(-1);
+      });
+      this.#child.on('close', end);
+    });
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? -1;
+  }
+
+  get output(): string {
+    return this.#output;
+  }
+
+  get hasEnded(): boolean {
+    return !running.has(this);
+  }
+
+  /** Resolves when the output has a line that equals `line`; rejects when the process ends before. */
+  async until(line: string): Promise<void> {
+    const there = () => this.#output.split('\n').includes(line);
+    await new Promise<void>((resolve) => {
+      const check = () => {
+        if (there() || this.hasEnded) resolve();
+      };
+      this.#watchers.push(check);
+      check();
+    });
+    if (!there()) throw new Error(`${this.name} ended before it said "${line}": ${this.#output}`);
+  }
+
+  /** Resolves with the output when the process has ended well; rejects with it otherwise. */
+  async result(): Promise<string> {
+    const code = await this.#ended;
+    if (code !== 0) throw new Error(`${this.name} ended with ${code}: ${this.#output}`);
+    return this.#output;
+  }
+
+  /** Ends the process in its own way (nginx takes its worker along), by force after 3 s, and waits until it is gone. */
+  async stop(): Promise<void> {
+    if (!this.hasEnded) this.#child.kill('SIGTERM');
+    const force = setTimeout(() => this.#child.kill('SIGKILL'), 3000);
+    await this.#ended;
+    clearTimeout(force);
+  }
+}
+
+/** Ends whatever still runs. */
+export async function stopAll(): Promise<void> {
+  await Promise.all([...running].map((one) => one.stop()));
+}
+
+/** `count` ports that were free a moment ago. */
+export async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer());
+  const ports = await Promise.all(
+    servers.map(
+      (server) =>
+        new Promise<number>((resolve) => {
+          server.listen(0, '127.0.0.1', () => resolve((server.address() as { port: number }).port));
+        }),
+    ),
+  );
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
+
+/** Asks on the port until a 200 comes, and gives the milliseconds that it took; rejects when the process ends. */
+export async function untilAnswering(process: Running, port: number, sinceMs: number): Promise<number> {
+  const ask = () =>
+    new Promise<boolean>((resolve) => {
+      const socket = connect(port, '127.0.0.1', () => {
+        socket.write(`GET /small?token=start HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`);
+      });
+      socket.once('data', (chunk: Buffer) => {
+        socket.destroy();
+        resolve(chunk.toString('latin1', 0, 13) === 'HTTP/1.1 200 ');
+      });
+      socket.on('error', () => resolve(false));
+      socket.on('close', () => resolve(false));
+    });
+  const giveUpAt = sinceMs + 20_000;
+  while (!(await ask())) {
+    if (process.hasEnded) throw new Error(`${process.name} ended: ${process.output}`);
+    if (performance.now() > giveUpAt) throw new Error(`${process.name} does not answer: ${process.output}`);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+  return performance.now() - sinceMs;
+}
+
+/** A process and all below it. */
+function family(pid: number): number[] {
+  const parents = new Map<number, number>();
+  for (const path of globSync('/proc/[0-9]*/stat')) {
+    try {
+      const stat = readFileSync(path, 'utf8');
+      parents.set(Number.parseInt(stat, 10), Number(stat.slice(stat.lastIndexOf(')') + 4).split(' ', 1)[0]));
+    } catch {} // it ended between the listing and the reading
+  }
+  const found = [pid];
+  for (let at = 0; at < found.length; at += 1) {
+    for (const [child, parent] of parents) if (parent === found[at]) found.push(child);
+  }
+  return found;
+}
+
+const TICKS_PER_SECOND = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
+
+/** User and system time in microseconds by /proc/PID/stat, which counts in ticks of 10 ms. */
+function tickMicroseconds(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return ((Number(fields[11]) + Number(fields[12])) * 1e6) / TICKS_PER_SECOND;
+}
+
+/**
+ * User and system time together, in microseconds, that a process, its threads and its children have used so far:
+ * by the scheduler's own clock (/proc/PID/task/TID/schedstat, in nanoseconds) where the kernel keeps it.
+ */
+export function cpuMicroseconds(pid: number): number {
+  let sum = 0;
+  for (const one of family(pid)) {
+    try {
+      for (const path of globSync(`/proc/${one}/task/*/schedstat`)) {
+        sum += Number.parseInt(readFileSync(path, 'utf8'), 10) / 1000;
+      }
+    } catch {
+      sum += tickMicroseconds(one);
+    }
+  }
+  return sum;
+}
+
+/** Resident memory of a process and its children in MiB. */
+export function memoryMiB(pid: number): number {
+  let sum = 0;
+  for (const one of family(pid)) {
+    const status = readFileSync(`/proc/${one}/status`, 'utf8');
+    sum += Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0) / 1024;
+  }
+  return sum;
+}
+
+/** A directory for one process that is removed when the bench ends. */
+export function scratchDirectory(): string {
+  const path = mkdtempSync(join(tmpdir(), 'request-splitter-bench-'));
+  chmodSync(path, 0o755); // nginx's worker, which is another user, passes through it
+  process.on('exit', () => rmSync(path, { recursive: true, force: true }));
+  return path;
+}

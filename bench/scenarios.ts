@@ -1,0 +1,181 @@
+// What is measured: each scenario's requests, connections and pace, and the requests themselves. The tokens and
+// header values are drawn from a seeded generator: the same list in every run, and no two requests of it alike, so
+// that nothing gains from seeing the same bytes twice. Knows nothing of rivals or of load generators.
+
+/** Delay of the upstream's /slow answers. */
+export const SLOW_MS = 50;
+
+export interface Scenario {
+  readonly name: string;
+  readonly title: string;
+  readonly path: string;
+  readonly method: 'GET' | 'POST';
+  readonly bodyBytes: number;
+  /** Least bytes that each answer must have: a cut answer is no answer. */
+  readonly answerBytes: number;
+  /** Connections with a request in flight. */
+  readonly connections: number;
+  /** Connections that are open beside them and do nothing. */
+  readonly idleConnections: number;
+  /** Requests a second, sent by the clock whatever the answers do; null = the next one after each answer. */
+  readonly rate: number | null;
+  readonly headers: 'plain' | 'browser';
+  readonly newConnectionEach: boolean;
+  /** How many times longer than the others it runs. */
+  readonly lengthFactor: number;
+}
+
+const scenario = (
+  given: Pick<Scenario, 'name' | 'title' | 'path' | 'answerBytes'> & Partial<Scenario>,
+): Scenario => ({
+  method: 'GET',
+  bodyBytes: 0,
+  connections: 64,
+  idleConnections: 0,
+  rate: null,
+  headers: 'plain',
+  newConnectionEach: false,
+  lengthFactor: 1,
+  ...given,
+});
+
+/** In the order of the report. */
+export const SCENARIOS: readonly Scenario[] = [
+  scenario({ name: 'small-get', title: 'Small GET, keep-alive', path: '/small', answerBytes: 14 }),
+  scenario({
+    name: 'browser-get',
+    title: "GET with a browser's header fields, different in each request",
+    path: '/small',
+    answerBytes: 14,
+    headers: 'browser',
+  }),
+  scenario({
+    name: 'post-4k',
+    title: 'POST of 4 KiB',
+    path: '/small',
+    method: 'POST',
+    bodyBytes: 4096,
+    answerBytes: 14,
+  }),
+  scenario({ name: 'get-64k', title: 'Responses of 64 KiB', path: '/64k', answerBytes: 64 * 1024 }),
+  scenario({
+    name: 'get-1m',
+    title: 'Responses of 1 MiB, 16 connections',
+    path: '/1m',
+    answerBytes: 1024 * 1024,
+    connections: 16,
+  }),
+  scenario({
+    name: 'chunked',
+    title: 'Chunked responses, 8 chunks of 4 KiB sent one by one',
+    path: '/chunked',
+    answerBytes: 32 * 1024,
+  }),
+  scenario({
+    name: 'new-connection',
+    title: 'A new connection for each request',
+    path: '/small',
+    answerBytes: 14,
+    newConnectionEach: true,
+  }),
+  scenario({
+    name: 'idle-1000',
+    title: 'Small GET with 1,000 idle connections beside the 64 busy ones',
+    path: '/small',
+    answerBytes: 14,
+    idleConnections: 1000,
+  }),
+  scenario({
+    name: 'open-2000',
+    title: 'Small GET with 2,000 idle connections beside the 64 busy ones',
+    path: '/small',
+    answerBytes: 14,
+    idleConnections: 2000,
+  }),
+  scenario({
+    name: 'rate-2000',
+    title: '2,000 requests a second by the clock',
+    path: '/small',
+    answerBytes: 14,
+    rate: 2000,
+    lengthFactor: 2,
+  }),
+  scenario({
+    name: 'slow-upstream',
+    title: `An upstream that takes ${SLOW_MS} ms, 2,000 clients at once`,
+    path: '/slow',
+    answerBytes: 14,
+    connections: 2000,
+    lengthFactor: 2,
+  }),
+];
+
+/** One request as data. */
+export interface PlannedRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string | undefined;
+}
+
+/** Numbers from 0 to 1 that are the same in every run (mulberry32). */
+function seeded(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
+  };
+}
+
+const BROWSERS = [
+  'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36',
+  'Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:133.0) Gecko/20100101 Firefox/133.0',
+  'Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Safari/605.1.15',
+  'Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148',
+];
+const LANGUAGES = ['en-GB,en;q=0.9', 'de-DE,de;q=0.8,en;q=0.5', 'fr,en;q=0.6', 'pt-BR,pt;q=0.9,en-US;q=0.4'];
+
+/** `count` requests of a scenario, each with a token of its own. */
+export function requestsOf(scenario: Scenario, count = 10_000): PlannedRequest[] {
+  const random = seeded(20_200_401);
+  const pick = <T>(list: readonly T[]) => list[Math.floor(random() * list.length)] as T;
+  const word = (length: number) => {
+    let text = '';
+    while (text.length < length) text += Math.floor(random() * 2 ** 32).toString(36);
+    return text.slice(0, length);
+  };
+  const body = scenario.bodyBytes > 0 ? 'p'.repeat(scenario.bodyBytes) : undefined;
+  const requests: PlannedRequest[] = [];
+  for (let at = 0; at < count; at += 1) {
+    const headers: Record<string, string> = {};
+    if (scenario.headers === 'browser') {
+      headers['User-Agent'] = pick(BROWSERS);
+      headers.Accept = 'text/html,application/xhtml+xml,application/xml;q=0.9,image/webp,*/*;q=0.8';
+      headers['Accept-Language'] = pick(LANGUAGES);
+      headers['Accept-Encoding'] = 'gzip, deflate, br, zstd';
+      headers.Referer = `https://shop.example/${word(6)}/${word(10 + Math.floor(random() * 30))}`;
+      headers.Cookie = `sid=${word(32)}; consent=1; _ga=GA1.1.${Math.floor(random() * 1e9)}; theme=${word(4)}`;
+      headers['X-Request-Id'] = `${word(8)}-${word(4)}-${word(12)}`;
+      headers['Sec-Fetch-Dest'] = 'document';
+      headers['Sec-Fetch-Mode'] = 'navigate';
+      headers['Sec-Fetch-Site'] = pick(['none', 'same-origin', 'cross-site']);
+      headers['Upgrade-Insecure-Requests'] = '1';
+      headers.DNT = '1';
+    }
+    if (body !== undefined) headers['Content-Type'] = 'application/octet-stream';
+    const token = word(6 + Math.floor(random() * 18));
+    requests.push({ method: scenario.method, path: `${scenario.path}?token=${token}`, headers, body });
+  }
+  return requests;
+}
+
+/** The bytes of one request, for load generators that send bytes. */
+export function serialize(request: PlannedRequest, authority: string, close: boolean): string {
+  let head = `${request.method} ${request.path} HTTP/1.1\r\nHost: ${authority}\r\n`;
+  for (const [name, value] of Object.entries(request.headers)) head += `${name}: ${value}\r\n`;
+  if (close) head += 'Connection: close\r\n';
+  if (request.body === undefined) return `${head}\r\n`;
+  return `${head}Content-Length: ${Buffer.byteLength(request.body)}\r\n\r\n${request.body}`;
+}

@@ -1,0 +1,96 @@
+// The upstream of every bench run: two ports, fixed answers by path, written on raw sockets so that it costs less
+// than anything that is measured. It frames requests just well enough for the proxies of bench/rivals and knows
+// nothing of HTTP beyond that. Usage: node bench/upstream.ts PORT PORT; prints "ready" once both listen.
+import { createServer, type Socket } from 'node:net';
+import { SLOW_MS } from './scenarios.ts';
+
+const HEAD_END = Buffer.from('\r\n\r\n');
+const CHUNKED_END = '0\r\n\r\n';
+const CHUNK = Buffer.alloc(4096, 'c');
+const CHUNKS = 8;
+const CHUNK_FRAMED = Buffer.concat([Buffer.from('1000\r\n'), CHUNK, Buffer.from('\r\n')]);
+const CHUNKED_HEAD = 'HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n';
+
+const fixed = (body: Buffer, type: string) =>
+  Buffer.concat([
+    Buffer.from(`HTTP/1.1 200 OK\r\nContent-Type: ${type}\r\nContent-Length: ${body.length}\r\n\r\n`),
+    body,
+  ]);
+
+const ANSWERS = new Map<string, Buffer>([
+  ['/small', fixed(Buffer.from('hello backend\n'), 'text/plain')],
+  ['/slow', fixed(Buffer.from('hello backend\n'), 'text/plain')],
+  ['/64k', fixed(Buffer.alloc(64 * 1024, 'k'), 'application/octet-stream')],
+  ['/1m', fixed(Buffer.alloc(1024 * 1024, 'm'), 'application/octet-stream')],
+]);
+const NOT_FOUND = Buffer.from('HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n');
+
+/** One chunk a turn of the event loop, as an application that streams would send them. */
+function stream(socket: Socket, http10: boolean, left: number): void {
+  if (left === 0) {
+    if (http10) socket.end();
+    else socket.write(CHUNKED_END);
+    return;
+  }
+  socket.write(http10 ? CHUNK : CHUNK_FRAMED);
+  setImmediate(stream, socket, http10, left - 1);
+}
+
+function answer(socket: Socket, head: string): void {
+  const pathStart = head.indexOf(' ') + 1;
+  let pathEnd = pathStart;
+  while (pathEnd < head.length && head[pathEnd] !== '?' && head[pathEnd] !== ' ') pathEnd += 1;
+  const path = head.slice(pathStart, pathEnd);
+  const http10 = head.includes(' HTTP/1.0\r\n');
+  const close = http10 || /\r\nconnection: close\r\n/i.test(head);
+  if (path === '/chunked') {
+    socket.write(`${CHUNKED_HEAD}${http10 ? 'Connection: close' : 'Transfer-Encoding: chunked'}\r\n\r\n`);
+    stream(socket, http10, CHUNKS);
+    return;
+  }
+  const bytes = ANSWERS.get(path) ?? NOT_FOUND;
+  if (path === '/slow') setTimeout(() => socket.write(bytes), SLOW_MS);
+  else if (close) socket.end(bytes);
+  else socket.write(bytes);
+}
+
+function serve(socket: Socket): void {
+  let pending: Buffer | null = null;
+  socket.setNoDelay(true);
+  socket.on('error', () => socket.destroy()); // a proxy that is stopped resets its connections; nothing to tell
+  socket.on('data', (chunk: Buffer) => {
+    let bytes = pending === null ? chunk : Buffer.concat([pending, chunk]);
+    pending = null;
+    while (bytes.length > 0) {
+      const headEnd = bytes.indexOf(HEAD_END);
+      let end = headEnd + 4;
+      if (headEnd !== -1) {
+        const head = bytes.toString('latin1', 0, end);
+        if (!head.startsWith('GET ')) {
+          const length = /\r\ncontent-length: *(\d+)/i.exec(head);
+          if (length !== null) end += Number(length[1]);
+          else if (/\r\ntransfer-encoding: *chunked/i.test(head)) {
+            const bodyEnd = bytes.indexOf(CHUNKED_END, end);
+            end = bodyEnd === -1 ? Number.POSITIVE_INFINITY : bodyEnd + CHUNKED_END.length;
+          }
+        }
+        if (end <= bytes.length) {
+          bytes = bytes.subarray(end);
+          answer(socket, head);
+          continue;
+        }
+      }
+      pending = bytes;
+      return;
+    }
+  });
+}
+
+let listening = 0;
+const ports = process.argv.slice(2).map(Number);
+for (const port of ports) {
+  createServer(serve).listen(port, '127.0.0.1', 4096, () => {
+    listening += 1;
+    if (listening === ports.length) console.log('ready');
+  });
+}

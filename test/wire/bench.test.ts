@@ -1,0 +1,60 @@
+// The bench on real processes, as short as it can be: that it measures and reports, never what it measures.
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, describe, expect, it } from 'vitest';
+import type { Results } from '../../bench/report.ts';
+
+const root = join(import.meta.dirname, '..', '..');
+const scratch = mkdtempSync(join(tmpdir(), 'bench-test-'));
+afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+const bench = (...args: string[]) =>
+  promisify(execFile)(process.execPath, [join(root, 'bench', 'run.ts'), ...args], { cwd: scratch });
+
+describe.runIf(process.platform === 'linux')('npm run bench', () => {
+  it('takes turns, prints a table and writes every round as JSON', { timeout: 60_000 }, async () => {
+    const file = join(scratch, 'results.json');
+    const { stdout } = await bench(
+      ...['--scenario', 'small-get,post-4k', '--rivals', 'http-proxy,node-undici'],
+      ...['--rounds', '2', '--seconds', '0.3', '--json', file],
+    );
+    expect(stdout).toMatch(/\| http-proxy +\| +\d+\.\d \|/);
+    const results = JSON.parse(readFileSync(file, 'utf8')) as Results;
+    expect(results.machine.node).toBe(process.version);
+    expect(results.scenarios.map(({ name }) => name)).toEqual(['small-get', 'post-4k']);
+    for (const row of results.scenarios.flatMap(({ rows }) => rows)) {
+      expect(row.turns).toHaveLength(2);
+      for (const turn of row.turns) {
+        expect(turn).toMatchObject({ errors: 0, complete: true });
+        expect(turn.answered).toBeGreaterThan(0);
+        expect(turn.cpuMicroseconds).toBeGreaterThan(0);
+        expect(turn.memoryMiB).toBeGreaterThan(0);
+      }
+    }
+    expect(results.starts.map(({ startMs }) => startMs.length)).toEqual([3, 3]);
+  });
+
+  it('sends by the clock at the rate of the scenario, and measures the way without a proxy too', async () => {
+    const file = join(scratch, 'rate.json');
+    await bench(
+      ...['--scenario', 'rate-2000', '--rivals', 'http-proxy', '--no-start'],
+      ...['--rounds', '1', '--seconds', '0.5', '--json', file],
+    );
+    const results = JSON.parse(readFileSync(file, 'utf8')) as Results;
+    const [direct, proxied] = results.scenarios[0]!.rows;
+    expect(direct?.rival).toBe('direct');
+    expect(direct!.turns[0]!.answered + direct!.turns[0]!.errors).toBe(2000);
+    expect(proxied!.turns[0]!.answered + proxied!.turns[0]!.errors).toBe(2000);
+  });
+
+  it('names what it does not know, with what it knows', async () => {
+    await expect(bench('--rivals', 'nobody')).rejects.toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/expected one of request-splitter .*, got nobody/),
+    });
+    const { stdout } = await bench('--help');
+    expect(stdout).toContain('--quick');
+  });
+});
