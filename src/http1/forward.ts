@@ -149,7 +149,13 @@ export function writeRequestHead(
     }
     // Host and Content-Length belong to the message, whatever Connection says of them.
     if (framing.nominated.length > 0 && id !== FIELD.host && id !== FIELD.contentLength) {
-      if (framing.isNominated(bytes, nameStart, nameEnd)) drops = true;
+      if (framing.isNominated(bytes, nameStart, nameEnd)) {
+        drops = true;
+        // What the client takes back was never said: the fields are written anew, not left out.
+        if (id === FIELD.forwardedFor) forwardedFields = 0;
+        else if (id === FIELD.forwardedProto) hasForwardedProto = false;
+        else if (id === FIELD.forwardedHost) hasForwardedHost = false;
+      }
     }
     runStart = passLine(out, bytes, at, i, runStart, lineEnd, drops);
   }
@@ -321,6 +327,7 @@ const NOT_IN_TRAILERS = [
   'date',
   'expect',
   'expires',
+  'forwarded',
   'host',
   'if-match',
   'if-modified-since',
@@ -348,6 +355,7 @@ const NOT_IN_TRAILERS = [
   'x-forwarded-for',
   'x-forwarded-host',
   'x-forwarded-proto',
+  'x-splitter-error',
 ].map((name) => Buffer.from(name));
 
 /** Writes the last chunk and those trailers that may pass. */

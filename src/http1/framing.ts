@@ -91,6 +91,16 @@ function isSpace(byte: number): boolean {
   return byte === 32 || byte === 9;
 }
 
+/**
+ * Nothing but spaces stands between the value and its line end. A tab is white space as well (RFC 9110 §5.6.3), but
+ * llhttp does not know "chunked" HTAB: in the two fields that frame a body it is no honest sender's.
+ */
+function endsPlainly(bytes: Uint8Array, end: number): boolean {
+  let position = end;
+  while (bytes[position] === 32) position++;
+  return bytes[position] === 13;
+}
+
 /** 1*DIGIT up to 2^53 - 1, else -1. */
 function readLength(bytes: Uint8Array, start: number, end: number): number {
   if (end === start || end - start > 16) return -1;
@@ -144,11 +154,11 @@ export class RequestFraming extends Framing {
           break;
         case FIELD.contentLength:
           lengths++;
-          this.length = readLength(bytes, start, end);
+          this.length = endsPlainly(bytes, end) ? readLength(bytes, start, end) : -1;
           break;
         case FIELD.transferEncoding:
           codings++;
-          isChunked = equalsIgnoringCase(bytes, start, end, CHUNKED);
+          isChunked = endsPlainly(bytes, end) && equalsIgnoringCase(bytes, start, end, CHUNKED);
           break;
         case FIELD.connection:
           this.readConnection(bytes, start, end, options);
@@ -217,10 +227,10 @@ export class ResponseFraming extends Framing {
       const end = at[i * 4 + 3]!;
       if (id === FIELD.contentLength) {
         lengths++;
-        this.length = readLength(bytes, start, end);
+        this.length = endsPlainly(bytes, end) ? readLength(bytes, start, end) : -1;
       } else if (id === FIELD.transferEncoding) {
         codings++;
-        isChunked = equalsIgnoringCase(bytes, start, end, CHUNKED);
+        isChunked = endsPlainly(bytes, end) && equalsIgnoringCase(bytes, start, end, CHUNKED);
       } else if (id === FIELD.connection) {
         this.readConnection(bytes, start, end, options);
       }

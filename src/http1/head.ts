@@ -542,6 +542,25 @@ export class TrailerSection extends FieldSection {
     this.count = 0;
     this.fault = null;
     this.position = from;
-    return this.parseFields(bytes, from, to, 'BAD_CHUNK', 'BAD_CHUNK');
+    const end = this.parseFields(bytes, from, to, 'BAD_CHUNK', 'BAD_CHUNK');
+    return end >= 0 && this.#framesAgain() ? this.refuse('BAD_CHUNK') : end;
+  }
+
+  /**
+   * A trailer that frames, routes or switches. Leaving it out would do for whoever is behind us, but no honest sender
+   * writes one (RFC 9110 §6.5.1), and readers that merge trailers, llhttp among them, let it change the connection.
+   */
+  #framesAgain(): boolean {
+    for (let i = 0; i < this.count; i++) {
+      switch (this.ids[i]) {
+        case FIELD.transferEncoding:
+        case FIELD.contentLength:
+        case FIELD.connection:
+        case FIELD.upgrade:
+        case FIELD.host:
+          return true;
+      }
+    }
+    return false;
   }
 }

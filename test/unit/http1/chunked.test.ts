@@ -153,6 +153,11 @@ describe('a chunked body is refused', () => {
     'a line without a colon in the trailers': '0\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n',
     'a bare LF in the trailers': '0\r\nA: b\n\r\n',
     'a NUL in the trailers': '0\r\nA: \0\r\n\r\n',
+    'Transfer-Encoding as a trailer: some readers merge it': '0\r\nA: b\r\nTransfer-Encoding: x\r\n\r\n',
+    'Content-Length as a trailer': '0\r\ncontent-length: 5\r\n\r\n',
+    'Connection as a trailer': '0\r\nConnection: close\r\n\r\n',
+    'Upgrade as a trailer': '0\r\nUpgrade: h2c\r\n\r\n',
+    'Host as a trailer': '0\r\nHost: evil\r\n\r\n',
     'over 100 trailers': `0\r\n${'A: b\r\n'.repeat(101)}\r\n`,
   };
   it.each(Object.entries(cases))('%s', (_, text) => {
