@@ -29,6 +29,7 @@ export function checkCommand(): Command {
       throw new CommanderError(1, 'request-splitter.notGood', '');
     }
     for (const line of summary(loaded.config, loaded.file ?? 'environment')) writeOut?.(`${line}\n`);
+    for (const note of loaded.notes) writeOut?.(`\nnote: ${note}\n`);
   });
 }
 

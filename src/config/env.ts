@@ -17,6 +17,12 @@ export const SETTINGS = {
     argument: 'FILE',
     doc: 'YAML file to read; /etc/request-splitter/splitter.yaml is read without being named',
   },
+  nginx: {
+    flag: '--nginx',
+    variable: 'NGINX',
+    argument: 'FILE',
+    doc: 'nginx.conf to run as it is, in place of a YAML file',
+  },
   listen: {
     flag: '--listen',
     variable: 'LISTEN',
@@ -107,6 +113,7 @@ export function overlay(
     const { setting, text, by } = override;
     switch (setting) {
       case 'config':
+      case 'nginx':
         break;
       case 'listen': {
         const addresses = text.split(',').map((part) => part.trim());

@@ -1,14 +1,20 @@
 // Finds and reads the configuration that flags and environment ask for, and gives the Config or every problem.
 // The only file of this room beside watch that touches the file system; what a text means is config/parse's matter.
 
+import { existsSync, globSync, readFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { configFromOverrides, overridesFrom, type Setting } from './env.ts';
+import { dirname, resolve } from 'node:path';
+import { configFromOverrides, type Override, overridesFrom, type Setting } from './env.ts';
 import type { CheckKey, Outcome } from './link.ts';
+import { parseNginx } from './nginx.ts';
+import type { ReadInclude } from './nginx-syntax.ts';
 import { parseConfig, TEXT_BYTES_MAX, tooLarge } from './parse.ts';
 import type { Problem } from './problem.ts';
 
 /** Read when nothing names a file; a ConfigMap is mounted at its directory. */
 export const DEFAULT_FILE = '/etc/request-splitter/splitter.yaml';
+/** Run when nothing else is configured: the file of the nginx container whose place this one takes. */
+const NGINX_FILE = '/etc/nginx/nginx.conf';
 
 /** What the user asked for. */
 export interface Wishes {
@@ -18,41 +24,84 @@ export interface Wishes {
 
 interface LoadOptions {
   readonly checkKey: CheckKey;
-  /** Stands in for DEFAULT_FILE. */
+  /** Stand in for DEFAULT_FILE and NGINX_FILE. */
   readonly defaultFile?: string;
+  readonly nginxFile?: string;
 }
 
-/** An outcome and where it came from: `file` is null when flags and environment said it all. */
-export type Loaded = Outcome & { readonly file: string | null };
+/** An outcome and where it came from. */
+export type Loaded = Outcome & {
+  /** Null when flags and environment said it all. */
+  readonly file: string | null;
+  /** Every file that was read; a change of any of them is a change of the configuration. */
+  readonly files: readonly string[];
+  /** What the user of an nginx.conf should know; the log and `check` tell it. */
+  readonly notes: readonly string[];
+};
 
 /**
- * Reads the file named by --config or CONFIG, else DEFAULT_FILE when it exists, and lays flags and environment over
- * it; without a file they are the configuration. A file that cannot be read is a problem, never a throw.
+ * Reads the file named by --config or --nginx (CONFIG, NGINX), else DEFAULT_FILE when it exists, and lays flags and
+ * environment over it. Without a file SPLIT is the configuration, and without SPLIT an nginx.conf that is there.
+ * A file that cannot be read is a problem, never a throw.
  */
 export async function loadConfig(wishes: Wishes, options: LoadOptions): Promise<Loaded> {
   const overrides = overridesFrom(wishes.flags, wishes.environment);
-  const named = overrides.find((override) => override.setting === 'config');
-  const defaultFile = options.defaultFile ?? DEFAULT_FILE;
-  const file = named?.text ?? defaultFile;
-  const read = await readText(file);
-  if (typeof read === 'string') return { ...parseConfig(read, file, { ...options, overrides }), file };
-  if (named === undefined && read.missing) {
-    if (overrides.some((override) => override.setting === 'split')) {
-      return { ...configFromOverrides(overrides, options), file: null };
-    }
-    const expected = `a file named by --config or CONFIG, or ${defaultFile}, or variants in --split or SPLIT`;
-    return {
-      problems: [{ at: 'configuration', path: '', order: 0, expected, got: 'none of them' }],
-      file: null,
-    };
+  const named = overrides.filter(({ setting }) => setting === 'config' || setting === 'nginx');
+  // A flag stands above a variable also where they name different kinds of files.
+  const flagged = named.filter(({ by }) => by.startsWith('--'));
+  const [choice, other] = flagged.length > 0 ? flagged : named;
+  if (choice !== undefined && other !== undefined) {
+    const got = `${choice.by} and ${other.by}`;
+    return refused({ at: 'configuration', path: '', order: 0, expected: 'one file', got });
   }
-  return { problems: [read.problem], file };
+  if (choice?.setting === 'nginx') return loadNginx(choice.text, overrides, options);
+  const defaultFile = options.defaultFile ?? DEFAULT_FILE;
+  const file = choice?.text ?? defaultFile;
+  const read = await readText(file);
+  if (typeof read === 'string') {
+    return { ...parseConfig(read, file, { ...options, overrides }), file, files: [file], notes: [] };
+  }
+  if (choice !== undefined || !read.missing) return refused(read.problem, file);
+  if (overrides.some(({ setting }) => setting === 'split')) {
+    return { ...configFromOverrides(overrides, options), file: null, files: [], notes: [] };
+  }
+  const nginxFile = options.nginxFile ?? NGINX_FILE;
+  const expected = `a file named by --config or CONFIG, or ${defaultFile}, or variants in --split or SPLIT`;
+  const nothing = { at: 'configuration', path: '', order: 0, expected };
+  if (!existsSync(nginxFile)) return refused({ ...nothing, got: 'none of them' });
+  const loaded = await loadNginx(nginxFile, overrides, options);
+  if (loaded.problems === undefined) return loaded;
+  // Nobody asked for this file: whoever merely has nginx on the machine needs to hear more than its problems.
+  return { ...loaded, problems: [{ ...nothing, got: `only ${nginxFile}` }, ...loaded.problems] };
 }
 
-/** The same as `loadConfig` for a file whose new text is at hand already, as config/watch gives it. */
-export function parseLoaded(text: string, file: string, wishes: Wishes, options: LoadOptions): Loaded {
-  const overrides = overridesFrom(wishes.flags, wishes.environment);
-  return { ...parseConfig(text, file, { checkKey: options.checkKey, overrides }), file };
+function refused(problem: Problem, file: string | null = null): Loaded {
+  return { problems: [problem], file, files: [], notes: [] };
+}
+
+async function loadNginx(
+  file: string,
+  overrides: readonly Override[],
+  options: LoadOptions,
+): Promise<Loaded> {
+  const read = await readText(file);
+  if (typeof read !== 'string') return refused(read.problem, file);
+  const readInclude = includesBeside(file);
+  const { translation, ...outcome } = parseNginx(read, file, { ...options, overrides, readInclude });
+  return { ...outcome, file, files: translation?.files ?? [file], notes: translation?.notes ?? [] };
+}
+
+/** Reads what `include` names: relative to the main file's directory, patterns in the order of their names. */
+export function includesBeside(file: string): ReadInclude {
+  return (pattern) => {
+    const path = resolve(dirname(file), pattern);
+    const paths = /[*?[]/.test(pattern) ? globSync(path).sort() : [path];
+    try {
+      return paths.map((one) => ({ file: one, text: readFileSync(one, 'utf8') }));
+    } catch (cause) {
+      return { got: readFault(cause as NodeJS.ErrnoException) };
+    }
+  };
 }
 
 /** Why a file gave no text. */
@@ -89,9 +138,16 @@ export async function readText(file: string): Promise<string | ReadFailure> {
     if (length > TEXT_BYTES_MAX) return { problem: tooLarge(file, length), missing: false };
     return bytes.toString('utf8', 0, length);
   } catch (cause) {
-    const { code, message } = cause as NodeJS.ErrnoException;
-    const missing = code === 'ENOENT' || code === 'ENOTDIR';
-    const got = missing ? 'no such file' : code === 'EACCES' ? 'permission denied (EACCES)' : message;
-    return { problem: problem('a file that can be read', got), missing };
+    const fault = cause as NodeJS.ErrnoException;
+    return { problem: problem('a file that can be read', readFault(fault)), missing: isMissing(fault) };
   }
+}
+
+function isMissing({ code }: NodeJS.ErrnoException): boolean {
+  return code === 'ENOENT' || code === 'ENOTDIR';
+}
+
+function readFault(fault: NodeJS.ErrnoException): string {
+  if (isMissing(fault)) return 'no such file';
+  return fault.code === 'EACCES' ? 'permission denied (EACCES)' : fault.message;
 }

@@ -26,6 +26,7 @@ export const TEXT_BYTES_MAX = 1024 * 1024;
 const VALUES_MAX = 200_000;
 const ALIAS_COUNT_MAX = 10_000;
 const SYNTAX_PROBLEMS_MAX = 5;
+const NGINX_BLOCK = /^[ \t]*(?:http|events|server|split_clients|upstream)\b[^:\n]*\{/m;
 const NESTING_EXPECTED = 'a document that is a few levels deep';
 
 interface ParseOptions {
@@ -51,7 +52,7 @@ export function tooLarge(file: string, bytes: number): Problem {
 }
 
 function readYaml(text: string, file: string): Source | { problems: readonly Problem[] } {
-  const garbage = refuse(text, file);
+  const garbage = refuseText(text, file, 'YAML text');
   if (garbage !== undefined) return { problems: [garbage] };
   const lineCounter = new LineCounter();
   const at = (offset: number): string => {
@@ -69,6 +70,11 @@ function readYaml(text: string, file: string): Source | { problems: readonly Pro
     const document = parseDocument(text, { version: '1.2', merge: true, prettyErrors: false, lineCounter });
     if (document.errors.some((error) => error.message.startsWith('Maximum call stack'))) {
       return { problems: [problem(0, NESTING_EXPECTED, 'thousands of nested brackets')] };
+    }
+    if ((document.errors.length > 0 || isScalar(document.contents)) && NGINX_BLOCK.test(text)) {
+      const expected =
+        'YAML (an nginx.conf is run with --nginx FILE, or turned into YAML by the import command)';
+      return { problems: [problem(NGINX_BLOCK.exec(text)!.index, expected, 'an nginx configuration')] };
     }
     if (document.errors.length > 0) {
       return {
@@ -109,8 +115,8 @@ function readYaml(text: string, file: string): Source | { problems: readonly Pro
   }
 }
 
-/** What can be told without parsing: too large, or no text at all. */
-function refuse(text: string, file: string): Problem | undefined {
+/** The one problem of what is no text of `kind`: too large, binary, or not UTF-8. Undefined when it may be parsed. */
+export function refuseText(text: string, file: string, kind: string): Problem | undefined {
   if (text.length > TEXT_BYTES_MAX) return tooLarge(file, Buffer.byteLength(text));
   const odd = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f\ufffd]/.exec(text);
   if (odd === null) return undefined;
@@ -121,7 +127,7 @@ function refuse(text: string, file: string): Problem | undefined {
     at: `${file}:${before.length}:${before.at(-1)!.length + 1}`,
     path: '',
     order: odd.index,
-    expected: 'YAML text in UTF-8',
+    expected: `${kind} in UTF-8`,
     got: `binary data (${code})`,
   };
 }

@@ -187,6 +187,12 @@ const pool = z.strictObject({
     default: '5m',
     doc: 'A connection older than this is not used again (10 % jitter), so that a ClusterIP does not pin one pod.',
   }),
+  maxExchanges: integer({
+    min: 1,
+    max: 1_000_000_000,
+    default: 100_000,
+    doc: 'A connection that served so many exchanges is not used again (10 % jitter).',
+  }),
 });
 
 const retry = z.strictObject({
@@ -198,11 +204,77 @@ const retry = z.strictObject({
   }),
 });
 
+const FILE_EXPECTED = 'the absolute path of a PEM file';
+
+const pemFile = (doc: string) =>
+  z
+    .string({ error: FILE_EXPECTED })
+    .regex(/^\//, { error: FILE_EXPECTED })
+    .optional()
+    .meta({ description: doc, kind: 'path' });
+
+const tls = z.strictObject({
+  caFile: pemFile(
+    'Authorities that may sign the certificate of the upstream, instead of those of the system.',
+  ),
+  certFile: pemFile('Certificate that is shown to the upstream; needs `keyFile`.'),
+  keyFile: pemFile('Key of `certFile`.'),
+  serverName: z
+    .string({ error: 'a host name' })
+    .regex(/^[A-Za-z0-9.-]+$/, { error: 'a host name' })
+    .optional()
+    .meta({ description: "Name that the certificate must carry. Unset: the URL's host.", kind: 'string' }),
+});
+
+const eject = z.strictObject({
+  failures: integer({
+    min: 0,
+    max: 1000,
+    default: 3,
+    doc: 'Failures in a row (connect, reset, silence, bad response) after which an address is left out; 0 = never. The last healthy address never is.',
+  }),
+  time: duration({
+    min: '10ms',
+    max: '1h',
+    default: '1s',
+    doc: 'How long it is left out the first time; each further time in a row doubles it.',
+  }),
+  timeMax: duration({
+    min: '10ms',
+    max: '24h',
+    default: '60s',
+    doc: 'Longest time for which it is left out.',
+  }),
+});
+
+const probe = z.strictObject({
+  path: z
+    .string({ error: 'a path like /healthz' })
+    .regex(/^\/[\x21-\x7e]*$/, { error: 'a path like /healthz' })
+    .meta({ description: 'Path that is asked; 200 to 399 is a good answer.', kind: 'string' }),
+  interval: duration({
+    min: '10ms',
+    max: '1h',
+    default: '5s',
+    doc: 'Time between two probes of an address (10 % jitter).',
+  }),
+  timeout: duration({ min: '1ms', max: '1m', default: '1s', doc: 'Longest wait for the answer to a probe.' }),
+  failures: integer({
+    min: 1,
+    max: 1000,
+    default: 3,
+    doc: 'Bad answers in a row that take an address down.',
+  }),
+  successes: integer({ min: 1, max: 1000, default: 1, doc: 'Good answers in a row that bring it back.' }),
+});
+
+const ON_DOWN_EXPECTED = '`fail` or `{ fallback: UPSTREAM }`';
+
 /** Options of one upstream; `upstreamDefaults` takes the same ones for all. */
 const upstreamSettings = {
   host: z
     .string({ error: 'a Host field value like "backend.example:8080", or "$proxy_host"' })
-    .regex(/^[A-Za-z0-9._:[\]$-]+$/, {
+    .regex(/^(?:\$proxy_host|[A-Za-z0-9._:[\]-]+)$/, {
       error: 'a Host field value like "backend.example:8080", or "$proxy_host"',
     })
     .optional()
@@ -225,6 +297,30 @@ const upstreamSettings = {
   }),
   pool: pool.prefault({}).meta({ description: 'Connections to the upstream.', kind: 'map' }),
   retry: retry.prefault({}).meta({ description: 'When an exchange is sent again.', kind: 'map' }),
+  tls: tls.optional().meta({
+    description: 'TLS towards an `https://` upstream. Certificates are always verified.',
+    kind: 'map',
+  }),
+  eject: eject.prefault({}).meta({ description: 'When an address is left out for a time.', kind: 'map' }),
+  probe: probe
+    .optional()
+    .meta({ description: 'Asks each address regularly whether it is up. Unset: no probes.', kind: 'map' }),
+  onDown: z
+    .union(
+      [
+        z.literal('fail').transform(() => null),
+        z
+          .strictObject({ fallback: z.string({ error: 'the name of an upstream' }).min(1) })
+          .transform((one) => one.fallback),
+      ],
+      { error: ON_DOWN_EXPECTED },
+    )
+    .prefault('fail')
+    .meta({
+      description:
+        'What happens when no connection can be made: `fail` keeps the sample clean; `{ fallback: UPSTREAM }` sends the exchange there, marked and counted.',
+      kind: 'fail | { fallback: UPSTREAM }',
+    }),
 };
 
 /** One upstream: its URL and its settings. */
@@ -473,6 +569,8 @@ export const documentSchema = z.strictObject({
 export type ConfigDocument = z.output<typeof documentSchema>;
 /** Options of one split, defaults filled in. */
 export type SplitConfig = z.output<typeof split>;
+/** TLS options of one upstream. */
+export type TlsConfig = NonNullable<UpstreamConfig['tls']>;
 /** Options of one upstream, defaults filled in. */
 export type UpstreamConfig = z.output<typeof upstreamSchema>;
 /** Which split or upstream takes a host and path; exactly one of the two is set. */

@@ -1,8 +1,8 @@
 // Which configuration is read: the named file, else the default one, else flags and environment alone.
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadConfig } from '../../../src/config/load.ts';
 import { formatProblems } from '../../../src/config/problem.ts';
 
@@ -18,8 +18,13 @@ const load = async (
   flags: Record<string, string>,
   environment: Record<string, string>,
   standard = 'default.yaml',
+  nginx = 'none.conf',
 ) => {
-  const options = { checkKey: () => null, defaultFile: join(folder, standard) };
+  const options = {
+    checkKey: () => null,
+    defaultFile: join(folder, standard),
+    nginxFile: join(folder, nginx),
+  };
   const loaded = await loadConfig({ flags, environment }, options);
   const file = loaded.file?.replace(`${folder}/`, '') ?? null;
   if (loaded.problems !== undefined) {
@@ -54,4 +59,51 @@ it('nothing at all is told with every way to say it', async () => {
   expect((await load({}, {}, 'none.yaml')).problems).toEqual([
     'configuration: expected a file named by --config or CONFIG, or none.yaml, or variants in --split or SPLIT, got none of them',
   ]);
+});
+
+describe('an nginx.conf', () => {
+  const GOOD = 'server { listen 8000; include conf.d/*.conf; location / { proxy_pass http://nginx; } }';
+
+  it('is run when it is named, its includes read relative to its own directory', async () => {
+    await mkdir(join(folder, 'conf.d'), { recursive: true });
+    await writeFile(join(folder, 'nginx.conf'), GOOD);
+    await writeFile(join(folder, 'conf.d/a.conf'), 'client_max_body_size 2m;');
+    const file = join(folder, 'nginx.conf');
+    const loaded = await loadConfig({ flags: { nginx: file }, environment: {} }, { checkKey: () => null });
+    expect(loaded.config!.limits.requestBody).toBe(2 * 1024 ** 2);
+    expect(loaded).toMatchObject({ file, files: [file, join(folder, 'conf.d/a.conf')], notes: [] });
+  });
+
+  it('that stands where nginx has it is run when nothing else is configured, and only then', async () => {
+    await writeFile(join(folder, 'found.conf'), GOOD);
+    expect(await load({}, {}, 'none.yaml', 'found.conf')).toEqual({
+      file: 'found.conf',
+      upstreams: ['nginx'],
+    });
+    expect(await load({}, {}, 'default.yaml', 'found.conf')).toMatchObject({ file: 'default.yaml' });
+    expect(await load({}, { SPLIT: '* http://a' }, 'none.yaml', 'found.conf')).toMatchObject({ file: null });
+  });
+
+  it('that nobody asked for and that cannot be kept is told after the other ways', async () => {
+    await writeFile(join(folder, 'odd.conf'), 'server { return 200; location / { proxy_pass http://a; } }');
+    expect((await load({}, {}, 'none.yaml', 'odd.conf')).problems).toEqual([
+      'configuration: expected a file named by --config or CONFIG, or none.yaml, or variants in --split or SPLIT, got only odd.conf',
+      'odd.conf:1:10: expected a directive that can be kept in server, got "return"',
+    ]);
+  });
+
+  it('beside a YAML file is one too many, unless a flag decides', async () => {
+    const nginx = join(folder, 'found.conf');
+    const yaml = join(folder, 'named.yaml');
+    expect((await load({ nginx, config: yaml }, {})).problems).toEqual([
+      'configuration: expected one file, got --config and --nginx',
+    ]);
+    expect(await load({ config: yaml }, { NGINX: nginx })).toMatchObject({ file: 'named.yaml' });
+  });
+
+  it('given as YAML is recognised', async () => {
+    expect((await load({ config: join(folder, 'nginx.conf') }, {})).problems).toEqual([
+      'nginx.conf:1:1: expected YAML (an nginx.conf is run with --nginx FILE, or turned into YAML by the import command), got an nginx configuration',
+    ]);
+  });
 });

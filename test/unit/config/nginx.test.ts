@@ -1,0 +1,484 @@
+// An nginx.conf as it is: what its syntax means, what it becomes, what is left out, what cannot be kept.
+import { describe, expect, it } from 'vitest';
+import { parseNginx } from '../../../src/config/nginx.ts';
+import { type Directive, readDirectives } from '../../../src/config/nginx-syntax.ts';
+import { formatProblems } from '../../../src/config/problem.ts';
+
+const SECTION_1 = `split_clients $arg_token $appversion { 50% version_1a; * version_1b; }
+server { listen 8000; location / { proxy_set_header Host $host; proxy_pass http://$appversion; } }
+`;
+
+type Files = Record<string, string>;
+
+const run = (text: string, files: Files = {}) => {
+  const outcome = parseNginx(text, 'nginx.conf', {
+    checkKey: (key) =>
+      key.includes('$bad') ? { error: 'expected a variable, got "$bad"', offset: 0 } : null,
+    readInclude: (pattern) => {
+      if (files[pattern] !== undefined) return [{ file: pattern, text: files[pattern] }];
+      return pattern.includes('*') ? [] : { got: 'no such file' };
+    },
+  });
+  return {
+    config: outcome.config,
+    problems: formatProblems(outcome.problems ?? []),
+    notes: outcome.translation?.notes,
+    document: outcome.translation?.document,
+    files: outcome.translation?.files,
+  };
+};
+
+const good = (text: string, files: Files = {}) => {
+  const outcome = run(text, files);
+  expect(outcome.problems).toEqual([]);
+  return { ...outcome, config: outcome.config!, document: outcome.document!, notes: outcome.notes! };
+};
+
+/** A file that asks upstream `a` at every path, with these directives in its http, server and location. */
+const asking = ({ http = '', server = '', location = '' }) =>
+  `http { ${http} server { listen 80; ${server} location / { proxy_pass http://a; ${location} } } }`;
+
+describe('the syntax', () => {
+  const show = (directives: readonly Directive[]): unknown =>
+    directives.map(({ name, words, block }) => [
+      name.text,
+      ...words.map(({ text }) => text),
+      ...(block ? [show(block)] : []),
+    ]);
+  const read = (text: string, files: Files = {}) =>
+    readDirectives(text, 'n.conf', (pattern) =>
+      files[pattern] === undefined ? { got: 'no such file' } : [{ file: pattern, text: files[pattern] }],
+    );
+
+  it.each<[string, string, unknown]>([
+    [
+      'words and blocks',
+      'a b c; d { e f; g { } }',
+      [
+        ['a', 'b', 'c'],
+        [
+          'd',
+          [
+            ['e', 'f'],
+            ['g', []],
+          ],
+        ],
+      ],
+    ],
+    [
+      'comments',
+      '# one\na b; # two ; { \nc#d e;',
+      [
+        ['a', 'b'],
+        ['c#d', 'e'],
+      ],
+    ],
+    ['quotes', `a "b c" 'd "e"' "";`, [['a', 'b c', 'd "e"', '']]],
+    ['a variable in braces inside a word', 'a ${b}c{d;}', [['a', '${b}c', [['d']]]]],
+    ['words over lines', 'a\n  b\r\n\tc\n;', [['a', 'b', 'c']]],
+    ['a closing brace inside a word', 'a b};', [['a', 'b}']]],
+    ['a byte order mark', '\ufeffa b;', [['a', 'b']]],
+  ])('%s', (_what, text, tree) => {
+    const { directives, problems } = read(text);
+    expect(problems).toEqual([]);
+    expect(show(directives)).toEqual(tree);
+  });
+
+  it('undoes the escapes that nginx undoes and leaves the others', () => {
+    expect(show(read(String.raw`a "\"x\"" '\'' \d \\ "\t" "\$";`).directives)).toEqual([
+      ['a', '"x"', "'", '\\d', '\\', '\t', '\\$'],
+    ]);
+  });
+
+  it('puts the directives of an included file in the place of the include, with their own positions', () => {
+    const { directives, files } = read('a { include b.conf; c; }', { 'b.conf': '\n  x y;' });
+    expect(show(directives)).toEqual([['a', [['x', 'y'], ['c']]]]);
+    expect(directives[0]!.block![0]!.name).toMatchObject({ file: 'b.conf', line: 2, column: 3 });
+    expect(files).toEqual(['n.conf', 'b.conf']);
+  });
+
+  it.each<[string, string, string]>([
+    [
+      'a missing semicolon',
+      'a { b c }',
+      'n.conf:1:5: expected ";" at the end of a directive, got "b" and "}"',
+    ],
+    [
+      'a missing semicolon at the end',
+      'a;\nb c',
+      'n.conf:2:1: expected ";" at the end of a directive, got "b" and the end of the file',
+    ],
+    [
+      'a missing brace',
+      'a {\n b { c; }\n',
+      'n.conf:1:1: expected "}" at the end of the block, got the end of the file',
+    ],
+    ['a brace too many', 'a { } }', 'n.conf:1:7: expected a directive, got "}" without its "{"'],
+    ['a lonely semicolon', 'a;;', 'n.conf:1:3: expected a directive before ";", got ";"'],
+    ['an open quote', 'a "b;\nc;', 'n.conf:1:3: expected a closing ", got the end of the file'],
+    [
+      'text behind a quote',
+      'a "b"c;',
+      'n.conf:1:6: expected a space, ";" or "{" after a quoted word, got "c"',
+    ],
+    [
+      'an include of nothing',
+      'include gone.conf;',
+      'n.conf:1:9: expected a file that can be read, got "gone.conf": no such file',
+    ],
+  ])('tells %s with its place', (_what, text, line) => {
+    expect(formatProblems(read(text).problems)).toEqual([line]);
+  });
+
+  it('ends an include of itself, and blocks without end, with a problem', () => {
+    expect(formatProblems(read('include a;', { a: 'include a;' }).problems)[0]).toMatch(
+      /expected includes of 16 levels/,
+    );
+    expect(formatProblems(read('a {'.repeat(10_000)).problems)[0]).toMatch(
+      /expected blocks of 16 levels at most/,
+    );
+  });
+});
+
+describe('the file of the design, unchanged', () => {
+  it('is a split with nginx’s own defaults', () => {
+    const { config, document, notes } = good(SECTION_1);
+    expect(document).toEqual({
+      listen: ':8000',
+      upstreamDefaults: { connectTimeout: '60s' },
+      upstreams: { version_1a: { url: 'http://version_1a' }, version_1b: { url: 'http://version_1b' } },
+      splits: {
+        appversion: {
+          key: '$arg_token',
+          missingKey: 'first',
+          variants: [
+            { name: 'version_1a', share: '50%', upstream: 'version_1a' },
+            { name: 'version_1b', share: '*', upstream: 'version_1b' },
+          ],
+        },
+      },
+      limits: { requestBody: '1MiB' },
+      timeouts: { requestHead: '60s' },
+      forwarded: 'keep',
+      upgrades: [],
+    });
+    expect(config.routes).toEqual([{ host: undefined, path: '/', split: 'appversion' }]);
+    expect(notes).toEqual(['Host is sent on as the client wrote it; nginx takes the port off for $host']);
+  });
+
+  it('takes the addresses of its upstream blocks, wherever they stand', () => {
+    const { config } = good(`${SECTION_1}
+upstream version_1a { server backend:8080; }
+upstream version_1b { server backend-experiment max_fails=3 fail_timeout=5s; keepalive 16; }
+`);
+    expect([...config.upstreams].map(([name, { url }]) => [name, url.host, url.port])).toEqual([
+      ['version_1a', 'backend', 8080],
+      ['version_1b', 'backend-experiment', 80],
+    ]);
+  });
+});
+
+describe('what is kept', () => {
+  it('upstreams: Host is the name in proxy_pass unless it is set', () => {
+    const text = (host: string) =>
+      `upstream a { server b:81; } ${asking({ location: host }).slice('http { '.length, -1)}`;
+    expect(good(text('')).config.upstreams.get('a')!.host).toBe('a');
+    expect(good(text('proxy_set_header Host shop.example;')).config.upstreams.get('a')!.host).toBe(
+      'shop.example',
+    );
+    expect(good(text('proxy_set_header Host $http_host;')).config.upstreams.get('a')!.host).toBeUndefined();
+    expect(good(asking({})).config.upstreams.get('a')!.host).toBe('$proxy_host');
+  });
+
+  it('hosts: the default server takes every other host, whatever its name', () => {
+    const server = (listen: string, names: string, upstream: string) =>
+      `server { listen ${listen}; server_name ${names}; location / { proxy_pass http://${upstream}; } }`;
+    const { config } = good(
+      server('80', 'a.example *.a.example', 'a') +
+        server('80 default_server', 'b.example', 'b') +
+        server('80', '.c.example', 'c'),
+    );
+    expect(config.routes.map(({ host, upstream }) => [host, upstream])).toEqual([
+      ['a.example', 'a'],
+      ['*.a.example', 'a'],
+      [undefined, 'b'],
+      ['c.example', 'c'],
+      ['*.c.example', 'c'],
+    ]);
+  });
+
+  it('locations: prefixes become routes, a location with settings of its own an upstream of its own', () => {
+    const { config } = good(
+      asking({
+        server:
+          'location /slow { proxy_pass http://a; proxy_read_timeout 5m; } location ^~ /img/ { proxy_pass http://img:81; }',
+      }),
+    );
+    expect(config.routes.map(({ path, upstream }) => [path, upstream])).toEqual([
+      ['/slow', 'a'],
+      ['/img/', 'img:81'],
+      ['/', 'a-2'],
+    ]);
+    expect([...config.upstreams].map(([name, { responseTimeout }]) => [name, responseTimeout])).toEqual([
+      ['a', 300_000],
+      ['img:81', 60_000],
+      ['a-2', 60_000],
+    ]);
+  });
+
+  it.each<[string, Parameters<typeof asking>[0], object]>([
+    [
+      'client_max_body_size',
+      { http: 'client_max_body_size 8m;' },
+      { limits: { requestBody: 8 * 1024 ** 2 } },
+    ],
+    [
+      'the innermost of two',
+      { http: 'client_max_body_size 8m;', location: 'client_max_body_size 16k;' },
+      { limits: { requestBody: 16_384 } },
+    ],
+    ['no limit at all', { server: 'client_max_body_size 0;' }, { limits: { requestBody: 1024 ** 4 } }],
+    ['keepalive_timeout', { http: 'keepalive_timeout 65;' }, { timeouts: { idle: 65_000 } }],
+    ['times of several units', { http: 'keepalive_timeout 1m30s;' }, { timeouts: { idle: 90_000 } }],
+    [
+      'client timeouts',
+      { http: 'client_header_timeout 5s; client_body_timeout 6s; send_timeout 700ms;' },
+      { timeouts: { requestHead: 5000, requestBody: 6000, write: 700 } },
+    ],
+    [
+      'WebSockets',
+      { location: 'proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";' },
+      { upgrades: ['websocket'] },
+    ],
+    ['no WebSockets otherwise', {}, { upgrades: [] }],
+    ['X-Forwarded as the client sent them', {}, { forwarded: 'keep' }],
+    [
+      'X-Forwarded appended',
+      {
+        http: 'proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; proxy_set_header X-Forwarded-Proto $scheme; proxy_set_header X-Forwarded-Host $host;',
+      },
+      { forwarded: 'append' },
+    ],
+    [
+      'several addresses',
+      { server: 'listen 127.0.0.1:81; listen [::]:80; listen unix:/run/s.sock;' },
+      {
+        listen: [
+          { host: '127.0.0.1', port: 81, path: null },
+          { host: null, port: 80, path: null },
+          { host: null, port: 0, path: '/run/s.sock' },
+        ],
+      },
+    ],
+  ])('%s', (_what, parts, expected) => {
+    expect(good(asking(parts)).config).toMatchObject(expected);
+  });
+
+  it.each([
+    [
+      'connect and read timeouts',
+      'proxy_connect_timeout 1s; proxy_read_timeout 2s;',
+      { connectTimeout: 1000, responseTimeout: 2000 },
+    ],
+    ['nginx’s own default for connects', '', { connectTimeout: 60_000, responseTimeout: 60_000 }],
+    ['no retry', 'proxy_next_upstream off;', { retry: { attempts: 0 } }],
+  ])('%s', (_what, location, expected) => {
+    expect(good(asking({ location })).config.upstreams.get('a')).toMatchObject(expected);
+  });
+
+  it('a value that stands twice in split_clients becomes two variants of one upstream', () => {
+    const { config } = good(SECTION_1.replace('* version_1b', '10% version_1b; 40% version_1a'));
+    expect(config.splits.get('appversion')!.variants.map(({ name, upstream }) => [name, upstream])).toEqual([
+      ['version_1a', 'version_1a'],
+      ['version_1b', 'version_1b'],
+      ['version_1a-2', 'version_1a'],
+    ]);
+  });
+
+  it('includes, and the file types that images without nginx lack', () => {
+    const { files } = good('http { include mime.types; include conf.d/*.conf; include site.conf; }', {
+      'site.conf': SECTION_1,
+    });
+    expect(files).toEqual(['nginx.conf', 'site.conf']);
+  });
+});
+
+it('what changes nothing is named in one note', () => {
+  const { notes } = good(`user nginx; worker_processes auto; events { worker_connections 1024; }
+${asking({ http: 'sendfile on; access_log off; gzip off;', server: 'server_tokens off;', location: 'proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off;' })}`);
+  expect(notes).toEqual([
+    'left out, as it changes nothing here: user, worker_processes, events, sendfile, access_log, gzip, server_tokens, proxy_http_version, proxy_buffering, proxy_set_header Connection',
+  ]);
+});
+
+/** "nginx.conf:LINE:COLUMN" of the first place where `word` stands in `text`. */
+const placeOf = (text: string, word: string) => {
+  const before = text.slice(0, text.indexOf(word)).split('\n');
+  return `nginx.conf:${before.length}:${before.at(-1)!.length + 1}`;
+};
+
+describe('what cannot be kept is told with file and line, all at once', () => {
+  it.each<[what: string, text: string, word: string, problem: string]>([
+    [
+      'a regex location',
+      asking({ server: 'location ~ \\.php$ { proxy_pass http://a; }' }),
+      'location',
+      ' location: expected a path prefix, as regular expressions are not kept, got "~ \\\\.php$"',
+    ],
+    [
+      'an exact location',
+      asking({ server: 'location = /x { proxy_pass http://a; }' }),
+      'location',
+      ' location: expected a path prefix, as routes have no exact paths, got "= /x"',
+    ],
+    [
+      'a URI in proxy_pass',
+      asking({ server: 'location /x { proxy_pass http://a/y; }' }),
+      'http://a/y',
+      ' proxy_pass: expected http:// and a name, an address or one variable of split_clients, without a URI part, got "http://a/y"',
+    ],
+    [
+      'if',
+      asking({ location: 'if ($arg_x) { return 403; }' }),
+      'if',
+      ': expected a directive that can be kept in location, got "if" {…}',
+    ],
+    [
+      'a rewrite',
+      asking({ server: 'rewrite ^/a /b;' }),
+      'rewrite',
+      ': expected a directive that can be kept in server, got "rewrite"',
+    ],
+    [
+      'an unknown directive with a near miss',
+      asking({ server: 'client_max_bodysize 1m;' }),
+      'client_max_bodysize',
+      ': expected a directive that can be kept in server (did you mean "client_max_body_size"?), got "client_max_bodysize"',
+    ],
+    [
+      'gzip',
+      asking({ http: 'gzip on;' }),
+      'gzip',
+      ': expected a directive that can be kept in http, got "gzip"',
+    ],
+    [
+      'TLS',
+      asking({ server: 'listen 443 ssl;' }),
+      'listen 443',
+      ' listen: expected an address with default_server, reuseport or socket options, got "ssl"',
+    ],
+    [
+      'another field',
+      asking({ location: 'proxy_set_header X-Real-IP $remote_addr;' }),
+      'proxy_set_header',
+      ' proxy_set_header: expected a field among Host, X-Forwarded-For, -Proto, -Host, Connection and Upgrade, got "x-real-ip $remote_addr"',
+    ],
+    [
+      'several servers in an upstream',
+      asking({ http: 'upstream a { server b; server c; }' }),
+      'server c',
+      ' upstream: expected one server in an upstream, as an upstream has one URL, got 2 servers',
+    ],
+    [
+      'an upstream that is down',
+      asking({ http: 'upstream a { server b down; }' }),
+      'upstream',
+      ' upstream: expected a server that is not down, got none',
+    ],
+    [
+      'a location without proxy_pass',
+      asking({ server: 'location /x { root /srv; }' }),
+      'location',
+      ' location: expected a proxy_pass, as no files are served, got none',
+    ],
+    [
+      'an unknown variable',
+      SECTION_1.replace('http://$appversion', 'http://$apversion'),
+      'http://$apversion',
+      ' proxy_pass: expected a variable of split_clients (did you mean "$appversion"?), got "$apversion"',
+    ],
+    [
+      'a share of 25.125%',
+      SECTION_1.replace('50%', '25.125%'),
+      '25.125%',
+      ' split_clients: expected a percentage from 0% to 100% with two decimals at most, or "*" for the rest, got "25.125%"',
+    ],
+    [
+      'shares without a rest',
+      SECTION_1.replace('*', '40%'),
+      '$appversion',
+      ' split_clients: expected shares of 100% together, or a last variant with share "*", got 90%',
+    ],
+    [
+      'a bad key',
+      SECTION_1.replace('$arg_token', '$bad'),
+      '$bad',
+      ' split_clients: expected a variable, got "$bad"',
+    ],
+    [
+      'a time that is none',
+      asking({ location: 'proxy_read_timeout soon;' }),
+      'soon',
+      ' proxy_read_timeout: expected a time like 60s or 1m30s, got "soon"',
+    ],
+    [
+      'a limit that differs between locations',
+      asking({
+        http: 'client_max_body_size 1m;',
+        server: 'location /x { proxy_pass http://a; client_max_body_size 2m; }',
+      }),
+      'client_max_body_size 1m',
+      ' client_max_body_size: expected the same for all locations (2MiB), got 1MiB',
+    ],
+    [
+      'X-Forwarded fields that differ between locations',
+      asking({
+        server:
+          'location /x { proxy_pass http://a; proxy_set_header X-Forwarded-For ""; proxy_set_header X-Forwarded-Proto ""; proxy_set_header X-Forwarded-Host ""; }',
+      }),
+      'proxy_pass http://a;  }',
+      ' proxy_set_header: expected X-Forwarded fields as in the other locations (remove), got keep',
+    ],
+    [
+      'one X-Forwarded field alone',
+      asking({ location: 'proxy_set_header X-Forwarded-For $remote_addr;' }),
+      'proxy_set_header',
+      ' proxy_set_header: expected X-Forwarded-For $proxy_add_x_forwarded_for with -Proto $scheme and -Host $host, or $remote_addr in its place, or none, got "for=$remote_addr"',
+    ],
+    ['no server', 'events { }', 'events', ': expected a server block, got none'],
+    ['nothing', '', '', ': expected a server block, got none'],
+    [
+      'binary garbage',
+      'server {\0',
+      '\0',
+      ': expected an nginx configuration in UTF-8, got binary data (the byte 0x00)',
+    ],
+  ])('%s', (_what, text, word, problem) => {
+    expect(run(text).problems).toEqual([`${placeOf(text, word)}${problem}`]);
+  });
+
+  it('problems of included files carry their own names', () => {
+    expect(
+      run('http { include a.conf; lissten 1; }', {
+        'a.conf': 'server { rewrite a b; location / { proxy_pass http://a; } }',
+      }).problems,
+    ).toEqual([
+      'nginx.conf:1:24: expected a directive that can be kept in http (did you mean "listen"?), got "lissten"',
+      'a.conf:1:10: expected a directive that can be kept in server, got "rewrite"',
+    ]);
+  });
+
+  it('servers on different ports, and a named server that leaves paths to another one', () => {
+    const server = (listen: string, rest: string) =>
+      `server { listen ${listen}; ${rest} location / { proxy_pass http://a; } }\n`;
+    expect(run(server('80', '') + server('81', 'server_name b;')).problems).toEqual([
+      'nginx.conf:2:10 listen: expected the addresses of the first server (:80), as routes know hosts and no ports, got :81',
+    ]);
+    expect(
+      run(`${server('80', '')}server { listen 80; server_name b; location /x { proxy_pass http://a; } }`)
+        .problems,
+    ).toEqual([
+      'nginx.conf:2:1 server: expected a "location /" in each server where there are several, got none',
+    ]);
+  });
+});
