@@ -14,6 +14,7 @@ import {
   parseUpstreamUrl,
   type RouteConfig,
   SHARE_EXPECTED,
+  type TlsConfig,
   type UpstreamConfig,
   URL_EXPECTED,
   upstreamSchema,
@@ -68,7 +69,10 @@ class Link {
       this.#checkSplit(['splits', name], mapOf(split));
     }
     this.#checkRoutes();
-    if (parsed.success) this.#checkAddresses(parsed.data);
+    if (parsed.success) {
+      this.#checkAddresses(parsed.data);
+      this.#checkUpstreams(parsed.data);
+    }
     if (!parsed.success || this.#problems.length > 0) {
       return { problems: this.#problems.sort((a, b) => a.order - b.order) };
     }
@@ -141,6 +145,36 @@ class Link {
       if (upstream.success) inline.set(text, upstream.data);
     }
     return inline;
+  }
+
+  /** What one option of an upstream says about another. */
+  #checkUpstreams(document: ConfigDocument): void {
+    for (const [name, { url, tls, eject }] of Object.entries(document.upstreams)) {
+      const own = mapOf(mapOf(this.#raw.upstreams)[name]);
+      if (own.tls !== undefined && !url.tls) {
+        this.#add(['upstreams', name, 'tls'], 'tls only where the URL is https://', showGot(own.url));
+      }
+      this.#checkPair(['upstreams', name, 'tls'], tls);
+      if (own.eject !== undefined) this.#checkTimes(['upstreams', name, 'eject'], eject);
+      if (valueAt(own, ['onDown', 'fallback']) === name) {
+        this.#add(['upstreams', name, 'onDown', 'fallback'], 'another upstream', `${showGot(name)} itself`);
+      }
+    }
+    this.#checkPair(['upstreamDefaults', 'tls'], document.upstreamDefaults.tls);
+    this.#checkTimes(['upstreamDefaults', 'eject'], document.upstreamDefaults.eject);
+  }
+
+  #checkPair(path: Path, tls: TlsConfig | undefined): void {
+    if (tls === undefined || (tls.certFile === undefined) === (tls.keyFile === undefined)) return;
+    const lone = tls.certFile === undefined ? 'keyFile' : 'certFile';
+    // What came from upstreamDefaults is told there.
+    if (valueAt(this.#raw, [...path, lone]) !== undefined) {
+      this.#add([...path, lone], 'certFile and keyFile together', `${lone} alone`);
+    }
+  }
+
+  #checkTimes(path: Path, { time, timeMax }: UpstreamConfig['eject']): void {
+    if (time > timeMax) this.#add([...path, 'time'], `at most timeMax, ${timeMax}ms`, `${time}ms`);
   }
 
   #checkSplit(path: Path, split: RawMap): void {
@@ -284,11 +318,16 @@ function compose(document: ConfigDocument, inline: ReadonlyMap<string, UpstreamC
         );
   const effective = {
     ...rest,
-    upstreams: new Map([...Object.entries(upstreams), ...inline]),
+    upstreams: new Map([...Object.entries(upstreams), ...inline].map(withoutSelf)),
     splits: new Map(Object.entries(splits)),
     routes: linked,
   };
   return { ...effective, hash: hashOf(effective) };
+}
+
+/** An upstream that inherits itself as its fallback has none. */
+function withoutSelf([name, upstream]: [string, UpstreamConfig]): [string, UpstreamConfig] {
+  return [name, upstream.onDown === name ? { ...upstream, onDown: null } : upstream];
 }
 
 function hashOf(value: unknown): string {
@@ -322,8 +361,11 @@ function* upstreamReferences(raw: RawMap): Generator<Path> {
     if (!Array.isArray(variants)) continue;
     for (const index of variants.keys()) yield ['splits', name, 'variants', index, 'upstream'];
   }
-  if (!Array.isArray(raw.routes)) return;
-  for (const index of raw.routes.keys()) yield ['routes', index, 'upstream'];
+  if (Array.isArray(raw.routes)) {
+    for (const index of raw.routes.keys()) yield ['routes', index, 'upstream'];
+  }
+  yield ['upstreamDefaults', 'onDown', 'fallback'];
+  for (const name of Object.keys(mapOf(raw.upstreams))) yield ['upstreams', name, 'onDown', 'fallback'];
 }
 
 function looksLikeUrl(text: string): boolean {

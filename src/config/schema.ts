@@ -268,6 +268,7 @@ const probe = z.strictObject({
   successes: integer({ min: 1, max: 1000, default: 1, doc: 'Good answers in a row that bring it back.' }),
 });
 
+const UPSTREAM_EXPECTED = 'the name of an upstream or a URL like http://backend:8080';
 const ON_DOWN_EXPECTED = '`fail` or `{ fallback: UPSTREAM }`';
 
 /** Options of one upstream; `upstreamDefaults` takes the same ones for all. */
@@ -310,7 +311,12 @@ const upstreamSettings = {
       [
         z.literal('fail').transform(() => null),
         z
-          .strictObject({ fallback: z.string({ error: 'the name of an upstream' }).min(1) })
+          .strictObject({
+            fallback: z.string({ error: UPSTREAM_EXPECTED }).min(1, { error: UPSTREAM_EXPECTED }).meta({
+              description: 'Upstream that takes the exchange: the name of an entry in `upstreams`, or a URL.',
+              kind: 'string',
+            }),
+          })
           .transform((one) => one.fallback),
       ],
       { error: ON_DOWN_EXPECTED },
@@ -379,8 +385,8 @@ const variant = z.strictObject({
       kind: 'integer',
     }),
   upstream: z
-    .string({ error: 'the name of an upstream or a URL like http://backend:8080' })
-    .min(1, { error: 'the name of an upstream or a URL like http://backend:8080' })
+    .string({ error: UPSTREAM_EXPECTED })
+    .min(1, { error: UPSTREAM_EXPECTED })
     .meta({ description: 'Name of an entry in `upstreams`, or a URL.', kind: 'string' }),
 });
 

@@ -84,6 +84,18 @@ routes:
     ]);
   });
 
+  it('gives every upstream the fallback of upstreamDefaults, but not itself', () => {
+    const config = good(`
+upstreamDefaults: { onDown: { fallback: http://rest } }
+routes: [{ upstream: http://a }, { path: /b, upstream: http://b }]
+`);
+    expect([...config.upstreams].map(([name, { onDown }]) => [name, onDown])).toEqual([
+      ['http://a', 'http://rest'],
+      ['http://b', 'http://rest'],
+      ['http://rest', null],
+    ]);
+  });
+
   it('takes anchors, merge keys and top-level x- keys as a place for them', () => {
     const config = good(`
 x-calm: &calm { connectTimeout: 9s }
@@ -404,6 +416,31 @@ describe('each kind of mistake is answered with its place, what was expected and
       'h2c among the upgrades',
       `${variants(A, REST)}upgrades: [websocket, h2c]\n`,
       ['s.yaml:7:1 upgrades: expected protocols other than h2c, got ["websocket","h2c"]'],
+    ],
+    [
+      'a fallback that nobody defined',
+      'upstreams: { u: { url: "http://u", onDown: { fallback: v } } }\nroutes: [{ upstream: u }]\n',
+      [
+        's.yaml:1:56 upstreams.u.onDown.fallback: expected the name of an entry in upstreams, or a URL like http://backend:8080 (did you mean "u"?), got "v"',
+      ],
+    ],
+    [
+      'an upstream that falls back to itself',
+      'upstreams: { w: { url: "http://w", onDown: { fallback: w } } }\nroutes: [{ upstream: w }]\n',
+      ['s.yaml:1:56 upstreams.w.onDown.fallback: expected another upstream, got "w" itself'],
+    ],
+    [
+      'TLS options that do not go together',
+      'upstreams: { a: { url: "http://a", tls: { caFile: /c } }, b: { url: "https://b", tls: { certFile: /c } } }\nroutes: [{ upstream: a }]\n',
+      [
+        's.yaml:1:36 upstreams.a.tls: expected tls only where the URL is https://, got "http://a"',
+        's.yaml:1:99 upstreams.b.tls.certFile: expected certFile and keyFile together, got certFile alone',
+      ],
+    ],
+    [
+      'an ejection longer than its limit',
+      'upstreamDefaults: { eject: { time: 2m } }\nroutes: [{ upstream: http://a }]\n',
+      ['s.yaml:1:36 upstreamDefaults.eject.time: expected at most timeMax, 60000ms, got 120000ms'],
     ],
     [
       'a name that JavaScript keeps for itself',
