@@ -262,6 +262,8 @@ export interface ResponseRewrite {
   /** The connection to the client lives on. */
   keepAlive: boolean;
   via: boolean;
+  /** Whole lines that the splitter adds, each with its CRLF. */
+  addedLines: string;
   /** "Date: …" CRLF of now, for a response that brings none (RFC 9110 §6.6.1). */
   dateLine: string;
 }
@@ -304,6 +306,7 @@ export function writeResponseHead(
   if (runStart < headEnd - 2) out.copy(bytes, runStart, headEnd - 2);
   if (!hasDate) out.text(rewrite.dateLine);
   if (rewrite.via) out.text(`Via: 1.${head.minorVersion} ${VIA_NAME}\r\n`);
+  if (rewrite.addedLines !== '' && !framing.isInterim) out.text(rewrite.addedLines);
   if (isSwitch) out.text('Connection: Upgrade\r\n');
   else if (!framing.isInterim) {
     if (rewrite.body === BODY.chunked) out.text('Transfer-Encoding: chunked\r\n');

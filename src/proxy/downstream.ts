@@ -68,7 +68,7 @@ export class Downstream implements Timed {
         this.#refuse('HEAD_TIMEOUT', now);
         return;
       case PHASE.exchange:
-        if (this.#exchange.isWaiting) this.#exchange.waitedTooLong();
+        if (this.#exchange.isWaiting) this.#exchange.waitedTooLong(now);
         else if (this.socket.writableNeedDrain) this.#exchange.fail('WRITE_TIMEOUT');
         else this.#exchange.fail('BODY_TIMEOUT');
         return;

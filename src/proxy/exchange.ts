@@ -15,8 +15,9 @@ import {
 import { BODY, type ResponseFraming } from '../http1/framing.ts';
 import { FIELD, type FieldSection, type RequestHead, type ResponseHead } from '../http1/head.ts';
 import type { Downstream } from './downstream.ts';
-import type { Arm, Generation, SplitTarget } from './generation.ts';
+import type { Arm, Destination, Generation, RoutedSplit } from './generation.ts';
 import { Tunnel } from './tunnel.ts';
+import type { Address } from './upstream.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
 
 /** Body bytes up to this many are copied behind the head or the chunk size, so that both leave in one write. */
@@ -31,6 +32,14 @@ const responseOut = new Output(16_384);
 let requestOwner: Exchange | null = null;
 let responseOwner: Exchange | null = null;
 
+/** Failures after which another address might do better. */
+const SPEAKS_AGAINST_ADDRESS: ReadonlySet<FaultCode> = new Set([
+  'UPSTREAM_RESPONSE_TIMEOUT',
+  'UPSTREAM_BODY_TIMEOUT',
+  'UPSTREAM_BAD_RESPONSE',
+  'UPSTREAM_HEAD_TOO_LARGE',
+]);
+
 const PHASE = { idle: 0, waiting: 1, sent: 2, responding: 3 } as const;
 
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
@@ -42,12 +51,16 @@ export class Exchange {
   isRequestSent = false;
   /** Connects that failed for this exchange. */
   connectAttempts = 0;
+  /** The address at which the last connect failed. */
+  failedAddress: Address | null = null;
   /** The Upgrade that the client asked for is one that may pass. */
   passesUpgrade = false;
   readonly #downstream: Downstream;
   #phase: number = PHASE.idle;
   #generation: Generation | null = null;
   #arm: Arm | null = null;
+  /** Where the exchange goes now: the arm's upstream, or its fallback. */
+  #destination: Destination | null = null;
   #connection: UpstreamConnection | null = null;
   #headEnd = 0;
   #startedAt = 0;
@@ -66,6 +79,7 @@ export class Exchange {
     body: BODY.none,
     keepAlive: true,
     via: false,
+    addedLines: '',
     dateLine: '',
   };
 
@@ -100,6 +114,8 @@ export class Exchange {
     this.#startedAt = now;
     this.#retries = 0;
     this.connectAttempts = 0;
+    this.failedAddress = null;
+    this.#rewrite.addedLines = '';
     this.#bytesReceived = headEnd - head.start;
     this.#bytesSent = 0;
     this.#status = 0;
@@ -120,6 +136,7 @@ export class Exchange {
     const arm = target.splitter === null ? target.arm : this.#decide(target, head);
     if (arm === null) return this.fail('KEY_MISSING');
     this.#arm = arm;
+    this.#destination = arm;
     arm.counters.begin();
     if (this.passesUpgrade && !this.isRequestSent) return this.fail('BAD_UPGRADE');
     if (framing.body === BODY.length && framing.length > generation.config.limits.requestBody) {
@@ -128,7 +145,7 @@ export class Exchange {
     if (!this.#answersItself(head)) arm.upstream.checkOut(this, now, false);
   }
 
-  #decide(target: SplitTarget, head: RequestHead): Arm | null {
+  #decide(target: RoutedSplit, head: RequestHead): Arm | null {
     const { variant, reason } = target.splitter.decide(head);
     if (variant === null) return null;
     const arm = target.arms[variant.index]!;
@@ -148,8 +165,25 @@ export class Exchange {
   }
 
   /** The wait for a connection was too long. */
-  waitedTooLong(): void {
-    this.fail(this.#arm!.upstream.describe().length === 0 ? 'UPSTREAM_UNRESOLVED' : 'QUEUE_TIMEOUT');
+  waitedTooLong(now: number): void {
+    const { upstream } = this.#destination!;
+    if (upstream.hasAddress) return this.fail('QUEUE_TIMEOUT');
+    upstream.forget(this);
+    this.unreachable('UPSTREAM_UNRESOLVED', now);
+  }
+
+  /** No connection can be made, so nothing was sent: the fallback takes the exchange, marked as such, or it fails. */
+  unreachable(code: FaultCode, now: number): void {
+    const arm = this.#arm!;
+    if (arm.fallback === null || this.#destination === arm.fallback || code === 'RESOURCES_EXHAUSTED')
+      return this.fail(code);
+    this.#destination = arm.fallback;
+    this.#connection = null;
+    this.connectAttempts = 0;
+    this.failedAddress = null;
+    this.#rewrite.addedLines = `x-splitter-fallback: ${arm.fallback.upstream.name}\r\n`;
+    arm.counters.fallback();
+    arm.fallback.upstream.checkOut(this, now, false);
   }
 
   get isWaiting(): boolean {
@@ -163,7 +197,7 @@ export class Exchange {
     this.#phase = PHASE.sent;
     connection.expectResponse(this);
     this.#downstream.setDeadline(Number.POSITIVE_INFINITY);
-    const { rewrite } = this.#arm!;
+    const { rewrite } = this.#destination!;
     this.#claimRequestOut();
     writeRequestHead(requestOut, head, framing, this.#headEnd, rewrite, forwardedFacts, this.passesUpgrade);
     if (this.#bodyEnd > this.#bodyStart) requestOut.copy(head.bytes, this.#bodyStart, this.#bodyEnd);
@@ -248,7 +282,7 @@ export class Exchange {
     connection.resume();
     const now = performance.now();
     if (this.#phase !== PHASE.responding) return this.#setRequestDeadlines(now);
-    const { deadlines, config } = this.#arm!.upstream;
+    const { deadlines, config } = this.#destination!.upstream;
     deadlines.set(connection, now + config.responseTimeout);
     this.#downstream.setDeadline(Number.POSITIVE_INFINITY);
   }
@@ -330,11 +364,11 @@ export class Exchange {
       responseOut.text(LAST_CHUNK);
     }
     this.flushResponse();
-    const arm = this.#arm!;
+    const { upstream } = this.#destination!;
     const now = performance.now();
     const keepAlive = this.#rewrite.keepAlive && this.isRequestSent;
     this.#settle(-1, now);
-    if (connection !== null) arm.upstream.release(connection, now);
+    if (connection !== null) upstream.release(connection, now);
     this.#downstream.exchangeEnded(keepAlive, now);
   }
 
@@ -358,13 +392,16 @@ export class Exchange {
   /** The upstream's connection was lost before a whole response. `isSilent`: not one byte of a response came. */
   upstreamLost(connection: UpstreamConnection, code: FaultCode, isSilent: boolean): void {
     this.#connection = null;
+    const { upstream } = this.#destination!;
+    const now = performance.now();
     if (isSilent && this.#mayRetry(connection)) {
       this.#retries++;
       this.#phase = PHASE.waiting;
       this.#arm!.counters.retry();
-      this.#arm!.upstream.checkOut(this, performance.now(), true);
+      upstream.checkOut(this, now, true);
       return;
     }
+    upstream.observeFailure(connection.address, now);
     this.fail(this.#phase === PHASE.responding ? 'UPSTREAM_BODY_CUT' : code);
   }
 
@@ -382,11 +419,14 @@ export class Exchange {
     this.#connection = null;
     if (!hasBegun) this.#status = status;
     const keepAlive = downstream.framing.keepAlive && this.isRequestSent && !downstream.listener.isDraining;
-    const upstream = this.#arm?.upstream;
+    const upstream = this.#destination?.upstream;
     this.#settle(FAULT_CODES.indexOf(code), now);
     if (connection === null) upstream?.forget(this);
     else if (connection.isConnecting) connection.exchange = null;
-    else connection.destroy();
+    else {
+      if (SPEAKS_AGAINST_ADDRESS.has(code)) upstream?.observeFailure(connection.address, now);
+      connection.destroy();
+    }
     if (hasBegun || status === 0) downstream.cut(hasBegun && this.#rewrite.body === BODY.close);
     else downstream.answer(code, keepAlive, now);
   }
@@ -428,7 +468,7 @@ export class Exchange {
   #setRequestDeadlines(now: number): void {
     const connection = this.#connection;
     if (connection === null || this.#phase === PHASE.responding) return;
-    const { deadlines, config } = this.#arm!.upstream;
+    const { deadlines, config } = this.#destination!.upstream;
     const waitsForClient =
       !this.isRequestSent && !this.#waitsForContinue && !connection.socket.writableNeedDrain;
     if (waitsForClient) {
@@ -443,7 +483,7 @@ export class Exchange {
   /** A reused connection may have been closed by the upstream before it saw the request (RFC 9112 §9.3.1). */
   #mayRetry(connection: UpstreamConnection): boolean {
     if (this.#phase !== PHASE.sent || connection.exchanges < 2) return false;
-    if (this.#retries >= this.#arm!.upstream.config.retry.attempts) return false;
+    if (this.#retries >= this.#destination!.upstream.config.retry.attempts) return false;
     const { head, framing } = this.#downstream;
     if (!IDEMPOTENT.has(head.bytes.toString('latin1', head.methodStart, head.methodEnd))) return false;
     return framing.body === BODY.none || this.#bodyEnd > this.#bodyStart;
@@ -478,6 +518,7 @@ export class Exchange {
     if (arm === null) this.#downstream.listener.counters.refused(fault);
     else arm.counters.end(this.#status, fault, now - this.#startedAt, this.#bytesReceived, this.#bytesSent);
     this.#arm = null;
+    this.#destination = null;
     this.#generation = null;
   }
 }

@@ -13,16 +13,24 @@ export interface Arm {
   readonly upstream: Upstream;
   readonly counters: VariantCounters;
   readonly rewrite: RequestRewrite;
+  /** Where exchanges go that cannot reach `upstream`; null = they fail. */
+  readonly fallback: Destination | null;
+}
+
+/** An upstream and how requests are rewritten for it. */
+export interface Destination {
+  readonly upstream: Upstream;
+  readonly rewrite: RequestRewrite;
 }
 
 /** A route's end where a splitter decides: one arm for each of its variants, in their order. */
-export interface SplitTarget {
+export interface RoutedSplit {
   readonly splitter: Splitter;
   readonly arms: readonly Arm[];
 }
 
 /** What a route leads to: a splitter with its arms, or one arm. */
-export type Target = SplitTarget | { readonly splitter: null; readonly arm: Arm };
+export type Routed = RoutedSplit | { readonly splitter: null; readonly arm: Arm };
 
 export interface Generation {
   readonly number: number;
@@ -33,7 +41,7 @@ export interface Generation {
   readonly upgrades: ReadonlySet<string>;
   readonly acceptedAt: Date;
   /** The target for a request; null when no route takes it. */
-  readonly route: (head: RequestHead) => Target | null;
+  readonly route: (head: RequestHead) => Routed | null;
 }
 
 /** Builds the generation for a valid configuration; `upstreams` holds one entry for each of `config.upstreams`. */
@@ -43,17 +51,19 @@ export function buildGeneration(
   upstreams: ReadonlyMap<string, Upstream>,
   counters: Counters,
 ): Generation {
-  const armFor = (split: string, variant: string, name: string): Arm => {
+  const destinationFor = (name: string): Destination => {
     const upstream = upstreams.get(name);
     if (upstream === undefined) throw new Error(`the configuration names an upstream that it lacks: ${name}`);
-    return {
-      upstream,
-      counters: counters.variant(split, variant, name),
-      rewrite: rewriteFor(config, upstream),
-    };
+    return { upstream, rewrite: rewriteFor(config, upstream) };
+  };
+  const armFor = (split: string, variant: string, name: string): Arm => {
+    const destination = destinationFor(name);
+    const { onDown } = destination.upstream.config;
+    const fallback = onDown === null ? null : destinationFor(onDown);
+    return { ...destination, fallback, counters: counters.variant(split, variant, name) };
   };
   const splitters = new Map<string, Splitter>();
-  const targets = new Map<string, Target>();
+  const targets = new Map<string, Routed>();
   for (const [name, split] of config.splits) {
     const splitter = new Splitter(name, split);
     splitters.set(name, splitter);
@@ -92,7 +102,7 @@ interface CompiledRoute {
   /** Lower case; "*.example" for all names below; null for every host. */
   readonly host: string | null;
   readonly path: Buffer;
-  readonly target: Target;
+  readonly target: Routed;
 }
 
 /** An exact host before a wildcard, a longer wildcard before a shorter one, any host last; then the longest path. */
@@ -101,7 +111,7 @@ function rank(route: CompiledRoute): number {
   return route.host.startsWith('*.') ? route.host.length : 1000;
 }
 
-function compileRoutes(routes: readonly CompiledRoute[]): (head: RequestHead) => Target | null {
+function compileRoutes(routes: readonly CompiledRoute[]): (head: RequestHead) => Routed | null {
   const ordered = [...routes].sort((a, b) => rank(b) - rank(a) || b.path.length - a.path.length);
   const first = ordered[0];
   if (ordered.length === 1 && first !== undefined && first.host === null && first.path.length === 1) {

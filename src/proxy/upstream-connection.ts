@@ -20,6 +20,8 @@ const LARGE_READ_BYTES = 131_072;
 /** Large buffers that no connection uses now; a few are kept for the next large body. */
 const SPARE_LARGE_MAX = 16;
 const spareLarge: Buffer[] = [];
+/** Errors of connect(2) that say nothing about the upstream. */
+const OUT_OF_RESOURCES = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EADDRNOTAVAIL', 'EAGAIN']);
 /** Interim responses to one request; more is a flood. */
 const INTERIM_MAX = 32;
 
@@ -42,6 +44,8 @@ export class UpstreamConnection implements Timed {
   exchanges = 0;
   /** Time of `performance.now()` after which it serves no further exchange. */
   readonly retireAt: number;
+  /** Exchanges after which it serves no further one. */
+  readonly exchangesMax: number;
   readonly socket: Socket;
   readonly address: Address;
   readonly #upstream: Upstream;
@@ -56,17 +60,20 @@ export class UpstreamConnection implements Timed {
   #isPaused = false;
   #readBuffer: Buffer = Buffer.allocUnsafeSlow(READ_BYTES);
   #isBufferLent = false;
+  #errorCode: FaultCode = 'UPSTREAM_RESET';
   #lastReadBytes = 0;
 
-  constructor(upstream: Upstream, address: Address, url: UpstreamUrl, retireAt: number) {
+  constructor(upstream: Upstream, address: Address, url: UpstreamUrl, now: number) {
     this.#upstream = upstream;
     this.address = address;
-    this.retireAt = retireAt;
+    // 10 % jitter, so that connections opened together do not all end together.
+    const { maxAge, maxExchanges } = upstream.config.pool;
+    this.retireAt = now + maxAge * (0.9 + Math.random() * 0.1);
+    this.exchangesMax = Math.ceil(maxExchanges * (0.9 + Math.random() * 0.1));
     const onread = { buffer: this.#nextBuffer, callback: this.#onRead };
     if (url.path !== null) this.socket = connect({ path: url.path, allowHalfOpen: true, onread });
-    else if (url.tls) {
-      const servername = address.host === url.host ? '' : url.host;
-      this.socket = connectTls({ host: address.host, port: url.port, servername });
+    else if (upstream.tls !== null) {
+      this.socket = connectTls(upstream.tls.optionsFor(address.host, now));
       this.socket.on('data', this.#onData);
     } else {
       this.socket = connect({
@@ -188,11 +195,12 @@ export class UpstreamConnection implements Timed {
     this.#lost('UPSTREAM_RESET');
   };
 
-  #errorCode: FaultCode = 'UPSTREAM_RESET';
   readonly #onError = (error: NodeJS.ErrnoException): void => {
-    const isTls = error.code?.startsWith('ERR_TLS') === true || error.code?.includes('CERT') === true;
-    this.#errorCode =
-      isTls || error.code?.startsWith('ERR_SSL') === true ? 'UPSTREAM_TLS_FAILED' : 'UPSTREAM_RESET';
+    const code = error.code ?? '';
+    if (OUT_OF_RESOURCES.has(code)) this.#errorCode = 'RESOURCES_EXHAUSTED';
+    else if (/^(?:ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO)/.test(code))
+      this.#errorCode = 'UPSTREAM_TLS_FAILED';
+    // 'close' follows.
   };
 
   readonly #onClose = (): void => {
@@ -209,7 +217,7 @@ export class UpstreamConnection implements Timed {
     const isSilent = this.#phase === PHASE.head && this.#held === null && this.#interims === 0;
     this.destroy();
     if (wasConnecting) {
-      const fault = code === 'UPSTREAM_TLS_FAILED' ? code : 'UPSTREAM_CONNECT_FAILED';
+      const fault = code === 'UPSTREAM_RESET' ? 'UPSTREAM_CONNECT_FAILED' : code;
       this.#upstream.connectFailed(this, exchange, fault, performance.now());
     } else if (exchange !== null) exchange.upstreamLost(this, code, isSilent);
   }

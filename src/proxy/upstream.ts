@@ -4,12 +4,17 @@
 
 import type { UpstreamConfig } from '../config/schema.ts';
 import { FAULT_CODES, type FaultCode } from '../errors.ts';
+import { Probe } from '../health/probe.ts';
 import { AddressHealth } from '../health/state.ts';
 import type { UpstreamCounters } from '../telemetry/counters.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { Exchange } from './exchange.ts';
 import { type Lookup, Resolver } from './resolve.ts';
+import { TlsSettings } from './tls.ts';
 import { UpstreamConnection } from './upstream-connection.ts';
+
+/** Addresses that are tried for one exchange; more would only spend the client's time. */
+const CONNECT_ATTEMPTS_MAX = 4;
 
 /** One address of an upstream and what is connected to it. */
 export class Address {
@@ -21,6 +26,8 @@ export class Address {
   inFlight = 0;
   /** The name no longer has this address. */
   isGone = false;
+  /** Asks regularly whether the address is up; null without `probe`. */
+  probe: Probe | null = null;
 
   constructor(host: string) {
     this.host = host;
@@ -31,6 +38,8 @@ export class Upstream {
   readonly name: string;
   readonly config: UpstreamConfig;
   readonly deadlines: Deadlines;
+  /** How TLS is spoken; null for a plain upstream. */
+  readonly tls: TlsSettings | null;
   readonly #counters: UpstreamCounters;
   readonly #resolver: Resolver;
   #addresses: Address[] = [];
@@ -51,6 +60,7 @@ export class Upstream {
     this.config = config;
     this.deadlines = deadlines;
     this.#counters = counters;
+    this.tls = config.url.tls ? new TlsSettings(config.tls, config.url, performance.now()) : null;
     // A Unix socket needs no lookup; any IP address stands for it.
     const host = config.url.path === null ? config.url.host : '127.0.0.1';
     this.#resolver = new Resolver(host, this.#onResolved, lookup);
@@ -65,9 +75,8 @@ export class Upstream {
       return failure === null ? 'its name is being looked up' : `its name has no address: ${failure.message}`;
     }
     const now = performance.now();
-    return this.#addresses.some((address) => !address.health.isEjected(now))
-      ? null
-      : 'no address accepts a connection';
+    const isWell = this.#addresses.some(({ health }) => health.isHealthy(now) && !health.isFailing);
+    return isWell ? null : 'the last connects or exchanges with every address failed';
   }
 
   /** The addresses with their state, for /status. */
@@ -75,10 +84,15 @@ export class Upstream {
     const now = performance.now();
     return this.#addresses.map((address) => ({
       address: address.host,
-      healthy: !address.health.isEjected(now),
+      healthy: address.health.isHealthy(now),
       inFlight: address.inFlight,
       idle: address.idle.length,
     }));
+  }
+
+  /** The name has at least one address. */
+  get hasAddress(): boolean {
+    return this.#addresses.length > 0;
   }
 
   /** Open connections, busy or idle. */
@@ -93,11 +107,12 @@ export class Upstream {
   checkOut(exchange: Exchange, now: number, needsFresh: boolean): void {
     this.#resolver.refresh(now);
     if (this.#addresses.length === 0) {
-      if (this.#resolver.failure !== null) exchange.fail('UPSTREAM_UNRESOLVED');
+      if (this.#resolver.failure !== null) exchange.unreachable('UPSTREAM_UNRESOLVED', now);
       else this.#wait(exchange, now, this.config.connectTimeout);
       return;
     }
     const address = this.#pickAddress(exchange, now);
+    if (address === null) return exchange.unreachable('UPSTREAM_DOWN', now);
     if (!needsFresh) {
       const connection = this.#popIdle(address, now);
       if (connection !== null) {
@@ -117,7 +132,8 @@ export class Upstream {
   release(connection: UpstreamConnection, now: number): void {
     const { address } = connection;
     address.health.observeSuccess();
-    if (this.#isRetired || address.isGone || now >= connection.retireAt) return connection.destroy();
+    const isSpent = now >= connection.retireAt || connection.exchanges >= connection.exchangesMax;
+    if (this.#isRetired || address.isGone || isSpent) return connection.destroy();
     const next = this.#nextWaiting();
     if (next !== null) return next.start(connection, now);
     address.inFlight--;
@@ -133,12 +149,15 @@ export class Upstream {
   /** No generation uses this upstream any more: idle connections close now, busy ones when their exchange ends. */
   retire(): void {
     this.#isRetired = true;
-    for (const address of this.#addresses) this.#closeIdle(address);
+    for (const address of this.#addresses) {
+      this.#closeIdle(address);
+      address.probe?.stop();
+    }
   }
 
   /** Ends every connection at once. */
   stop(): void {
-    this.#isRetired = true;
+    this.retire();
     for (const connection of [...this.#connections]) connection.destroy();
   }
 
@@ -146,7 +165,6 @@ export class Upstream {
   connected(connection: UpstreamConnection): void {
     const now = performance.now();
     this.#counters.connectionOpened();
-    connection.address.health.observeSuccess();
     const { exchange } = connection;
     if (exchange !== null) return exchange.start(connection, now);
     // The exchange that it was opened for has gone; inFlight counted it until now.
@@ -161,13 +179,20 @@ export class Upstream {
     now: number,
   ): void {
     this.#counters.connectFailed(FAULT_CODES.indexOf(code));
-    connection.address.health.observeFailure(now);
+    if (code !== 'RESOURCES_EXHAUSTED') this.observeFailure(connection.address, now);
     this.#resolver.distrust(now);
     if (exchange === null) return;
     exchange.connectAttempts++;
-    const canTryOther = exchange.connectAttempts < this.#addresses.length && exchange.connectAttempts < 4;
-    if (canTryOther) this.checkOut(exchange, now, true);
-    else exchange.fail(code);
+    exchange.failedAddress = connection.address;
+    const canTryOther = exchange.connectAttempts < Math.min(this.#addresses.length, CONNECT_ATTEMPTS_MAX);
+    if (canTryOther && code !== 'RESOURCES_EXHAUSTED') this.checkOut(exchange, now, true);
+    else exchange.unreachable(code, now);
+  }
+
+  /** An exchange failed in a way that speaks against the address: a reset, silence, or something that is no HTTP. */
+  observeFailure(address: Address, now: number): void {
+    const isLastHealthy = !this.#addresses.some((other) => other !== address && other.health.isHealthy(now));
+    if (address.health.observeFailure(now, this.config.eject, isLastHealthy)) this.#counters.ejected();
   }
 
   /** A connection is closed; whoever waits may open another one. */
@@ -184,9 +209,7 @@ export class Upstream {
   }
 
   #connect(address: Address, exchange: Exchange, now: number): void {
-    // 10 % jitter, so that connections opened together do not all end together.
-    const ageMs = this.config.pool.maxAge * (0.9 + Math.random() * 0.1);
-    const connection = new UpstreamConnection(this, address, this.config.url, now + ageMs);
+    const connection = new UpstreamConnection(this, address, this.config.url, now);
     connection.exchange = exchange;
     exchange.connecting(connection);
     address.inFlight++;
@@ -210,21 +233,32 @@ export class Upstream {
     return null;
   }
 
-  #pickAddress(exchange: Exchange, now: number): Address {
+  /** Two random choices among the healthy addresses, the one with fewer exchanges wins; null when all are down. */
+  #pickAddress(exchange: Exchange, now: number): Address | null {
     const addresses = this.#addresses;
-    if (addresses.length === 1) return addresses[0]!;
-    const healthy = addresses.filter((address) => !address.health.isEjected(now));
-    // With every address ejected the one that comes back first is tried: leaving none would turn trouble into outage.
-    if (healthy.length === 0) {
-      const untried = addresses[exchange.connectAttempts % addresses.length]!;
-      if (exchange.connectAttempts > 0) return untried;
-      return addresses.reduce((best, one) =>
-        one.health.ejectedUntil < best.health.ejectedUntil ? one : best,
-      );
+    if (addresses.length === 1) {
+      const only = addresses[0]!;
+      return only.health.isProbedDown ? null : only;
     }
+    const healthy = addresses.filter(
+      (address) => address.health.isHealthy(now) && address !== exchange.failedAddress,
+    );
+    if (healthy.length === 0) return this.#pickUnhealthy(exchange);
     const first = healthy[Math.floor(Math.random() * healthy.length)]!;
     const second = healthy[Math.floor(Math.random() * healthy.length)]!;
     return second.inFlight < first.inFlight ? second : first;
+  }
+
+  /** None is healthy: of those that are only ejected, the one that comes back first and was not just tried. */
+  #pickUnhealthy(exchange: Exchange): Address | null {
+    let best: Address | null = null;
+    for (const address of this.#addresses) {
+      if (address.health.isProbedDown) continue;
+      if (best === null || best === exchange.failedAddress) best = address;
+      else if (address !== exchange.failedAddress && address.health.ejectedUntil < best.health.ejectedUntil)
+        best = address;
+    }
+    return best;
   }
 
   #popIdle(address: Address, now: number): UpstreamConnection | null {
@@ -264,10 +298,24 @@ export class Upstream {
     if (hosts === this.#resolved) return;
     this.#resolved = hosts;
     const known = new Map(this.#addresses.map((address) => [address.host, address]));
-    this.#addresses = hosts.map((host) => known.get(host) ?? new Address(host));
+    this.#addresses = hosts.map((host) => known.get(host) ?? this.#open(host));
     for (const address of known.values()) {
-      address.isGone = !hosts.includes(address.host);
-      if (address.isGone) this.#closeIdle(address);
+      if (hosts.includes(address.host)) continue;
+      address.isGone = true;
+      address.probe?.stop();
+      this.#closeIdle(address);
     }
+  }
+
+  #open(host: string): Address {
+    const address = new Address(host);
+    const { probe, url } = this.config;
+    if (probe === undefined) return address;
+    const origin = `${url.tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${url.port || 80}`;
+    const { secureContext, servername } = this.tls?.optionsFor(host, performance.now()) ?? {};
+    const tls = this.tls === null ? {} : { secureContext, servername };
+    const target = { origin, host: url.authority, socketPath: url.path, tls };
+    address.probe = new Probe(target, probe, (isUp) => address.health.observeProbe(isUp));
+    return address;
   }
 }

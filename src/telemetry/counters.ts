@@ -4,7 +4,10 @@
 // Every cell is a Float64Array entry that holds an integer, exact up to 2^53: a Uint32Array would wrap after
 // 4.3 billion requests, two and a half days at 20,000/s, and costs the same to add to.
 
+import type { SplitConfig } from '../config/schema.ts';
 import { FAULT_CODES } from '../errors.ts';
+import type { Variant } from '../split/splitter.ts';
+import { defineSample, Sample } from './sample.ts';
 
 /**
  * Upper bounds of the duration histogram in seconds, "+Inf" left out. The 1-2.5-5 steps of Prometheus' own default, so
@@ -55,6 +58,7 @@ export class VariantCounters {
   #inFlight = 0;
   #retries = 0;
   #missingKeys = 0;
+  #fallbacks = 0;
 
   constructor(split: string, variant: string, upstream: string) {
     this.split = split;
@@ -97,8 +101,16 @@ export class VariantCounters {
     this.#retries += 1;
   }
 
+  /** An exchange of this variant was sent to the upstream of `onDown: { fallback }`. */
+  fallback(): void {
+    this.#fallbacks += 1;
+  }
+
   get inFlight(): number {
     return this.#inFlight;
+  }
+  get fallbacks(): number {
+    return this.#fallbacks;
   }
   /** Sum of all durations in whole microseconds. */
   get durationSumUs(): number {
@@ -130,6 +142,7 @@ export class UpstreamCounters {
   #opened = 0;
   #open = 0;
   #waiting = 0;
+  #ejections = 0;
 
   constructor(upstream: string) {
     this.upstream = upstream;
@@ -150,11 +163,19 @@ export class UpstreamCounters {
     this.connectFailures[fault]! += 1;
   }
 
+  /** An address was ejected. */
+  ejected(): void {
+    this.#ejections += 1;
+  }
+
   /** @param delta +1 when an exchange begins to wait for a connection, -1 when it has one or has given up */
   waiting(delta: number): void {
     this.#waiting += delta;
   }
 
+  get ejections(): number {
+    return this.#ejections;
+  }
   get connectionsOpened(): number {
     return this.#opened;
   }
@@ -219,6 +240,7 @@ export class Counters {
   readonly downstream = new DownstreamCounters();
   readonly #variants = new Map<string, VariantCounters>();
   readonly #upstreams = new Map<string, UpstreamCounters>();
+  readonly #samples = new Map<string, Sample>();
 
   /** The row of these names. Looked up once per generation, not per exchange. */
   variant(split: string, variant: string, upstream: string): VariantCounters {
@@ -239,6 +261,24 @@ export class Counters {
       this.#upstreams.set(upstream, row);
     }
     return row;
+  }
+
+  /**
+   * The sample of different keys of a split: the same one as long as no key can change its variant, else a new one, which
+   * takes the old one's place. Looked up once per generation.
+   */
+  sample(split: string, variants: readonly Variant[], config: SplitConfig): Sample {
+    let sample = this.#samples.get(split);
+    if (sample?.definition !== defineSample(config)) {
+      sample = new Sample(split, variants, config);
+      this.#samples.set(split, sample);
+    }
+    return sample!;
+  }
+
+  /** The present sample of each split that has one. */
+  samples(): IterableIterator<Sample> {
+    return this.#samples.values();
   }
 
   /** Every row, in the order in which they were first asked for. */

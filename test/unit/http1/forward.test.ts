@@ -353,6 +353,7 @@ function answer(lines: string[], more: Partial<ResponseRewrite> = {}, answersHea
     body: framing.body,
     keepAlive: true,
     via: false,
+    addedLines: '',
     dateLine: '',
     ...more,
   };
