@@ -24,6 +24,7 @@ const ENDPOINTS = `request-splitter, admin port (read-only)
 /readyz    200 when requests are served, else 503 and what is not ready
 /metrics   Prometheus text format
 /status    JSON: state, splits, variants, upstreams
+           /status?registers adds the registers behind the unique keys
 /config    JSON: the effective configuration
 /explain?url=/x?token=42
            JSON: why this request goes to its variant; before url= there may be
@@ -132,7 +133,7 @@ function answerer(running: Running, reloads: ReloadStatus): (request: IncomingMe
       case '/metrics':
         return { status: 200, type: metrics.contentType, body: await metrics.render() };
       case '/status':
-        return json(200, describeStatus(running, reloads));
+        return json(200, describeStatus(running, reloads, target.endsWith('?registers')));
       case '/config': {
         const { number, config } = running.generation;
         return json(200, {

@@ -31,8 +31,10 @@ function exchangesOf(row: VariantCounters) {
 /**
  * The whole status, version 1. `requests…` count since the start of the process and survive reloads; an exchange that
  * has not ended is in `requestsInFlight` alone. `observedRatio` is null until a request of the split has ended.
+ * `uniqueKeys` count since `sample.since`; with `withRegisters` each variant has its HyperLogLog registers, base64 of one
+ * byte each, and those of several replicas are added up by taking the larger of each pair.
  */
-export function describeStatus(running: Running, reloads: ReloadStatus) {
+export function describeStatus(running: Running, reloads: ReloadStatus, withRegisters = false) {
   const { counters, generation } = running;
   const { config } = generation;
   return {
@@ -58,19 +60,34 @@ export function describeStatus(running: Running, reloads: ReloadStatus) {
     splits: Array.from(generation.splitters, ([name, splitter]) => {
       const rows = splitter.variants.map((variant) => counters.variant(name, variant.name, variant.upstream));
       const requests = rows.reduce((sum, row) => sum + row.ended, 0);
-      const { key, method, missingKey } = config.splits.get(name)!;
+      const split = config.splits.get(name)!;
+      const sample = counters.sample(name, splitter.variants, split);
+      const counts = sample.counts();
+      const { pValue, deviationRatio, isMismatch } = sample.verdict();
       return {
         name,
-        key,
-        method,
-        missingKey,
+        key: split.key,
+        method: split.method,
+        missingKey: split.missingKey,
         requests,
+        sample: {
+          since: sample.uniques.since.toISOString(),
+          pValue,
+          deviationRatio,
+          mismatch: isMismatch,
+          precision: sample.uniques.precision,
+        },
         variants: splitter.variants.map((variant, index) => ({
           name: variant.name,
           upstream: variant.upstream,
           shareRatio: variant.share,
           observedRatio: requests === 0 ? null : rows[index]!.ended / requests,
           ...exchangesOf(rows[index]!),
+          uniqueKeys: Math.round(counts[index]!.keys),
+          uniqueKeysStandardError: Math.round(counts[index]!.standardError),
+          ...(withRegisters
+            ? { registers: Buffer.from(sample.uniques.registers(index)).toString('base64') }
+            : {}),
         })),
       };
     }),

@@ -7,6 +7,7 @@ import { Gauge, type MetricObjectWithValues, type MetricType, Registry } from 'p
 import { FAULT_CODES, FAULTS } from '../errors.ts';
 import { DURATION_BOUNDS_SECONDS, STATUS_CLASSES, type VariantCounters } from './counters.ts';
 import type { ReloadStatus, Running } from './running.ts';
+import type { Sample } from './sample.ts';
 import { VERSION } from './version.ts';
 
 interface Source {
@@ -15,14 +16,14 @@ interface Source {
 }
 
 /** One line: labels, value, and for a histogram what comes after the family's name ("_bucket"). */
-type Sample = readonly [labels: Readonly<Record<string, string>>, value: number, suffix?: string];
+type Line = readonly [labels: Readonly<Record<string, string>>, value: number, suffix?: string];
 
 interface Declaration {
   readonly name: string;
   readonly type: 'counter' | 'gauge' | 'histogram';
   readonly help: string;
   readonly labels: readonly string[];
-  read(source: Source): Iterable<Sample>;
+  read(source: Source): Iterable<Line>;
 }
 
 const VARIANT_LABELS = ['split', 'variant', 'upstream'] as const;
@@ -68,7 +69,12 @@ function* happened(cells: Float64Array): Iterable<[code: string, blame: string, 
   }
 }
 
-function* readDurations({ running }: Source): Iterable<Sample> {
+/** Samples of the splits that run now; one of a split that a reload removed says nothing any more. */
+function presentSamples({ counters, generation }: Running): Sample[] {
+  return [...counters.samples()].filter(({ split }) => generation.splitters.has(split));
+}
+
+function* readDurations({ running }: Source): Iterable<Line> {
   for (const row of running.counters.variants()) {
     const labels = labelsOf(row);
     let cumulative = 0;
@@ -156,6 +162,42 @@ const OF_THE_SPLITTER: readonly Declaration[] = [
         for (const { name, upstream, share } of splitter.variants) {
           yield [{ split, variant: name, upstream }, share];
         }
+      }
+    },
+  },
+  {
+    name: 'splitter_unique_keys',
+    type: 'gauge',
+    help: 'Different keys that belong to the variant by its share, since the split was last changed; estimated, standard error 0.41 % (1.6 % above 32 variants).',
+    labels: ['split', 'variant'],
+    *read({ running }) {
+      for (const sample of presentSamples(running)) {
+        for (const [index, { keys }] of sample.counts().entries()) {
+          yield [{ split: sample.split, variant: sample.variants[index]!.name }, Math.round(keys)];
+        }
+      }
+    },
+  },
+  {
+    name: 'splitter_sample_ratio_p_value',
+    type: 'gauge',
+    help: 'Probability that unique keys are at least this far from their shares by chance. No line while there are too few keys.',
+    labels: ['split'],
+    *read({ running }) {
+      for (const sample of presentSamples(running)) {
+        const { pValue } = sample.verdict();
+        if (pValue !== null) yield [{ split: sample.split }, pValue];
+      }
+    },
+  },
+  {
+    name: 'splitter_sample_ratio_mismatch',
+    type: 'gauge',
+    help: '1 when the p-value is below 0.001 and a share is off by 0.1 % of itself or more, else 0: the sample cannot be trusted.',
+    labels: ['split'],
+    *read({ running }) {
+      for (const sample of presentSamples(running)) {
+        yield [{ split: sample.split }, sample.verdict().isMismatch ? 1 : 0];
       }
     },
   },

@@ -131,6 +131,25 @@ describe('numbers', () => {
     });
   });
 
+  test('/status shows unique keys and the verdict, and the registers only when asked', async () => {
+    const [splitter] = running.generation.splitters.values();
+    const config = running.generation.config.splits.get('appversion')!;
+    const sample = running.counters.sample('appversion', splitter!.variants, config);
+    for (let key = 0; key < 400; key += 1) sample.add(key % 2, Math.imul(key, 0x9e3779b1) >>> 0);
+    const ask = async (path: string) => {
+      const { splits } = (await (await get(path)).json()) as { splits: { variants: object[] }[] };
+      return splits[0]!;
+    };
+    const split = await ask('/status');
+    expect(split).toMatchObject({
+      sample: { mismatch: false, pValue: expect.any(Number), precision: 16 },
+      variants: [{ uniqueKeys: expect.any(Number) }, { uniqueKeysStandardError: expect.any(Number) }],
+    });
+    expect(split.variants[0]).not.toHaveProperty('registers');
+    const { registers } = (await ask('/status?registers')).variants[0] as { registers: string };
+    expect(Buffer.from(registers, 'base64')).toEqual(Buffer.from(sample.uniques.registers(0)));
+  });
+
   test('/status names the problems of a refused configuration', async () => {
     reloads.refused(['splitter.yaml:9:18 splits.x.share: expected …, got "x"']);
     expect(await (await get('/status')).json()).toMatchObject({

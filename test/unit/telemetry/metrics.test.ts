@@ -85,6 +85,25 @@ describe('a scrape', () => {
     expect(lines).toContain(`splitter_request_duration_seconds_count{${VERSION_1A}} 4`);
   });
 
+  test('shows unique keys and whether they fit the shares, once a sample exists', async () => {
+    const running = fakeRunning();
+    const metrics = createMetrics(running, new ReloadStatus());
+    const [splitter] = running.generation.splitters.values();
+    const config = running.generation.config.splits.get('appversion')!;
+    const sample = running.counters.sample('appversion', splitter!.variants, config);
+    expect(await metrics.render()).not.toContain('splitter_sample_ratio_p_value{');
+    for (let key = 0; key < 1000; key += 1) sample.add(0, key);
+    const lines = (await metrics.render()).split('\n');
+    expect(lines).toContain('splitter_unique_keys{split="appversion",variant="version_1b"} 0');
+    expect(lines).toContain('splitter_sample_ratio_mismatch{split="appversion"} 1');
+    expect(
+      lines.find((line) => line.startsWith('splitter_sample_ratio_p_value{split="appversion"} ')),
+    ).toBeDefined();
+
+    running.counters.sample('removed', splitter!.variants, config);
+    expect(await metrics.render()).not.toContain('split="removed"');
+  });
+
   test('tells an accepted configuration from a refused one', async () => {
     const reloads = new ReloadStatus();
     const metrics = createMetrics(fakeRunning(), reloads);
