@@ -5,8 +5,8 @@
 import { FAULTS, type FaultCode } from '../errors.ts';
 import { RequestFraming } from '../http1/framing.ts';
 import { REFUSED, RequestHead } from '../http1/head.ts';
-import type { Splitter } from '../split/splitter.ts';
-import type { Running } from '../telemetry/running.ts';
+import type { Explanation, Splitter } from '../split/splitter.ts';
+import type { Running, RunningGeneration } from '../telemetry/running.ts';
 
 /** What the asker has to correct, as a sentence. */
 interface Refusal {
@@ -21,10 +21,38 @@ const USAGE =
  * `url=/x?token=a&b=c` needs no encoding; if it begins with an encoded byte (`url=%2Fx%3Ftoken%3D42`, as forms and
  * curl --data-urlencode send it) it is decoded once and ends at the next "&".
  */
-export function explainQuery(running: Running, query: string): object | Refusal {
+export function explainQuery(running: Running, query: string): Explained | Refusal {
   const asked = readQuery(query);
-  if ('problem' in asked) return asked;
-  const { config, splitters, number, route } = running.generation;
+  return 'problem' in asked ? asked : explainRequest(running.generation, asked);
+}
+
+/** What of a generation decides; a command makes one from a configuration that does not run. */
+export type DecidingGeneration = Pick<RunningGeneration, 'number' | 'splitters'> & {
+  readonly config: { readonly hash: string };
+  readonly route: (
+    head: RequestHead,
+  ) =>
+    | { readonly splitter: Splitter }
+    | { readonly splitter: null; readonly arm: { readonly upstream: { readonly name: string } } }
+    | null;
+};
+
+/** Why a request goes where it goes, version 1. A refused one has `fault`, one without a split no key. */
+export interface Explained extends Partial<Omit<Explanation, 'split' | 'variant' | 'position'>> {
+  readonly version: 1;
+  readonly generation: { readonly number: number; readonly hash: string };
+  readonly request: { readonly method: string; readonly url: string; readonly host: string };
+  readonly split?: string | null;
+  readonly variant?: string | null;
+  readonly upstream?: string | null;
+  readonly positionPercent?: number;
+  readonly shareRatio?: number | null;
+  readonly fault?: { readonly code: FaultCode; readonly status: number; readonly sentence: string };
+}
+
+/** Explains one request: the same for the admin port and the command line. */
+export function explainRequest(deciding: DecidingGeneration, asked: Asked): Explained | Refusal {
+  const { config, splitters, number, route } = deciding;
   const generation = { number, hash: config.hash };
   const request = { method: asked.method, url: asked.url, host: asked.host };
 
@@ -69,12 +97,13 @@ export function explainQuery(running: Running, query: string): object | Refusal 
   };
 }
 
-function refusedBy(code: FaultCode): object {
+function refusedBy(code: FaultCode): Pick<Explained, 'fault'> {
   const { status, sentence } = FAULTS[code];
   return { fault: { code, status, sentence } };
 }
 
-interface Asked {
+/** A request to be explained. */
+export interface Asked {
   readonly url: string;
   readonly method: string;
   readonly host: string;

@@ -1,7 +1,7 @@
 // One accepted configuration as the data plane uses it: immutable, built whole, taken into use by one assignment.
 // It decides which route takes a request. An exchange keeps the generation that it started with.
 
-import type { Config } from '../config/schema.ts';
+import type { Config, RouteConfig } from '../config/schema.ts';
 import type { RequestRewrite } from '../http1/forward.ts';
 import type { RequestHead } from '../http1/head.ts';
 import { Splitter } from '../split/splitter.ts';
@@ -70,14 +70,14 @@ export function buildGeneration(
     const arms = splitter.variants.map((variant) => armFor(name, variant.name, variant.upstream));
     targets.set(name, { splitter, arms });
   }
-  const routes = config.routes.map((route): CompiledRoute => {
+  const routes = config.routes.map((route): CompiledRoute<Routed> => {
     const target =
       route.split !== undefined
         ? targets.get(route.split)
         : ({ splitter: null, arm: armFor('', '', route.upstream) } as const);
     if (target === undefined)
       throw new Error(`the configuration names a split that it lacks: ${route.split}`);
-    return { host: route.host?.toLowerCase() ?? null, path: Buffer.from(route.path, 'latin1'), target };
+    return { ...placeOf(route), target };
   });
   return {
     number,
@@ -98,20 +98,32 @@ function rewriteFor(config: Config, upstream: Upstream): RequestRewrite {
   return { host: replaced, authority, forwarded: config.forwarded, via: config.via };
 }
 
-interface CompiledRoute {
+interface RoutePlace {
   /** Lower case; "*.example" for all names below; null for every host. */
   readonly host: string | null;
   readonly path: Buffer;
-  readonly target: Routed;
+}
+
+interface CompiledRoute<T> extends RoutePlace {
+  readonly target: T;
+}
+
+function placeOf({ host, path }: RouteConfig): RoutePlace {
+  return { host: host?.toLowerCase() ?? null, path: Buffer.from(path, 'latin1') };
+}
+
+/** The same choice of a route without the upstreams of a running splitter: for a command that only explains. */
+export function compileRouteTable(routes: readonly RouteConfig[]): (head: RequestHead) => RouteConfig | null {
+  return compileRoutes(routes.map((route) => ({ ...placeOf(route), target: route })));
 }
 
 /** An exact host before a wildcard, a longer wildcard before a shorter one, any host last; then the longest path. */
-function rank(route: CompiledRoute): number {
+function rank(route: RoutePlace): number {
   if (route.host === null) return 0;
   return route.host.startsWith('*.') ? route.host.length : 1000;
 }
 
-function compileRoutes(routes: readonly CompiledRoute[]): (head: RequestHead) => Routed | null {
+function compileRoutes<T>(routes: readonly CompiledRoute<T>[]): (head: RequestHead) => T | null {
   const ordered = [...routes].sort((a, b) => rank(b) - rank(a) || b.path.length - a.path.length);
   const first = ordered[0];
   if (ordered.length === 1 && first !== undefined && first.host === null && first.path.length === 1) {
