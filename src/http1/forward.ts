@@ -361,10 +361,18 @@ const NOT_IN_TRAILERS = [
   'x-splitter-error',
 ].map((name) => Buffer.from(name));
 
-/** Writes the last chunk and those trailers that may pass. */
-export function writeLastChunk(out: Output, trailers: FieldSection): void {
+/**
+ * Writes the last chunk and those trailers that may pass. None passes when Connection nominated a field: a nominated
+ * trailer belongs to this hop (RFC 9110 §7.6.1), and the bytes of the head that named it may be gone by now.
+ */
+export function writeLastChunk(
+  out: Output,
+  trailers: FieldSection,
+  framing: RequestFraming | ResponseFraming,
+): void {
   out.text('0\r\n');
-  const { bytes, at, count } = trailers;
+  const { bytes, at } = trailers;
+  const count = framing.nominated.length > 0 ? 0 : trailers.count;
   for (let i = 0; i < count; i++) {
     const nameStart = at[i * 4]!;
     const nameEnd = at[i * 4 + 1]!;

@@ -251,7 +251,7 @@ export class Exchange {
     }
     this.#bytesReceived += position - from;
     if (decoder.isDone) {
-      writeLastChunk(requestOut, decoder.trailers);
+      writeLastChunk(requestOut, decoder.trailers, framing);
       this.isRequestSent = true;
     }
     this.#setRequestDeadlines(now);
@@ -340,10 +340,10 @@ export class Exchange {
   }
 
   /** The upstream's chunked body has ended; its trailers pass where the client's framing has room for them. */
-  receiveResponseTrailers(trailers: FieldSection): void {
+  receiveResponseTrailers(trailers: FieldSection, framing: ResponseFraming): void {
     if (this.#rewrite.body !== BODY.chunked) return;
     this.#claimResponseOut();
-    writeLastChunk(responseOut, trailers);
+    writeLastChunk(responseOut, trailers, framing);
     this.#rewrite.body = BODY.none;
   }
 

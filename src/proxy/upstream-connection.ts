@@ -320,7 +320,7 @@ export class UpstreamConnection implements Timed {
         return -1;
       }
       if (!decoder.isDone) return end;
-      exchange.receiveResponseTrailers(decoder.trailers);
+      exchange.receiveResponseTrailers(decoder.trailers, this.#framing);
       return this.#finishAt(end, to);
     }
     exchange.receiveResponseBody(bytes, from, to);

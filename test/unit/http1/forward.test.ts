@@ -479,17 +479,24 @@ describe('a response head', () => {
 });
 
 describe('the end of a chunked body', () => {
-  const end = (...lines: string[]) => {
+  const endOf = (framing: ResponseFraming, ...lines: string[]) => {
     const section = new TrailerSection();
     const bytes = latin1(head(...lines, '').slice(0, lines.length === 0 ? 2 : -2));
     expect(section.parse(bytes, 0, bytes.length)).toBe(bytes.length);
     const out = new Output(16);
-    writeLastChunk(out, section);
+    writeLastChunk(out, section, framing);
     return out.bytes.toString('latin1', 0, out.length);
   };
+  const end = (...lines: string[]) => endOf(new ResponseFraming(), ...lines);
 
   it('is the last chunk and an empty line', () => {
     expect(end()).toBe('0\r\n\r\n');
+  });
+
+  it('carries no trailers when Connection nominates a field, which may be one of them', () => {
+    const framing = new ResponseFraming();
+    framing.nominated.push(0, 5);
+    expect(endOf(framing, 'X-Hop: secret', 'A: b')).toBe('0\r\n\r\n');
   });
 
   it('carries the trailers in canonical form', () => {

@@ -267,7 +267,13 @@ describe('what a request says besides', () => {
 });
 
 describe('the body of a response', () => {
-  const cases: [string, string[], object, string?, boolean?][] = [
+  const cases: [
+    name: string,
+    fields: string[],
+    expected: object,
+    line?: string | undefined,
+    answersHead?: boolean,
+  ][] = [
     ['has its Content-Length', ['Content-Length: 5'], { body: 'length', length: 5, keepAlive: true }],
     ['is none with Content-Length: 0', ['Content-Length: 0'], { body: 'none', keepAlive: true }],
     ['is chunked', ['Transfer-Encoding: chunked'], { body: 'chunked', keepAlive: true }],

@@ -1,0 +1,30 @@
+// A client that sends exactly the bytes of the test, in the pieces of the test, and reads responses.
+import { connect } from 'node:net';
+import type { Message } from './message.ts';
+import { RawSocket } from './raw-socket.ts';
+
+export class RawClient extends RawSocket {
+  /** Connects to a port of the loopback, or to a Unix socket. */
+  static async connect(to: number | string): Promise<RawClient> {
+    const address = typeof to === 'number' ? { port: to, host: '127.0.0.1' } : { path: to };
+    const socket = connect({ ...address, allowHalfOpen: true });
+    await new Promise<void>((resolve, reject) => {
+      socket.once('connect', resolve);
+      socket.once('error', reject);
+    });
+    return new RawClient(socket);
+  }
+
+  /** Sends the pieces and reads one response, interim ones included. */
+  async ask(...pieces: (string | Buffer)[]): Promise<Message> {
+    const sent = this.send(...pieces);
+    const response = await this.response();
+    await sent;
+    return response;
+  }
+
+  /** The next response; `method` is the request's, when it is HEAD. */
+  response(method = 'GET'): Promise<Message> {
+    return this.message({ method });
+  }
+}
