@@ -9,7 +9,7 @@ import type { AddressInfo } from 'node:net';
 import { hostname } from 'node:os';
 import type { ListenAddress } from '../config/schema.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
-import { ReloadStatus, type Running } from '../telemetry/running.ts';
+import { type LogLoss, ReloadStatus, type Running } from '../telemetry/running.ts';
 import { describeConfig } from './effective-config.ts';
 import { explainQuery } from './explain.ts';
 import { isFromOtherSite, isOwnHost } from './host-check.ts';
@@ -63,8 +63,9 @@ export async function startAdmin(
   running: Running,
   address: ListenAddress,
   reloads: ReloadStatus = new ReloadStatus(),
+  log: LogLoss = { linesDropped: 0 },
 ): Promise<AdminServer> {
-  const answer = answerer(running, reloads);
+  const answer = answerer(running, reloads, log);
   const server = createServer((request, response) => {
     answer(request)
       .catch((cause: Error) => text(500, `the admin port failed: ${cause.message}\n`))
@@ -101,8 +102,12 @@ function describeAddress(asked: ListenAddress, bound: AddressInfo | string | nul
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
-function answerer(running: Running, reloads: ReloadStatus): (request: IncomingMessage) => Promise<Answer> {
-  const metrics = createMetrics(running, reloads);
+function answerer(
+  running: Running,
+  reloads: ReloadStatus,
+  log: LogLoss,
+): (request: IncomingMessage) => Promise<Answer> {
+  const metrics = createMetrics(running, reloads, log);
   const ownName = hostname();
 
   return async (request) => {

@@ -3,12 +3,13 @@
 // sentence on stderr. Knows no sockets and no process: signals and exit codes pass through the Terminal.
 
 import { Command, CommanderError } from 'commander';
-import { type Logger, pino } from 'pino';
+import type { Logger } from 'pino';
 import { formatAddress } from '../admin/effective-config.ts';
 import { type AdminServer, startAdmin } from '../admin/server.ts';
 import { Ambassador, ListenFailure } from '../ambassador.ts';
 import { formatProblems } from '../config/problem.ts';
 import type { Config } from '../config/schema.ts';
+import { type LogOutput, openLog } from '../telemetry/log.ts';
 import { ReloadStatus } from '../telemetry/running.ts';
 import { VERSION } from '../telemetry/version.ts';
 import { describeListenFailure } from './listen-failure.ts';
@@ -35,29 +36,22 @@ async function serve(flags: ConfigFlags, terminal: Terminal): Promise<number> {
     for (const line of formatProblems(loaded.problems)) terminal.writeErr(`${line}\n`);
     return 1;
   }
-  const log = createLog();
-  const service = new Service(loaded.config, log, () => loadFromFlags(flags, terminal.environment));
+  const output = openLog();
+  const service = new Service(loaded.config, output, () => loadFromFlags(flags, terminal.environment));
   terminal.onSignal((signal) => service.signalled(signal));
   const failure = await service.start(loaded.file);
   if (failure !== null) {
+    await output.close();
     terminal.writeErr(`request-splitter: ${failure}\n`);
     return 1;
   }
   return service.ended;
 }
 
-/** A log of JSON lines on stdout with readable levels and times; the process and host are the collector's to add. */
-function createLog(): Logger {
-  return pino({
-    base: null,
-    timestamp: pino.stdTimeFunctions.isoTime,
-    formatters: { level: (label) => ({ level: label }) },
-  });
-}
-
 /** The Ambassador, its admin port, and what signals do to them. */
 class Service {
   readonly #ambassador: Ambassador;
+  readonly #output: LogOutput;
   readonly #log: Logger;
   readonly #load: () => ReturnType<typeof loadFromFlags>;
   readonly #reloads = new ReloadStatus();
@@ -65,9 +59,10 @@ class Service {
   #admin: AdminServer | null = null;
   #isEnding = false;
 
-  constructor(config: Config, log: Logger, load: () => ReturnType<typeof loadFromFlags>) {
-    this.#ambassador = new Ambassador(config, { log });
-    this.#log = log;
+  constructor(config: Config, output: LogOutput, load: () => ReturnType<typeof loadFromFlags>) {
+    this.#ambassador = new Ambassador(config, { log: output.log });
+    this.#output = output;
+    this.#log = output.log;
     this.#load = load;
   }
 
@@ -81,7 +76,9 @@ class Service {
     const { config } = this.#ambassador.generation;
     try {
       this.#admin =
-        config.admin === null ? null : await startAdmin(this.#ambassador, config.admin, this.#reloads);
+        config.admin === null
+          ? null
+          : await startAdmin(this.#ambassador, config.admin, this.#reloads, this.#output);
     } catch (cause) {
       return describeListenFailure(formatAddress(config.admin!), 'admin', cause as NodeJS.ErrnoException);
     }
@@ -152,6 +149,7 @@ class Service {
   async #close(message: string, code: number): Promise<void> {
     await this.#admin?.close();
     this.#log.info(message);
+    await this.#output.close();
     this.#ended.resolve(code);
   }
 }

@@ -6,13 +6,14 @@ import { readdirSync } from 'node:fs';
 import { Gauge, type MetricObjectWithValues, type MetricType, Registry } from 'prom-client';
 import { FAULT_CODES, FAULTS } from '../errors.ts';
 import { DURATION_BOUNDS_SECONDS, STATUS_CLASSES, type VariantCounters } from './counters.ts';
-import type { ReloadStatus, Running } from './running.ts';
+import type { LogLoss, ReloadStatus, Running } from './running.ts';
 import type { Sample } from './sample.ts';
 import { VERSION } from './version.ts';
 
 interface Source {
   readonly running: Running;
   readonly reloads: ReloadStatus;
+  readonly log: LogLoss;
 }
 
 /** One line: labels, value, and for a histogram what comes after the family's name ("_bucket"). */
@@ -315,6 +316,12 @@ const OF_THE_SPLITTER: readonly Declaration[] = [
     'Attempts to load a configuration that were refused.',
     ({ reloads }) => reloads.failures,
   ),
+  single(
+    'splitter_log_lines_dropped_total',
+    'counter',
+    'Log lines that were dropped because stdout was not read fast enough.',
+    ({ log }) => log.linesDropped,
+  ),
   {
     name: 'splitter_build_info',
     type: 'gauge',
@@ -419,10 +426,11 @@ class Family extends Gauge {
 export function createMetrics(
   running: Running,
   reloads: ReloadStatus,
+  log: LogLoss = { linesDropped: 0 },
 ): { readonly contentType: string; render(): Promise<string> } {
   const registry = new Registry();
   for (const declaration of DECLARATIONS) {
-    registry.registerMetric(new Family(declaration, { running, reloads }));
+    registry.registerMetric(new Family(declaration, { running, reloads, log }));
   }
   return { contentType: registry.contentType, render: () => registry.metrics() };
 }

@@ -43,6 +43,11 @@ export interface Running {
   readonly listening: readonly string[];
 }
 
+/** What a log could not get rid of. */
+export interface LogLoss {
+  readonly linesDropped: number;
+}
+
 /** How the last attempt to load a configuration went. Kept by whoever loads; a failed one changes nothing else. */
 export class ReloadStatus {
   #at = new Date();
