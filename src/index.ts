@@ -5,7 +5,7 @@ import type { z } from 'zod';
 import { linkSource } from './config/link.ts';
 import { formatPath, formatProblem, type Path } from './config/problem.ts';
 import type { documentSchema } from './config/schema.ts';
-import { compileKey } from './split/key.ts';
+import { checkKey } from './split/key.ts';
 import { LibraryView, type RequestLike } from './split/request.ts';
 import { type Decision, type Explanation, Splitter, type Variant } from './split/splitter.ts';
 
@@ -74,11 +74,6 @@ const SPLIT = 'split';
 /** Place of a problem: the path inside the split, as the caller wrote it. */
 function locate(path: Path) {
   return { at: formatPath(path.slice(2)) || 'split', path: '', order: 0 };
-}
-
-function checkKey(text: string) {
-  const key = compileKey(text);
-  return 'error' in key ? key : null;
 }
 
 /** The document that the one declaration of all options checks. Upstreams are mere labels here, so one stands for all. */

@@ -420,6 +420,12 @@ function variableOf(name: string): Part | undefined {
   return undefined;
 }
 
+/** What is wrong with a key text, or null: the check that a configuration is linked with. */
+export function checkKey(text: string): KeyFault | null {
+  const key = compileKey(text);
+  return 'error' in key ? key : null;
+}
+
 /** The variable that was most likely meant. */
 function guess(name: string): string | undefined {
   if (name === '') return undefined;

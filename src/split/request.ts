@@ -33,21 +33,24 @@ export class LibraryView implements RequestView {
   readonly methodEnd: number;
   readonly targetStart: number;
   readonly targetEnd: number;
+  /** The target without the authority of an absolute-form. */
+  readonly target: string;
+  /** Authority of an absolute-form. */
+  readonly authority: string | undefined;
   readonly #request: RequestLike;
-  readonly #authority: string | undefined;
 
   constructor(request: RequestLike) {
     const method = request.method ?? 'GET';
     const url = request.url ?? '/';
     const absolute = ABSOLUTE_FORM.exec(url);
     const path = absolute === null ? url : url.slice(absolute[0].length);
-    const target = absolute === null || path.startsWith('/') ? path : `/${path}`;
-    this.bytes = bytesOf(method + target);
+    this.target = absolute === null || path.startsWith('/') ? path : `/${path}`;
+    this.authority = absolute?.[1];
+    this.bytes = bytesOf(method + this.target);
     this.methodEnd = method.length;
     this.targetStart = method.length;
     this.targetEnd = this.bytes.length;
     this.#request = request;
-    this.#authority = absolute?.[1];
   }
 
   fieldValues(name: string): readonly Uint8Array[] {
@@ -55,7 +58,7 @@ export class LibraryView implements RequestView {
   }
 
   host(): Uint8Array {
-    const authority = this.#authority ?? this.#texts('host')[0];
+    const authority = this.authority ?? this.#texts('host')[0];
     if (authority === undefined) return EMPTY;
     const host = /^(?:\[[^\]]*\]|[^:]*)/.exec(authority)![0];
     return bytesOf(host.toLowerCase());

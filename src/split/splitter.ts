@@ -86,6 +86,11 @@ export class Splitter {
     return { variant: this.#pick(key, hash), hash, reason: 'share' };
   }
 
+  /** The key of this request, as it is hashed. */
+  keyOf(view: RequestView): Uint8Array {
+    return this.#key.expand(view);
+  }
+
   /** The decision for this request and the way to it. For `missingKey: random` the variant is one more throw of the dice. */
   explain(view: RequestView): Explanation {
     const decision = this.decide(view);
