@@ -1,15 +1,18 @@
-// Writes what the documentation takes from the code: the option table, the flags and docs/schema.json. Run it after a
-// change of an option: `node scripts/write-docs.ts`. A test compares what stands there with what it would write.
+// Writes what the documentation takes from the code: the option table, the flags, docs/schema.json and the output of
+// every command line. Run it after a change: `node scripts/write-docs.ts`. Tests compare what stands there with what it
+// would write.
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { jsonSchema, optionRows } from '../src/config/declaration.ts';
 import { SETTINGS } from '../src/config/env.ts';
+import { playExamples } from './examples.ts';
 
 const root = join(import.meta.dirname, '..');
 
 /** Where each generated text stands: a whole file, or the part of one between its markers. */
 export const MANUAL = join(root, 'docs/configuration.md');
+export const COMMANDS = join(root, 'docs/commands.md');
 export const SCHEMA = join(root, 'docs/schema.json');
 
 const cell = (text: string): string => text.replaceAll('|', '\\|');
@@ -64,6 +67,9 @@ export function renderSchema(): string {
 }
 
 if (import.meta.main) {
-  writeFileSync(MANUAL, renderManual(readFileSync(MANUAL, 'utf8')));
   writeFileSync(SCHEMA, renderSchema());
+  const documents = [renderManual(readFileSync(MANUAL, 'utf8')), readFileSync(COMMANDS, 'utf8')];
+  const [manual, commands] = playExamples(documents);
+  writeFileSync(MANUAL, manual!);
+  writeFileSync(COMMANDS, commands!);
 }

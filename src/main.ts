@@ -12,6 +12,11 @@ const terminal: Terminal = {
   environment: process.env,
   writeOut: (text) => void process.stdout.write(text),
   writeErr: (text) => void process.stderr.write(text),
+  showProgress: process.stderr.isTTY ? (text) => void process.stderr.write(`\r\x1b[K${text}`) : undefined,
+  // Opened by the command that reads it, and by no other.
+  get input() {
+    return process.stdin;
+  },
   onSignal(listener) {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGQUIT', 'SIGHUP'] as const) {
       process.on(signal, () => listener(signal));

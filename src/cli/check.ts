@@ -1,36 +1,69 @@
 // `check [FILE]`: reads a configuration as `serve` would and says what it does, variant by variant with the exact hash
-// range, or everything that is wrong with it. Answers with the exit code: 0 good, 1 not good. Opens no socket.
+// range, or everything that is wrong with it. Answers with the exit code: 0 good, 1 not good. With --dns it also tries
+// once whether the upstreams can be reached.
 
 import { Command, CommanderError } from 'commander';
-import { formatProblems } from '../config/problem.ts';
-import type { Config, ListenAddress, RouteConfig, SplitConfig } from '../config/schema.ts';
-import type { RequestView } from '../split/key.ts';
+import { formatAddress } from '../admin/effective-config.ts';
+import type { Config, RouteConfig, SplitConfig } from '../config/schema.ts';
+import { reach } from '../health/reach.ts';
 import { Ranges } from '../split/ranges.ts';
+import { LibraryView } from '../split/request.ts';
 import { Splitter } from '../split/splitter.ts';
-import { addConfigOptions, type ConfigFlags, loadFromFlags } from './options.ts';
+import { addConfigOptions, type ConfigFlags, loadOrEnd } from './options.ts';
+import { percent, table } from './table.ts';
+import type { Terminal } from './terminal.ts';
+
+interface CheckFlags extends ConfigFlags {
+  readonly dns?: boolean;
+}
 
 /** The command, ready to be added to the program. */
-export function checkCommand(): Command {
+export function checkCommand(terminal: Terminal): Command {
   const command = new Command('check')
     .summary('say whether a configuration is good, and what it does')
     .description(
       'Reads a configuration as serve would, and says what it does: each split with its variants, their shares and\n' +
         'exact hash ranges. A configuration that is not good gets all its problems at once and exit code 1.',
     )
-    .argument('[FILE]', 'YAML file to check, in place of --config');
-  return addConfigOptions(command).action(async (file: string | undefined, flags: ConfigFlags) => {
+    .argument('[FILE]', 'YAML file to check, in place of --config')
+    .option('--dns', 'also look every upstream up and connect to each of its addresses');
+  return addConfigOptions(command).action(async (file: string | undefined, flags: CheckFlags) => {
     if (file !== undefined && flags.config !== undefined) {
-      command.error('error: FILE and --config name two configurations; give one of them', { exitCode: 2 });
+      return command.error('error: FILE and --config name two configurations; give one of them', {
+        exitCode: 2,
+      });
     }
-    const { writeOut, writeErr } = command.configureOutput();
-    const loaded = await loadFromFlags(file === undefined ? flags : { ...flags, config: file });
-    if (loaded.problems !== undefined) {
-      for (const line of formatProblems(loaded.problems)) writeErr?.(`${line}\n`);
-      throw new CommanderError(1, 'request-splitter.notGood', '');
-    }
-    for (const line of summary(loaded.config, loaded.file ?? 'environment')) writeOut?.(`${line}\n`);
-    for (const note of loaded.notes) writeOut?.(`\nnote: ${note}\n`);
+    const loaded = await loadOrEnd(file === undefined ? flags : { ...flags, config: file }, terminal);
+    const lines = summary(loaded.config, loaded.file ?? 'environment');
+    for (const note of loaded.notes) lines.push('', `note: ${note}`);
+    terminal.writeOut(`${lines.join('\n')}\n`);
+    if (flags.dns !== true) return;
+    const { rows, isAllReached } = await reachAll(loaded.config);
+    terminal.writeOut(
+      `\n${table(rows)
+        .map((row) => `  ${row}\n`)
+        .join('')}`,
+    );
+    if (!isAllReached) throw new CommanderError(1, 'request-splitter.notReached', '');
   });
+}
+
+/** One connect to every address of every upstream: a row each, and whether all accepted. */
+async function reachAll(config: Config): Promise<{ rows: string[][]; isAllReached: boolean }> {
+  const all = await Promise.all(
+    [...config.upstreams].map(async ([name, { url, connectTimeout }]) =>
+      (await reach(url, connectTimeout)).map((reached) => ({ name, ...reached })),
+    ),
+  );
+  const reached = all.flat();
+  return {
+    rows: reached.map(({ name, address, failure }) => [
+      `upstream ${name}`,
+      address,
+      failure ?? 'accepts connections',
+    ]),
+    isAllReached: reached.every(({ failure }) => failure === null),
+  };
 }
 
 /** What a configuration does, line by line. `from` is the file, or "environment". */
@@ -56,16 +89,16 @@ function splitLines(name: string, split: SplitConfig): string[] {
   const ranges = split.method === 'ranges' ? new Ranges(split.variants).list : [];
   const rows = splitter.variants.map(({ name: variant, upstream, share }, index) => {
     const { share: written, weight } = split.variants[index]!;
-    const percent = `${Number((share * 100).toFixed(4))}%`;
+    const owned = percent(share);
     const range = ranges[index];
-    const owned =
+    const hashes =
       range === undefined
         ? ''
         : range.to > range.from
           ? `hashes ${range.from} to ${range.to - 1}`
           : 'no hashes';
     const asked = weight !== undefined ? `weight ${weight}` : written === null ? '*' : `${written! / 100}%`;
-    return [variant, asked === percent ? percent : `${asked} = ${percent}`, owned, upstream];
+    return [variant, asked === owned ? owned : `${asked} = ${owned}`, hashes, upstream];
   });
   return [
     `  split ${name}: ${split.key} by ${split.method}${withoutKey(splitter, split)}`,
@@ -82,16 +115,7 @@ function withoutKey(splitter: Splitter, split: SplitConfig): string {
   return `; a request without a key goes to ${variant.name}`;
 }
 
-const BARE_REQUEST: RequestView = {
-  bytes: Buffer.from('GET /'),
-  methodStart: 0,
-  methodEnd: 3,
-  targetStart: 4,
-  targetEnd: 5,
-  fieldValues: () => [],
-  host: () => new Uint8Array(),
-  remoteAddress: '127.0.0.1',
-};
+const BARE_REQUEST = new LibraryView({ url: '/', remoteAddress: '127.0.0.1' });
 
 function routeLines(routes: readonly RouteConfig[]): string[] {
   const rows = routes.map((route) => {
@@ -102,23 +126,6 @@ function routeLines(routes: readonly RouteConfig[]): string[] {
   return table(rows).map((row) => `  ${row}`);
 }
 
-function formatAddress({ host, port, path }: ListenAddress): string {
-  if (path !== null) return `unix:${path}`;
-  return `${host?.includes(':') ? `[${host}]` : (host ?? '')}:${port}`;
-}
-
 function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? '' : 's'}`;
-}
-
-/** Rows with their columns below each other, two spaces apart. */
-function table(rows: readonly (readonly string[])[]): string[] {
-  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]!.length))) ?? [];
-  return rows.map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column]!))
-      .filter((cell) => cell !== '')
-      .join('  ')
-      .trimEnd(),
-  );
 }

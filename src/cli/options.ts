@@ -1,11 +1,14 @@
 // The options that every command on a configuration shares, and the one way from them to a Config. Names, variables
 // and sentences come from config/env; here they only become commander's. The key check is composed in.
 
-import { type Command, Option } from 'commander';
+import { type Command, CommanderError, Option } from 'commander';
 import { SETTINGS, type Setting } from '../config/env.ts';
 import type { CheckKey } from '../config/link.ts';
-import { type Loaded, loadConfig, type Wishes } from '../config/load.ts';
+import { type Loaded, loadConfig } from '../config/load.ts';
+import { formatProblems, showGot } from '../config/problem.ts';
+import type { Config, SplitConfig } from '../config/schema.ts';
 import { compileKey } from '../split/key.ts';
+import type { Terminal } from './terminal.ts';
 
 /** What commander gives for the shared options. */
 export type ConfigFlags = { [setting in Setting]?: string };
@@ -28,16 +31,40 @@ export function addConfigOptions(
   return command;
 }
 
-/** What the user asked for by flags and by the given environment. */
-export function wishesFrom(flags: ConfigFlags, environment: NodeJS.ProcessEnv = process.env): Wishes {
-  const known = Object.keys(SETTINGS) as Setting[];
-  return { flags: Object.fromEntries(known.map((setting) => [setting, flags[setting]])), environment };
-}
-
 /** Reads the configuration that the flags and the environment ask for, keys checked. */
 export function loadFromFlags(
   flags: ConfigFlags,
-  environment: NodeJS.ProcessEnv = process.env,
+  environment: Terminal['environment'] = process.env,
 ): Promise<Loaded> {
-  return loadConfig(wishesFrom(flags, environment), { checkKey });
+  const known = Object.keys(SETTINGS) as Setting[];
+  const given = Object.fromEntries(known.map((setting) => [setting, flags[setting]]));
+  return loadConfig({ flags: given, environment }, { checkKey });
+}
+
+/** The same for a command that can do nothing without: prints every problem and ends with exit code 1. */
+export async function loadOrEnd(
+  flags: ConfigFlags,
+  terminal: Terminal,
+): Promise<Loaded & { config: Config }> {
+  const loaded = await loadFromFlags(flags, terminal.environment);
+  if (loaded.problems === undefined) return loaded;
+  for (const line of formatProblems(loaded.problems)) terminal.writeErr(`${line}\n`);
+  throw new CommanderError(1, 'request-splitter.notGood', '');
+}
+
+/** The split that a command is about: the named one, or the only one. Ends with exit code 2 when that is not clear. */
+export function splitOrEnd(
+  config: Config,
+  name: string | undefined,
+  command: Command,
+): [string, SplitConfig] {
+  const names = [...config.splits.keys()];
+  const chosen = name ?? (names.length === 1 ? names[0] : undefined);
+  const split = chosen === undefined ? undefined : config.splits.get(chosen);
+  if (chosen !== undefined && split !== undefined) return [chosen, split];
+  const known =
+    names.length === 0
+      ? 'a split, of which the configuration has none'
+      : `one of the splits ${names.join(', ')}`;
+  return command.error(`error: --of: expected ${known}, got ${showGot(name)}`, { exitCode: 2 });
 }

@@ -8,8 +8,12 @@ import { didYouMean } from '../config/problem.ts';
 import { VERSION } from '../telemetry/version.ts';
 import { checkCommand } from './check.ts';
 import { demoCommand } from './demo.ts';
+import { explainCommand } from './explain.ts';
 import { healthcheckCommand } from './healthcheck.ts';
+import { importCommand } from './import.ts';
+import { planCommand } from './plan.ts';
 import { serveCommand } from './serve.ts';
+import { simulateCommand } from './simulate.ts';
 import type { Terminal } from './terminal.ts';
 
 /** Exit codes: 0 good, 1 the answer is no (or it did not start), 2 wrong usage. */
@@ -51,7 +55,11 @@ function createProgram(terminal: Terminal): Command {
     .helpCommand(false)
     .addCommand(serveCommand(terminal), { isDefault: true })
     .addCommand(demoCommand(terminal))
-    .addCommand(checkCommand())
+    .addCommand(checkCommand(terminal))
+    .addCommand(explainCommand(terminal))
+    .addCommand(simulateCommand(terminal))
+    .addCommand(planCommand(terminal))
+    .addCommand(importCommand(terminal))
     .addCommand(healthcheckCommand(terminal))
     .addHelpText('after', helpEnding());
   for (const command of [program, ...program.commands]) {

@@ -9,6 +9,10 @@ export interface Terminal {
   readonly environment: { readonly [name: string]: string | undefined };
   writeOut(text: string): void;
   writeErr(text: string): void;
+  /** Replaces the line of progress on a terminal; absent where nobody watches. An empty text takes it away. */
+  readonly showProgress?: ((text: string) => void) | undefined;
+  /** Standard input, for the command that reads it; absent where there is none. */
+  readonly input?: AsyncIterable<Uint8Array> | undefined;
   /** From now on these signals come here and no longer end the process. */
   onSignal(listener: (signal: Signal) => void): void;
 }

@@ -84,15 +84,22 @@ async function loadNginx(
   overrides: readonly Override[],
   options: LoadOptions,
 ): Promise<Loaded> {
-  const read = await readText(file);
-  if (typeof read !== 'string') return refused(read.problem, file);
-  const readInclude = includesBeside(file);
-  const { translation, ...outcome } = parseNginx(read, file, { ...options, overrides, readInclude });
+  const { translation, ...outcome } = await translateNginx(file, { ...options, overrides });
   return { ...outcome, file, files: translation?.files ?? [file], notes: translation?.notes ?? [] };
 }
 
+/** Reads an nginx.conf and its includes. The translation comes with the Config, and with problems where there is one. */
+export async function translateNginx(
+  file: string,
+  options: { readonly checkKey: CheckKey; readonly overrides?: readonly Override[] },
+): Promise<ReturnType<typeof parseNginx>> {
+  const read = await readText(file);
+  if (typeof read !== 'string') return { problems: [read.problem] };
+  return parseNginx(read, file, { ...options, readInclude: includesBeside(file) });
+}
+
 /** Reads what `include` names: relative to the main file's directory, patterns in the order of their names. */
-export function includesBeside(file: string): ReadInclude {
+function includesBeside(file: string): ReadInclude {
   return (pattern) => {
     const path = resolve(dirname(file), pattern);
     const paths = /[*?[]/.test(pattern) ? globSync(path).sort() : [path];

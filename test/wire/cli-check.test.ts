@@ -1,10 +1,10 @@
 // `check` as a person runs it: what it prints for a good configuration, all problems of a bad one, and its exit code.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Command, CommanderError } from 'commander';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { checkCommand } from '../../src/cli/check.ts';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type CommandRun, runCommand } from '../support/command.ts';
 
 let folder: string;
 beforeAll(async () => {
@@ -12,32 +12,12 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-interface Run {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-/** Runs `request-splitter check ARGUMENTS` in this process; paths of the test's folder are shown as ./ */
-async function check(words: readonly string[], environment: Record<string, string> = {}): Promise<Run> {
-  let out = '';
-  let err = '';
-  const command = checkCommand()
-    .exitOverride()
-    .configureOutput({ writeOut: (text) => (out += text), writeErr: (text) => (err += text) });
-  for (const name of ['CONFIG', 'LISTEN', 'ADMIN', 'SPLIT', 'SPLIT_KEY']) vi.stubEnv(name, environment[name]);
-  let code = 0;
-  try {
-    await new Command('request-splitter')
-      .exitOverride()
-      .addCommand(command)
-      .parseAsync(['check', ...words], { from: 'user' });
-  } catch (error) {
-    if (!(error instanceof CommanderError)) throw error;
-    code = error.exitCode;
-  } finally {
-    vi.unstubAllEnvs();
-  }
+/** Runs `request-splitter check WORDS`; paths of the test's folder are shown as ./ */
+async function check(
+  words: readonly string[],
+  environment: Record<string, string> = {},
+): Promise<CommandRun> {
+  const { code, out, err } = await runCommand(['check', ...words], { environment });
   return { code, out: out.replaceAll(`${folder}/`, './'), err: err.replaceAll(`${folder}/`, './') };
 }
 
@@ -177,7 +157,34 @@ describe('wrong usage', () => {
     const both = await check(['a.yaml', '--config', 'b.yaml']);
     expect(both).toMatchObject({
       code: 2,
-      err: 'error: FILE and --config name two configurations; give one of them\n',
+      err: expect.stringContaining('error: FILE and --config name two configurations; give one of them\n'),
     });
+  });
+});
+
+// A label of 64 letters: refused by the resolver itself, so no question leaves this machine.
+const TOO_LONG = 'a'.repeat(64);
+
+describe('check --dns', () => {
+  it('looks every upstream up, connects to each address, and is exit code 1 when one cannot be reached', async () => {
+    await using server = createServer((socket) => socket.end());
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as { port: number };
+    const path = await file(
+      'dns.yaml',
+      `upstreams:
+  here: { url: "http://127.0.0.1:${port}" }
+  nobody: { url: "unix:${folder}/none.sock" }
+  nowhere: { url: "http://${TOO_LONG}" }
+routes: [{ upstream: here }, { path: /a, upstream: nobody }, { path: /b, upstream: nowhere }]
+`,
+    );
+    const { code, out } = await check([path, '--dns']);
+    expect(code).toBe(1);
+    expect(out.replaceAll(String(port), 'PORT').split('\n').slice(-4, -1)).toEqual([
+      expect.stringMatching(/^ {2}upstream here {5}127\.0\.0\.1:PORT +accepts connections$/),
+      expect.stringMatching(/^ {2}upstream nobody {3}\.\/none\.sock +connect failed \(ENOENT\)$/),
+      expect.stringMatching(/^ {2}upstream nowhere {2}a+ +its name is not found \(\w+\)$/),
+    ]);
   });
 });

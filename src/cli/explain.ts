@@ -1,0 +1,127 @@
+// `explain URL`: why a request goes where it goes. Reads the request with the data plane's own parser and asks the same
+// Splitter, by the function that also answers /explain on the admin port. Exit code 1 when the request is refused.
+
+import { Command, CommanderError } from 'commander';
+import { type Explained, explainRequest } from '../admin/explain.ts';
+import { compileRouteTable } from '../proxy/generation.ts';
+import { Splitter } from '../split/splitter.ts';
+import { addConfigOptions, type ConfigFlags, loadOrEnd } from './options.ts';
+import { percent, table } from './table.ts';
+import type { Terminal } from './terminal.ts';
+
+interface ExplainFlags extends ConfigFlags {
+  readonly method: string;
+  readonly host: string;
+  readonly address: string;
+  readonly header: readonly string[];
+  readonly of?: string;
+  readonly json?: boolean;
+}
+
+/** The command, ready to be added to the program. */
+export function explainCommand(terminal: Terminal): Command {
+  const command = new Command('explain')
+    .summary('say why a request goes where it goes')
+    .description(
+      'Tells key, hash, position, range, variant and reason of one request, as the running splitter would decide it. Exit code 1 when the request would be refused.',
+    )
+    .argument('<URL>', 'request target as it is on the wire, like "/x?token=42"')
+    .option('--method <METHOD>', 'request method', 'GET')
+    .option('--host <HOST>', 'Host of the request', 'localhost')
+    .option('--address <IP>', 'address of the client', '127.0.0.1')
+    .option(
+      '-H, --header <FIELD>',
+      'a field like "Cookie: uid=7"; may be repeated',
+      (field, all: string[]) => [...all, field],
+      [],
+    )
+    .option('--of <SPLIT>', 'ask this split, whatever the routes say')
+    .option('--json', 'print what /explain on the admin port answers');
+  return addConfigOptions(command).action(async (url: string, flags: ExplainFlags) => {
+    const { config } = await loadOrEnd(flags, terminal);
+    const splitters = new Map([...config.splits].map(([name, split]) => [name, new Splitter(name, split)]));
+    const routeOf = compileRouteTable(config.routes);
+    const explained = explainRequest(
+      {
+        number: 0,
+        config,
+        splitters,
+        route: (head) => {
+          const route = routeOf(head);
+          if (route === null) return null;
+          if (route.split !== undefined) return { splitter: splitters.get(route.split)! };
+          return { splitter: null, arm: { upstream: { name: route.upstream } } };
+        },
+      },
+      {
+        url: bytes(url),
+        method: flags.method,
+        host: flags.host,
+        address: flags.address,
+        split: flags.of,
+        headers: flags.header.map(bytes),
+      },
+    );
+    if ('problem' in explained) {
+      const problem = explained.problem.replace('split=', '--of').replace('; got', ', got');
+      return command.error(`error: ${problem}`, { exitCode: 2 });
+    }
+    const text = flags.json === true ? JSON.stringify(explained, null, 2) : lines(explained).join('\n');
+    terminal.writeOut(`${text}\n`);
+    if (explained.fault !== undefined) throw new CommanderError(1, 'request-splitter.refused', '');
+  });
+}
+
+// What the terminal gave as UTF-8 is put on the wire as those bytes; the parser takes one character per byte.
+function bytes(text: string): string {
+  return Buffer.from(text, 'utf8').toString('latin1');
+}
+
+function lines(explained: Explained): string[] {
+  const { request, split, variant, upstream, fault } = explained;
+  const url = Buffer.from(request.url, 'latin1').toString('utf8');
+  const head =
+    fault !== undefined
+      ? `${url} is refused with ${fault.status} ${fault.code}: ${fault.sentence}`
+      : split === null
+        ? `${url} goes to upstream ${upstream}, as its route has no split`
+        : `${url} goes to ${variant}${variant === upstream ? '' : ` (${upstream})`}`;
+  const rows = facts(explained);
+  return rows.length === 0 ? [head] : [head, '', ...table(rows).map((row) => `  ${row}`)];
+}
+
+function facts({
+  split,
+  method,
+  keySource,
+  key,
+  hash,
+  positionPercent,
+  range,
+  scores,
+  shareRatio,
+  reason,
+  missingKey,
+}: Explained): string[][] {
+  if (split === null || hash === undefined || positionPercent === undefined) return [];
+  const rows = [
+    ['split', `${split}, by ${method}`],
+    ['key', `${keySource} = "${key}"`],
+    ['hash', `${hash}, at ${positionPercent.toFixed(4)}% of all hashes`],
+  ];
+  if (range !== null && range !== undefined && reason === 'share') {
+    rows.push(['range', `${range.from} to ${range.to - 1}`]);
+  }
+  if (scores !== null && scores !== undefined && reason === 'share') {
+    const all = scores.map(({ variant, score }) => `${variant} ${Number(score.toPrecision(6))}`);
+    rows.push(['scores', `${all.join(', ')}; the highest takes it`]);
+  }
+  if (shareRatio !== null && shareRatio !== undefined) rows.push(['share', percent(shareRatio)]);
+  rows.push([
+    'reason',
+    reason === 'missing_key'
+      ? `missing_key (the request has no key, missingKey is ${missingKey})`
+      : String(reason),
+  ]);
+  return rows;
+}

@@ -1,0 +1,29 @@
+// `import nginx.conf`: prints the YAML that does what an nginx.conf does, or every line that cannot be kept. What was left
+// out stands as comments at its head. Writes no file and changes nothing.
+
+import { Command, CommanderError } from 'commander';
+import { stringify } from 'yaml';
+import { translateNginx } from '../config/load.ts';
+import { formatProblems } from '../config/problem.ts';
+import { checkKey } from './options.ts';
+import type { Terminal } from './terminal.ts';
+
+/** The command, ready to be added to the program. */
+export function importCommand(terminal: Terminal): Command {
+  return new Command('import')
+    .summary('turn an nginx.conf into YAML')
+    .description(
+      'Prints the YAML file that does what an nginx.conf with split_clients does, its includes read. What cannot be kept is told with file and line, and exit code 1.',
+    )
+    .argument('<FILE>', 'nginx.conf to read')
+    .action(async (file: string) => {
+      const { problems, translation } = await translateNginx(file, { checkKey });
+      if (problems !== undefined || translation === undefined) {
+        for (const line of formatProblems(problems ?? [])) terminal.writeErr(`${line}\n`);
+        throw new CommanderError(1, 'request-splitter.notGood', '');
+      }
+      const comments = [`made from ${file}`, ...translation.notes].map((note) => `# ${note}\n`);
+      const text = stringify(translation.document, { lineWidth: 100, defaultStringType: 'PLAIN' });
+      terminal.writeOut(`${comments.join('')}${text}`);
+    });
+}

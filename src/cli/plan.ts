@@ -1,0 +1,130 @@
+// `plan OLD NEW`: who moves when one configuration takes the place of another, split by split, as a matrix of old and
+// new variants. With --max-moved the exit code says whether that is too many. Reads both files; changes nothing.
+
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import type { Config, SplitConfig } from '../config/schema.ts';
+import { parseShare } from '../config/schema.ts';
+import { type Plan, planChange } from '../split/plan.ts';
+import { loadOrEnd } from './options.ts';
+import { wholeNumber } from './simulate.ts';
+import { percent, table } from './table.ts';
+import type { Terminal } from './terminal.ts';
+import { randomTokens, requestWith } from './tokens.ts';
+
+const PROGRESS_EVERY = 50_000;
+// Shares are truncated to whole hashes one by one: a move of 10 % may be a few hashes of 2^32 more.
+const ROUNDING = 1e-6;
+
+interface PlanFlags {
+  readonly maxMoved?: number;
+  readonly samples: number;
+  readonly seed: number;
+  readonly json?: boolean;
+}
+
+/** The command, ready to be added to the program. */
+export function planCommand(terminal: Terminal): Command {
+  return new Command('plan')
+    .summary('say which part of all keys moves when a configuration changes')
+    .description(
+      'Compares two configurations split by split: which part of all keys goes from which variant to which. Exact where both use ranges on the same key; else found by a sample of random keys.',
+    )
+    .argument('<OLD>', 'YAML file that runs')
+    .argument('<NEW>', 'YAML file that is to run')
+    .option('--max-moved <SHARE>', 'exit code 1 when more than this moves in any split, like 10%', ratio)
+    .option('--samples <N>', 'random keys where arithmetic cannot tell', wholeNumber, 100_000)
+    .option('--seed <N>', 'another seed gives other random keys', wholeNumber, 1)
+    .option('--json', 'print the plan as JSON')
+    .action(async (oldFile: string, newFile: string, flags: PlanFlags) => {
+      // A plan is about the two files as they are: no flag or variable stands above them.
+      const files: Terminal = { ...terminal, environment: {} };
+      const before = (await loadOrEnd({ config: oldFile }, files)).config;
+      const after = (await loadOrEnd({ config: newFile }, files)).config;
+      const changes = changesOf(before, after, flags, terminal);
+      terminal.showProgress?.('');
+      const text =
+        flags.json === true
+          ? JSON.stringify({ splits: changes }, null, 2)
+          : changes.flatMap(lines).join('\n');
+      terminal.writeOut(`${text}\n`);
+      const { maxMoved } = flags;
+      const over = changes.filter(
+        ({ plan }) => maxMoved !== undefined && plan !== null && plan.moved > maxMoved + ROUNDING,
+      );
+      if (over.length === 0) return;
+      const names = over.map(({ split, plan }) => `${split} (${percent(plan!.moved)})`).join(', ');
+      terminal.writeErr(`more than ${percent(maxMoved!)} of all keys move: ${names}\n`);
+      throw new CommanderError(1, 'request-splitter.movesTooMuch', '');
+    });
+}
+
+interface Change {
+  readonly split: string;
+  /** Null for a split that only one side has. */
+  readonly plan: Plan | null;
+  readonly notes: readonly string[];
+  /** Variants of both sides in the order of their lists. */
+  readonly from: readonly string[];
+  readonly to: readonly string[];
+}
+
+function changesOf(before: Config, after: Config, flags: PlanFlags, terminal: Terminal): Change[] {
+  const names = new Set([...before.splits.keys(), ...after.splits.keys()]);
+  return [...names].map((split) => {
+    const old = before.splits.get(split);
+    const next = after.splits.get(split);
+    const [from, to] = [old, next].map((side) => side?.variants.map(({ name }) => name) ?? []) as [
+      string[],
+      string[],
+    ];
+    if (old === undefined || next === undefined) {
+      return { split, plan: null, notes: [old === undefined ? 'is new' : 'is gone'], from, to };
+    }
+    const plan = planChange(old, next, function* () {
+      let made = 0;
+      for (const token of randomTokens(flags.samples, flags.seed)) {
+        if (++made % PROGRESS_EVERY === 0) terminal.showProgress?.(`split ${split}: ${made} keys …`);
+        yield requestWith(token, [old.key, next.key]);
+      }
+    });
+    return { split, plan, notes: notesOf(old, next), from, to };
+  });
+}
+
+/** What changes beside the flows. */
+function notesOf(old: SplitConfig, next: SplitConfig): string[] {
+  const notes: string[] = [];
+  if (old.key !== next.key)
+    notes.push(`key: ${old.key} becomes ${next.key}; keys without one of them were left out`);
+  if (old.method !== next.method) notes.push(`method: ${old.method} becomes ${next.method}`);
+  if (old.missingKey !== next.missingKey)
+    notes.push(`missingKey: ${old.missingKey} becomes ${next.missingKey}`);
+  for (const { name, upstream } of next.variants) {
+    const was = old.variants.find((variant) => variant.name === name)?.upstream;
+    if (was !== undefined && was !== upstream) notes.push(`${name}: upstream ${was} becomes ${upstream}`);
+  }
+  return notes;
+}
+
+function lines({ split, plan, notes, from, to }: Change): string[] {
+  if (plan === null) return [`split ${split} ${notes[0]}`];
+  const how = plan.isExact ? 'exact' : 'by sample';
+  const cell = (old: string, next: string): string => {
+    const flow = plan.flows.find((one) => one.from === old && one.to === next);
+    return flow === undefined ? '.' : percent(flow.ratio);
+  };
+  const rows = from.map((old) => [old, ...to.map((next) => cell(old, next))]);
+  const columns = to.map((_, index) => index + 1);
+  return [
+    `split ${split}: ${percent(plan.moved)} of all keys move (${how})`,
+    '',
+    ...table([['from \\ to', ...to], ...rows], columns).map((row) => `  ${row}`),
+    ...(notes.length > 0 ? ['', ...notes.map((note) => `  ${note}`)] : []),
+  ];
+}
+
+function ratio(text: string): number {
+  const share = parseShare(text);
+  if (typeof share === 'number') return share / 10_000;
+  throw new InvalidArgumentError('expected a percentage like 10%.');
+}

@@ -1,0 +1,205 @@
+// `simulate`: gives many tokens to a split and compares what each variant got with its share. The tokens are random,
+// given, or read from a log on standard input. Exit code 1 when the sample is too far off to be chance.
+
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { Splitter } from '../split/splitter.ts';
+import { chiSquareTail, testSampleRatio } from '../telemetry/sample-ratio.ts';
+import { addConfigOptions, type ConfigFlags, loadOrEnd, splitOrEnd } from './options.ts';
+import { percent, table } from './table.ts';
+import type { Terminal } from './terminal.ts';
+import { linesOf, randomTokens, requestOf, requestWith } from './tokens.ts';
+
+const BAR_WIDTH = 40;
+const PROGRESS_EVERY = 50_000;
+// Unique keys are counted exactly up to here, by their hashes; later ones count as requests alone.
+const UNIQUES_MAX = 4_000_000;
+
+interface SimulateFlags extends ConfigFlags {
+  readonly count: number;
+  readonly seed: number;
+  readonly stdin?: boolean;
+  readonly of?: string;
+  readonly json?: boolean;
+}
+
+/** The command, ready to be added to the program. */
+export function simulateCommand(terminal: Terminal): Command {
+  const command = new Command('simulate')
+    .summary('split random tokens, given ones or a log, and compare with the shares')
+    .description(
+      'Gives tokens to a split and shows what each variant gets: random ones, the given ones, or those of standard input, where a line is a token, a request target, or a line of a common or combined log. Exit code 1 when the sample differs from the shares by more than chance.',
+    )
+    .argument('[TOKEN...]', 'tokens (or targets like "/x?token=42") in place of random ones')
+    .option('-n, --count <N>', 'how many random tokens', wholeNumber, 10_000)
+    .option('--seed <N>', 'another seed gives other random tokens', wholeNumber, 1)
+    .option('--stdin', 'read tokens or a log from standard input')
+    .option('--of <SPLIT>', 'the split, where there are several')
+    .option('--json', 'print the numbers as JSON');
+  return addConfigOptions(command).action(async (tokens: string[], flags: SimulateFlags) => {
+    if (tokens.length > 0 && flags.stdin === true)
+      usage(command, 'TOKEN and --stdin name two sources; give one of them');
+    const { config } = await loadOrEnd(flags, terminal);
+    const [name, split] = splitOrEnd(config, flags.of, command);
+    const sample = new Sample(new Splitter(name, split), split.key, terminal);
+    let source: string;
+    if (flags.stdin === true) {
+      source = 'standard input';
+      for await (const line of linesOf(terminal.input ?? nothing())) sample.line(line);
+    } else if (tokens.length > 0) {
+      source = `${tokens.length} given`;
+      for (const token of tokens) sample.line(Buffer.from(token, 'utf8').toString('latin1'));
+    } else {
+      source = `${flags.count} random tokens (seed ${flags.seed})`;
+      for (const token of randomTokens(flags.count, flags.seed)) sample.token(token);
+    }
+    terminal.showProgress?.('');
+    const result = sample.result();
+    const head = `split ${name}: ${split.key} by ${split.method}, ${source}`;
+    terminal.writeOut(
+      `${flags.json === true ? JSON.stringify({ split: name, ...result }, null, 2) : [head, '', ...lines(result)].join('\n')}\n`,
+    );
+    if (result.isMismatch) throw new CommanderError(1, 'request-splitter.mismatch', '');
+  });
+}
+
+interface Result {
+  readonly requests: number;
+  readonly withoutKey: number;
+  readonly uniqueKeys: number;
+  readonly variants: readonly {
+    readonly name: string;
+    readonly shareRatio: number;
+    readonly keys: number;
+    readonly requests: number;
+  }[];
+  readonly chiSquare: number | null;
+  readonly degrees: number;
+  readonly pValue: number | null;
+  readonly largestDeviationRatio: number | null;
+  readonly isMismatch: boolean;
+}
+
+class Sample {
+  readonly #splitter: Splitter;
+  readonly #keys: readonly string[];
+  readonly #terminal: Terminal;
+  readonly #seen = new Set<number>();
+  readonly #requestsOf: number[];
+  readonly #keysOf: number[];
+  #requests = 0;
+  #withoutKey = 0;
+
+  constructor(splitter: Splitter, key: string, terminal: Terminal) {
+    this.#splitter = splitter;
+    this.#keys = [key];
+    this.#terminal = terminal;
+    this.#requestsOf = splitter.variants.map(() => 0);
+    this.#keysOf = splitter.variants.map(() => 0);
+  }
+
+  token(token: string): void {
+    this.#count(requestWith(token, this.#keys));
+  }
+
+  line(line: string): void {
+    const request = requestOf(line, this.#keys);
+    if (request !== null) this.#count(request);
+  }
+
+  #count(request: Parameters<Splitter['decide']>[0]): void {
+    const { variant, hash, reason } = this.#splitter.decide(request);
+    this.#requests++;
+    if (this.#requests % PROGRESS_EVERY === 0) this.#terminal.showProgress?.(`${this.#requests} requests …`);
+    if (reason === 'missing_key') this.#withoutKey++;
+    if (variant === null) return;
+    this.#requestsOf[variant.index]!++;
+    // The sample is of keys: a caller who comes twice is no second observation, one without a key is none.
+    if (reason === 'missing_key' || this.#seen.has(hash) || this.#seen.size >= UNIQUES_MAX) return;
+    this.#seen.add(hash);
+    this.#keysOf[variant.index]!++;
+  }
+
+  result(): Result {
+    const variants = this.#splitter.variants.map(({ name, share, index }) => ({
+      name,
+      shareRatio: share,
+      keys: this.#keysOf[index]!,
+      requests: this.#requestsOf[index]!,
+    }));
+    const sharing = variants.filter(({ shareRatio }) => shareRatio > 0);
+    const total = sharing.reduce((sum, { keys }) => sum + keys, 0);
+    const verdict = testSampleRatio(
+      sharing.map(({ shareRatio, keys }) => ({ share: shareRatio, keys, standardError: 0 })),
+    );
+    const chiSquare = sharing.reduce(
+      (sum, { shareRatio, keys }) => sum + (keys - shareRatio * total) ** 2 / (shareRatio * total),
+      0,
+    );
+    const degrees = sharing.length - 1;
+    return {
+      requests: this.#requests,
+      withoutKey: this.#withoutKey,
+      uniqueKeys: this.#seen.size,
+      variants,
+      // Chi-square says something only where every cell can be expected to have a few keys.
+      chiSquare: verdict.pValue === null ? null : chiSquare,
+      degrees,
+      pValue: verdict.pValue === null ? null : chiSquareTail(chiSquare, degrees),
+      largestDeviationRatio: verdict.deviationRatio,
+      isMismatch: verdict.isMismatch,
+    };
+  }
+}
+
+function lines(result: Result): string[] {
+  const total = result.variants.reduce((sum, { keys }) => sum + keys, 0);
+  const rows = result.variants.map(({ name, shareRatio, keys, requests }) => {
+    const observed = total === 0 ? 0 : keys / total;
+    return [
+      name,
+      percent(shareRatio),
+      String(keys),
+      String(requests),
+      percent(observed, 2),
+      deviation(observed, shareRatio, total),
+      bar(observed),
+    ];
+  });
+  const head = ['variant', 'share', 'keys', 'requests', 'observed', 'deviation', ''];
+  const verdict =
+    result.pValue === null || result.chiSquare === null
+      ? 'too few keys for a test'
+      : `chi-square ${result.chiSquare.toFixed(3)} with ${result.degrees} degree${result.degrees === 1 ? '' : 's'} of freedom, p = ${result.pValue.toPrecision(3)}: ${result.isMismatch ? 'NOT what the shares say' : 'as chance has it'}`;
+  const largest = result.largestDeviationRatio;
+  return [
+    ...table([head, ...rows], [1, 2, 3, 4, 5]).map((row) => `  ${row}`),
+    '',
+    ...(result.withoutKey > 0 ? [`${result.withoutKey} of ${result.requests} requests have no key`] : []),
+    verdict,
+    ...(largest === null ? [] : [`largest deviation ${percent(largest, 2)} of a share`]),
+  ];
+}
+
+function deviation(observed: number, share: number, total: number): string {
+  if (share === 0 || total === 0) return '';
+  const ratio = observed / share - 1;
+  return `${ratio < 0 ? '' : '+'}${percent(ratio, 2)}`;
+}
+
+function bar(ratio: number): string {
+  return '#'.repeat(Math.round(ratio * BAR_WIDTH)).padEnd(BAR_WIDTH, '.');
+}
+
+/** A commander argument parser: digits only. */
+export function wholeNumber(text: string): number {
+  if (/^\d{1,9}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('expected a whole number below a billion.');
+}
+
+function usage(command: Command, sentence: string): never {
+  return command.error(`error: ${sentence}`, { exitCode: 2 });
+}
+
+async function* nothing(): AsyncGenerator<Uint8Array> {
+  // Nobody gave an input.
+}

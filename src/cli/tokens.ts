@@ -1,0 +1,81 @@
+// Requests for a command that has none: from a token, from a line of a log, or from a seeded generator, so that the same
+// command line gives the same answer every time. Only makes views; what they decide is the split room's matter.
+
+import { LibraryView, type RequestLike } from '../split/request.ts';
+
+/**
+ * A request in which every variable of the key texts is `token`: a query parameter, a field, a cookie, the client's
+ * address, the path. The token stands in it as it is, not encoded.
+ */
+export function requestWith(token: string, keys: readonly string[]): LibraryView {
+  const args: string[] = [];
+  const cookies: string[] = [];
+  const headers: Record<string, string> = {};
+  const request: { -readonly [option in keyof RequestLike]: RequestLike[option] } = {
+    method: 'GET',
+    headers,
+  };
+  let path = '/';
+  let query: string | undefined;
+  for (const name of new Set(keys.flatMap(variablesOf))) {
+    if (name.startsWith('arg_')) args.push(`${name.slice(4)}=${token}`);
+    else if (name.startsWith('cookie_')) cookies.push(`${name.slice(7)}=${token}`);
+    else if (name.startsWith('http_')) headers[name.slice(5).replaceAll('_', '-')] = token;
+    else if (name === 'remote_addr') request.remoteAddress = token;
+    else if (name === 'host') headers.host = token;
+    else if (name === 'request_method') request.method = token;
+    else if (name === 'args') query = token;
+    else path = `/${token}`;
+  }
+  if (cookies.length > 0) headers.cookie = cookies.join('; ');
+  query ??= args.join('&');
+  return new LibraryView({ ...request, url: query === '' ? path : `${path}?${query}` });
+}
+
+/** Names of the variables in a key text, without "$" and braces. */
+function variablesOf(key: string): string[] {
+  return [...key.matchAll(/\$\{?(\w+)/g)].map((match) => match[1]!);
+}
+
+/**
+ * The request that a line stands for: the target in quotes of a common or combined log ("GET /x?token=42 HTTP/1.1"), a
+ * target that begins with "/", else a token. Null for an empty line.
+ */
+export function requestOf(line: string, keys: readonly string[]): LibraryView | null {
+  const logged = /"([A-Z]+) (\S+) HTTP\/\d/.exec(line);
+  if (logged !== null) return new LibraryView({ method: logged[1], url: logged[2] });
+  const text = line.trim();
+  if (text === '') return null;
+  return text.startsWith('/') ? new LibraryView({ url: text }) : requestWith(text, keys);
+}
+
+/** Random tokens of 16 hex digits, the same ones for the same seed. */
+export function* randomTokens(count: number, seed: number): Generator<string> {
+  let state = seed >>> 0;
+  // Mulberry32: small, and far better spread than what a split could see.
+  const next = (): number => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let value = Math.imul(state ^ (state >>> 15), state | 1);
+    value ^= value + Math.imul(value ^ (value >>> 7), value | 61);
+    return (value ^ (value >>> 14)) >>> 0;
+  };
+  const word = (): string => next().toString(16).padStart(8, '0');
+  for (let made = 0; made < count; made++) yield word() + word();
+}
+
+/** Lines of a byte stream, without their line ends; a line longer than 64 KiB is cut into pieces. */
+export async function* linesOf(input: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
+  let rest = '';
+  for await (const bytes of input) {
+    // Bytes over 0x7f hash as they are: one character each.
+    rest += Buffer.from(bytes).toString('latin1');
+    const lines = rest.split('\n');
+    rest = lines.pop()!;
+    for (const line of lines) yield line.replace(/\r$/, '');
+    if (rest.length > 65_536) {
+      yield rest;
+      rest = '';
+    }
+  }
+  if (rest !== '') yield rest;
+}
