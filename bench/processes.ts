@@ -207,10 +207,15 @@ export function memoryMiB(pid: number): number {
   return sum;
 }
 
+const scratch = new Set<string>();
+process.on('exit', () => {
+  for (const path of scratch) rmSync(path, { recursive: true, force: true });
+});
+
 /** A directory for one process that is removed when the bench ends. */
 export function scratchDirectory(): string {
   const path = mkdtempSync(join(tmpdir(), 'request-splitter-bench-'));
   chmodSync(path, 0o755); // nginx's worker, which is another user, passes through it
-  process.on('exit', () => rmSync(path, { recursive: true, force: true }));
+  scratch.add(path);
   return path;
 }
