@@ -21,6 +21,7 @@ import { askAll } from '../support/pipeline.ts';
 import { randomTokens } from '../support/tokens.ts';
 
 const TOKENS = 20_000;
+const NASTY = 4000;
 
 const bytesOf = (text: string) => Buffer.from(text, 'latin1');
 const splits = Object.entries(SPLITS);
@@ -70,11 +71,46 @@ async function startAmbassador(split: NginxSplit, upstreams: readonly NamingUpst
 
 const portOf = (ambassador: Ambassador) => Number(new URL(ambassador.listening[0]!).port);
 
+/** Targets and Cookie fields put together at random from what has a meaning in them. */
+function nastyRequests(count: number, random: () => number): Buffer[] {
+  const pick = (pieces: readonly string[], most: number) =>
+    Array.from(
+      { length: Math.floor(random() * (most + 1)) },
+      () => pieces[Math.floor(random() * pieces.length)],
+    ).join('');
+  const path = ['/', '//', '.', '..', 'a', '%2e', '%2F', '%61', '%25', '%3f', '%23', '+', ';', '\xe9'];
+  const query = [
+    '&',
+    '&',
+    '=',
+    '?',
+    ';',
+    '#',
+    '%',
+    'token',
+    'TOKEN',
+    'token=',
+    '&token=',
+    'tok',
+    'x',
+    'a',
+    '\xff',
+  ];
+  const cookie = [';', '; ', '=', ' ', 'uid', 'UID', 'uid=', '; uid=', 'x', 'a', '"', '\xff'];
+  return Array.from({ length: count }, () => {
+    const target = `/${pick(path, 8)}${random() < 0.8 ? `?${pick(query, 10)}` : ''}`;
+    const fields = random() < 0.5 ? '' : `Cookie: ${pick(cookie, 10)}\r\nCookie: ${pick(cookie, 6)}\r\n`;
+    return bytesOf(`GET ${target} HTTP/1.1\r\nHost: golden.test\r\n${fields}\r\n`);
+  });
+}
+
 describe.skipIf(NGINX_VERSION === null)(`beside nginx ${NGINX_VERSION}`, () => {
   const tokens = randomTokens(TOKENS, Math.random).map((token) => bytesOf(requestOf(token)));
   const odd = ODD_REQUESTS.map(bytesOf);
   const fragments = FRAGMENT_REQUESTS.map(bytesOf);
   const nginxChoices = new Map<Buffer, readonly string[]>();
+  /** Those of the nasty requests that nginx does not refuse. */
+  let nasty: readonly Buffer[] = [];
   let upstreams: readonly NamingUpstream[] = [];
 
   /** What nginx chose for each of these requests in the split at this position of `splits`. */
@@ -93,6 +129,11 @@ describe.skipIf(NGINX_VERSION === null)(`beside nginx ${NGINX_VERSION}`, () => {
         nginxChoices.set(requests[at]!, body.split(','));
       }
     }
+    const candidates = nastyRequests(NASTY, Math.random);
+    // One at a time, as nginx closes the connection behind a 400.
+    const answers = await askAll(nginx.port, candidates, { depth: 1 });
+    for (const [at, { body }] of answers.entries()) nginxChoices.set(candidates[at]!, body.split(','));
+    nasty = candidates.filter((_, at) => answers[at]!.status === 200);
     await nginx.stop();
     const most = Math.max(...splits.map(([, { shares }]) => shares.length));
     upstreams = await Promise.all(
@@ -111,6 +152,12 @@ describe.skipIf(NGINX_VERSION === null)(`beside nginx ${NGINX_VERSION}`, () => {
         expect(differences(requests, requests.map(choose), nginxOf(requests, name), split)).toEqual([]);
       },
     );
+
+    it.each(splits)('%s: requests of nonsense go where nginx sends them', (name, split) => {
+      const choose = chooserOf(split);
+      expect(nasty.length).toBeGreaterThan(NASTY / 2);
+      expect(differences(nasty, nasty.map(choose), nginxOf(nasty, name), split)).toEqual([]);
+    });
   });
 
   describe('over sockets, through the whole data plane', () => {
