@@ -1,0 +1,453 @@
+// What every manifest under k8s/ must be: valid for the current Kubernetes API down to the last field name, as
+// restricted as the Pod Security profile of that name asks, pinned, probed and labelled. Nothing runs here.
+import { execFileSync } from 'node:child_process';
+import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { PodMonitor } from '@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/PodMonitor';
+import { Deployment } from 'kubernetes-models/apps/v1/Deployment';
+import { StatefulSet } from 'kubernetes-models/apps/v1/StatefulSet';
+import { HorizontalPodAutoscaler } from 'kubernetes-models/autoscaling/v2/HorizontalPodAutoscaler';
+import { NetworkPolicy } from 'kubernetes-models/networking.k8s.io/v1/NetworkPolicy';
+import { PodDisruptionBudget } from 'kubernetes-models/policy/v1/PodDisruptionBudget';
+import { ConfigMap } from 'kubernetes-models/v1/ConfigMap';
+import type { IContainer } from 'kubernetes-models/v1/Container';
+import { PersistentVolumeClaim } from 'kubernetes-models/v1/PersistentVolumeClaim';
+import type { IPodSpec } from 'kubernetes-models/v1/PodSpec';
+import { Secret } from 'kubernetes-models/v1/Secret';
+import { Service } from 'kubernetes-models/v1/Service';
+import { afterAll, describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import {
+  buildText,
+  KUSTOMIZATIONS,
+  kustomizeMissing,
+  type Manifest,
+  readManifests,
+} from '../support/kustomize.ts';
+
+const root = join(import.meta.dirname, '..', '..');
+const read = (path: string) => readFileSync(join(root, path), 'utf8');
+const version = (JSON.parse(read('package.json')) as { version: string }).version;
+
+/** The model that checks a kind, and the module that has its type as `I<kind>`. A kind that is not here fails. */
+const MODELS: Readonly<
+  Record<string, readonly [model: new (data: never) => { validate(): void }, from: string]>
+> = {
+  'apps/v1 Deployment': [Deployment, 'kubernetes-models/apps/v1/Deployment'],
+  'apps/v1 StatefulSet': [StatefulSet, 'kubernetes-models/apps/v1/StatefulSet'],
+  'autoscaling/v2 HorizontalPodAutoscaler': [
+    HorizontalPodAutoscaler,
+    'kubernetes-models/autoscaling/v2/HorizontalPodAutoscaler',
+  ],
+  'monitoring.coreos.com/v1 PodMonitor': [
+    PodMonitor,
+    '@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/PodMonitor',
+  ],
+  'networking.k8s.io/v1 NetworkPolicy': [
+    NetworkPolicy,
+    'kubernetes-models/networking.k8s.io/v1/NetworkPolicy',
+  ],
+  'policy/v1 PodDisruptionBudget': [PodDisruptionBudget, 'kubernetes-models/policy/v1/PodDisruptionBudget'],
+  'v1 ConfigMap': [ConfigMap, 'kubernetes-models/v1/ConfigMap'],
+  'v1 PersistentVolumeClaim': [PersistentVolumeClaim, 'kubernetes-models/v1/PersistentVolumeClaim'],
+  'v1 Secret': [Secret, 'kubernetes-models/v1/Secret'],
+  'v1 Service': [Service, 'kubernetes-models/v1/Service'],
+};
+const kindOf = (manifest: Manifest) => `${manifest.apiVersion} ${manifest.kind}`;
+const nameOf = (manifest: Manifest) => `${manifest.kind}/${manifest.metadata.name}`;
+
+/** What the model of its kind says against it, field by field; empty when nothing. */
+function problemsOf(manifest: Manifest): string[] {
+  const entry = MODELS[kindOf(manifest)];
+  if (entry === undefined) return [`${kindOf(manifest)} has no model in this test`];
+  try {
+    new entry[0](manifest as never).validate();
+    return [];
+  } catch (cause) {
+    return [`${nameOf(manifest)}: ${(cause as Error).message}`];
+  }
+}
+
+const scratch = join(root, 'node_modules', '.cache', 'request-splitter', `k8s-${process.pid}`);
+afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+
+/**
+ * The models let an unknown field pass, as an API server of old did; the compiler does not. Each object becomes a
+ * literal of its type, and what `tsc` says against it comes back, with the object's name. Empty when nothing.
+ */
+function unknownFields(manifests: readonly Manifest[]): string[] {
+  mkdirSync(scratch, { recursive: true });
+  const kinds = [...new Set(manifests.map(kindOf))].sort();
+  const lines = kinds.map((kind) => `import type { I${kind.split(' ')[1]} } from '${MODELS[kind]![1]}';`);
+  const at = new Map<number, string>();
+  manifests.forEach((manifest, index) => {
+    const { status: _, ...stated } = manifest as Manifest & { status?: unknown };
+    at.set(lines.length + 1, nameOf(manifest));
+    lines.push(`export const m${index}: I${manifest.kind} = ${JSON.stringify(stated)};`);
+  });
+  writeFileSync(join(scratch, 'literals.ts'), lines.join('\n'));
+  const options = {
+    module: 'nodenext',
+    target: 'es2024',
+    noEmit: true,
+    strict: true,
+    skipLibCheck: true,
+    types: [],
+  };
+  writeFileSync(
+    join(scratch, 'tsconfig.json'),
+    JSON.stringify({ compilerOptions: options, files: ['literals.ts'] }),
+  );
+  try {
+    const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
+    execFileSync(process.execPath, [tsc, '-p', scratch, '--pretty', 'false'], {
+      encoding: 'utf8',
+      stdio: 'pipe',
+    });
+    return [];
+  } catch (cause) {
+    const output = String((cause as { stdout?: unknown }).stdout);
+    return output
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) =>
+        line.replace(/^.*literals\.ts\((\d+),\d+\)/, (_whole, row) => at.get(Number(row)) ?? 'literal'),
+      );
+  }
+}
+
+interface Pod {
+  readonly name: string;
+  readonly spec: IPodSpec;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+const podsOf = (manifests: readonly Manifest[]): Pod[] =>
+  manifests
+    .filter((manifest) => manifest.kind === 'Deployment' || manifest.kind === 'StatefulSet')
+    .map((manifest) => {
+      const { template } = manifest.spec as {
+        template: { metadata: { labels: Record<string, string> }; spec: IPodSpec };
+      };
+      return { name: nameOf(manifest), spec: template.spec, labels: template.metadata.labels };
+    });
+const containersOf = (pod: Pod): IContainer[] => [...(pod.spec.initContainers ?? []), ...pod.spec.containers];
+
+describe('the files that kustomize puts together', () => {
+  const resources = KUSTOMIZATIONS.flatMap((folder) => {
+    const { resources: names = [] } = parse(read(`${folder}/kustomization.yaml`)) as { resources?: string[] };
+    return names.filter((name) => name.endsWith('.yaml')).map((name) => `${folder}/${name}`);
+  });
+
+  test('each is valid for the Kubernetes API', () => {
+    expect(resources.length).toBeGreaterThan(0);
+    expect(resources.flatMap((file) => readManifests(read(file)).flatMap(problemsOf))).toEqual([]);
+  });
+
+  test('none has a field that the Kubernetes API does not know', () => {
+    expect(unknownFields(resources.flatMap((file) => readManifests(read(file))))).toEqual([]);
+  });
+
+  test('a misspelt field and a wrong type are found by these very checks', () => {
+    const service = (port: unknown, extra: object) =>
+      ({
+        apiVersion: 'v1',
+        kind: 'Service',
+        metadata: { name: 's' },
+        spec: { ports: [{ port }], ...extra },
+      }) as Manifest;
+    expect(problemsOf(service('80', {}))).toEqual(['Service/s: data/spec/ports/0/port must be integer']);
+    expect(unknownFields([service(80, { selectr: { a: 'b' } })]).join()).toMatch(
+      /Service\/s.*"selectr.*does not exist/,
+    );
+  });
+
+  test('every file under k8s/ belongs to a kustomization', () => {
+    const texts = KUSTOMIZATIONS.map((folder) => [folder, read(`${folder}/kustomization.yaml`)] as const);
+    const orphans = globSync('k8s/**/*.*', { cwd: root })
+      .filter((file) => !file.endsWith('/kustomization.yaml') && /\.(yaml|vcl|conf|sh)$/.test(file))
+      .filter(
+        (file) =>
+          !texts.some(
+            ([folder, text]) => file.startsWith(`${folder}/`) && text.includes(file.slice(folder.length + 1)),
+          ),
+      );
+    expect(orphans).toEqual([]);
+  });
+});
+
+if (kustomizeMissing !== undefined) {
+  console.warn(`k8s.test.ts: the kustomizations are not built: ${kustomizeMissing}`);
+}
+
+describe.skipIf(kustomizeMissing !== undefined)('what kustomize builds', () => {
+  const built = new Map<string, Manifest[]>(
+    kustomizeMissing === undefined
+      ? KUSTOMIZATIONS.map((folder) => [folder, readManifests(buildText(folder))])
+      : [],
+  );
+  const everything = [...built].flatMap(([folder, manifests]) =>
+    manifests.map((manifest) => [folder, manifest] as const),
+  );
+  const everyPod = [...built].flatMap(([folder, manifests]) =>
+    podsOf(manifests).map((pod) => [folder, pod] as const),
+  );
+  const everyContainer = everyPod.flatMap(([folder, pod]) =>
+    containersOf(pod).map((container) => ({
+      where: `${folder} ${pod.name} ${container.name}`,
+      pod,
+      container,
+    })),
+  );
+  const failing = <T>(list: readonly T[], where: (one: T) => string, isRight: (one: T) => unknown) =>
+    list.filter((one) => !isRight(one)).map(where);
+
+  test.each(KUSTOMIZATIONS)('%s is valid for the Kubernetes API', (folder) => {
+    expect(built.get(folder)!.flatMap(problemsOf)).toEqual([]);
+  });
+
+  test('no object has a field that the Kubernetes API does not know', () => {
+    expect(unknownFields(everything.map(([, manifest]) => manifest))).toEqual([]);
+  });
+
+  test('the three pods and the overlays are there', () => {
+    expect([...built.keys()]).toEqual(
+      expect.arrayContaining([
+        'k8s/adapter',
+        'k8s/ambassador',
+        ...['before-1.29', 'direct', 'drop-in', 'nginx', 'production'].map(
+          (name) => `k8s/ambassador/overlays/${name}`,
+        ),
+        'k8s/sidecar',
+        'k8s/sidecar/overlays/split',
+      ]),
+    );
+  });
+
+  test('`apply -k k8s/ambassador` and `apply -k k8s/sidecar` are their bases', () => {
+    expect(built.get('k8s/ambassador')).toEqual(built.get('k8s/ambassador/base'));
+    expect(built.get('k8s/sidecar')).toEqual(built.get('k8s/sidecar/base'));
+  });
+
+  test('every pod meets the restricted Pod Security profile and has no token of the API server', () => {
+    const isRestrictedPod = ({ spec }: Pod) =>
+      spec.securityContext?.runAsNonRoot === true &&
+      spec.securityContext.seccompProfile?.type === 'RuntimeDefault' &&
+      spec.automountServiceAccountToken === false &&
+      !spec.hostNetwork &&
+      !spec.hostPID &&
+      !spec.hostIPC &&
+      (spec.volumes ?? []).every((volume) => volume.hostPath === undefined) &&
+      // The one sysctl in use is on the profile's list of safe ones.
+      (spec.securityContext.sysctls ?? []).every(
+        ({ name }) => name === 'net.ipv4.ip_unprivileged_port_start',
+      );
+    expect(
+      failing(
+        everyPod,
+        ([folder, pod]) => `${folder} ${pod.name}`,
+        ([, pod]) => isRestrictedPod(pod),
+      ),
+    ).toEqual([]);
+    const isRestricted = ({
+      pod,
+      container: { securityContext: own, ports },
+    }: (typeof everyContainer)[number]) =>
+      own?.allowPrivilegeEscalation === false &&
+      own.readOnlyRootFilesystem === true &&
+      JSON.stringify(own.capabilities) === '{"drop":["ALL"]}' &&
+      Number(own.runAsUser ?? pod.spec.securityContext?.runAsUser ?? 0) > 0 &&
+      (ports ?? []).every((port) => port.hostPort === undefined);
+    expect(failing(everyContainer, ({ where }) => where, isRestricted)).toEqual([]);
+  });
+
+  test('every container asks for CPU and memory, has a memory limit and no CPU limit', () => {
+    const isSized = ({ container: { resources } }: (typeof everyContainer)[number]) =>
+      resources?.requests?.cpu &&
+      resources.requests.memory &&
+      resources.limits?.memory &&
+      !resources.limits.cpu;
+    expect(failing(everyContainer, ({ where }) => where, isSized)).toEqual([]);
+  });
+
+  test('every container has a readiness and a liveness probe, every native sidecar a startup probe too', () => {
+    const isProbed = ({ container }: (typeof everyContainer)[number]) =>
+      container.readinessProbe &&
+      container.livenessProbe &&
+      (container.restartPolicy !== 'Always' || container.startupProbe);
+    expect(failing(everyContainer, ({ where }) => where, isProbed)).toEqual([]);
+  });
+
+  test('probes and Services name ports by number: a Service sees the names of native sidecars only since 1.32', () => {
+    const portsOf = ({ container }: (typeof everyContainer)[number]) =>
+      [container.startupProbe, container.readinessProbe, container.livenessProbe].map(
+        (probe) => (probe?.httpGet ?? probe?.tcpSocket)?.port ?? 0,
+      );
+    expect(
+      failing(
+        everyContainer,
+        ({ where }) => where,
+        (one) => portsOf(one).every((port) => typeof port === 'number'),
+      ),
+    ).toEqual([]);
+    const targets = everything.flatMap(([folder, manifest]) =>
+      manifest.kind !== 'Service'
+        ? []
+        : (manifest.spec as { ports: { targetPort: unknown }[] }).ports.map(
+            ({ targetPort }) => [`${folder} ${nameOf(manifest)}`, targetPort] as const,
+          ),
+    );
+    expect(
+      failing(
+        targets,
+        ([where]) => where,
+        ([, port]) => typeof port === 'number',
+      ),
+    ).toEqual([]);
+  });
+
+  test('every Service port is one that a container of its pods declares', () => {
+    for (const [folder, manifests] of built) {
+      const pods = podsOf(manifests);
+      for (const service of manifests.filter(({ kind }) => kind === 'Service')) {
+        const { selector, ports } = service.spec as {
+          selector: Record<string, string>;
+          ports: { targetPort: number }[];
+        };
+        const mine = pods.filter((pod) =>
+          Object.entries(selector).every(([key, value]) => pod.labels[key] === value),
+        );
+        const declared = mine
+          .flatMap(containersOf)
+          .flatMap((container) => container.ports ?? [])
+          .map((port) => port.containerPort);
+        expect(declared, `${folder} ${nameOf(service)}`).toEqual(
+          expect.arrayContaining(ports.map((port) => port.targetPort)),
+        );
+      }
+    }
+  });
+
+  test('every image has a version, but the one that is published without any; ours has the version of package.json', () => {
+    const images = [...new Set(everyContainer.map(({ container }) => container.image!))].sort();
+    expect(images.filter((image) => !/:v?\d+(\.\d+)*$/.test(image))).toEqual(['tecnativa/tcp-proxy']);
+    expect(images.filter((image) => image.startsWith('request-splitter'))).toEqual([
+      `request-splitter:${version}`,
+    ]);
+  });
+
+  test('labels are those of the convention, and selectors are as small as they can be', () => {
+    const wanted = ['app.kubernetes.io/name', 'app.kubernetes.io/part-of'];
+    const workloads = everything.filter(([, { kind }]) => kind === 'Deployment' || kind === 'StatefulSet');
+    expect(
+      failing(
+        workloads,
+        ([folder, one]) => `${folder} ${nameOf(one)}`,
+        ([, one]) => wanted.every((label) => one.metadata.labels?.[label]),
+      ),
+    ).toEqual([]);
+    expect(
+      failing(
+        everyPod,
+        ([folder, pod]) => `${folder} ${pod.name}`,
+        ([, pod]) => [...wanted, 'app.kubernetes.io/component'].every((label) => pod.labels[label]),
+      ),
+    ).toEqual([]);
+    const selectors = workloads.map(([, one]) =>
+      Object.keys((one.spec as { selector: { matchLabels: object } }).selector.matchLabels),
+    );
+    expect(new Set(selectors.flat())).toEqual(new Set(['app.kubernetes.io/name']));
+  });
+
+  test('no file of a ConfigMap or Secret is mounted by subPath: it would never change', () => {
+    const mounts = everyContainer.flatMap(({ where, container }) =>
+      (container.volumeMounts ?? []).map((mount) => [where, mount] as const),
+    );
+    expect(
+      failing(
+        mounts,
+        ([where, mount]) => `${where} ${mount.mountPath}`,
+        ([, mount]) => mount.subPath === undefined,
+      ),
+    ).toEqual([]);
+  });
+
+  test("the grace of every pod outlasts its pauses and the splitter's drain", () => {
+    const sleepOf = ({ lifecycle }: IContainer) =>
+      lifecycle?.preStop?.sleep?.seconds ?? Number(lifecycle?.preStop?.exec?.command?.[1] ?? 0);
+    const drainDeadline = 25;
+    for (const [folder, pod] of everyPod) {
+      const splitter = containersOf(pod).find(({ name }) => name === 'request-splitter');
+      if (splitter === undefined) continue;
+      // A native sidecar's SIGTERM comes after the app's end, an ordinary container's after its own pause.
+      const before =
+        splitter.restartPolicy === 'Always'
+          ? Math.max(...pod.spec.containers.map(sleepOf))
+          : sleepOf(splitter);
+      expect(pod.spec.terminationGracePeriodSeconds ?? 30, `${folder} ${pod.name}`).toBeGreaterThanOrEqual(
+        before + drainDeadline,
+      );
+    }
+  });
+
+  test('an overlay changes where the splitter stands, never how it is run', () => {
+    const splitterOf = (folder: string) => {
+      const {
+        restartPolicy: _,
+        lifecycle: __,
+        args: ___,
+        volumeMounts: ____,
+        ...rest
+      } = podsOf(built.get(folder)!)
+        .flatMap(containersOf)
+        .find(({ name }) => name === 'request-splitter')!;
+      return rest;
+    };
+    for (const name of ['before-1.29', 'direct', 'drop-in', 'production']) {
+      expect(splitterOf(`k8s/ambassador/overlays/${name}`), name).toEqual(splitterOf('k8s/ambassador'));
+    }
+    expect(splitterOf('k8s/sidecar/overlays/split')).toEqual(splitterOf('k8s/ambassador'));
+  });
+
+  test('a change of the shares reaches running pods: the name of their ConfigMap carries no hash', () => {
+    for (const folder of ['k8s/ambassador', 'k8s/ambassador/overlays/direct', 'k8s/sidecar/overlays/split']) {
+      expect(
+        built
+          .get(folder)!
+          .filter(({ kind }) => kind === 'ConfigMap')
+          .map(({ metadata }) => metadata.name),
+      ).toContain('splitter-config');
+    }
+  });
+
+  test('the autoscaler alone states how many frontends there are, and has at least the two that a budget needs', () => {
+    const production = built.get('k8s/ambassador/overlays/production')!;
+    const frontend = production.find((one) => nameOf(one) === 'Deployment/frontend')!;
+    expect((frontend.spec as { replicas?: number }).replicas).toBeUndefined();
+    const { minReplicas } = production.find(({ kind }) => kind === 'HorizontalPodAutoscaler')!.spec as {
+      minReplicas: number;
+    };
+    expect(minReplicas).toBeGreaterThanOrEqual(2);
+  });
+
+  test("the policies open the pods' ports, not the Services'", () => {
+    const production = built.get('k8s/ambassador/overlays/production')!;
+    const declared = new Set(
+      podsOf(production)
+        .flatMap(containersOf)
+        .flatMap(({ ports }) => ports ?? [])
+        .map(({ containerPort }) => containerPort),
+    );
+    const opened = production
+      .filter(({ kind }) => kind === 'NetworkPolicy')
+      .flatMap((policy) => {
+        const { ingress = [], egress = [] } = policy.spec as Record<
+          'ingress' | 'egress',
+          { ports: { port: number }[] }[] | undefined
+        >;
+        return [...ingress, ...egress].flatMap(({ ports }) => ports.map(({ port }) => port));
+      })
+      .filter((port) => port !== 53);
+    expect(failing(opened, String, (port) => declared.has(port))).toEqual([]);
+  });
+});
