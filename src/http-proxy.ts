@@ -210,8 +210,12 @@ abstract class Attempt extends Stream {
     this.#limit(pool.queueTimeout, 'QUEUE_TIMEOUT');
     upstreamRequest.once('socket', (socket) => {
       const silent = () => {
+        const { bytesRead } = socket;
         socket.setTimeout(responseTimeout);
-        this.silent();
+        // A busy event loop runs its timers first: what has come meanwhile is read before this asks again.
+        setImmediate(() => {
+          if (socket.bytesRead === bytesRead) this.silent();
+        });
       };
       const connected = () => {
         this.stopWaiting();

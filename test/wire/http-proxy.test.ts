@@ -488,6 +488,45 @@ describe('an upstream that', () => {
   });
 });
 
+describe('a client that is slow', () => {
+  /** Answers in full what it is asked, but hangs at /hang. */
+  const script: Script = async (peer) => {
+    for (;;) {
+      const { line } = await peer.request();
+      if (line.includes('/hang')) return;
+      await peer.ok(line.includes('/large') ? 'x'.repeat(LARGE) : 'all of it');
+    }
+  };
+  const LARGE = 20_000_000;
+
+  /** Lets the upstream's responseTimeout pass twice, as another client sees it. */
+  async function passTime(server: Server): Promise<void> {
+    for (let i = 0; i < 2; i++) {
+      const other = await server.client();
+      expect(statusOf(await other.ask('GET /hang HTTP/1.1\r\nHost: h\r\n\r\n'))).toBe(504);
+    }
+  }
+
+  it('in sending its body is not taken for an upstream that is silent', async () => {
+    const { server, client } = await startLine(script, { responseTimeout: '50ms' });
+    await client.send('POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhello');
+    await passTime(server);
+    await client.send('world');
+    expect((await client.response()).body).toBe('all of it');
+  });
+
+  it('in reading its response is not taken for an upstream that is silent', async () => {
+    const { server, client } = await startLine(script, { responseTimeout: '50ms' });
+    client.countOnly();
+    client.socket.pause();
+    await client.send('GET /large HTTP/1.1\r\nHost: h\r\n\r\n');
+    await passTime(server);
+    client.socket.resume();
+    await client.until(() => client.bytesReceived > LARGE, 'the whole body');
+    expect(server.faults).toEqual(['UPSTREAM_RESPONSE_TIMEOUT', 'UPSTREAM_RESPONSE_TIMEOUT']);
+  });
+});
+
 describe('a client that goes away', () => {
   it.each([
     ['before the answer', GET, null],
