@@ -17,6 +17,11 @@ import { Secret } from 'kubernetes-models/v1/Secret';
 import { Service } from 'kubernetes-models/v1/Service';
 import { afterAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
+import { translateNginx } from '../../src/config/load.ts';
+import { parseConfig } from '../../src/config/parse.ts';
+import { formatProblems } from '../../src/config/problem.ts';
+import type { Config } from '../../src/config/schema.ts';
+import { compileKey } from '../../src/split/key.ts';
 import {
   buildText,
   KUSTOMIZATIONS,
@@ -160,6 +165,35 @@ describe('the files that kustomize puts together', () => {
     expect(unknownFields([service(80, { selectr: { a: 'b' } })]).join()).toMatch(
       /Service\/s.*"selectr.*does not exist/,
     );
+  });
+
+  const checkKey = (text: string) => {
+    const key = compileKey(text);
+    return 'error' in key ? key : null;
+  };
+
+  test.each(globSync('k8s/**/splitter.yaml', { cwd: root }).sort())(
+    '%s is a configuration that runs',
+    (file) => {
+      const { problems = [] } = parseConfig(read(file), file, { checkKey });
+      expect(formatProblems(problems)).toEqual([]);
+    },
+  );
+
+  test('the nginx.conf of the old ambassador is one that request-splitter runs as it is, with the same split', async () => {
+    const { config, problems = [] } = await translateNginx(
+      join(root, 'k8s/ambassador/nginx-conf/nginx.conf'),
+      { checkKey },
+    );
+    expect(formatProblems(problems)).toEqual([]);
+    const ours = parseConfig(read('k8s/ambassador/base/splitter.yaml'), 'splitter.yaml', { checkKey })
+      .config!;
+    const sharesOf = ({ splits }: Config) =>
+      [...splits.values()].map(({ key, variants }) => [
+        key,
+        ...variants.map(({ name, share }) => [name, share]),
+      ]);
+    expect(sharesOf(config!)).toEqual(sharesOf(ours));
   });
 
   test('every file under k8s/ belongs to a kustomization', () => {
