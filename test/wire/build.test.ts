@@ -1,0 +1,152 @@
+// What ships, as somebody gets it: the bundle alone in an empty directory, and the packed library in a project of its
+// own. Built in a copy, so that a dist/ that others use meanwhile stays as it is.
+import { execFile, spawn } from 'node:child_process';
+import {
+  copyFileSync,
+  cpSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { request } from 'undici';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+const run = promisify(execFile);
+const root = join(import.meta.dirname, '..', '..');
+const scratch = mkdtempSync(join(tmpdir(), 'build-test-'));
+const copy = join(scratch, 'copy');
+const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+  version: string;
+  scripts: { build: string };
+  dependencies: Record<string, string>;
+};
+const bin = join(root, 'node_modules', '.bin');
+const env = { ...process.env, PATH: `${bin}:${process.env.PATH}` };
+
+beforeAll(async () => {
+  mkdirSync(copy);
+  cpSync(join(root, 'src'), join(copy, 'src'), { recursive: true });
+  for (const file of ['package.json', 'rolldown.config.ts', 'tsconfig.json', 'tsconfig.build.json']) {
+    copyFileSync(join(root, file), join(copy, file));
+  }
+  symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
+  await run('/bin/sh', ['-c', manifest.scripts.build], { cwd: copy, env });
+}, 120_000);
+afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+
+describe('dist/main.js', () => {
+  const alone = join(scratch, 'alone');
+  const main = join(alone, 'main.mjs');
+  beforeAll(() => {
+    mkdirSync(alone);
+    copyFileSync(join(copy, 'dist', 'main.js'), main);
+  });
+
+  it('is one file that needs nothing but node: --version and --help answer in an empty directory', async () => {
+    const version = await run(process.execPath, [main, '--version'], { cwd: alone, env: {} });
+    expect(version.stdout).toBe(`${manifest.version}\n`);
+    const help = await run(process.execPath, [main, '--help'], { cwd: alone, env: {} });
+    expect(help.stdout).toMatch(/^Usage: request-splitter/);
+  });
+
+  it('starts there, answers through the split, and ends when it is told to', async () => {
+    const upstream = createServer((_request, response) => response.end('hello'));
+    await new Promise<void>((resolve) => upstream.listen(0, '127.0.0.1', resolve));
+    const authority = `127.0.0.1:${(upstream.address() as AddressInfo).port}`;
+    const child = spawn(process.execPath, [main], {
+      cwd: alone,
+      env: {
+        LISTEN: '127.0.0.1:0',
+        ADMIN: 'off',
+        SPLIT: `50% http://${authority}; * http://localhost:1`,
+      },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    try {
+      const origin = await new Promise<string>((resolve, reject) => {
+        let output = '';
+        child.stdout.setEncoding('utf8').on('data', (text: string) => {
+          output += text;
+          const found = /http:\/\/127\.0\.0\.1:\d+/.exec(output.replaceAll(authority, ''));
+          if (found !== null) resolve(found[0]);
+        });
+        child.once('exit', (code) => reject(new Error(`ended with ${code}: ${output}`)));
+      });
+      // "xbaaErt4" hashes to 0: the first variant whatever its share.
+      const answer = await request(`${origin}/?token=xbaaErt4`);
+      expect(answer.statusCode).toBe(200);
+      expect(await answer.body.text()).toBe('hello');
+      const ended = new Promise((resolve) => child.once('exit', resolve));
+      child.kill('SIGTERM');
+      child.kill('SIGTERM');
+      expect(await ended).toBeTypeOf('number');
+    } finally {
+      child.kill('SIGKILL');
+      upstream.closeAllConnections();
+      upstream.close();
+    }
+  });
+
+  it('holds nothing beyond ASCII, which would double the memory of its source', () => {
+    expect(readFileSync(main, 'latin1')).not.toMatch(/[^\0-\x7f]/);
+  });
+});
+
+describe('the packed library', () => {
+  const project = join(scratch, 'project');
+  const packed = join(project, 'node_modules', 'request-splitter');
+
+  beforeAll(async () => {
+    mkdirSync(packed, { recursive: true });
+    await run('npm', ['pack', '--silent', '--pack-destination', scratch], { cwd: copy, env });
+    const [archive] = globSync('request-splitter-*.tgz', { cwd: scratch });
+    await run('tar', ['xzf', join(scratch, archive!), '-C', packed, '--strip-components=1']);
+    // What `npm install` would put beside it: its dependencies, the optional peer, Node's types.
+    for (const name of [...Object.keys(manifest.dependencies), '@types/node', 'http-proxy']) {
+      mkdirSync(join(project, 'node_modules', name, '..'), { recursive: true });
+      symlinkSync(join(root, 'node_modules', name), join(project, 'node_modules', name));
+    }
+    writeFileSync(join(project, 'package.json'), '{ "type": "module" }');
+    writeFileSync(
+      join(project, 'consumer.ts'),
+      [
+        "import { createServer } from 'node:http';",
+        "import { createSplitter, type Decision } from 'request-splitter';",
+        "import { createHandler } from 'request-splitter/http-proxy';",
+        "const split = { variants: [{ name: 'a', share: '50%', upstream: 'http://127.0.0.1:1' }, { name: 'b', share: '*', upstream: 'http://127.0.0.1:2' }] };",
+        'const splitter = createSplitter(split);',
+        "const decision: Decision = splitter.decide({ url: '/?token=xbaaErt4', headers: {} });",
+        'const handler = createHandler(split);',
+        "createServer(handler.request).on('upgrade', handler.upgrade);",
+        'handler.close();',
+        'console.log(decision.variant?.name);',
+      ].join('\n'),
+    );
+  });
+
+  it('is typed: both entries resolve under nodenext, with every check on', async () => {
+    const options = ['--module', 'nodenext', '--target', 'es2024', '--strict', '--types', 'node'];
+    await run('tsc', [...options, '--exactOptionalPropertyTypes', 'consumer.ts'], { cwd: project, env });
+  });
+
+  it('runs: the first variant takes the key whose hash is 0', async () => {
+    const { stdout } = await run(process.execPath, ['consumer.js'], { cwd: project, env });
+    expect(stdout).toBe('a\n');
+  });
+
+  it('carries no test, no bench and no source', async () => {
+    const files = globSync('**/*', { cwd: packed }).filter((path) =>
+      /^(src|test|bench|\.ci|k8s)\b/.test(path),
+    );
+    expect(files).toEqual([]);
+  });
+});
