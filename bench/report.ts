@@ -164,7 +164,7 @@ interface Target {
 }
 
 /** The cost targets of the design beside what was measured; NaN where the run had no such part. */
-export function targets(results: Results): Target[] {
+function targets(results: Results): Target[] {
   const own = 'request-splitter';
   const row = (scenario: string, rival: string) =>
     results.scenarios.find(({ name }) => name === scenario)?.rows.find((one) => one.rival === rival);

@@ -27,7 +27,7 @@ export interface Rival {
 }
 
 const here = import.meta.dirname;
-export const builtSplitter = join(here, '..', 'dist', 'main.js');
+const builtSplitter = join(here, '..', 'dist', 'main.js');
 
 const splitter = (name: string, title: string, env: NodeJS.ProcessEnv): Rival => ({
   name,

@@ -23,7 +23,7 @@ export interface LoadResult {
 }
 
 /** Percentiles of a list of milliseconds, which is sorted in place; zeros when it is empty. */
-export function percentiles(latenciesMs: Float64Array): LoadResult['latencyMs'] {
+function percentiles(latenciesMs: Float64Array): LoadResult['latencyMs'] {
   latenciesMs.sort();
   const at = (share: number) =>
     latenciesMs[Math.min(latenciesMs.length - 1, Math.floor(latenciesMs.length * share))] ?? 0;
