@@ -67,7 +67,13 @@ function readYaml(text: string, file: string): Source | { problems: readonly Pro
     got,
   });
   try {
-    const document = parseDocument(text, { version: '1.2', merge: true, prettyErrors: false, lineCounter });
+    const document = parseDocument(text, {
+      version: '1.2',
+      merge: true,
+      prettyErrors: false,
+      logLevel: 'error',
+      lineCounter,
+    });
     if (document.errors.some((error) => error.message.startsWith('Maximum call stack'))) {
       return { problems: [problem(0, NESTING_EXPECTED, 'thousands of nested brackets')] };
     }
@@ -81,11 +87,8 @@ function readYaml(text: string, file: string): Source | { problems: readonly Pro
         problems: document.errors.slice(0, SYNTAX_PROBLEMS_MAX).map((error) => syntax(error, text, problem)),
       };
     }
-    const loose = looseAlias(document);
-    if (loose !== undefined) {
-      const expected = `an anchor &${loose.name} before its alias; a literal "*" stands in quotes`;
-      return { problems: [problem(loose.offset, expected, showGot(`*${loose.name}`))] };
-    }
+    const loose = looseReference(document);
+    if (loose !== undefined) return { problems: [problem(loose.offset, loose.expected, loose.got)] };
     if (document.contents === null || (isScalar(document.contents) && document.contents.value === null)) {
       return { problems: [problem(0, 'a configuration with listen, splits, …', 'an empty file')] };
     }
@@ -163,16 +166,40 @@ function keyText(text: string, start: number, end: number): string {
   return /^["']?([^"':\s]*)/.exec(text.slice(start, Math.max(end, start + 64)))?.[1] ?? '';
 }
 
-function looseAlias(document: Document): { name: string; offset: number } | undefined {
-  let found: { name: string; offset: number } | undefined;
+/** The first alias without an anchor, or merge key of something that is no map: what toJS would throw on. */
+function looseReference(document: Document): { offset: number; expected: string; got: string } | undefined {
+  let found: { offset: number; expected: string; got: string } | undefined;
   visit(document, {
     Alias(_key, node) {
       if (node.resolve(document) !== undefined) return undefined;
-      found = { name: node.source, offset: node.range?.[0] ?? 0 };
+      const expected = `an anchor &${node.source} before its alias; a literal "*" stands in quotes`;
+      found = { offset: node.range?.[0] ?? 0, expected, got: showGot(`*${node.source}`) };
+      return visit.BREAK;
+    },
+    Pair(_key, pair) {
+      if (!isMergeKey(pair)) return undefined;
+      const source = resolve(document, pair.value);
+      const sources = isSeq(source) ? source.items.map((item) => resolve(document, item)) : [source];
+      const odd = sources.find((one) => !isMap(one));
+      if (sources.every(isMap)) return undefined;
+      const got =
+        odd === undefined || odd === null ? 'nothing' : showGot(isScalar(odd) ? odd.value : String(odd));
+      const offset = (pair.key as Node).range?.[0] ?? 0;
+      found = { offset, expected: 'an alias of a map behind the merge key "<<", or a list of them', got };
       return visit.BREAK;
     },
   });
   return found;
+}
+
+// With `merge: true` the parsed key has a symbol as its value; its source text stays "<<".
+function isMergeKey(pair: Pair): boolean {
+  return (
+    isScalar(pair.key) &&
+    (pair.key.source ?? String(pair.key.value)) === '<<' &&
+    pair.key.type !== 'QUOTE_DOUBLE' &&
+    pair.key.type !== 'QUOTE_SINGLE'
+  );
 }
 
 /** Number of values with every alias expanded, each shared object counted once per use but walked once; Infinity for a cycle. */
@@ -232,8 +259,7 @@ function findPair(document: Document, map: YAMLMap, key: string): Pair | undefin
   const own = map.items.find((pair) => isPair(pair) && isScalar(pair.key) && String(pair.key.value) === key);
   if (own !== undefined) return own;
   for (const pair of map.items) {
-    // With `merge: true` the parsed key is a symbol-like scalar; its source text stays "<<".
-    if (!isScalar(pair.key) || (pair.key.source ?? String(pair.key.value)) !== '<<') continue;
+    if (!isMergeKey(pair)) continue;
     const merged = resolve(document, pair.value);
     const maps = isSeq(merged) ? merged.items.map((item) => resolve(document, item)) : [merged];
     for (const candidate of maps) {

@@ -199,6 +199,11 @@ describe('a text that is no configuration gets one clear problem', () => {
       's.yaml:1:1: expected 200000 values at most once aliases are expanded, got an alias inside its own anchor',
     ],
     [
+      'a merge key of a text',
+      'a: { <<: b }',
+      's.yaml:1:6: expected an alias of a map behind the merge key "<<", or a list of them, got "b"',
+    ],
+    [
       'an alias without an anchor',
       'a: *gone',
       's.yaml:1:4: expected an anchor &gone before its alias; a literal "*" stands in quotes, got "*gone"',
