@@ -13,11 +13,13 @@ COPY package.json package-lock.json ./
 # No package's install script runs; nothing in the bundle needs one.
 RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY . .
-RUN npm run build && mkdir /out && cp dist/main.js /out/ && node scripts/image-licences.ts > /out/LICENCES
+RUN npm run build && install -D -m 755 dist/main.js /out/main.js && node scripts/image-licences.ts > /out/LICENCES
 
 FROM ${NODE_IMAGE}
 # npm and its packages are no part of what runs, only of what a scanner finds.
-RUN rm -rf /usr/local/lib/node_modules /opt/yarn-* /usr/local/bin/npm /usr/local/bin/npx /usr/local/bin/corepack /usr/local/bin/yarn*
+# The link is for people: `kubectl exec … -- request-splitter explain "/?token=42"`.
+RUN rm -rf /usr/local/lib/node_modules /opt/yarn-* /usr/local/bin/npm /usr/local/bin/npx /usr/local/bin/corepack /usr/local/bin/yarn* \
+    && ln -s /app/main.js /usr/local/bin/request-splitter
 COPY --from=build /out/ /app/
 
 ARG VERSION=0.1.0

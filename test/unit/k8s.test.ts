@@ -1,7 +1,7 @@
 // What every manifest under k8s/ must be: valid for the current Kubernetes API down to the last field name, as
 // restricted as the Pod Security profile of that name asks, pinned, probed and labelled. Nothing runs here.
 import { execFileSync } from 'node:child_process';
-import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PodMonitor } from '@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/PodMonitor';
 import { Deployment } from 'kubernetes-models/apps/v1/Deployment';
@@ -194,6 +194,22 @@ describe('the files that kustomize puts together', () => {
         ...variants.map(({ name, share }) => [name, share]),
       ]);
     expect(sharesOf(config!)).toEqual(sharesOf(ours));
+  });
+
+  test('docs/kubernetes.md names every overlay, nothing that is not there, and the version that is', () => {
+    const text = read('docs/kubernetes.md');
+    const overlays = KUSTOMIZATIONS.filter((folder) => folder.includes('ambassador/overlays/'));
+    expect(
+      overlays.filter((folder) => !text.includes(`| \`${folder.slice('k8s/ambassador/'.length)}\` |`)),
+    ).toEqual([]);
+    const named = [...text.matchAll(/`?\b((?:k8s|overlays)\/[\w./-]*\w)/g)].map(([, path]) =>
+      path!.startsWith('overlays/') ? `k8s/ambassador/${path}` : path!,
+    );
+    expect(named.length).toBeGreaterThan(10);
+    expect(named.filter((path) => !existsSync(join(root, path)))).toEqual([]);
+    expect(new Set([...text.matchAll(/request-splitter:(\d[\w.]*\w)/g)].map(([, tag]) => tag))).toEqual(
+      new Set([version]),
+    );
   });
 
   test('every file under k8s/ belongs to a kustomization', () => {
