@@ -8,6 +8,8 @@ import { buildGeneration, type Generation } from './proxy/generation.ts';
 import { Listener } from './proxy/listener.ts';
 import type { Lookup } from './proxy/resolve.ts';
 import { Upstream } from './proxy/upstream.ts';
+import type { AccessLog } from './telemetry/access-log.ts';
+import type { Assignments } from './telemetry/assignments.ts';
 import { Counters } from './telemetry/counters.ts';
 
 /** An address that cannot be listened on; `cause` is the error of the operating system. */
@@ -27,6 +29,10 @@ export interface AmbassadorOptions {
   readonly log: Logger;
   /** Looks names up; the system's getaddrinfo unless a test passes its own. */
   readonly lookup?: Lookup;
+  /** Gets a record of every exchange that it wants one of. */
+  readonly accessLog?: AccessLog | null;
+  /** Gets every key that a split assigned by its share. */
+  readonly assignments?: Assignments | null;
 }
 
 export type AmbassadorState = 'starting' | 'serving' | 'draining' | 'stopped';
@@ -50,7 +56,9 @@ export class Ambassador {
     this.#lookup = options.lookup;
     this.#upstreams = this.#upstreamsFor(config, new Map());
     const generation = buildGeneration(1, config, this.#upstreams, this.counters);
-    this.#listener = new Listener(generation, this.#deadlines, this.counters.downstream);
+    const { accessLog = null, assignments = null } = options;
+    const observers = { accessLog, assignments };
+    this.#listener = new Listener(generation, this.#deadlines, this.counters.downstream, observers);
   }
 
   get state(): AmbassadorState {

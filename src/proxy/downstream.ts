@@ -4,7 +4,7 @@
 
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
-import { FAULT_CODES, FAULTS, type FaultCode } from '../errors.ts';
+import { FAULTS, type FaultCode } from '../errors.ts';
 import type { ForwardedFacts } from '../http1/forward.ts';
 import { RequestFraming } from '../http1/framing.ts';
 import { INCOMPLETE, REFUSED, RequestHead } from '../http1/head.ts';
@@ -27,7 +27,7 @@ export class Downstream implements Timed {
   readonly listener: Listener;
   readonly socket: Socket;
   readonly forwardedFacts: ForwardedFacts;
-  readonly #exchange = new Exchange(this);
+  readonly #exchange: Exchange;
   #phase: number = PHASE.head;
   #tunnel: Tunnel | null = null;
   /** Received and not yet read: the beginning of a head, a body that has to wait, or requests sent ahead. */
@@ -39,6 +39,7 @@ export class Downstream implements Timed {
 
   constructor(listener: Listener, socket: Socket, facts: ForwardedFacts, remoteAddress: string, now: number) {
     this.listener = listener;
+    this.#exchange = new Exchange(this);
     this.socket = socket;
     this.forwardedFacts = facts;
     this.head.remoteAddress = remoteAddress;
@@ -85,7 +86,9 @@ export class Downstream implements Timed {
       this.#held = null;
       this.#read(held);
     } else this.#exchange.flushRequest();
-    if (this.#held === null && this.#isPaused) {
+    // What is still held is the beginning of a head that wants more, or waits for its turn.
+    const wantsMore = this.#held === null || this.#held.length < HELD_BYTES_MAX || this.#phase === PHASE.head;
+    if (this.#isPaused && wantsMore && !this.socket.writableNeedDrain) {
       this.#isPaused = false;
       this.socket.resume();
     }
@@ -278,7 +281,7 @@ export class Downstream implements Timed {
 
   /** Answers a request that was refused before an exchange began, and closes: its end cannot be trusted. */
   #refuse(code: FaultCode, now: number): void {
-    this.listener.counters.refused(FAULT_CODES.indexOf(code));
+    this.#exchange.refused(code);
     this.#phase = PHASE.exchange;
     this.framing.isHead = false;
     this.answer(code, false, now);

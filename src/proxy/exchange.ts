@@ -16,6 +16,7 @@ import { BODY, type ResponseFraming } from '../http1/framing.ts';
 import { FIELD, type FieldSection, type RequestHead, type ResponseHead } from '../http1/head.ts';
 import type { Downstream } from './downstream.ts';
 import type { Arm, Destination, Generation, RoutedSplit } from './generation.ts';
+import { Outcome } from './outcome.ts';
 import { Tunnel } from './tunnel.ts';
 import type { Address } from './upstream.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
@@ -63,13 +64,9 @@ export class Exchange {
   #destination: Destination | null = null;
   #connection: UpstreamConnection | null = null;
   #headEnd = 0;
-  #startedAt = 0;
-  #retries = 0;
+  readonly #outcome: Outcome;
   #requestRemaining = 0;
   #requestDecoder: ChunkedDecoder | null = null;
-  #bytesReceived = 0;
-  #bytesSent = 0;
-  #status = 0;
   #waitsForContinue = false;
   /** The whole body, when it came in one piece with the head: it can be sent a second time. */
   #bodyStart = 0;
@@ -85,6 +82,7 @@ export class Exchange {
 
   constructor(downstream: Downstream) {
     this.#downstream = downstream;
+    this.#outcome = new Outcome(downstream.listener.observers, downstream.listener.counters);
   }
 
   get isActive(): boolean {
@@ -111,14 +109,10 @@ export class Exchange {
     this.#generation = generation;
     this.#arm = null;
     this.#headEnd = headEnd;
-    this.#startedAt = now;
-    this.#retries = 0;
+    this.#outcome.begin(now, headEnd - head.start, generation.number);
     this.connectAttempts = 0;
     this.failedAddress = null;
     this.#rewrite.addedLines = '';
-    this.#bytesReceived = headEnd - head.start;
-    this.#bytesSent = 0;
-    this.#status = 0;
     this.#bodyStart = 0;
     this.#bodyEnd = 0;
     this.isHead = framing.isHead;
@@ -137,7 +131,7 @@ export class Exchange {
     if (arm === null) return this.fail('KEY_MISSING');
     this.#arm = arm;
     this.#destination = arm;
-    arm.counters.begin();
+    this.#outcome.belongsTo(arm);
     if (this.passesUpgrade && !this.isRequestSent) return this.fail('BAD_UPGRADE');
     if (framing.body === BODY.length && framing.length > generation.config.limits.requestBody) {
       return this.fail('BODY_TOO_LARGE');
@@ -146,16 +140,16 @@ export class Exchange {
   }
 
   #decide(target: RoutedSplit, head: RequestHead): Arm | null {
-    const { variant, reason } = target.splitter.decide(head);
+    const { variant, hash, reason } = target.splitter.decide(head);
     if (variant === null) return null;
-    const arm = target.arms[variant.index]!;
-    if (reason === 'missing_key') arm.counters.missingKey();
-    return arm;
+    this.#outcome.decided(target, variant.index, hash, reason);
+    return target.arms[variant.index]!;
   }
 
   /** A connection is being opened for this exchange. */
-  connecting(connection: UpstreamConnection): void {
+  connecting(connection: UpstreamConnection, now: number): void {
     this.#connection = connection;
+    this.#outcome.connectAt = now;
   }
 
   /** No connection is free: wait for one until `deadline`. */
@@ -182,7 +176,7 @@ export class Exchange {
     this.connectAttempts = 0;
     this.failedAddress = null;
     this.#rewrite.addedLines = `x-splitter-fallback: ${arm.fallback.upstream.name}\r\n`;
-    arm.counters.fallback();
+    this.#outcome.fellBack(arm.fallback.upstream.name);
     arm.fallback.upstream.checkOut(this, now, false);
   }
 
@@ -196,6 +190,8 @@ export class Exchange {
     this.#connection = connection;
     this.#phase = PHASE.sent;
     connection.expectResponse(this);
+    this.#outcome.sentAt = now;
+    this.#outcome.address = connection.address.host;
     this.#downstream.setDeadline(Number.POSITIVE_INFINITY);
     const { rewrite } = this.#destination!;
     this.#claimRequestOut();
@@ -225,7 +221,7 @@ export class Exchange {
       this.#requestRemaining -= end - from;
       this.isRequestSent = this.#requestRemaining === 0;
       this.#sendBody(bytes, from, end);
-      this.#bytesReceived += end - from;
+      this.#outcome.bytesReceived += end - from;
       this.#setRequestDeadlines(now);
       return end;
     }
@@ -249,7 +245,7 @@ export class Exchange {
         requestOut.text('\r\n');
       }
     }
-    this.#bytesReceived += position - from;
+    this.#outcome.bytesReceived += position - from;
     if (decoder.isDone) {
       writeLastChunk(requestOut, decoder.trailers, framing);
       this.isRequestSent = true;
@@ -301,12 +297,13 @@ export class Exchange {
   }
 
   /** The final response head has come. */
-  receiveResponseHead(head: ResponseHead, framing: ResponseFraming, headEnd: number): void {
+  receiveResponseHead(head: ResponseHead, framing: ResponseFraming, headEnd: number, now: number): void {
     const downstream = this.#downstream;
     const { minorVersion } = downstream.head;
     const rewrite = this.#rewrite;
     this.#phase = PHASE.responding;
-    this.#status = head.status;
+    this.#outcome.status = head.status;
+    this.#outcome.firstByteAt = now;
     this.#waitsForContinue = false;
     let body = framing.body;
     if (body === BODY.chunked || body === BODY.close) body = minorVersion === 1 ? BODY.chunked : BODY.close;
@@ -376,7 +373,7 @@ export class Exchange {
   switchProtocols(head: ResponseHead, framing: ResponseFraming, headEnd: number): void {
     const downstream = this.#downstream;
     const connection = this.#connection!;
-    this.#status = 101;
+    this.#outcome.status = 101;
     this.#rewrite.via = false;
     this.#claimResponseOut();
     writeResponseHead(responseOut, head, framing, headEnd, this.#rewrite);
@@ -395,9 +392,8 @@ export class Exchange {
     const { upstream } = this.#destination!;
     const now = performance.now();
     if (isSilent && this.#mayRetry(connection)) {
-      this.#retries++;
+      this.#outcome.retried();
       this.#phase = PHASE.waiting;
-      this.#arm!.counters.retry();
       upstream.checkOut(this, now, true);
       return;
     }
@@ -417,7 +413,7 @@ export class Exchange {
     if (hasBegun) this.flushResponse();
     else if (responseOwner === this) responseOut.clear();
     this.#connection = null;
-    if (!hasBegun) this.#status = status;
+    if (!hasBegun) this.#outcome.status = status;
     const keepAlive = downstream.framing.keepAlive && this.isRequestSent && !downstream.listener.isDraining;
     const upstream = this.#destination?.upstream;
     this.#settle(FAULT_CODES.indexOf(code), now);
@@ -429,6 +425,11 @@ export class Exchange {
     }
     if (hasBegun || status === 0) downstream.cut(hasBegun && this.#rewrite.body === BODY.close);
     else downstream.answer(code, keepAlive, now);
+  }
+
+  /** The request was refused before it could begin. */
+  refused(code: FaultCode): void {
+    this.#outcome.refused(code, this.#downstream.head.remoteAddress);
   }
 
   /** The client is gone: the upstream need not go on. */
@@ -456,7 +457,7 @@ export class Exchange {
 
   #writeToClient(bytes: Buffer): void {
     const { socket, listener } = this.#downstream;
-    this.#bytesSent += bytes.length;
+    this.#outcome.bytesSent += bytes.length;
     if (socket.write(bytes)) return;
     this.#connection?.pause();
     const connection = this.#connection;
@@ -483,7 +484,7 @@ export class Exchange {
   /** A reused connection may have been closed by the upstream before it saw the request (RFC 9112 §9.3.1). */
   #mayRetry(connection: UpstreamConnection): boolean {
     if (this.#phase !== PHASE.sent || connection.exchanges < 2) return false;
-    if (this.#retries >= this.#destination!.upstream.config.retry.attempts) return false;
+    if (this.#outcome.retries >= this.#destination!.upstream.config.retry.attempts) return false;
     const { head, framing } = this.#downstream;
     if (!IDEMPOTENT.has(head.bytes.toString('latin1', head.methodStart, head.methodEnd))) return false;
     return framing.body === BODY.none || this.#bodyEnd > this.#bodyStart;
@@ -498,9 +499,9 @@ export class Exchange {
       const downstream = this.#downstream;
       const keepAlive = downstream.framing.keepAlive && this.isRequestSent;
       const isOptions = head.bytes[head.methodStart] === 79;
-      this.#status = isOptions ? 200 : 405;
+      this.#outcome.status = isOptions ? 200 : 405;
       this.#settle(-1, now);
-      downstream.answerLastHop(this.#status, keepAlive, now);
+      downstream.answerLastHop(isOptions ? 200 : 405, keepAlive, now);
       return true;
     }
     return false;
@@ -514,9 +515,7 @@ export class Exchange {
 
   #settle(fault: number, now: number): void {
     this.#phase = PHASE.idle;
-    const arm = this.#arm;
-    if (arm === null) this.#downstream.listener.counters.refused(fault);
-    else arm.counters.end(this.#status, fault, now - this.#startedAt, this.#bytesReceived, this.#bytesSent);
+    this.#outcome.settle(fault, now, this.#downstream.head);
     this.#arm = null;
     this.#destination = null;
     this.#generation = null;

@@ -6,6 +6,7 @@ import type { RequestRewrite } from '../http1/forward.ts';
 import type { RequestHead } from '../http1/head.ts';
 import { Splitter } from '../split/splitter.ts';
 import type { Counters, VariantCounters } from '../telemetry/counters.ts';
+import type { Sample } from '../telemetry/sample.ts';
 import type { Upstream } from './upstream.ts';
 
 /** Where a decided request goes, and what is counted for it. */
@@ -27,6 +28,10 @@ export interface Destination {
 export interface RoutedSplit {
   readonly splitter: Splitter;
   readonly arms: readonly Arm[];
+  /** The different keys of each variant. */
+  readonly sample: Sample;
+  /** Position of the split in the configuration. */
+  readonly number: number;
 }
 
 /** What a route leads to: a splitter with its arms, or one arm. */
@@ -68,7 +73,8 @@ export function buildGeneration(
     const splitter = new Splitter(name, split);
     splitters.set(name, splitter);
     const arms = splitter.variants.map((variant) => armFor(name, variant.name, variant.upstream));
-    targets.set(name, { splitter, arms });
+    const sample = counters.sample(name, splitter.variants, split);
+    targets.set(name, { splitter, arms, sample, number: targets.size });
   }
   const routes = config.routes.map((route): CompiledRoute<Routed> => {
     const target =

@@ -8,6 +8,7 @@ import type { DownstreamCounters } from '../telemetry/counters.ts';
 import type { Deadlines } from './deadlines.ts';
 import { Downstream } from './downstream.ts';
 import type { Generation } from './generation.ts';
+import type { Observers } from './outcome.ts';
 import type { Tunnel, TunnelHost } from './tunnel.ts';
 
 const BACKLOG = 4096;
@@ -15,6 +16,7 @@ const BACKLOG = 4096;
 export class Listener implements TunnelHost {
   readonly deadlines: Deadlines;
   readonly counters: DownstreamCounters;
+  readonly observers: Observers;
   /** What requests are decided by from now on; those that have begun keep theirs. */
   generation: Generation;
   /** Responses carry `Connection: close`. */
@@ -26,10 +28,16 @@ export class Listener implements TunnelHost {
   #dateUntil = 0;
   #onEmpty: (() => void) | null = null;
 
-  constructor(generation: Generation, deadlines: Deadlines, counters: DownstreamCounters) {
+  constructor(
+    generation: Generation,
+    deadlines: Deadlines,
+    counters: DownstreamCounters,
+    observers: Observers,
+  ) {
     this.generation = generation;
     this.deadlines = deadlines;
     this.counters = counters;
+    this.observers = observers;
   }
 
   /** Open client connections, tunnels included. */

@@ -55,6 +55,7 @@ export class UpstreamConnection implements Timed {
   #tunnel: Tunnel | null = null;
   #phase: number = PHASE.connecting;
   #remaining = 0;
+  #readAt = 0;
   #interims = 0;
   #held: Buffer | null = null;
   #isPaused = false;
@@ -231,7 +232,8 @@ export class UpstreamConnection implements Timed {
       // Bytes that nobody asked for: whatever they are, they must never become somebody's response.
       return this.destroy();
     }
-    this.#upstream.deadlines.set(this, performance.now() + this.#upstream.config.responseTimeout);
+    this.#readAt = performance.now();
+    this.#upstream.deadlines.set(this, this.#readAt + this.#upstream.config.responseTimeout);
     if (this.#held !== null) {
       bytes = Buffer.concat([this.#held, received.subarray(0, to)]);
       to = bytes.length;
@@ -273,7 +275,7 @@ export class UpstreamConnection implements Timed {
       head.reset();
       return end;
     }
-    exchange.receiveResponseHead(head, framing, end);
+    exchange.receiveResponseHead(head, framing, end, this.#readAt);
     switch (framing.body) {
       case BODY.none:
         return this.#finishAt(end, to);

@@ -211,7 +211,7 @@ export class Upstream {
   #connect(address: Address, exchange: Exchange, now: number): void {
     const connection = new UpstreamConnection(this, address, this.config.url, now);
     connection.exchange = exchange;
-    exchange.connecting(connection);
+    exchange.connecting(connection, now);
     address.inFlight++;
     this.#connections.add(connection);
     this.deadlines.add(connection);
