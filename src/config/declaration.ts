@@ -1,7 +1,7 @@
 // Reads the option declaration back: which keys are known at a place, every option as a row of the manual, the
 // JSON Schema for editors. Adds nothing that config/schema does not say; no option is named here.
 
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Path } from './problem.ts';
 import { documentSchema } from './schema.ts';
 
@@ -76,6 +76,11 @@ export function optionRows(): OptionRow[] {
   collect(core(documentSchema), '', rows);
   return rows;
 }
+
+/** The file's defaults by option path, as a user would write them: what need not be written. */
+export const STANDARD: ReadonlyMap<string, string> = new Map(
+  optionRows().map((row) => [row.path, row.default]),
+);
 
 function collect(schema: AnySchema, prefix: string, rows: OptionRow[]): void {
   if (schema instanceof z.ZodRecord) collect(core(schema.def.valueType), `${prefix}.*`, rows);

@@ -7,7 +7,7 @@ import { formatPath, type Path, type Place, type Problem, showGot } from './prob
 import { parseUpstreamUrl } from './schema.ts';
 
 /** The split that SPLIT makes where no file names one. */
-export const DEFAULT_SPLIT = 'default';
+const DEFAULT_SPLIT = 'default';
 
 /** Every setting that has a flag and an environment variable. `config` and `nginx` say which file is read. */
 export const SETTINGS = {

@@ -13,7 +13,7 @@ export interface Position {
 }
 
 /** One word of a directive, quotes and escapes undone. */
-export interface Word extends Position {
+interface Word extends Position {
   readonly text: string;
 }
 

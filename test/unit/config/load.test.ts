@@ -71,7 +71,7 @@ describe('an nginx.conf', () => {
     const file = join(folder, 'nginx.conf');
     const loaded = await loadConfig({ flags: { nginx: file }, environment: {} }, { checkKey: () => null });
     expect(loaded.config!.limits.requestBody).toBe(2 * 1024 ** 2);
-    expect(loaded).toMatchObject({ file, files: [file, join(folder, 'conf.d/a.conf')], notes: [] });
+    expect(loaded).toMatchObject({ file, files: [file, join(folder, 'conf.d/a.conf')] });
   });
 
   it('that stands where nginx has it is run when nothing else is configured, and only then', async () => {

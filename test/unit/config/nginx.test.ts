@@ -207,6 +207,18 @@ describe('what is kept', () => {
     ]);
   });
 
+  it('hosts: the default server keeps its own name where the wildcard of another server is over it', () => {
+    const server = (names: string, upstream: string) =>
+      `server { listen 80; server_name ${names}; location / { proxy_pass http://${upstream}; } }`;
+    const { config } = good(server('own.example other.test *.a.example', 'a') + server('*.example', 'b'));
+    expect(config.routes.map(({ host, upstream }) => [host, upstream])).toEqual([
+      [undefined, 'a'],
+      ['own.example', 'a'],
+      ['*.a.example', 'a'],
+      ['*.example', 'b'],
+    ]);
+  });
+
   it('locations: prefixes become routes, a location with settings of its own an upstream of its own', () => {
     const { config } = good(
       asking({
@@ -305,9 +317,9 @@ describe('what is kept', () => {
 
 it('what changes nothing is named in one note', () => {
   const { notes } = good(`user nginx; worker_processes auto; events { worker_connections 1024; }
-${asking({ http: 'sendfile on; access_log off; gzip off;', server: 'server_tokens off;', location: 'proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off;' })}`);
+${asking({ http: 'sendfile on; access_log off; gzip off;', server: 'server_tokens off;', location: 'proxy_redirect off; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off;' })}`);
   expect(notes).toEqual([
-    'left out, as it changes nothing here: user, worker_processes, events, sendfile, access_log, gzip, server_tokens, proxy_http_version, proxy_buffering, proxy_set_header Connection',
+    'left out, as it changes nothing here: user, worker_processes, events, sendfile, access_log, gzip, server_tokens, proxy_redirect, proxy_http_version, proxy_buffering, proxy_set_header Connection',
   ]);
 });
 
@@ -316,6 +328,19 @@ const placeOf = (text: string, word: string) => {
   const before = text.slice(0, text.indexOf(word)).split('\n');
   return `nginx.conf:${before.length}:${before.at(-1)!.length + 1}`;
 };
+
+it('what is done a little otherwise is told in a sentence of its own', () => {
+  expect(
+    good(asking({ http: 'large_client_header_buffers 4 16k;', location: 'proxy_redirect off;' })).notes,
+  ).toEqual([
+    'left out, as it changes nothing here: proxy_redirect',
+    'a request line has 8 KiB at most and a header section 32 KiB, whatever large_client_header_buffers says',
+  ]);
+  expect(good(asking({ server: 'location /img/ { proxy_pass http://a; }' })).notes).toEqual([
+    'Location of a response is passed on unchanged; nginx writes its own address over that of the upstream',
+    'a request for /img (without the last slash) is not redirected to /img/',
+  ]);
+});
 
 describe('what cannot be kept is told with file and line, all at once', () => {
   it.each<[what: string, text: string, word: string, problem: string]>([
@@ -416,10 +441,16 @@ describe('what cannot be kept is told with file and line, all at once', () => {
       ' split_clients: expected a variable, got "$bad"',
     ],
     [
+      'a rewritten Location',
+      asking({ location: 'proxy_redirect http://a/ /b/;' }),
+      'proxy_redirect',
+      ': expected a directive that can be kept in location, got "proxy_redirect"',
+    ],
+    [
       'a time that is none',
       asking({ location: 'proxy_read_timeout soon;' }),
       'soon',
-      ' proxy_read_timeout: expected a time like 60s or 1m30s, got "soon"',
+      ' proxy_read_timeout: expected a time like 60s or 1m30s, above 0, got "soon"',
     ],
     [
       'a limit that differs between locations',

@@ -1,0 +1,124 @@
+// What the translation of an nginx.conf finds on its way: problems, notes, what was left out, and which line each part of the
+// document comes from. Knows which directives are without effect, but translates none.
+
+import { guessDirective, INHERITED, readSize, readTime, WITHOUT_EFFECT } from './nginx-directives.ts';
+import { type Directive, type Position, problemAt } from './nginx-syntax.ts';
+import { type Path, type Place, type Problem, showGot } from './problem.ts';
+
+/** What nginx does by default with the Location of a response, and we do not. */
+export const REDIRECT_NOTE =
+  'Location of a response is passed on unchanged; nginx writes its own address over that of the upstream';
+
+interface Origin {
+  readonly prefix: Path;
+  readonly position: Position;
+  readonly directive: string;
+}
+
+/** Gathers what is to be told about one nginx.conf. */
+export class Report {
+  readonly problems: Problem[] = [];
+  readonly #file: string;
+  readonly #notes: string[] = [];
+  readonly #ignored = new Set<string>();
+  readonly #origins: Origin[] = [];
+
+  constructor(file: string) {
+    this.#file = file;
+  }
+
+  /** What was left out, in one note, then the others. */
+  get notes(): readonly string[] {
+    if (this.#ignored.size === 0) return this.#notes;
+    return [`left out, as it changes nothing here: ${[...this.#ignored].join(', ')}`, ...this.#notes];
+  }
+
+  /** Place in the nginx.conf of what stands at `path` in the document. */
+  locate(path: Path): Place {
+    // The longest prefix is the nearest place.
+    let best: Origin | undefined;
+    for (const origin of this.#origins) {
+      if (origin.prefix.length < (best?.prefix.length ?? 0)) continue;
+      if (origin.prefix.every((step, index) => step === path[index])) best = origin;
+    }
+    if (best === undefined) return { at: this.#file, path: '', order: 0 };
+    const { at, order } = problemAt(best.position, '', '', '');
+    return { at, path: best.directive, order };
+  }
+
+  fail(at: Position, directive: string, expected: string, got: string): void {
+    const problem = problemAt(at, directive, expected, got);
+    // Inherited directives are looked at once for each location.
+    if (this.problems.some((known) => known.at === problem.at && known.expected === expected)) return;
+    this.problems.push(problem);
+  }
+
+  /** One sentence, told once however often it applies. */
+  note(sentence: string): void {
+    if (!this.#notes.includes(sentence)) this.#notes.push(sentence);
+  }
+
+  /** Something that was left out because it changes nothing here. */
+  ignore(what: string): void {
+    this.#ignored.add(what);
+  }
+
+  /** What stands at `prefix` in the document, and below, comes from here. */
+  origin(prefix: Path, position: Position, directive: string): void {
+    this.#origins.push({ prefix, position, directive });
+  }
+
+  /** A directive outside http. */
+  main(directive: Directive): void {
+    const { text } = directive.name;
+    if (text === 'http') return;
+    if (text === 'worker_shutdown_timeout') this.note('worker_shutdown_timeout is drain.deadline here');
+    else if (WITHOUT_EFFECT.main!.has(text)) this.ignore(text);
+    else this.unknown(directive, 'main');
+  }
+
+  /** A directive that inner blocks inherit, or one without effect; else a problem. */
+  inheritable(directive: Directive, block: string): void {
+    const { text } = directive.name;
+    if (INHERITED.has(text)) {
+      if (directive.words.length === 0) this.fail(directive.name, text, 'a value', 'nothing');
+      return;
+    }
+    const value = directive.words.map((word) => word.text).join(' ');
+    if (WITHOUT_EFFECT.http!.has(text)) this.ignore(text);
+    else if (text === 'large_client_header_buffers') {
+      this.note(
+        'a request line has 8 KiB at most and a header section 32 KiB, whatever large_client_header_buffers says',
+      );
+    } else if (text === 'proxy_redirect' && value === 'default') this.note(REDIRECT_NOTE);
+    else if (text === 'proxy_redirect' && value === 'off') this.ignore(text);
+    else if (text === 'gzip' && value === 'off') this.ignore(text);
+    // Without a listen for TLS, which is refused, these have nothing to work on.
+    else if (/^ssl_[a-z_]+$/.test(text)) this.ignore(text);
+    else this.unknown(directive, block);
+  }
+
+  /** A directive that cannot be kept. */
+  unknown({ name, block }: Directive, where: string): void {
+    const expected = `a directive that can be kept in ${where}${guessDirective(name.text)}`;
+    this.fail(name, '', expected, `${showGot(name.text)}${block === null ? '' : ' {…}'}`);
+  }
+
+  /** Value of a time directive, or nginx's default where there is none. */
+  time(directive: Directive | undefined, standard: string): string {
+    const word = directive?.words[0];
+    const time = readTime(word?.text ?? standard);
+    if (time !== undefined) return time;
+    this.fail(word!, directive!.name.text, 'a time like 60s or 1m30s, above 0', showGot(word!.text));
+    return standard;
+  }
+
+  /** Value of a size directive, or nginx's default where there is none; null for no limit. */
+  size(directive: Directive | undefined, standard: string): string | null {
+    const word = directive?.words[0];
+    const size = readSize(word?.text ?? standard);
+    if (size !== undefined) return size;
+    this.fail(word!, directive!.name.text, 'a size like 8k or 1m', showGot(word!.text));
+    return null;
+  }
+}
