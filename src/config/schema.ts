@@ -2,7 +2,7 @@
 // documents it. The option table, the JSON Schema for editors, `check` and the flags all come from here.
 // It knows nothing of files, of line numbers (config/parse) or of how an option is obeyed.
 
-import { z } from 'zod';
+import * as z from 'zod';
 
 const DURATION = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/;
 const DURATION_UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const;

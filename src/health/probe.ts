@@ -2,7 +2,7 @@
 // nothing about exchanges: health/state.ts folds what is found here. The client is undici, not the data plane, so that
 // a probe never shares a connection with an exchange.
 
-import { Client } from 'undici';
+import type { Client } from 'undici';
 
 /** What is asked and when an address counts as up or down. Times in milliseconds. */
 export interface ProbeSettings {
@@ -26,31 +26,27 @@ export interface ProbeAddress {
 
 /** Probes one address until `stop`. */
 export class Probe {
-  readonly #target: ProbeAddress;
+  readonly #address: ProbeAddress;
   readonly #settings: ProbeSettings;
   readonly #onChange: (isUp: boolean) => void;
-  readonly #client: Client;
+  #client: Client | null = null;
   #timer: NodeJS.Timeout | undefined;
   #isUp = true;
   #streak = 0;
   #isStopped = false;
 
   /** `onChange` is called when the address goes down or comes back; it counts as up until then. */
-  constructor(target: ProbeAddress, settings: ProbeSettings, onChange: (isUp: boolean) => void) {
-    this.#target = target;
+  constructor(address: ProbeAddress, settings: ProbeSettings, onChange: (isUp: boolean) => void) {
+    this.#address = address;
     this.#settings = settings;
     this.#onChange = onChange;
-    this.#client = new Client(target.origin, {
-      connect: { ...target.tls, ...(target.socketPath === null ? {} : { socketPath: target.socketPath }) },
-      pipelining: 0,
-    });
     this.#schedule(0);
   }
 
   stop(): void {
     this.#isStopped = true;
     clearTimeout(this.#timer);
-    this.#client.destroy().catch(() => {
+    this.#client?.destroy().catch(() => {
       // A probe that was under way is refused by the destroyed client; nobody waits for it any more.
     });
   }
@@ -65,10 +61,11 @@ export class Probe {
     const { path, timeout, interval } = this.#settings;
     let isGood = false;
     try {
+      this.#client ??= await this.#open();
       const { statusCode, body } = await this.#client.request({
         method: 'GET',
         path,
-        headers: { host: this.#target.host, 'user-agent': 'request-splitter-probe' },
+        headers: { host: this.#address.host, 'user-agent': 'request-splitter-probe' },
         signal: AbortSignal.timeout(timeout),
       });
       await body.dump();
@@ -80,6 +77,14 @@ export class Probe {
     this.#observe(isGood);
     this.#schedule(interval * (0.9 + Math.random() * 0.2));
   };
+
+  /** undici is loaded by the first probe: a splitter without probes does without its memory. */
+  async #open(): Promise<Client> {
+    const { Client } = await import('undici');
+    const { origin, socketPath, tls } = this.#address;
+    const connect = { ...tls, ...(socketPath === null ? {} : { socketPath }) };
+    return new Client(origin, { connect, pipelining: 0 });
+  }
 
   #observe(isGood: boolean): void {
     if (this.#isStopped) return;
