@@ -3,6 +3,7 @@
 // functions of the sources as they are, a map would only be read with --enable-source-maps, which costs memory and
 // start time, and minifying was measured to save neither (start 190 ms and 81 MiB with and without).
 import { defineConfig } from 'rolldown';
+import { readPage } from './src/admin/page/assets.ts';
 
 /**
  * `import` of node:http reads every one of its exports, and one of them (WebSocket) loads the undici that is inside
@@ -31,6 +32,15 @@ const asciiOnly = {
   },
 };
 
+/** The admin page's files, which the sources read from disk, become texts of the bundle. */
+const inlinePage = {
+  name: 'inline-page',
+  load: (id: string) =>
+    id.endsWith('/src/admin/page/assets.ts')
+      ? `export function readPage() { return ${JSON.stringify(readPage())}; }`
+      : null,
+};
+
 const library = {
   platform: 'node' as const,
   external: [/^[^./]/],
@@ -40,7 +50,7 @@ export default defineConfig([
   {
     input: 'src/main.ts',
     platform: 'node',
-    plugins: [leanHttp, asciiOnly],
+    plugins: [leanHttp, inlinePage, asciiOnly],
     output: { file: 'dist/main.js', format: 'esm', codeSplitting: false, minify: false },
   },
   { ...library, input: 'src/index.ts', output: { file: 'dist/index.js', format: 'esm' } },

@@ -1,8 +1,9 @@
 // The admin port: read-only, GET and HEAD only, nothing on it changes anything.
-//   /         what is here                      /metrics  Prometheus text          /status  numbers and state, JSON version 1
-//   /healthz  200 while the process lives       /config   effective configuration, secrets removed, JSON version 1
-//   /readyz   200 ready, 503 and what is not    /explain?url=/x?token=42  why a request goes where it goes, JSON version 1
-// Who may ask is decided in host-check.ts. It holds no state of its own and knows no sockets of the data plane.
+//   /         the page and its files            /metrics  Prometheus text    /history  the last 15 minutes, JSON version 1
+//   /healthz  200 while the process lives       /status   numbers and state, JSON version 1
+//   /readyz   200 ready, 503 and what is not    /config   effective configuration, secrets removed, JSON version 1
+//   /explain?url=/x?token=42  why a request goes where it goes, JSON version 1
+// Who may ask is decided in host-check.ts. It knows no sockets of the data plane.
 
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -12,7 +13,9 @@ import { createMetrics } from '../telemetry/metrics.ts';
 import { type LogLoss, ReloadStatus, type Running } from '../telemetry/running.ts';
 import { describeConfig } from './effective-config.ts';
 import { explainQuery } from './explain.ts';
+import { HISTORY_INTERVAL_MS, History } from './history.ts';
 import { isFromOtherSite, isOwnHost } from './host-check.ts';
+import { readPage } from './page/assets.ts';
 import { describeStatus } from './status.ts';
 
 const CONNECTIONS_MAX = 200;
@@ -20,16 +23,22 @@ const REQUEST_TIMEOUT_MS = 10_000;
 
 const ENDPOINTS = `request-splitter, admin port (read-only)
 
+/          the page
 /healthz   200 while the process lives
 /readyz    200 when requests are served, else 503 and what is not ready
 /metrics   Prometheus text format
 /status    JSON: state, splits, variants, upstreams
            /status?registers adds the registers behind the unique keys
+/history   JSON: the last 15 minutes, /history?since=MS what came after a Unix time
 /config    JSON: the effective configuration
 /explain?url=/x?token=42
            JSON: why this request goes to its variant; before url= there may be
            split=NAME  method=GET  host=NAME  address=IP  header=NAME:VALUE (repeated)
 `;
+
+// The page's own scripts and styles, and nothing of anybody else's.
+const CONTENT_SECURITY_POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
 const TEXT = 'text/plain; charset=utf-8';
 const JSON_TYPE = 'application/json; charset=utf-8';
@@ -65,7 +74,9 @@ export async function startAdmin(
   reloads: ReloadStatus = new ReloadStatus(),
   log: LogLoss = { linesDropped: 0 },
 ): Promise<AdminServer> {
-  const answer = answerer(running, reloads, log);
+  const history = new History(running, Date.now());
+  const timer = setInterval(() => history.take(Date.now()), HISTORY_INTERVAL_MS).unref();
+  const answer = answerer(running, reloads, log, history);
   const server = createServer((request, response) => {
     answer(request)
       .catch((cause: Error) => text(500, `the admin port failed: ${cause.message}\n`))
@@ -89,6 +100,7 @@ export async function startAdmin(
     address: describeAddress(address, server.address()),
     close: () =>
       new Promise((resolve) => {
+        clearInterval(timer);
         server.close(() => resolve());
         server.closeAllConnections();
       }),
@@ -106,8 +118,10 @@ function answerer(
   running: Running,
   reloads: ReloadStatus,
   log: LogLoss,
+  history: History,
 ): (request: IncomingMessage) => Promise<Answer> {
   const metrics = createMetrics(running, reloads, log);
+  const page = readPage();
   const ownName = hostname();
 
   return async (request) => {
@@ -129,8 +143,6 @@ function answerer(
     const query = target.indexOf('?');
     const path = query === -1 ? target : target.slice(0, query);
     switch (path) {
-      case '/':
-        return text(200, ENDPOINTS);
       case '/healthz':
         return text(200, 'ok\n');
       case '/readyz':
@@ -152,7 +164,13 @@ function answerer(
         const explained = explainQuery(running, query === -1 ? '' : target.slice(query + 1));
         return 'problem' in explained ? text(400, `${explained.problem}\n`) : json(200, explained);
       }
+      case '/history':
+        return json(
+          200,
+          history.describe(Number(/(?:^|&)since=(\d+)/.exec(target.slice(query + 1))?.[1] ?? 0)),
+        );
       default:
+        if (Object.hasOwn(page, path)) return { status: 200, ...page[path]! };
         return text(404, `there is no ${path} here\n\n${ENDPOINTS}`);
     }
   };
@@ -186,8 +204,7 @@ function send(request: IncomingMessage, response: ServerResponse, { status, type
     'Content-Type': type,
     'Content-Length': Buffer.byteLength(body),
     'Cache-Control': 'no-store',
-    'Content-Security-Policy':
-      "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    'Content-Security-Policy': CONTENT_SECURITY_POLICY,
     'X-Content-Type-Options': 'nosniff',
     'Referrer-Policy': 'no-referrer',
     'Cross-Origin-Resource-Policy': 'same-origin',

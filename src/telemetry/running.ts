@@ -7,10 +7,10 @@ import type { Splitter } from '../split/splitter.ts';
 import type { Counters } from './counters.ts';
 
 /** The stations of a process; it takes requests while serving and, for the grace time, while draining. */
-export type RunningState = 'starting' | 'serving' | 'draining' | 'stopped';
+type RunningState = 'starting' | 'serving' | 'draining' | 'stopped';
 
 /** An upstream as it can be looked at. */
-export interface RunningUpstream {
+interface RunningUpstream {
   readonly name: string;
   /** Why it cannot be reached now, as a sentence; null when it has a healthy address. */
   readonly trouble: string | null;

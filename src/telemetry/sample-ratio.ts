@@ -23,9 +23,9 @@ export interface SampleVerdict {
 }
 
 /** Below this p-value a mismatch is called one. */
-export const P_VALUE_MAX = 0.001;
+const P_VALUE_MAX = 0.001;
 /** A smaller deviation is called none, however sure it is. */
-export const DEVIATION_RATIO_MIN = 0.001;
+const DEVIATION_RATIO_MIN = 0.001;
 
 /** Chi-square is an approximation that needs this many expected keys in each cell (Cochran 1954). */
 const EXPECTED_KEYS_MIN = 5;

@@ -310,7 +310,9 @@ describe('against pages of strangers', () => {
   test('every answer forbids scripts, frames, sniffing and caches, and allows no other origin', async () => {
     for (const path of ['/', '/status', '/nowhere']) {
       const { headers } = await get(path);
-      expect(headers.get('content-security-policy')).toMatch(/^default-src 'none'; frame-ancestors 'none'/);
+      expect(headers.get('content-security-policy')).toMatch(
+        /^default-src 'none'; script-src 'self'; .*frame-ancestors 'none'/,
+      );
       expect(headers.get('x-content-type-options')).toBe('nosniff');
       expect(headers.get('cache-control')).toBe('no-store');
       expect(headers.get('access-control-allow-origin')).toBeNull();

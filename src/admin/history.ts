@@ -1,0 +1,134 @@
+// The last 15 minutes of every variant, kept here so that a page that is opened now is not empty: requests and errors a
+// second, 50th and 99th percentile of the duration, one point every five seconds. Reads the counters, changes nothing;
+// its memory is bounded by the number of variants. Time is passed in.
+
+import { DURATION_BOUNDS_SECONDS, STATUS_CLASSES, type VariantCounters } from '../telemetry/counters.ts';
+import type { Running } from '../telemetry/running.ts';
+
+/** Time between two points. */
+export const HISTORY_INTERVAL_MS = 5000;
+/** Points that are kept: 15 minutes. */
+const POINTS_MAX = 180;
+
+const NONE = STATUS_CLASSES.indexOf('none');
+const SERVER_ERRORS = STATUS_CLASSES.indexOf('5xx');
+
+/** Rings of one variant, and the readings of the counters at the last point. */
+class Track {
+  readonly row: VariantCounters;
+  readonly requests = emptyRing();
+  readonly errors = emptyRing();
+  readonly p50 = emptyRing();
+  readonly p99 = emptyRing();
+  #ended: number;
+  #failed: number;
+  readonly #durations: Float64Array;
+  readonly #added: Float64Array;
+
+  constructor(row: VariantCounters) {
+    this.row = row;
+    this.#ended = row.ended;
+    this.#failed = failedOf(row);
+    this.#durations = row.durations.slice();
+    this.#added = new Float64Array(row.durations.length);
+  }
+
+  take(slot: number, seconds: number): void {
+    const { row } = this;
+    this.requests[slot] = (row.ended - this.#ended) / seconds;
+    this.errors[slot] = (failedOf(row) - this.#failed) / seconds;
+    for (let bucket = 0; bucket < this.#added.length; bucket += 1) {
+      this.#added[bucket] = row.durations[bucket]! - this.#durations[bucket]!;
+    }
+    this.p50[slot] = quantile(this.#added, 0.5);
+    this.p99[slot] = quantile(this.#added, 0.99);
+    this.#ended = row.ended;
+    this.#failed = failedOf(row);
+    this.#durations.set(row.durations);
+  }
+}
+
+function emptyRing(): Float64Array {
+  return new Float64Array(POINTS_MAX).fill(Number.NaN);
+}
+
+function failedOf({ requests }: VariantCounters): number {
+  return requests[NONE]! + requests[SERVER_ERRORS]!;
+}
+
+/** The points of one running splitter. */
+export class History {
+  readonly #running: Running;
+  readonly #tracks = new Map<VariantCounters, Track>();
+  readonly #times = new Float64Array(POINTS_MAX);
+  #taken = 0;
+  #lastMs: number;
+
+  constructor(running: Running, nowMs: number) {
+    this.#running = running;
+    this.#lastMs = nowMs;
+    this.#follow();
+  }
+
+  /** Takes one point: what has ended since the last one. @param nowMs Unix time */
+  take(nowMs: number): void {
+    const seconds = Math.max(nowMs - this.#lastMs, 1) / 1000;
+    const slot = this.#taken % POINTS_MAX;
+    this.#follow();
+    for (const track of this.#tracks.values()) track.take(slot, seconds);
+    this.#times[slot] = nowMs;
+    this.#taken += 1;
+    this.#lastMs = nowMs;
+  }
+
+  /** The points behind `sinceMs`, oldest first, version 1. A value is null where there was no traffic to measure. */
+  describe(sinceMs: number) {
+    const slots: number[] = [];
+    for (let point = Math.max(0, this.#taken - POINTS_MAX); point < this.#taken; point += 1) {
+      if (this.#times[point % POINTS_MAX]! > sinceMs) slots.push(point % POINTS_MAX);
+    }
+    const values = (ring: Float64Array) =>
+      slots.map((slot) => (Number.isNaN(ring[slot]!) ? null : Number(ring[slot]!.toPrecision(6))));
+    return {
+      version: 1,
+      intervalSeconds: HISTORY_INTERVAL_MS / 1000,
+      timesMs: slots.map((slot) => this.#times[slot]!),
+      variants: Array.from(this.#tracks.values(), ({ row, requests, errors, p50, p99 }) => ({
+        split: row.split,
+        variant: row.variant,
+        upstream: row.upstream,
+        requestsPerSecond: values(requests),
+        errorsPerSecond: values(errors),
+        p50Seconds: values(p50),
+        p99Seconds: values(p99),
+      })),
+    };
+  }
+
+  /** A row that is new since the last point begins here; what it has counted by now is in no earlier point. */
+  #follow(): void {
+    for (const row of this.#running.counters.variants()) {
+      if (!this.#tracks.has(row)) this.#tracks.set(row, new Track(row));
+    }
+  }
+}
+
+/**
+ * The q-quantile of durations in seconds by the cells of a histogram, linear within a bucket as PromQL's histogram_quantile;
+ * the largest bound for what lies beyond it, NaN without any durations.
+ */
+export function quantile(cells: Float64Array, q: number): number {
+  const total = cells.reduce((sum, count) => sum + count, 0);
+  if (total === 0) return Number.NaN;
+  const rank = q * total;
+  let below = 0;
+  for (const [bucket, upper] of DURATION_BOUNDS_SECONDS.entries()) {
+    const count = cells[bucket]!;
+    if (below + count >= rank && count > 0) {
+      const lower = bucket === 0 ? 0 : DURATION_BOUNDS_SECONDS[bucket - 1]!;
+      return lower + (upper - lower) * ((rank - below) / count);
+    }
+    below += count;
+  }
+  return DURATION_BOUNDS_SECONDS.at(-1)!;
+}

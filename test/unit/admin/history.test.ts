@@ -1,0 +1,86 @@
+// Fifteen minutes of points per variant: rates, percentiles, and what is forgotten.
+import { describe, expect, test } from 'vitest';
+import { History, quantile } from '../../../src/admin/history.ts';
+import { DURATION_BOUNDS_SECONDS } from '../../../src/telemetry/counters.ts';
+import { fakeRunning } from '../../support/fake-running.ts';
+
+const START = Date.parse('2030-01-01T00:00:00Z');
+
+describe('a point', () => {
+  test('is what has ended since the last one, by the second', () => {
+    const running = fakeRunning();
+    const a = running.counters.variant('appversion', 'version_1a', 'a');
+    a.begin();
+    a.end(200, -1, 1, 0, 0);
+    const history = new History(running, START);
+    for (const [status, ms] of [
+      [200, 3],
+      [200, 3],
+      [502, 3],
+      [0, 40],
+    ] as const) {
+      a.begin();
+      a.end(status, -1, ms, 0, 0);
+    }
+    history.take(START + 2000);
+    history.take(START + 4000);
+    const { timesMs, variants } = history.describe(0);
+    expect(timesMs).toEqual([START + 2000, START + 4000]);
+    expect(variants).toEqual([
+      {
+        split: 'appversion',
+        variant: 'version_1a',
+        upstream: 'a',
+        requestsPerSecond: [2, 0],
+        errorsPerSecond: [1, 0],
+        p50Seconds: [expect.closeTo(0.0042, 3), null],
+        p99Seconds: [expect.closeTo(0.049, 3), null],
+      },
+    ]);
+  });
+
+  test('is told only when it is younger than asked for', () => {
+    const history = new History(fakeRunning(), START);
+    for (let point = 1; point <= 4; point += 1) history.take(START + point * 5000);
+    expect(history.describe(START + 10_000).timesMs).toEqual([START + 15_000, START + 20_000]);
+  });
+
+  test('is forgotten after 15 minutes', () => {
+    const history = new History(fakeRunning(), START);
+    for (let point = 1; point <= 200; point += 1) history.take(START + point * 5000);
+    const { timesMs } = history.describe(0);
+    expect(timesMs).toHaveLength(180);
+    expect(timesMs[0]).toBe(START + 21 * 5000);
+    expect(timesMs.at(-1)).toBe(START + 200 * 5000);
+  });
+
+  test('of a variant that comes later has no values before', () => {
+    const running = fakeRunning();
+    const history = new History(running, START);
+    history.take(START + 5000);
+    running.counters.variant('appversion', 'late', 'a');
+    history.take(START + 10_000);
+    expect(history.describe(0).variants.find(({ variant }) => variant === 'late')).toMatchObject({
+      requestsPerSecond: [null, 0],
+    });
+  });
+});
+
+describe('a quantile', () => {
+  const cells = (...counts: [bucket: number, count: number][]) => {
+    const filled = new Float64Array(DURATION_BOUNDS_SECONDS.length + 1);
+    for (const [bucket, count] of counts) filled[bucket] = count;
+    return filled;
+  };
+
+  test('is linear within its bucket', () => {
+    expect(quantile(cells([4, 100]), 0.5)).toBeCloseTo((0.005 + 0.01) / 2, 12);
+    expect(quantile(cells([0, 100]), 0.99)).toBeCloseTo(0.0005 * 0.99, 12);
+    expect(quantile(cells([0, 98], [9, 2]), 0.99)).toBeCloseTo(0.25 + 0.25 / 2, 12);
+  });
+
+  test('beyond the last bound is that bound, and nothing without durations', () => {
+    expect(quantile(cells([DURATION_BOUNDS_SECONDS.length, 5]), 0.5)).toBe(60);
+    expect(quantile(cells(), 0.5)).toBeNaN();
+  });
+});
