@@ -6,6 +6,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { jsonSchema, optionRows } from '../src/config/declaration.ts';
 import { SETTINGS } from '../src/config/env.ts';
+import { FAULTS } from '../src/errors.ts';
 import { playExamples } from './examples.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -14,6 +15,7 @@ const root = join(import.meta.dirname, '..');
 export const MANUAL = join(root, 'docs/configuration.md');
 export const COMMANDS = join(root, 'docs/commands.md');
 export const SCHEMA = join(root, 'docs/schema.json');
+export const CODES = join(root, 'docs/failure-codes.md');
 
 const cell = (text: string): string => text.replaceAll('|', '\\|');
 const code = (text: string): string => (text === '' || text === 'required' ? text : `\`${cell(text)}\``);
@@ -61,6 +63,26 @@ export function renderManual(manual: string): string {
   return text;
 }
 
+/** The page of failure codes, as it has to be. */
+export function renderCodes(): string {
+  const rows = Object.entries(FAULTS).map(([name, { blame, status, sentence }]) => [
+    `\`${name}\``,
+    status === 0 ? 'none: cut' : String(status),
+    blame,
+    cell(sentence),
+  ]);
+  return `# Failure codes
+
+Every way in which an exchange can fail. The same code stands in the \`x-splitter-error\` field of the response, in the \`code\`
+label of the metrics and in the log. Codes are stable: alerts may be written against them. Blame says who has to act.
+Where the status is "none: cut", a response had begun or nobody is left to answer: the connection is cut, so that no
+client takes what it got for a whole answer.
+
+<!-- written by scripts/write-docs.ts -->
+
+${table(['Code', 'Status', 'Blame', 'Meaning'], rows)}`;
+}
+
 /** The JSON Schema file, as it has to be. */
 export function renderSchema(): string {
   return `${JSON.stringify(jsonSchema(), null, 2)}\n`;
@@ -68,6 +90,7 @@ export function renderSchema(): string {
 
 if (import.meta.main) {
   writeFileSync(SCHEMA, renderSchema());
+  writeFileSync(CODES, renderCodes());
   const documents = [renderManual(readFileSync(MANUAL, 'utf8')), readFileSync(COMMANDS, 'utf8')];
   const [manual, commands] = playExamples(documents);
   writeFileSync(MANUAL, manual!);
