@@ -55,7 +55,10 @@ export function startNginxOfSplits(splits: readonly NginxSplit[]): Promise<Nginx
   return startNginx(splitClients(splits), `location / { return 200 "${choices}"; }`);
 }
 
-/** nginx with this text in its `http` and in its one `server` block. Rejects with nginx's own words when it does not start. */
+/**
+ * nginx with this text in its `http` and in its one `server` block; PORT in the first stands for its port, for more
+ * servers. Rejects with nginx's own words when it does not start.
+ */
 export async function startNginx(http: string, server: string): Promise<Nginx> {
   if (PROGRAM === undefined) throw new Error('no nginx on this machine');
   const directory = mkdtempSync(join(tmpdir(), 'splitter-nginx-'));
@@ -97,7 +100,7 @@ function configuration(directory: string, port: number, http: string, server: st
     '  variables_hash_max_size 4096;',
     '  large_client_header_buffers 8 32k;',
     ...scratch,
-    http,
+    http.replaceAll('PORT', String(port)),
     '  server {',
     `    listen 127.0.0.1:${port};`,
     server,

@@ -1,0 +1,188 @@
+// Every wait has a limit: a slow or silent client and a slow or silent upstream end with a code of their own. The
+// limits are short here; the tests wait for what the limit does, never for time.
+import { describe, expect, it } from 'vitest';
+import { FAULTS, type FaultCode } from '../../src/errors.ts';
+import { type Message, statusOf, valuesOf } from '../support/message.ts';
+import { startLine } from '../support/splitter.ts';
+
+const GET = 'GET / HTTP/1.1\r\nHost: h\r\n\r\n';
+
+function isFault(response: Message, code: FaultCode): void {
+  expect(statusOf(response)).toBe(FAULTS[code].status);
+  expect(valuesOf(response, 'x-splitter-error')).toEqual([code]);
+}
+
+describe('a client that is slow', () => {
+  it.each(['G', 'GET / HTTP/1.1\r\n', 'GET / HTTP/1.1\r\nHost: h\r\n', '\r\n'])(
+    'with its head (%j): 408, and the connection closes',
+    async (part) => {
+      const { client, upstream } = await startLine(undefined, { timeouts: { requestHead: '50ms' } });
+      await client.send(part);
+      const response = await client.response();
+      isFault(response, 'HEAD_TIMEOUT');
+      expect(valuesOf(response, 'connection')).toEqual(['close']);
+      await client.ended;
+      expect(upstream.peers).toHaveLength(0);
+    },
+  );
+
+  it('with a head that drips in: every byte is progress, and the whole is too late all the same', async () => {
+    const { client } = await startLine(undefined, { timeouts: { requestHead: '50ms' } });
+    let isOver = false;
+    void client.ended.then(() => {
+      isOver = true;
+    });
+    const response = client.response();
+    await client.send('GET / HTTP/1.1\r\nHost: h\r\nA: ');
+    for (let i = 0; !isOver && i < 100_000 && client.bytesReceived === 0; i++) await client.send('a');
+    isFault(await response, 'HEAD_TIMEOUT');
+  });
+
+  it('with the head of its second request: 408', async () => {
+    const { client } = await startLine(undefined, { timeouts: { requestHead: '50ms' } });
+    await client.ask(GET);
+    await client.send('GET /2');
+    isFault(await client.response(), 'HEAD_TIMEOUT');
+  });
+
+  it('with nothing to say: its connection closes without a word', async () => {
+    const { client } = await startLine(undefined, { timeouts: { idle: '50ms' } });
+    expect(await client.ended).toBe('end');
+    expect(client.bytesReceived).toBe(0);
+  });
+
+  it('with nothing more to say: the same', async () => {
+    const { client } = await startLine(undefined, { timeouts: { idle: '50ms' } });
+    await client.ask(GET);
+    expect(await client.ended).toBe('end');
+    expect(client.pending).toBe('');
+  });
+
+  it.each([
+    ['a length', 'Content-Length: 10\r\n\r\nhello'],
+    ['chunks', 'Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n'],
+    ['chunks, in the middle of one', 'Transfer-Encoding: chunked\r\n\r\n5\r\nhel'],
+    ['no byte of it', 'Content-Length: 10\r\n\r\n'],
+  ])('with its body (%s): 408, and the upstream is let go', async (_, rest) => {
+    const { client, upstream } = await startLine(undefined, { timeouts: { requestBody: '50ms' } });
+    await client.send(`POST / HTTP/1.1\r\nHost: h\r\n${rest}`);
+    const response = await client.response();
+    isFault(response, 'BODY_TIMEOUT');
+    expect(valuesOf(response, 'connection')).toEqual(['close']);
+    await client.ended;
+    await (await upstream.peer()).ended;
+    expect(upstream.requests).toEqual([]);
+  });
+
+  it('to read: its connection is cut, and the upstream is let go', async () => {
+    const { client, upstream } = await startLine(
+      async (peer) => {
+        await peer.request();
+        await peer.send('HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n');
+        // More than all kernel buffers take; ends with the connection.
+        for (let i = 0; i < 1500 && peer.ending === null; i++) await peer.send(Buffer.alloc(65_536));
+      },
+      { timeouts: { write: '80ms' } },
+    );
+    client.socket.pause();
+    await client.send(GET);
+    const peer = await upstream.peer();
+    await peer.ended;
+    client.socket.resume();
+    await client.ended;
+    expect(client.bytesReceived).toBeLessThan(100_000_000);
+  });
+});
+
+describe('an upstream that is silent', () => {
+  it('before its response: 504, and its connection is not used again', async () => {
+    const { client, upstream } = await startLine(
+      async (peer, index) => {
+        await peer.request();
+        if (index > 0) await peer.ok('second');
+        else await peer.ended;
+      },
+      {},
+      { responseTimeout: '50ms' },
+    );
+    isFault(await client.ask(GET), 'UPSTREAM_RESPONSE_TIMEOUT');
+    expect(await upstream.peers[0]!.ended).toBeDefined();
+    expect((await client.ask(GET)).body).toBe('second');
+  });
+
+  it.each(['HTTP/1.1 200 OK\r\nA: ', 'HTTP/1.1 103 Early Hints\r\n\r\n'])('behind %j: 504', async (part) => {
+    const { client } = await startLine(
+      async (peer) => {
+        await peer.request();
+        await peer.send(part);
+        await peer.ended;
+      },
+      {},
+      { responseTimeout: '50ms' },
+    );
+    let response = await client.ask(GET);
+    if (statusOf(response) === 103) response = await client.response();
+    isFault(response, 'UPSTREAM_RESPONSE_TIMEOUT');
+  });
+
+  it('behind the whole body of a client: 504, not 408', async () => {
+    const { client } = await startLine(
+      async (peer) => {
+        await peer.request();
+        await peer.ended;
+      },
+      { timeouts: { requestBody: '50ms' } },
+      { responseTimeout: '120ms' },
+    );
+    const response = await client.ask('POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab');
+    isFault(response, 'UPSTREAM_RESPONSE_TIMEOUT');
+  });
+
+  it('about 100-continue: 504, and the client was never asked for its body', async () => {
+    const { client } = await startLine(
+      async (peer) => peer.ended.then(() => undefined),
+      { timeouts: { requestBody: '50ms' } },
+      { responseTimeout: '120ms' },
+    );
+    const head = 'POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n';
+    isFault(await client.ask(head), 'UPSTREAM_RESPONSE_TIMEOUT');
+  });
+
+  it.each([
+    ['a length', 'Content-Length: 10\r\n\r\nhello', /\r\n\r\nhello$/],
+    ['chunks', 'Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n', /\r\n\r\n5\r\nhello\r\n$/],
+    ['nothing but the end of its connection', '\r\nhello', /\r\n\r\n5\r\nhello\r\n$/],
+  ])('in the middle of a body with %s: the client is cut as well', async (_, answer, seen) => {
+    const { client, upstream } = await startLine(
+      async (peer) => {
+        await peer.request();
+        await peer.send(`HTTP/1.1 200 OK\r\n${answer}`);
+        await peer.ended;
+      },
+      {},
+      { responseTimeout: '50ms' },
+    );
+    await client.send(GET);
+    await client.ended;
+    expect(client.pending).toMatch(seen);
+    await upstream.peers[0]!.ended;
+  });
+
+  it('while it does not read the body: 504', async () => {
+    const { client } = await startLine(
+      async (peer) => {
+        peer.socket.pause();
+        await peer.closed;
+      },
+      { timeouts: { requestBody: '50ms' } },
+      { responseTimeout: '150ms' },
+    );
+    await client.send('POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000000\r\n\r\n');
+    const response = client.response();
+    const part = Buffer.alloc(65_536);
+    for (let i = 0; i < 1500 && client.ending === null && client.bytesReceived === 0; i++) {
+      await Promise.race([client.send(part), response]);
+    }
+    isFault(await response, 'UPSTREAM_RESPONSE_TIMEOUT');
+  });
+});
