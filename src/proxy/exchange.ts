@@ -369,6 +369,14 @@ export class Exchange {
     this.#downstream.exchangeEnded(keepAlive, now);
   }
 
+  /** True when these values of Upgrade are the one protocol that the client asked for and may have (RFC 9110 §7.8). */
+  awaitsSwitchTo(protocols: readonly Uint8Array[]): boolean {
+    const { head, framing } = this.#downstream;
+    if (!this.passesUpgrade || protocols.length !== 1) return false;
+    const wanted = head.bytes.toString('latin1', framing.upgradeStart, framing.upgradeEnd);
+    return Buffer.from(protocols[0]!).toString('latin1').toLowerCase() === wanted.toLowerCase();
+  }
+
   /** The upstream agreed to switch protocols: both connections become a tunnel. */
   switchProtocols(head: ResponseHead, framing: ResponseFraming, headEnd: number): void {
     const downstream = this.#downstream;

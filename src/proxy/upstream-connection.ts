@@ -295,7 +295,7 @@ export class UpstreamConnection implements Timed {
   }
 
   #switchProtocols(exchange: Exchange, bytes: Buffer, end: number, to: number): number {
-    if (!exchange.passesUpgrade) {
+    if (!this.#framing.connectionUpgrade || !exchange.awaitsSwitchTo(this.#head.fieldValues('upgrade'))) {
       exchange.fail('UPSTREAM_BAD_RESPONSE');
       return -1;
     }
