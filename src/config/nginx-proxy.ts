@@ -234,6 +234,7 @@ export class ProxyGoals {
     for (const [field, { value, at: place }] of fields) {
       if (field === 'host') host = this.#hostField(value, place);
       else if (field.startsWith('x-forwarded-') && /^x-forwarded-(for|proto|host)$/.test(field)) {
+        if (value === '$host') this.#report.note(HOST_NOTE);
         forwarded.push(`${field.slice(12)}=${value.replace('$http_host', '$host')}`);
         at ??= place;
       } else if (field === 'upgrade' && value === '$http_upgrade') this.#upgrades = true;
@@ -250,8 +251,7 @@ export class ProxyGoals {
 
   #hostField(value: string, at: Position): string | null {
     if (value === '$host' || value === '$http_host') {
-      if (value === '$host')
-        this.#report.note('Host is sent on as the client wrote it; nginx takes the port off for $host');
+      if (value === '$host') this.#report.note(HOST_NOTE);
       return null;
     }
     if (value === '$proxy_host' || /^[A-Za-z0-9._:[\]-]+$/.test(value)) return value;
@@ -272,6 +272,7 @@ export class ProxyGoals {
       this.#report.fail(at, 'proxy_set_header', expected, showGot(fields.join(' ')));
       return;
     }
+    if (mode === 'append') this.#report.note(APPEND_NOTE);
     if (!this.#forwarded.has(mode)) this.#forwarded.set(mode, at);
   }
 
@@ -308,6 +309,10 @@ export class ProxyGoals {
     return document;
   }
 }
+
+const HOST_NOTE =
+  'where it says $host, the Host is sent on as the client wrote it; nginx takes the port off and writes it in lower case';
+const APPEND_NOTE = 'an X-Forwarded-Proto or -Host that a client sends is kept; nginx writes its own over it';
 
 /** Sets of X-Forwarded fields that `forwarded` can express. */
 const FORWARDED = new Map([

@@ -63,6 +63,9 @@ function inOrder(problems: readonly Problem[], files: readonly string[]): Proble
   return [...problems].sort((a, b) => fileOf(a) - fileOf(b) || a.order - b.order);
 }
 
+const PATH_NOTE =
+  'locations are compared with the path as it came; nginx decodes it, merges slashes and resolves /../ first';
+
 class Translator {
   readonly #file: string;
   readonly #report: Report;
@@ -195,6 +198,7 @@ class Translator {
       this.#report.origin(['routes', this.#routes.length], name, 'location');
       if (goal !== undefined) this.#routes.push(route);
     }
+    if (path.text !== '/') this.#report.note(PATH_NOTE);
     if (path.text.length > 1 && path.text.endsWith('/')) {
       this.#report.note(
         `a request for ${path.text.slice(0, -1)} (without the last slash) is not redirected to ${path.text}`,

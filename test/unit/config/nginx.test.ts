@@ -163,7 +163,9 @@ describe('the file of the design, unchanged', () => {
       upgrades: [],
     });
     expect(config.routes).toEqual([{ host: undefined, path: '/', split: 'appversion' }]);
-    expect(notes).toEqual(['Host is sent on as the client wrote it; nginx takes the port off for $host']);
+    expect(notes).toEqual([
+      'where it says $host, the Host is sent on as the client wrote it; nginx takes the port off and writes it in lower case',
+    ]);
   });
 
   it('takes the addresses of its upstream blocks, wherever they stand', () => {
@@ -338,6 +340,7 @@ it('what is done a little otherwise is told in a sentence of its own', () => {
   ]);
   expect(good(asking({ server: 'location /img/ { proxy_pass http://a; }' })).notes).toEqual([
     'Location of a response is passed on unchanged; nginx writes its own address over that of the upstream',
+    'locations are compared with the path as it came; nginx decodes it, merges slashes and resolves /../ first',
     'a request for /img (without the last slash) is not redirected to /img/',
   ]);
 });
