@@ -70,7 +70,11 @@ export const FAULTS = {
   UPSTREAM_BODY_TIMEOUT: fault('upstream', 0, 'the upstream fell silent in the middle of its response'),
 
   CONNECTIONS_EXHAUSTED: fault('splitter', 503, 'the limit of downstream connections is reached'),
-  RESOURCES_EXHAUSTED: fault('splitter', 503, 'the process has no file descriptor or port left for a connection'),
+  RESOURCES_EXHAUSTED: fault(
+    'splitter',
+    503,
+    'the process has no file descriptor or port left for a connection',
+  ),
   QUEUE_FULL: fault('splitter', 503, 'too many exchanges already wait for a connection to this upstream'),
   QUEUE_TIMEOUT: fault('splitter', 503, 'no connection to the upstream came free in time'),
   DRAIN_DEADLINE: fault('splitter', 503, 'the splitter is shutting down and the drain deadline has passed'),
