@@ -77,10 +77,14 @@ export function optionRows(): OptionRow[] {
   return rows;
 }
 
-/** The file's defaults by option path, as a user would write them: what need not be written. */
-export const STANDARD: ReadonlyMap<string, string> = new Map(
-  optionRows().map((row) => [row.path, row.default]),
-);
+let standards: ReadonlyMap<string, string> | undefined;
+
+/** The file's default of an option by its path, as a user would write it; what equals it need not be written. */
+export function standardOf(path: string): string | undefined {
+  // Made when it is first asked for: a start that translates nothing does not pay for it.
+  standards ??= new Map(optionRows().map((row) => [row.path, row.default]));
+  return standards.get(path);
+}
 
 function collect(schema: AnySchema, prefix: string, rows: OptionRow[]): void {
   if (schema instanceof z.ZodRecord) collect(core(schema.def.valueType), `${prefix}.*`, rows);

@@ -2,7 +2,7 @@
 // upstream of the document, one for each set of settings. Knows nothing of servers and routes.
 // Sources: nginx's ngx_http_proxy_module.c, ngx_http_upstream.c, ngx_http_split_clients_module.c.
 
-import { STANDARD } from './declaration.ts';
+import { standardOf } from './declaration.ts';
 import {
   free,
   isSetHeader,
@@ -325,7 +325,7 @@ const FORWARDED = new Map([
 /** Settings as the file has them: without its defaults, and retries one level down. */
 function written({ retries, ...all }: Options): Record<string, unknown> {
   const settings = Object.fromEntries(
-    Object.entries(all).filter(([option, value]) => STANDARD.get(`upstreamDefaults.${option}`) !== value),
+    Object.entries(all).filter(([option, value]) => standardOf(`upstreamDefaults.${option}`) !== value),
   );
   return retries === undefined ? settings : { ...settings, retry: { attempts: Number(retries) } };
 }

@@ -2,7 +2,7 @@
 // defaults; what changes nothing here is named in one note; everything else is a problem with file and line, and nothing
 // starts. Reads no file. Sources: nginx's modules http_core, http_proxy, http_upstream, http_split_clients.
 
-import { STANDARD } from './declaration.ts';
+import { standardOf } from './declaration.ts';
 import { type Override, overlay } from './env.ts';
 import { type CheckKey, linkSource, type Outcome } from './link.ts';
 import {
@@ -217,7 +217,7 @@ class Translator {
       document.routes = this.#routes;
     for (const [directive, { path, standard, kind }] of Object.entries(GLOBAL_SETTINGS)) {
       const value = this.#agreed(directive, kind, standard);
-      if (value === null || value === STANDARD.get(path.join('.'))) continue;
+      if (value === null || value === standardOf(path.join('.'))) continue;
       const [map, option] = path;
       document[map] = { ...(document[map] as Record<string, string> | undefined), [option]: value };
     }
