@@ -22,8 +22,7 @@ export function checkCommand(terminal: Terminal): Command {
   const command = new Command('check')
     .summary('say whether a configuration is good, and what it does')
     .description(
-      'Reads a configuration as serve would, and says what it does: each split with its variants, their shares and\n' +
-        'exact hash ranges. A configuration that is not good gets all its problems at once and exit code 1.',
+      'Reads a configuration as serve would, and says what it does: each split with its variants, their shares and exact hash ranges. A configuration that is not good gets all its problems at once and exit code 1.',
     )
     .argument('[FILE]', 'YAML file to check, in place of --config')
     .option('--dns', 'also look every upstream up and connect to each of its addresses');

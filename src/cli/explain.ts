@@ -5,7 +5,7 @@ import { Command, CommanderError } from 'commander';
 import { type Explained, explainRequest } from '../admin/explain.ts';
 import { compileRouteTable } from '../proxy/generation.ts';
 import { Splitter } from '../split/splitter.ts';
-import { addConfigOptions, type ConfigFlags, loadOrEnd } from './options.ts';
+import { addConfigOptions, type ConfigFlags, loadOrEnd, SPLIT_SETTINGS } from './options.ts';
 import { percent, table } from './table.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -37,7 +37,7 @@ export function explainCommand(terminal: Terminal): Command {
     )
     .option('--of <SPLIT>', 'ask this split, whatever the routes say')
     .option('--json', 'print what /explain on the admin port answers');
-  return addConfigOptions(command).action(async (url: string, flags: ExplainFlags) => {
+  return addConfigOptions(command, SPLIT_SETTINGS).action(async (url: string, flags: ExplainFlags) => {
     const { config } = await loadOrEnd(flags, terminal);
     const splitters = new Map([...config.splits].map(([name, split]) => [name, new Splitter(name, split)]));
     const routeOf = compileRouteTable(config.routes);

@@ -19,6 +19,9 @@ export const checkKey: CheckKey = (text) => {
   return 'error' in compiled ? compiled : null;
 };
 
+/** The settings that say which split it is, for a command that opens no port. */
+export const SPLIT_SETTINGS = ['config', 'nginx', 'key', 'split'] as const satisfies readonly Setting[];
+
 /** Adds --config, --listen, --admin, --key and --split (or only those named) to a command. */
 export function addConfigOptions(
   command: Command,

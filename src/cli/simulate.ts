@@ -4,7 +4,7 @@
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { Splitter } from '../split/splitter.ts';
 import { chiSquareTail, testSampleRatio } from '../telemetry/sample-ratio.ts';
-import { addConfigOptions, type ConfigFlags, loadOrEnd, splitOrEnd } from './options.ts';
+import { addConfigOptions, type ConfigFlags, loadOrEnd, SPLIT_SETTINGS, splitOrEnd } from './options.ts';
 import { percent, table } from './table.ts';
 import type { Terminal } from './terminal.ts';
 import { linesOf, randomTokens, requestOf, requestWith } from './tokens.ts';
@@ -35,7 +35,7 @@ export function simulateCommand(terminal: Terminal): Command {
     .option('--stdin', 'read tokens or a log from standard input')
     .option('--of <SPLIT>', 'the split, where there are several')
     .option('--json', 'print the numbers as JSON');
-  return addConfigOptions(command).action(async (tokens: string[], flags: SimulateFlags) => {
+  return addConfigOptions(command, SPLIT_SETTINGS).action(async (tokens: string[], flags: SimulateFlags) => {
     if (tokens.length > 0 && flags.stdin === true)
       usage(command, 'TOKEN and --stdin name two sources; give one of them');
     const { config } = await loadOrEnd(flags, terminal);
