@@ -3,6 +3,7 @@
 // where a shipped package has no licence text. Usage: node scripts/image-licences.ts > LICENCES
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { rolldown } from 'rolldown';
 import config from '../rolldown.config.ts';
 
@@ -31,6 +32,14 @@ async function bundledPackages(): Promise<string[]> {
   const { output } = await bundle.generate({ format: 'esm', codeSplitting: false });
   await bundle.close();
   const files = output.flatMap((chunk) => (chunk.type === 'chunk' ? chunk.moduleIds : []));
+  // A file that the bundle carries as text (the page's chart) is no module; the sources find it with import.meta.resolve.
+  for (const source of globSync('src/**/*.ts', { cwd: root })) {
+    for (const [, file] of readFileSync(join(root, source), 'utf8').matchAll(
+      /import\.meta\.resolve\('([^'.][^']*)'\)/g,
+    )) {
+      files.push(fileURLToPath(import.meta.resolve(file!)));
+    }
+  }
   return [...new Set(files.map((file) => packageFolder(file.replace(/^\0/, ''))))].filter(
     (one) => one !== undefined,
   );

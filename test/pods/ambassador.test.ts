@@ -124,9 +124,11 @@ describe('the base: tcp-proxy with request-splitter as native sidecar', () => {
     );
   });
 
-  test("a crash of the experiment's process touches no token of the other version, and passes", async () => {
+  test('a crash of the experiment touches no token of the other version, and passes when its pod is replaced', async () => {
     const traffic = new Traffic(url, tokens);
     pods.kill('backend-experiment', 'http-echo');
+    await traffic.until(({ token, status }) => ofB.includes(token) && status !== 200);
+    await pods.apply(restarted(base, 'Deployment', 'backend-experiment', 'after the crash'));
     await eventually(
       () => askAll(url, ofB.slice(0, 20)),
       (back) => failed(back).length === 0,
@@ -134,6 +136,7 @@ describe('the base: tcp-proxy with request-splitter as native sidecar', () => {
     const answers = await traffic.stop();
     expect(failed(answers).filter(({ token }) => ofA.includes(token))).toEqual([]);
     expect(moved(answers.filter(({ status }) => status === 200))).toEqual([]);
+    await pods.apply(base);
   });
 
   test('a crash of the splitter itself is over in seconds, and no token has moved', async () => {
@@ -177,6 +180,22 @@ describe('the overlays', () => {
     const answers = await traffic.stop();
     expect(failed(answers)).toEqual([]);
     expect(moved(answers)).toEqual([]);
+  });
+
+  test('drop-in: request-splitter runs the old nginx.conf as it is, and also a token-less request goes where nginx sent it', async () => {
+    const nginx = objectsOf('k8s/ambassador/overlays/nginx');
+    await pods.apply(nginx);
+    const url = await pods.forward('svc/frontend', 80);
+    const withNginx = await askAll(url, [...tokens, '']);
+    const traffic = new Traffic(url, tokens);
+    await pods.apply(objectsOf('k8s/ambassador/overlays/drop-in'));
+    const answers = await traffic.stop();
+    expect(failed(answers)).toEqual([]);
+    expect(moved(answers)).toEqual([]);
+    expect(pods.logs('frontend', 'request-splitter')).toContain('serving');
+    const withOurs = await askAll(url, [...tokens, '']);
+    expect(withOurs.map(({ body }) => body)).toEqual(withNginx.map(({ body }) => body));
+    expect(withOurs.at(-1)!.body).toBe(A);
   });
 
   test("direct: the splitter takes the Service's port itself, and a rollout loses no request of kept connections", async () => {
