@@ -60,9 +60,7 @@ for (let byte = 0x21; byte < 256; byte++) {
 TEXT[SP] = 1;
 TEXT[HT] = 1;
 /** ASCII letters folded to lower case. */
-export const LOWER = Uint8Array.from({ length: 256 }, (_, byte) =>
-  byte >= 65 && byte <= 90 ? byte + 32 : byte,
-);
+const LOWER = Uint8Array.from({ length: 256 }, (_, byte) => (byte >= 65 && byte <= 90 ? byte + 32 : byte));
 
 function tableOf(characters: string): Uint8Array {
   const table = new Uint8Array(256);

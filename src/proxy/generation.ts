@@ -35,7 +35,7 @@ export interface RoutedSplit {
 }
 
 /** What a route leads to: a splitter with its arms, or one arm. */
-export type Routed = RoutedSplit | { readonly splitter: null; readonly arm: Arm };
+type Routed = RoutedSplit | { readonly splitter: null; readonly arm: Arm };
 
 export interface Generation {
   readonly number: number;
