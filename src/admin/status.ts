@@ -21,6 +21,7 @@ function exchangesOf(row: VariantCounters) {
     requestsByFault: named(FAULT_CODES, row.faults),
     requestsInFlight: row.inFlight,
     retries: row.retries,
+    fallbacks: row.fallbacks,
     missingKeys: row.missingKeys,
     receivedBytes: row.bytesReceived,
     sentBytes: row.bytesSent,
@@ -107,6 +108,7 @@ export function describeStatus(running: Running, reloads: ReloadStatus, withRegi
         connectionsOpened: row.connectionsOpened,
         connectFailures: named(FAULT_CODES, row.connectFailures),
         exchangesWaiting: row.exchangesWaiting,
+        ejections: row.ejections,
         trouble: generation.upstreams.get(name)?.trouble ?? null,
         addresses: generation.upstreams.get(name)?.describe() ?? [],
       };

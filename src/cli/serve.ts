@@ -2,13 +2,18 @@
 // signals reload, drain or end them. The log goes to stdout, one JSON line an event; what stops the start is one
 // sentence on stderr. Knows no sockets and no process: signals and exit codes pass through the Terminal.
 
+import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import type { Logger } from 'pino';
 import { formatAddress } from '../admin/effective-config.ts';
 import { type AdminServer, startAdmin } from '../admin/server.ts';
 import { Ambassador, ListenFailure } from '../ambassador.ts';
-import { formatProblems } from '../config/problem.ts';
+import type { Loaded } from '../config/load.ts';
+import { formatProblems, type Problem } from '../config/problem.ts';
 import type { Config } from '../config/schema.ts';
+import { ConfigWatch, isMountedAlone } from '../config/watch.ts';
+import { AccessLog } from '../telemetry/access-log.ts';
+import { Assignments } from '../telemetry/assignments.ts';
 import { type LogOutput, openLog } from '../telemetry/log.ts';
 import { ReloadStatus } from '../telemetry/running.ts';
 import { VERSION } from '../telemetry/version.ts';
@@ -16,12 +21,15 @@ import { describeListenFailure } from './listen-failure.ts';
 import { addConfigOptions, type ConfigFlags, loadFromFlags } from './options.ts';
 import type { Signal, Terminal } from './terminal.ts';
 
+/** Options that are taken once, at the start. */
+const FIXED = ['listen', 'admin', 'accessLog', 'assignments'] as const;
+
 /** The command, ready to be added to the program. */
 export function serveCommand(terminal: Terminal): Command {
   const command = new Command('serve')
     .summary('run the splitter (the default command)')
     .description(
-      'Takes requests and gives each to the variant that its key belongs to. SIGTERM and SIGQUIT drain, a second one ends at once, SIGINT (Ctrl-C) ends at once, SIGHUP loads the configuration again.',
+      'Takes requests and gives each to the variant that its key belongs to. SIGTERM and SIGQUIT drain, a second one ends at once, SIGINT (Ctrl-C) ends at once, a changed file is used without a signal, SIGHUP reads it again at once.',
     );
   return addConfigOptions(command).action(async (flags: ConfigFlags) => {
     const code = await serve(flags, terminal);
@@ -31,38 +39,83 @@ export function serveCommand(terminal: Terminal): Command {
 
 /** Runs until a signal ends it; the exit code: 0 drained or ended, 1 did not start or was cut while draining. */
 async function serve(flags: ConfigFlags, terminal: Terminal): Promise<number> {
-  const loaded = await loadFromFlags(flags, terminal.environment);
+  const load = () => loadFromFlags(flags, terminal.environment);
+  const loaded = await load();
   if (loaded.problems !== undefined) {
     for (const line of formatProblems(loaded.problems)) terminal.writeErr(`${line}\n`);
     return 1;
   }
   const output = openLog();
-  const service = new Service(loaded.config, output, () => loadFromFlags(flags, terminal.environment));
-  terminal.onSignal((signal) => service.signalled(signal));
-  const failure = await service.start(loaded.file);
-  if (failure !== null) {
-    await output.close();
-    terminal.writeErr(`request-splitter: ${failure}\n`);
+  let events: Events;
+  try {
+    events = openEvents(loaded.config, output);
+  } catch (cause) {
+    terminal.writeErr(`request-splitter: ${(cause as Error).message}\n`);
     return 1;
   }
-  return service.ended;
+  const service = new Service(loaded.config, output, events, load);
+  terminal.onSignal((signal) => service.signalled(signal));
+  const failure = await service.start(loaded);
+  if (failure === null) return service.ended;
+  await output.close();
+  terminal.writeErr(`request-splitter: ${failure}\n`);
+  return 1;
 }
 
-/** The Ambassador, its admin port, and what signals do to them. */
+/** Who is told of exchanges, as the configuration of the start wants it. */
+interface Events {
+  readonly accessLog: AccessLog | null;
+  readonly assignments: Assignments | null;
+  /** The file of the assignments; null without one. */
+  readonly file: LogOutput | null;
+}
+
+/** Throws a sentence when the file of the secret cannot be read. */
+function openEvents({ accessLog, assignments }: Config, output: LogOutput): Events {
+  const { mode, sample } = accessLog;
+  const { to, window, secretFile } = assignments;
+  const file = to.startsWith('/') ? openLog(to) : null;
+  return {
+    accessLog: mode === 'off' ? null : new AccessLog(output.log, mode, sample / 10_000),
+    assignments:
+      to === 'off' ? null : new Assignments((file ?? output).log, readSecret(secretFile ?? ''), window),
+    file,
+  };
+}
+
+function readSecret(file: string): string {
+  try {
+    const secret = readFileSync(file, 'utf8').trim();
+    if (secret !== '') return secret;
+  } catch (cause) {
+    throw new Error(
+      `assignments.secretFile: expected a file that can be read, got ${(cause as Error).message}`,
+    );
+  }
+  throw new Error(`assignments.secretFile: expected a file with a secret in it, got the empty ${file}`);
+}
+
+/** The Ambassador, its admin port, the files that are watched, and what signals do to them. */
 class Service {
   readonly #ambassador: Ambassador;
   readonly #output: LogOutput;
   readonly #log: Logger;
-  readonly #load: () => ReturnType<typeof loadFromFlags>;
+  readonly #events: Events;
+  readonly #load: () => Promise<Loaded>;
   readonly #reloads = new ReloadStatus();
   readonly #ended = Promise.withResolvers<number>();
+  readonly #watches: ConfigWatch[] = [];
   #admin: AdminServer | null = null;
   #isEnding = false;
+  /** The reload that is under way: one at a time, each reads what is there when it begins. */
+  #reloading: Promise<void> = Promise.resolve();
 
-  constructor(config: Config, output: LogOutput, load: () => ReturnType<typeof loadFromFlags>) {
-    this.#ambassador = new Ambassador(config, { log: output.log });
+  constructor(config: Config, output: LogOutput, events: Events, load: () => Promise<Loaded>) {
+    const { accessLog, assignments } = events;
+    this.#ambassador = new Ambassador(config, { log: output.log, accessLog, assignments });
     this.#output = output;
     this.#log = output.log;
+    this.#events = events;
     this.#load = load;
   }
 
@@ -72,7 +125,7 @@ class Service {
   }
 
   /** Opens the ports, the admin port first so that probes hear "starting". Null when all is well, else one sentence. */
-  async start(file: string | null): Promise<string | null> {
+  async start({ file, files, notes }: Loaded): Promise<string | null> {
     const { config } = this.#ambassador.generation;
     try {
       this.#admin =
@@ -89,12 +142,14 @@ class Service {
       if (!(failure instanceof ListenFailure)) throw failure;
       return describeListenFailure(failure.address, 'downstream', failure.cause as NodeJS.ErrnoException);
     }
+    for (const note of notes) this.#log.info({ file, note }, 'note');
     this.#log.info({ version: VERSION, ...this.#describe(), file }, 'serving');
+    await this.#watch(files);
     return null;
   }
 
   signalled(signal: Signal): void {
-    if (signal === 'SIGHUP') void this.#reload();
+    if (signal === 'SIGHUP') this.#reload();
     else if (this.#isEnding) void this.#end(signal, 1);
     else if (signal === 'SIGINT') void this.#end(signal, 0);
     else void this.#drain(signal);
@@ -120,16 +175,48 @@ class Service {
     };
   }
 
-  async #reload(): Promise<void> {
+  async #watch(files: readonly string[]): Promise<void> {
+    for (const file of files) {
+      if (await isMountedAlone(file)) {
+        this.#log.warn({ file }, 'a file that is mounted alone (subPath) never changes: mount its directory');
+      }
+      const watch = new ConfigWatch(file, {
+        onChange: () => this.#reload(),
+        onUnreadable: (problem) => this.#refuse([problem]),
+      });
+      this.#watches.push(watch);
+      await watch.start();
+    }
+    // What changed between the reading of the start and the first look of a watch is told by none of them.
+    const again = files.length === 0 ? undefined : await this.#load();
+    if (again !== undefined && again.config?.hash !== this.#ambassador.generation.config.hash) this.#reload();
+  }
+
+  #reload(): void {
+    this.#reloading = this.#reloading.then(() => this.#reloadOnce());
+  }
+
+  async #reloadOnce(): Promise<void> {
     const loaded = await this.#load();
-    if (loaded.problems !== undefined) {
-      const problems = formatProblems(loaded.problems);
-      this.#reloads.refused(problems);
-      this.#log.error({ problems, hash: this.#ambassador.generation.config.hash }, 'configuration refused');
+    if (this.#isEnding) return;
+    if (loaded.problems !== undefined) return this.#refuse(loaded.problems);
+    const { config } = this.#ambassador.generation;
+    this.#reloads.accepted();
+    if (loaded.config.hash === config.hash) {
+      this.#log.info({ hash: config.hash }, 'configuration unchanged');
       return;
     }
     this.#ambassador.reload(loaded.config);
-    this.#reloads.accepted();
+    const fixed = FIXED.filter(
+      (name) => JSON.stringify(config[name]) !== JSON.stringify(loaded.config[name]),
+    );
+    if (fixed.length > 0) this.#log.warn({ options: fixed }, 'a change of these options needs a restart');
+  }
+
+  #refuse(found: readonly Problem[]): void {
+    const problems = formatProblems(found);
+    this.#reloads.refused(problems);
+    this.#log.error({ problems, hash: this.#ambassador.generation.config.hash }, 'configuration refused');
   }
 
   async #drain(signal: Signal): Promise<void> {
@@ -147,9 +234,10 @@ class Service {
   }
 
   async #close(message: string, code: number): Promise<void> {
+    for (const watch of this.#watches) watch.close();
     await this.#admin?.close();
     this.#log.info(message);
-    await this.#output.close();
+    await Promise.all([this.#output.close(), this.#events.file?.close()]);
     this.#ended.resolve(code);
   }
 }

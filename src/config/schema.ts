@@ -10,14 +10,14 @@ const SIZE = /^(\d+)(B|KiB|MiB|GiB)$/;
 const SIZE_UNIT_BYTES = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 } as const;
 
 /** "250ms" "5s" "1m" "1h" -> milliseconds; undefined for anything else. */
-export function parseDuration(text: string): number | undefined {
+function parseDuration(text: string): number | undefined {
   const match = DURATION.exec(text);
   if (match === null) return undefined;
   return Math.round(Number(match[1]) * DURATION_UNIT_MS[match[2] as keyof typeof DURATION_UNIT_MS]);
 }
 
 /** "8KiB" "1MiB" "512B" -> bytes; undefined for anything else. */
-export function parseSize(text: string): number | undefined {
+function parseSize(text: string): number | undefined {
   const match = SIZE.exec(text);
   if (match === null) return undefined;
   return Number(match[1]) * SIZE_UNIT_BYTES[match[2] as keyof typeof SIZE_UNIT_BYTES];
@@ -95,7 +95,7 @@ export type ListenAddress =
   | { readonly host: null; readonly port: 0; readonly path: string };
 
 /** ":8000", "127.0.0.1:8000", "[::1]:8000", "unix:/run/splitter.sock" -> address; undefined for anything else. */
-export function parseListen(text: string): ListenAddress | undefined {
+function parseListen(text: string): ListenAddress | undefined {
   if (text.startsWith('unix:')) {
     const path = text.slice(5);
     return path.startsWith('/') ? { host: null, port: 0, path } : undefined;
@@ -391,9 +391,9 @@ const variant = z.strictObject({
 });
 
 /** Ways to map a hash to a variant. */
-export const METHODS = ['ranges', 'rendezvous'] as const;
+const METHODS = ['ranges', 'rendezvous'] as const;
 /** What happens to a request without a key. */
-export const MISSING_KEY = ['default', 'first', 'random', 'reject'] as const;
+const MISSING_KEY = ['default', 'first', 'random', 'reject'] as const;
 
 const split = z.strictObject({
   key: z
@@ -506,8 +506,62 @@ const drain = z.strictObject({
   }),
 });
 
+/** Which exchanges get a line of the log. */
+export const ACCESS_LOG_MODES = ['off', 'errors', 'all', 'sampled'] as const;
+
+const accessLog = z.strictObject({
+  mode: z.enum(ACCESS_LOG_MODES, { error: 'off, errors, all or sampled' }).default('off').meta({
+    description:
+      'Exchanges that get a line of the log: `errors` = those with a fault or a 5xx, `sampled` = these and a share of the others.',
+    kind: 'off | errors | all | sampled',
+  }),
+  sample: z
+    .string({ error: 'a percentage from 0% to 100% with two decimals at most' })
+    .transform((text, context) => {
+      const share = parseShare(text);
+      if (share !== undefined && share !== null) return share;
+      context.addIssue({ code: 'custom', message: 'a percentage from 0% to 100% with two decimals at most' });
+      return z.NEVER;
+    })
+    .prefault('1%')
+    .meta({ description: 'Share of the exchanges that went well which `sampled` logs.', kind: 'share' }),
+});
+
+const ASSIGNMENTS_EXPECTED = 'off, stdout, or a path like /var/log/assignments.jsonl';
+
+const assignments = z
+  .strictObject({
+    to: z
+      .string({ error: ASSIGNMENTS_EXPECTED })
+      .regex(/^(?:off|stdout|\/.+)$/, { error: ASSIGNMENTS_EXPECTED })
+      .default('off')
+      .meta({
+        description:
+          'Where one JSON line per key and window goes, with split, variant and the keyed hash of the key: `off`, `stdout` or a file.',
+        kind: 'off | stdout | path',
+      }),
+    window: duration({
+      min: '1s',
+      max: '168h',
+      default: '1h',
+      doc: 'A key gets one line in each window of this length.',
+    }),
+    secretFile: z
+      .string({ error: 'a path like /etc/secrets/assignments' })
+      .regex(/^\/./, { error: 'a path like /etc/secrets/assignments' })
+      .optional()
+      .meta({
+        description: 'File with the secret of the keyed hash (HMAC-SHA-256); needed unless `to` is off.',
+        kind: 'path',
+      }),
+  })
+  .refine(({ to, secretFile }) => to === 'off' || secretFile !== undefined, {
+    path: ['secretFile'],
+    error: 'the path of a file with the secret, because assignments.to is not off',
+  });
+
 /** How X-Forwarded-For, -Proto and -Host are treated. */
-export const FORWARDED = ['append', 'replace', 'keep', 'remove'] as const;
+const FORWARDED = ['append', 'replace', 'keep', 'remove'] as const;
 
 /** A configuration document as a user writes it. `config/parse` turns it into a Config. */
 export const documentSchema = z.strictObject({
@@ -569,6 +623,10 @@ export const documentSchema = z.strictObject({
     .refine((names) => !names.some((name) => /^h2c?$/i.test(name)), { error: 'protocols other than h2c' })
     .default(['websocket'])
     .meta({ description: 'Protocols to which a connection may be upgraded; never h2c.', kind: 'list' }),
+  accessLog: accessLog.prefault({}).meta({ description: 'A line of the log for exchanges.', kind: 'map' }),
+  assignments: assignments
+    .prefault({})
+    .meta({ description: 'Events that say which key was given to which variant.', kind: 'map' }),
 });
 
 /** The document with every default filled in, before names are linked. */

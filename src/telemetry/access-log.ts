@@ -2,11 +2,11 @@
 // built only when it is wanted. What must never stand in a log is not in the record: no query, no field, no key.
 
 import type { Logger } from 'pino';
+import type { ACCESS_LOG_MODES } from '../config/schema.ts';
 import type { FaultCode } from '../errors.ts';
 
 /** Which exchanges are logged. `sampled` takes every one that went wrong and a share of the others. */
-export const ACCESS_LOG_MODES = ['off', 'errors', 'all', 'sampled'] as const;
-export type AccessLogMode = (typeof ACCESS_LOG_MODES)[number];
+type AccessLogMode = (typeof ACCESS_LOG_MODES)[number];
 
 /** One exchange that has ended. Times in milliseconds; -1 = it did not come to that. */
 export interface ExchangeRecord {

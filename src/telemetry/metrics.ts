@@ -153,6 +153,12 @@ const OF_THE_SPLITTER: readonly Declaration[] = [
     "Requests without a key that the split's missingKey gave to this variant.",
     (row) => row.missingKeys,
   ),
+  perVariant(
+    'splitter_fallbacks_total',
+    'counter',
+    'Exchanges of this variant that the upstream of onDown took, because its own was down.',
+    (row) => row.fallbacks,
+  ),
   {
     name: 'splitter_share_ratio',
     type: 'gauge',
@@ -242,6 +248,37 @@ const OF_THE_SPLITTER: readonly Declaration[] = [
     *read({ running }) {
       for (const row of running.counters.upstreams())
         yield [{ upstream: row.upstream }, row.exchangesWaiting];
+    },
+  },
+  {
+    name: 'splitter_upstream_ejections_total',
+    type: 'counter',
+    help: 'Times that an address of the upstream was left out because it failed.',
+    labels: ['upstream'],
+    *read({ running }) {
+      for (const row of running.counters.upstreams()) yield [{ upstream: row.upstream }, row.ejections];
+    },
+  },
+  {
+    name: 'splitter_upstream_addresses',
+    type: 'gauge',
+    help: "Addresses of the upstream's name; 0 while it has none.",
+    labels: ['upstream'],
+    *read({ running }) {
+      for (const [name, upstream] of running.generation.upstreams) {
+        yield [{ upstream: name }, upstream.describe().length];
+      }
+    },
+  },
+  {
+    name: 'splitter_upstream_addresses_healthy',
+    type: 'gauge',
+    help: 'Addresses of the upstream that are neither ejected nor found down by a probe.',
+    labels: ['upstream'],
+    *read({ running }) {
+      for (const [name, upstream] of running.generation.upstreams) {
+        yield [{ upstream: name }, upstream.describe().filter(({ healthy }) => healthy).length];
+      }
     },
   },
   single(

@@ -1,4 +1,5 @@
 // `serve` as a process: what it logs, what it answers on both ports, what each signal does, how it ends.
+import { createHmac } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
@@ -150,6 +151,94 @@ describe('traffic', () => {
   });
 });
 
+describe('events', () => {
+  const configure = (more: string) => {
+    const file = join(folder, 'events.yaml');
+    writeFileSync(
+      file,
+      `${more}\nsplits: { s: { variants: [{ name: a, share: 50%, upstream: "${a.url}" }, { name: b, share: "*", upstream: "${b.url}" }] } }\n`,
+    );
+    return file;
+  };
+  const start = (more: string) => {
+    run = new ProgramRun([], { LISTEN: ANY, ADMIN: ANY, CONFIG: configure(more) });
+    return serving();
+  };
+
+  test('the access log has a line per exchange, without query and key', async () => {
+    const { listening } = await start('accessLog: { mode: all }');
+    await (await fetch(`${listening[0]}/path?token=alice`)).text();
+    const line = await run.event('exchange');
+    expect(line).toMatchObject({
+      level: 'info',
+      method: 'GET',
+      path: '/path',
+      status: 200,
+      split: 's',
+      variant: 'a',
+      reason: 'share',
+      keyHash: (479601241).toString(16).padStart(8, '0'),
+      upstream: a.url,
+      totalMs: expect.any(Number),
+      client: '127.0.0.1',
+    });
+    await fetch(`${listening[0]}/?token=alice`, {
+      method: 'GET',
+      headers: { 'content-type': 'secret-value' },
+    });
+    run.signal('SIGTERM');
+    run.signal('SIGTERM');
+    await run.exitCode;
+    expect(run.stdout).not.toMatch(/alice|token|secret-value/);
+  });
+
+  test('a key that a split assigned gets one event, with its keyed hash', async () => {
+    const secret = join(folder, 'secret');
+    writeFileSync(secret, 'sesame\n');
+    const { listening } = await start(`assignments: { to: stdout, secretFile: ${secret} }`);
+    for (const token of ['alice', 'alice', 'user-42']) {
+      await (await fetch(`${listening[0]}/?token=${token}`)).text();
+    }
+    await (await fetch(`${listening[0]}/`)).text();
+    run.signal('SIGINT');
+    await run.exitCode;
+    const events = run.stdout
+      .split('\n')
+      .filter((line) => line.includes('"msg":"assignment"'))
+      .map((line) => JSON.parse(line));
+    const keyOf = (key: string) =>
+      createHmac('sha256', 'sesame').update(key).digest('base64url').slice(0, 22);
+    expect(events).toMatchObject([
+      { split: 's', variant: 'a', key: keyOf('alice'), generation: 1 },
+      { split: 's', variant: 'b', key: keyOf('user-42'), generation: 1 },
+    ]);
+    expect(run.stdout).not.toContain('sesame');
+  });
+
+  test('assignments without a secret, or with one that cannot be read, do not start', async () => {
+    run = new ProgramRun([], { LISTEN: ANY, ADMIN: ANY, CONFIG: configure('assignments: { to: stdout }') });
+    expect(await run.exitCode).toBe(1);
+    expect(run.stderr).toContain('assignments.secretFile: expected the path of a file with the secret');
+    const file = configure('assignments: { to: stdout, secretFile: /nowhere/secret }');
+    run = new ProgramRun([], { LISTEN: ANY, ADMIN: ANY, CONFIG: file });
+    expect(await run.exitCode).toBe(1);
+    expect(run.stderr).toMatch(
+      /^request-splitter: assignments\.secretFile: expected a file that can be read, got [^\n]+\n$/,
+    );
+  });
+
+  test('unique keys are counted once each, and not for requests without a key', async () => {
+    const { listening, admin } = await start('');
+    for (const token of ['alice', 'alice', 'user-42', 'alice']) {
+      await (await fetch(`${listening[0]}/?token=${token}`)).text();
+    }
+    await (await fetch(`${listening[0]}/`)).text();
+    const lines = await numbers(admin);
+    expect(lines).toContain('splitter_unique_keys{split="s",variant="a"} 1');
+    expect(lines).toContain('splitter_unique_keys{split="s",variant="b"} 1');
+  });
+});
+
 describe('signals', () => {
   let held: { response: ServerResponse; arrived: Promise<void> };
   let slow: Server;
@@ -244,6 +333,23 @@ describe('signals', () => {
     run.signal('SIGINT');
     expect(await run.exitCode).toBe(0);
     expect(run.stdout).toContain('"msg":"stopped"');
+  });
+
+  test('no signal is needed: a file that changes is used', async () => {
+    const { listening } = await serveFile();
+    configure(100);
+    expect(await run.event('configuration accepted')).toMatchObject({ generation: 2 });
+    for (const key of KEYS.slice(0, 10)) {
+      expect(await (await fetch(`${listening[0]}/?token=${key}`)).text()).toBe('quick\n');
+    }
+  });
+
+  test('a change of what is taken once at the start is a warning', async () => {
+    await serveFile();
+    configure(50, '{ grace: 1s }\naccessLog: { mode: all }');
+    expect(await run.event('a change of these options needs a restart')).toMatchObject({
+      options: ['accessLog'],
+    });
   });
 
   test('SIGHUP takes a changed file into use, and keeps what runs when the file is bad', async () => {

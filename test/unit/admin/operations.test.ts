@@ -1,21 +1,20 @@
-// docs/operations.md tells the truth: its table of fault codes is the one of errors.ts, its endpoints are those that exist.
+// docs/operations.md tells the truth: its log lines are those that are written, its endpoints those that exist.
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { startAdmin } from '../../../src/admin/server.ts';
-import { FAULT_CODES, FAULTS } from '../../../src/errors.ts';
 import { fakeRunning } from '../../support/fake-running.ts';
 
 const DOCUMENT = new URL('../../../docs/operations.md', import.meta.url);
 const text = readFileSync(DOCUMENT, 'utf8');
 
-test('the table of fault codes is current (vitest -u writes it)', async () => {
-  const rows = FAULT_CODES.map((code) => {
-    const { status, blame, sentence } = FAULTS[code];
-    return `| \`${code}\` | ${status === 0 ? 'none' : status} | ${blame} | ${sentence} |`;
-  });
-  const table = ['| code | status | blame | meaning |', '| --- | --- | --- | --- |', ...rows].join('\n');
-  const current = text.replace(/(?<=<!-- faults -->\n)[\s\S]*?(?=<!-- end -->)/, `${table}\n`);
-  await expect(current).toMatchFileSnapshot(DOCUMENT.pathname);
+test('every message that serve logs is in the table of log lines', () => {
+  const source = readFileSync(new URL('../../../src/cli/serve.ts', import.meta.url), 'utf8');
+  const ambassador = readFileSync(new URL('../../../src/ambassador.ts', import.meta.url), 'utf8');
+  const logged = [...`${source}${ambassador}`.matchAll(/#log\.\w+\([^;]*?'([^']+)'\)/g)].map(
+    (match) => match[1]!,
+  );
+  expect(logged).toContain('serving');
+  for (const message of logged) expect(text).toContain(`\`${message}\``);
 });
 
 test('every endpoint of the table answers, and every endpoint that / lists is in the table', async () => {

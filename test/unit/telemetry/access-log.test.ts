@@ -1,7 +1,7 @@
 // Which exchanges are logged, and what a line holds.
 import { describe, expect, test } from 'vitest';
 import { FAULT_CODES } from '../../../src/errors.ts';
-import { ACCESS_LOG_MODES, AccessLog, type ExchangeRecord } from '../../../src/telemetry/access-log.ts';
+import { AccessLog, type ExchangeRecord } from '../../../src/telemetry/access-log.ts';
 import { logLines } from '../../support/log-lines.ts';
 
 const RECORD: ExchangeRecord = {
@@ -54,10 +54,6 @@ describe('wants', () => {
     });
     const taken = Array.from({ length: 1000 }, () => access.wants(200, -1)).filter(Boolean);
     expect(taken.length).toBeCloseTo(250, -1);
-  });
-
-  test('there is no mode besides', () => {
-    expect(ACCESS_LOG_MODES).toEqual(['off', 'errors', 'all', 'sampled']);
   });
 });
 
