@@ -86,7 +86,7 @@ const spoilt = (text: string) => fc.oneof(slips(text), fc.string({ unit: 'binary
 it('of YAML', () => {
   fc.assert(
     fc.property(spoilt(YAML), (text) => prove(parseConfig(text, 'f', { checkKey }))),
-    { numRuns: 2000 },
+    { numRuns: 600 },
   );
 });
 

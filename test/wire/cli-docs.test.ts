@@ -7,4 +7,5 @@ import { COMMANDS, MANUAL } from '../../scripts/write-docs.ts';
 it('the manual shows what its commands write (node scripts/write-docs.ts writes it)', () => {
   const documents = [MANUAL, COMMANDS].map((path) => readFileSync(path, 'utf8'));
   expect(playExamples(documents)).toEqual(documents);
-});
+  // Every command is a process of its own.
+}, 300_000);
