@@ -1,0 +1,70 @@
+// Ejection of one address, folded over failures, successes, probes and times that are passed in.
+import { describe, expect, it } from 'vitest';
+import { AddressHealth } from '../../../src/health/state.ts';
+
+const settings = { failures: 3, time: 1000, timeMax: 4000 };
+
+describe('an address', () => {
+  it('is healthy until as many failures in a row as the settings say', () => {
+    const health = new AddressHealth();
+    expect(health.observeFailure(0, settings, false)).toBe(false);
+    expect(health.observeFailure(1, settings, false)).toBe(false);
+    expect(health.isHealthy(1)).toBe(true);
+    expect(health.observeFailure(2, settings, false)).toBe(true);
+    expect(health.isHealthy(2)).toBe(false);
+    expect(health.isHealthy(1001)).toBe(false);
+    expect(health.isHealthy(1002)).toBe(true);
+  });
+
+  it('that succeeds in between starts to count anew', () => {
+    const health = new AddressHealth();
+    health.observeFailure(0, settings, false);
+    health.observeFailure(0, settings, false);
+    expect(health.observeSuccess()).toBe(false);
+    expect(health.observeFailure(0, settings, false)).toBe(false);
+    expect(health.isFailing).toBe(true);
+  });
+
+  it('that fails at its first trial is ejected again at once, each time for twice as long, up to the limit', () => {
+    const health = new AddressHealth();
+    for (let i = 0; i < 3; i++) health.observeFailure(0, settings, false);
+    const lengths: number[] = [];
+    let now = 0;
+    for (let i = 0; i < 4; i++) {
+      lengths.push(health.ejectedUntil - now);
+      now = health.ejectedUntil;
+      expect(health.observeFailure(now, settings, false)).toBe(true);
+    }
+    expect(lengths).toEqual([1000, 2000, 4000, 4000]);
+  });
+
+  it('is reinstated by a success, and forgets how often it was ejected', () => {
+    const health = new AddressHealth();
+    for (let i = 0; i < 3; i++) health.observeFailure(0, settings, false);
+    expect(health.observeSuccess()).toBe(true);
+    expect(health.isHealthy(0)).toBe(true);
+    for (let i = 0; i < 3; i++) health.observeFailure(10, settings, false);
+    expect(health.ejectedUntil).toBe(1010);
+  });
+
+  it('that is the last healthy one is never ejected', () => {
+    const health = new AddressHealth();
+    for (let i = 0; i < 100; i++) expect(health.observeFailure(i, settings, true)).toBe(false);
+    expect(health.isHealthy(100)).toBe(true);
+  });
+
+  it('is never ejected when the settings say 0 failures', () => {
+    const health = new AddressHealth();
+    for (let i = 0; i < 100; i++) health.observeFailure(i, { ...settings, failures: 0 }, false);
+    expect(health.isHealthy(100)).toBe(true);
+  });
+
+  it('that the probes found down stays down, whatever the time, until one finds it up', () => {
+    const health = new AddressHealth();
+    health.observeProbe(false);
+    expect(health.isProbedDown).toBe(true);
+    expect(health.isHealthy(1e12)).toBe(false);
+    health.observeProbe(true);
+    expect(health.isHealthy(0)).toBe(true);
+  });
+});
