@@ -57,7 +57,7 @@ async function serve(flags: ConfigFlags, terminal: Terminal): Promise<number> {
   terminal.onSignal((signal) => service.signalled(signal));
   const failure = await service.start(loaded);
   if (failure === null) return service.ended;
-  await output.close();
+  await Promise.all([output.close(), events.file?.close()]);
   terminal.writeErr(`request-splitter: ${failure}\n`);
   return 1;
 }
@@ -70,17 +70,25 @@ interface Events {
   readonly file: LogOutput | null;
 }
 
-/** Throws a sentence when the file of the secret cannot be read. */
+/** Throws a sentence when a file cannot be opened. */
 function openEvents({ accessLog, assignments }: Config, output: LogOutput): Events {
   const { mode, sample } = accessLog;
   const { to, window, secretFile } = assignments;
-  const file = to.startsWith('/') ? openLog(to) : null;
+  const file = to.startsWith('/') ? openFile(to) : null;
   return {
     accessLog: mode === 'off' ? null : new AccessLog(output.log, mode, sample / 10_000),
     assignments:
       to === 'off' ? null : new Assignments((file ?? output).log, readSecret(secretFile ?? ''), window),
     file,
   };
+}
+
+function openFile(path: string): LogOutput {
+  try {
+    return openLog(path);
+  } catch (cause) {
+    throw new Error(`assignments.to: expected a file that can be written, got ${(cause as Error).message}`);
+  }
 }
 
 function readSecret(file: string): string {

@@ -1,6 +1,7 @@
 // Where log lines go: one asynchronous, bounded output for everything that is logged. A reader that does not keep up
 // (a blocked stdout) costs lines, which are counted, never traffic. Knows nothing of what is logged.
 
+import { openSync } from 'node:fs';
 import { type Logger, pino } from 'pino';
 
 /** Bytes that wait for a slow reader at most; what comes on top is dropped. Some 4,000 lines. */
@@ -19,14 +20,15 @@ export interface LogOutput {
 
 /**
  * Opens the output: JSON lines with readable levels and times; process and host are the collector's to add.
- * @param destination a file descriptor (1 = stdout) or a path, which is appended to
+ * @param destination a file descriptor (1 = stdout) or a path, which is appended to; throws when it cannot be opened
  */
 export function openLog(destination: number | string = 1): LogOutput {
   // Opening process.stdout makes a pipe non-blocking. Otherwise a reader that stopped would hold a thread of the pool
   // in write(2), and the process could not even exit.
   if (destination === 1) void process.stdout;
+  const file = typeof destination === 'string' ? openSync(destination, 'a') : destination;
   let linesDropped = 0;
-  const stream = pino.destination({ dest: destination, sync: false, maxLength: WAITING_BYTES_MAX });
+  const stream = pino.destination({ dest: file, sync: false, maxLength: WAITING_BYTES_MAX });
   stream.on('drop', () => {
     linesDropped += 1;
   });

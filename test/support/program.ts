@@ -12,14 +12,27 @@ export class ProgramRun {
   readonly #waiting = new Set<() => void>();
   #isOver = false;
 
-  constructor(args: readonly string[], environment: Record<string, string>) {
+  /** The exit code, also while the output is still open. */
+  readonly exited: Promise<number | null>;
+
+  constructor(
+    args: readonly string[],
+    environment: Record<string, string>,
+    { readsOutput = true }: { readsOutput?: boolean } = {},
+  ) {
     this.#process = spawn(process.execPath, [MAIN, ...args], {
       env: { PATH: process.env.PATH, ...environment },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-    this.#process.stdout!.setEncoding('utf8').on('data', (text: string) => {
-      this.stdout += text;
-      this.#look();
+    if (readsOutput) {
+      this.#process.stdout!.setEncoding('utf8').on('data', (text: string) => {
+        this.stdout += text;
+        this.#look();
+      });
+    }
+    this.exited = once(this.#process, 'exit').then(([code]) => {
+      if (!readsOutput) this.#process.stdout!.destroy();
+      return code as number | null;
     });
     this.#process.stderr!.setEncoding('utf8').on('data', (text: string) => {
       this.stderr += text;

@@ -1,11 +1,12 @@
 // `serve` as a process: what it logs, what it answers on both ports, what each signal does, how it ends.
 import { createHmac } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { Pool } from 'undici';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type Echo, startEcho } from '../../src/demo/echo.ts';
 import { ProgramRun } from '../support/program.ts';
 
@@ -227,6 +228,23 @@ describe('events', () => {
     );
   });
 
+  test('assignments may go to a file of their own; one that cannot be opened is one sentence', async () => {
+    const [secret, to] = [join(folder, 'secret'), join(folder, 'assignments.jsonl')];
+    writeFileSync(secret, 'sesame');
+    const { listening } = await start(`assignments: { to: ${to}, secretFile: ${secret} }`);
+    await (await fetch(`${listening[0]}/?token=alice`)).text();
+    run.signal('SIGINT');
+    await run.exitCode;
+    expect(run.stdout).not.toContain('assignment');
+    expect(JSON.parse(readFileSync(to, 'utf8'))).toMatchObject({ variant: 'a', msg: 'assignment' });
+    const file = configure(`assignments: { to: /nowhere/x, secretFile: ${secret} }`);
+    run = new ProgramRun([], { LISTEN: ANY, ADMIN: ANY, CONFIG: file });
+    expect(await run.exitCode).toBe(1);
+    expect(run.stderr).toMatch(
+      /^request-splitter: assignments\.to: expected a file that can be written, got [^\n]+\n$/,
+    );
+  });
+
   test('unique keys are counted once each, and not for requests without a key', async () => {
     const { listening, admin } = await start('');
     for (const token of ['alice', 'alice', 'user-42', 'alice']) {
@@ -237,6 +255,37 @@ describe('events', () => {
     expect(lines).toContain('splitter_unique_keys{split="s",variant="a"} 1');
     expect(lines).toContain('splitter_unique_keys{split="s",variant="b"} 1');
   });
+});
+
+test('a stdout that nobody reads stops neither the traffic nor the end: lines are dropped and counted', async () => {
+  const [listen, port] = [join(folder, 'listen.sock'), join(folder, 'admin.sock')];
+  const file = join(folder, 'blocked.yaml');
+  writeFileSync(
+    file,
+    `listen: "unix:${listen}"\nadmin: "unix:${port}"\naccessLog: { mode: all }\ndrain: { grace: 0ms }\nsplits: { s: { variants: [{ name: a, share: "*", upstream: "${a.url}" }] } }\n`,
+  );
+  run = new ProgramRun([], { CONFIG: file }, { readsOutput: false });
+  const splitter = new Pool('http://localhost', { socketPath: listen, connections: 8 });
+  const admin = new Pool('http://localhost', { socketPath: port });
+  try {
+    await vi.waitUntil(() => existsSync(listen), { timeout: 20_000 });
+    for (let round = 0; round < 400; round += 1) {
+      const answers = Array.from({ length: 16 }, (_, index) =>
+        splitter.request({ method: 'GET', path: `/some/longer/path/of/a/request?token=${round}-${index}` }),
+      );
+      for (const { statusCode, body } of await Promise.all(answers)) {
+        expect(statusCode).toBe(200);
+        await body.dump();
+      }
+    }
+    const { body } = await admin.request({ method: 'GET', path: '/metrics' });
+    const dropped = /^splitter_log_lines_dropped_total (\d+)$/m.exec(await body.text())?.[1];
+    expect(Number(dropped)).toBeGreaterThan(0);
+  } finally {
+    await Promise.all([splitter.destroy(), admin.destroy()]);
+  }
+  run.signal('SIGTERM');
+  expect(await run.exited).toBe(0);
 });
 
 describe('signals', () => {
