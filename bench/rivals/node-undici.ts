@@ -1,5 +1,5 @@
-// What a careful hand writes from Node's own parts: node:http in front, undici's Pool behind, dispatched without
-// streams in between, hop-by-hop fields left out, back-pressure kept.
+// What a careful hand writes from Node's own parts: node:http in front, undici's Pool behind, its responses streamed
+// into the answer, hop-by-hop fields left out.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { type Dispatcher, Pool } from 'undici';
 import { choose, listenPort, upstreamA, upstreamB } from './choose.ts';
@@ -25,52 +25,27 @@ function endToEnd(rawHeaders: readonly string[]): string[] {
   return kept;
 }
 
-class Relay implements Dispatcher.DispatchHandler {
-  readonly #response: ServerResponse;
-
-  constructor(response: ServerResponse) {
-    this.#response = response;
-  }
-
-  onRequestStart(): void {}
-
-  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: object): void {
-    const kept: string[] = [];
-    for (const [name, value] of Object.entries(headers)) {
-      if (!HOP_BY_HOP.has(name)) for (const one of [value].flat()) kept.push(name, String(one));
-    }
-    this.#response.writeHead(status, kept);
-  }
-
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    if (this.#response.write(chunk)) return;
-    controller.pause();
-    this.#response.once('drain', () => controller.resume());
-  }
-
-  onResponseEnd(): void {
-    this.#response.end();
-  }
-
-  onResponseError(): void {
-    if (!this.#response.headersSent) this.#response.writeHead(502);
-    this.#response.end();
-  }
-}
-
 function handle(request: IncomingMessage, response: ServerResponse): void {
   const url = request.url ?? '/';
   const hasBody =
     request.headers['content-length'] !== undefined || request.headers['transfer-encoding'] !== undefined;
-  choose(url, poolA, poolB).dispatch(
-    {
-      path: url,
-      method: (request.method ?? 'GET') as Dispatcher.HttpMethod,
-      headers: endToEnd(request.rawHeaders),
-      body: hasBody ? request : null,
-    },
-    new Relay(response),
-  );
+  choose(url, poolA, poolB)
+    .stream(
+      {
+        path: url,
+        method: (request.method ?? 'GET') as Dispatcher.HttpMethod,
+        headers: endToEnd(request.rawHeaders),
+        body: hasBody ? request : null,
+      },
+      ({ statusCode, headers }) => {
+        for (const name of Object.keys(headers)) if (HOP_BY_HOP.has(name)) delete headers[name];
+        return response.writeHead(statusCode, headers);
+      },
+    )
+    .catch(() => {
+      if (!response.headersSent) response.writeHead(502);
+      response.end();
+    });
 }
 
 createServer(handle).listen(listenPort, '127.0.0.1', 4096);
