@@ -97,7 +97,8 @@ export class Downstream implements Timed {
   /** The exchange has ended and its response is written whole. */
   exchangeEnded(keepAlive: boolean, now: number): void {
     if (this.#phase !== PHASE.exchange) return;
-    if (!keepAlive || this.socket.destroyed) return this.close(now);
+    const wantsNoMore = this.listener.isClosing && this.#held === null && !this.#isReading;
+    if (!keepAlive || wantsNoMore || this.socket.destroyed) return this.close(now);
     this.#nextHead(now);
   }
 

@@ -21,6 +21,8 @@ export class Listener implements TunnelHost {
   generation: Generation;
   /** Responses carry `Connection: close`. */
   isDraining = false;
+  /** No new connection is taken, and one that becomes idle closes. */
+  isClosing = false;
   readonly #servers: Server[] = [];
   readonly #connections = new Set<Downstream>();
   readonly #tunnels = new Set<Tunnel>();
@@ -62,6 +64,7 @@ export class Listener implements TunnelHost {
 
   /** Stops taking connections, ends those that are idle, and resolves when none is left. */
   async drain(): Promise<void> {
+    this.isClosing = true;
     for (const server of this.#servers) server.close();
     const now = performance.now();
     for (const connection of this.#connections) {
