@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Manifest } from '../../support/kustomize.ts';
 import { Harness } from './harness.ts';
+import { findEngine, Plain } from './plain.ts';
 
 export interface Cluster {
   /** What it is, for the report. */
@@ -24,17 +25,27 @@ export interface Cluster {
   down(): void;
 }
 
-/** The cluster of this machine, or the sentence why there is none. */
+let found: Cluster | string | undefined;
+
+/** The cluster of this machine, or the sentence why there is none. PODS_ENGINE=docker or podman passes the harness by. */
 export function findCluster(): Cluster | string {
-  const beside = join(import.meta.dirname, '..', '..', '..', '..', 'shared', 'pods');
-  const folder = process.env.PODS_HARNESS ?? beside;
-  if (existsSync(join(folder, 'play'))) return new Harness(folder);
-  return `no pods can be played here: expected the commands setup, images, build-image, play and down in PODS_HARNESS or ${beside}`;
+  found ??= choose();
+  return found;
+}
+
+function choose(): Cluster | string {
+  const wanted = process.env.PODS_ENGINE;
+  const folder =
+    process.env.PODS_HARNESS ?? join(import.meta.dirname, '..', '..', '..', '..', 'shared', 'pods');
+  if (wanted === undefined && existsSync(join(folder, 'play'))) return new Harness(folder);
+  const engine = wanted ?? findEngine();
+  if (engine !== undefined) return new Plain(engine);
+  return `no pods can be played here: expected a harness with the command play in PODS_HARNESS or ${folder}, or docker or podman that answer; got none of them`;
 }
 
 /** The cluster that the global setup has prepared. */
 export function cluster(): Cluster {
-  const found = findCluster();
-  if (typeof found === 'string') throw new Error(found);
-  return found;
+  const mine = findCluster();
+  if (typeof mine === 'string') throw new Error(mine);
+  return mine;
 }
