@@ -34,7 +34,7 @@ export function formatUpstreamUrl({ tls, authority, path }: UpstreamUrl): string
 }
 
 /** One value of a kind that the schema turned into something else; undefined for every other kind. */
-function formatKind(kind: string | undefined, value: unknown): string | undefined {
+function formatKind(kind: string | undefined, value: unknown): unknown {
   switch (kind) {
     case 'duration':
       return inUnits(value as number, DURATION_UNITS, 'ms');
@@ -46,6 +46,8 @@ function formatKind(kind: string | undefined, value: unknown): string | undefine
       return value === null ? 'off' : formatAddress(value as ListenAddress);
     case 'URL':
       return formatUpstreamUrl(value as UpstreamUrl);
+    case 'fail | { fallback: UPSTREAM }':
+      return value === null ? 'fail' : { fallback: value };
     case 'secret':
       return '(removed)';
     default:
@@ -63,8 +65,8 @@ export function describeConfig(config: Config): unknown {
       const isAddress = kinds.get(path) === 'address';
       return value.map((item) => describe(item, isAddress ? path : `${path}[]`));
     }
-    const text = formatKind(kinds.get(path), value);
-    if (text !== undefined) return text;
+    const written = formatKind(kinds.get(path), value);
+    if (written !== undefined) return written;
     if (value instanceof Map) {
       return Object.fromEntries(Array.from(value, ([name, item]) => [name, describe(item, `${path}.*`)]));
     }
