@@ -14,7 +14,7 @@ import type { Exchange } from './exchange.ts';
 import type { Tunnel } from './tunnel.ts';
 import type { Address, Upstream } from './upstream.ts';
 
-/** Bytes read at once; a connection in the middle of a large body reads more. */
+/** Bytes read at once; a connection whose responses are larger reads more. */
 const READ_BYTES = 16_384;
 const LARGE_READ_BYTES = 131_072;
 /** Large buffers that no connection uses now; a few are kept for the next large body. */
@@ -63,6 +63,8 @@ export class UpstreamConnection implements Timed {
   #isBufferLent = false;
   #errorCode: FaultCode = 'UPSTREAM_RESET';
   #lastReadBytes = 0;
+  #responseBytes = 0;
+  #isLarge = false;
 
   constructor(upstream: Upstream, address: Address, url: UpstreamUrl, now: number) {
     this.#upstream = upstream;
@@ -156,10 +158,11 @@ export class UpstreamConnection implements Timed {
 
   /** Memory for the next read: new when the last one is still in use, large in the middle of a large body. */
   readonly #nextBuffer = (): Buffer => {
-    const wasFull = this.#lastReadBytes === this.#readBuffer.length;
-    const isMidBody = this.#phase >= PHASE.length && this.#phase <= PHASE.tunnel;
     const isLarge = this.#readBuffer.length === LARGE_READ_BYTES;
-    const wantsLarge = isMidBody && (isLarge || wasFull);
+    const isMidResponse = this.#phase > PHASE.idle && this.#phase < PHASE.closed;
+    // The last response tells of the next one: after a large one the next is read in one piece too.
+    if (isMidResponse && this.#lastReadBytes >= READ_BYTES) this.#isLarge = true;
+    const wantsLarge = this.#isLarge;
     if (this.#isBufferLent || wantsLarge !== isLarge) {
       if (isLarge && !this.#isBufferLent && spareLarge.length < SPARE_LARGE_MAX)
         spareLarge.push(this.#readBuffer);
@@ -173,6 +176,7 @@ export class UpstreamConnection implements Timed {
 
   readonly #onRead = (byteCount: number): boolean => {
     this.#lastReadBytes = byteCount;
+    this.#responseBytes += byteCount;
     this.#read(this.#readBuffer, byteCount);
     return !this.#isPaused;
   };
@@ -338,6 +342,8 @@ export class UpstreamConnection implements Timed {
   #finish(isSpent: boolean): void {
     const exchange = this.exchange!;
     const isReusable = !isSpent && exchange.isRequestSent;
+    this.#isLarge = this.#responseBytes > READ_BYTES;
+    this.#responseBytes = 0;
     this.exchange = null;
     this.#phase = PHASE.idle;
     if (!isReusable) {
