@@ -42,7 +42,8 @@ export function readMessage(text: string, context: Context = {}): Message | null
   const isResponse = line!.startsWith('HTTP/');
   const status = isResponse ? Number(/^HTTP\/1\.1 (\d{3}) /.exec(line!)?.[1]) : 0;
   if (isResponse && Number.isNaN(status)) throw new Error(`no status line: ${line}`);
-  if (!isResponse && !/^\S+ \S+ HTTP\/1\.1$/.test(line!)) throw new Error(`no request line: ${line}`);
+  if (!isResponse && !/^[\x21-\x7e]+ [\x21-\x7e\x80-\xff]+ HTTP\/1\.1$/.test(line!))
+    throw new Error(`no request line: ${line}`);
   if (isResponse && (status < 200 || status === 204 || status === 304 || context.method === 'HEAD')) {
     return end('', bodyStart);
   }
@@ -98,7 +99,7 @@ function readChunks(
 function readField(line: string): readonly [string, string] {
   // The canonical form: a token, a colon, one space, a value without space around it.
   const match =
-    /^([!#$%&'*+.^_`|~0-9A-Za-z-]+): ((?:[^\s\0-\x1f\x7f](?:[^\0-\x08\x0a-\x1f\x7f]*[^\s\0-\x1f\x7f])?)?)$/.exec(
+    /^([!#$%&'*+.^_`|~0-9A-Za-z-]+): ((?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?)$/.exec(
       line,
     );
   if (match === null) throw new Error(`no canonical field: ${JSON.stringify(line)}`);
