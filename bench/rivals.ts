@@ -5,14 +5,14 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { findProgram, scratchDirectory } from './processes.ts';
 
-export interface Ports {
+interface Ports {
   readonly listen: number;
   readonly admin: number;
   readonly upstreamA: number;
   readonly upstreamB: number;
 }
 
-export interface Command {
+interface Command {
   readonly command: string;
   readonly args: readonly string[];
   readonly env: NodeJS.ProcessEnv;
