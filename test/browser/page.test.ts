@@ -173,6 +173,25 @@ describe.skipIf(!hasChromium)('the page', () => {
     await page.getByText('generation 2').first().waitFor();
   });
 
+  test('shows routes straight to an upstream, also where there is no split at all', async () => {
+    const config = configOf();
+    ambassador.reload({
+      ...config,
+      splits: new Map(),
+      routes: [{ host: undefined, path: '/', upstream: 'backend' }],
+    });
+    await open();
+    await traffic(0, 3);
+    await until('every host /', 1, '3');
+    await page.getByLabel('Token or URL').fill('/x?token=1');
+    await page.keyboard.press('Enter');
+    await page.locator('#answer').getByText('→ backend').waitFor();
+    await page.getByLabel('Token or URL').fill('alice');
+    await page.keyboard.press('Enter');
+    await page.locator('#answer').getByText('There is no split').waitFor();
+    expect(complaints).toEqual([]);
+  });
+
   test('calls a sample ratio mismatch one', async () => {
     const { splitters, config } = ambassador.generation;
     const { variants } = splitters.get('appversion')!;

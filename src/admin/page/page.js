@@ -373,6 +373,7 @@ function render(status) {
   }
   for (const [index, split] of status.splits.entries()) views[index].update(split, rates);
   renderUpstreams(status.upstreams);
+  renderRoutes(status.routes);
 }
 
 function build(status, newShape) {
@@ -391,37 +392,45 @@ function draw() {
   if (latest !== null) for (const [index, split] of latest.splits.entries()) views[index].draw(split);
 }
 
-function renderUpstreams(upstreams) {
-  const body = byId('upstreams');
-  while (body.rows.length > upstreams.length) body.deleteRow(-1);
-  for (const [index, upstream] of upstreams.entries()) {
+/** Rows of texts into a table body whose columns have these classes; the first one is the row's header. */
+function renderRows(body, classes, rows) {
+  while (body.rows.length > rows.length) body.deleteRow(-1);
+  for (const [index, texts] of rows.entries()) {
     let row = body.rows[index];
     if (row === undefined) {
-      const head = make('th', 'mono');
-      head.scope = 'row';
-      row = make(
-        'tr',
-        '',
-        head,
-        make('td', 'mono'),
-        make('td', 'number'),
-        make('td', 'number'),
-        make('td', ''),
-      );
+      row = make('tr', '', ...classes.map((className, cell) => make(cell === 0 ? 'th' : 'td', className)));
+      row.cells[0].scope = 'row';
       body.append(row);
     }
-    const { name, url, addresses, connectionsOpen, exchangesWaiting, trouble } = upstream;
-    const listed = addresses.map(({ address, healthy }) => (healthy ? address : `${address} (failing)`));
-    const texts = [
-      name === url ? name : `${name} ${url}`,
-      listed.join(', ') || '–',
-      count.format(connectionsOpen),
-      count.format(exchangesWaiting),
-      trouble ?? 'reachable',
-    ];
     for (const [cell, text] of texts.entries()) show(row.cells[cell], text);
-    row.cells[4].className = trouble === null ? 'good' : 'bad';
   }
+}
+
+function renderUpstreams(upstreams) {
+  const rows = upstreams.map(({ name, url, addresses, connectionsOpen, exchangesWaiting, trouble }) => [
+    name === url ? name : `${name} ${url}`,
+    addresses.map(({ address, healthy }) => (healthy ? address : `${address} (failing)`)).join(', ') || '–',
+    count.format(connectionsOpen),
+    count.format(exchangesWaiting),
+    trouble ?? 'reachable',
+  ]);
+  const body = byId('upstreams');
+  renderRows(body, ['mono', 'mono', 'number', 'number', ''], rows);
+  for (const [index, { trouble }] of upstreams.entries()) {
+    body.rows[index].cells[4].className = trouble === null ? 'good' : 'bad';
+  }
+}
+
+function renderRoutes(routes) {
+  const direct = routes.filter(({ upstream }) => upstream !== null);
+  byId('direct').hidden = direct.length === 0;
+  const rows = direct.map(({ host, path, upstream, requests, requestsByClass }) => [
+    `${host ?? 'every host'} ${path}`,
+    upstream,
+    count.format(requests),
+    count.format((requestsByClass['5xx'] ?? 0) + (requestsByClass.none ?? 0)),
+  ]);
+  renderRows(byId('routes'), ['mono', 'mono', 'number', 'number'], rows);
 }
 
 let aliveAt = Date.now();
@@ -452,8 +461,11 @@ const NOT_IN_TOKEN = /[^!$'()*+,\-./0-9:;=?@A-Z_a-z~%]/gu;
 /** The query of /explain for what was typed: a URL as it is, a token where the split's key text looks for it. */
 function questionFor(typed, split) {
   if (/^(\/|https?:\/\/)/.test(typed)) {
-    return `split=${split.name}&url=${encodeURIComponent(typed.replace(NOT_IN_URL, encodeURIComponent))}`;
+    // The routes decide for a URL, unless a split was chosen among several.
+    const chosen = byId('explain-split').hidden ? '' : `split=${split.name}&`;
+    return `${chosen}url=${encodeURIComponent(typed.replace(NOT_IN_URL, encodeURIComponent))}`;
   }
+  if (split === undefined) return null;
   const [, kind, name] = /\$\{?(arg|cookie|http)_(\w+)/.exec(split.key) ?? [];
   switch (kind) {
     case 'arg':
@@ -473,12 +485,20 @@ function answerWith(...content) {
 
 byId('explain').addEventListener('submit', async (event) => {
   event.preventDefault();
-  if (latest === null || latest.splits.length === 0) return;
+  if (latest === null) return;
   const index = Math.max(0, byId('explain-split').selectedIndex);
   const query = questionFor(byId('question').value, latest.splits[index]);
   for (const view of views) view.intended.point(null);
   if (query === null) {
-    answerWith(make('p', 'bad', `This split's key is ${latest.splits[index].key}: type a URL.`));
+    answerWith(
+      make(
+        'p',
+        'bad',
+        index in latest.splits
+          ? `This split's key is ${latest.splits[index].key}: type a URL.`
+          : 'There is no split: type a URL.',
+      ),
+    );
     return;
   }
   try {
@@ -496,7 +516,14 @@ function sentences({ fault, key, keySource, hash, positionPercent, range, varian
   if (fault !== undefined) {
     nodes.push(make('p', 'bad', `Refused with ${fault.status} ${fault.code}: ${fault.sentence}.`));
   } else {
-    nodes.push(make('p', '', make('strong', '', `→ ${variant}`), ` at ${upstream}`));
+    nodes.push(
+      make(
+        'p',
+        '',
+        make('strong', '', `→ ${variant ?? upstream}`),
+        variant === null ? ' by its route' : ` at ${upstream}`,
+      ),
+    );
   }
   if (key === undefined) return nodes;
   const facts = [
