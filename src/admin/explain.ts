@@ -34,7 +34,7 @@ export type DecidingGeneration = Pick<RunningGeneration, 'number' | 'splitters'>
   ) =>
     | { readonly splitter: Splitter }
     | { readonly splitter: null; readonly arm: { readonly upstream: { readonly name: string } } }
-    | null;
+    | FaultCode;
 };
 
 /** Why a request goes where it goes, version 1. A refused one has `fault`, one without a split no key. */
@@ -62,7 +62,7 @@ export function explainRequest(deciding: DecidingGeneration, asked: Asked): Expl
   let splitter: Splitter;
   if (asked.split === undefined) {
     const target = route(head);
-    if (target === null) return { version: 1, generation, request, ...refusedBy('NO_ROUTE') };
+    if (typeof target === 'string') return { version: 1, generation, request, ...refusedBy(target) };
     if (target.splitter === null) {
       return {
         version: 1,

@@ -119,7 +119,9 @@ const BARE_REQUEST = new LibraryView({ url: '/', remoteAddress: '127.0.0.1' });
 function routeLines(routes: readonly RouteConfig[]): string[] {
   const rows = routes.map((route) => {
     const hosts = route.host ?? 'every host';
-    const taken = route.host === undefined && route.path === '/' ? 'every request' : `${hosts} ${route.path}`;
+    const isAll = route.host === undefined && route.path === '/' && !route.exact;
+    const requests = isAll ? 'every request' : `${hosts} ${route.exact ? '= ' : ''}${route.path}`;
+    const taken = route.listen === undefined ? requests : `${requests} on ${formatAddress(route.listen)}`;
     return [taken, route.split === undefined ? `-> upstream ${route.upstream}` : `-> split ${route.split}`];
   });
   return table(rows).map((row) => `  ${row}`);

@@ -3,7 +3,7 @@
 
 import { Command, CommanderError } from 'commander';
 import { type Explained, explainRequest } from '../admin/explain.ts';
-import { compileRouteTable } from '../proxy/generation.ts';
+import { compileRoutes } from '../proxy/routes.ts';
 import { Splitter } from '../split/splitter.ts';
 import { addConfigOptions, type ConfigFlags, loadOrEnd, SPLIT_SETTINGS } from './options.ts';
 import { percent, table } from './table.ts';
@@ -40,7 +40,7 @@ export function explainCommand(terminal: Terminal): Command {
   return addConfigOptions(command, SPLIT_SETTINGS).action(async (url: string, flags: ExplainFlags) => {
     const { config } = await loadOrEnd(flags, terminal);
     const splitters = new Map([...config.splits].map(([name, split]) => [name, new Splitter(name, split)]));
-    const routeOf = compileRouteTable(config.routes);
+    const routeOf = compileRoutes(config, config.routes);
     const explained = explainRequest(
       {
         number: 0,
@@ -48,7 +48,7 @@ export function explainCommand(terminal: Terminal): Command {
         splitters,
         route: (head) => {
           const route = routeOf(head);
-          if (route === null) return null;
+          if (typeof route === 'string') return route;
           if (route.split !== undefined) return { splitter: splitters.get(route.split)! };
           return { splitter: null, arm: { upstream: { name: route.upstream } } };
         },

@@ -10,6 +10,7 @@ import {
   type Config,
   type ConfigDocument,
   documentSchema,
+  parseListen,
   parseShare,
   parseUpstreamUrl,
   type RouteConfig,
@@ -71,6 +72,7 @@ class Link {
     this.#checkRoutes();
     if (parsed.success) {
       this.#checkAddresses(parsed.data);
+      this.#checkRouteAddresses(parsed.data);
       this.#checkUpstreams(parsed.data);
     }
     if (!parsed.success || this.#problems.length > 0) {
@@ -282,13 +284,23 @@ class Link {
       this.#add([...path, 'split'], `${known}${didYouMean(split, splits)}`, showGot(split));
     }
     const host = typeof route.host === 'string' ? route.host.toLowerCase() : '';
-    const prefix = typeof route.path === 'string' ? route.path : '/';
-    const id = `${host} ${prefix}`;
+    const where = typeof route.path === 'string' ? route.path : '/';
+    const id = JSON.stringify([addressOf(route.listen), host, route.exact === true, where]);
     if (taken.has(id)) {
-      const got = `${host === '' ? 'every host' : host} ${prefix} again`;
+      const got = `${host === '' ? 'every host' : host} ${where} again`;
       this.#add(path, 'each host and path once', got);
     }
     taken.add(id);
+  }
+
+  /** A route's address is one that is listened on; whether it is an address at all is told elsewhere. */
+  #checkRouteAddresses({ listen, routes }: ConfigDocument): void {
+    const known = listen.map((address) => JSON.stringify(address));
+    for (const [index, route] of routes.entries()) {
+      if (route.listen === undefined || known.includes(JSON.stringify(route.listen))) continue;
+      const path = ['routes', index, 'listen'];
+      this.#add(path, 'one of the addresses in listen', showGot(valueAt(this.#raw, path)));
+    }
   }
 
   #checkAddresses(document: ConfigDocument): void {
@@ -312,9 +324,9 @@ function compose(document: ConfigDocument, inline: ReadonlyMap<string, UpstreamC
   const only = Object.keys(splits)[0];
   const linked: RouteConfig[] =
     routes.length === 0 && only !== undefined
-      ? [{ host: undefined, path: '/', split: only }]
-      : routes.map(({ host, path, split, upstream }) =>
-          split === undefined ? { host, path, upstream: upstream! } : { host, path, split },
+      ? [{ path: '/', exact: false, split: only }]
+      : routes.map(({ split, upstream, ...place }) =>
+          split === undefined ? { ...place, upstream: upstream! } : { ...place, split },
         );
   const effective = {
     ...rest,
@@ -366,6 +378,11 @@ function* upstreamReferences(raw: RawMap): Generator<Path> {
   }
   yield ['upstreamDefaults', 'onDown', 'fallback'];
   for (const name of Object.keys(mapOf(raw.upstreams))) yield ['upstreams', name, 'onDown', 'fallback'];
+}
+
+/** The same text for the same address, however it was written. */
+function addressOf(listen: unknown): unknown {
+  return typeof listen === 'string' ? (parseListen(listen) ?? listen) : listen;
 }
 
 function looksLikeUrl(text: string): boolean {

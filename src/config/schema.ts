@@ -51,7 +51,7 @@ function duration(option: Bounds<string>) {
     });
 }
 
-function size(option: Bounds<string>) {
+function sizeWithoutDefault(option: Omit<Bounds<string>, 'default'>) {
   const min = parseSize(option.min)!;
   const max = parseSize(option.max)!;
   const expected = `a size from ${option.min} to ${option.max} like 8KiB or 1MiB`;
@@ -63,13 +63,16 @@ function size(option: Bounds<string>) {
       context.addIssue({ code: 'custom', message: expected });
       return z.NEVER;
     })
-    .prefault(option.default)
     .meta({
       description: option.doc,
       kind: 'size',
       pattern: SIZE.source,
       range: `${option.min} to ${option.max}`,
     });
+}
+
+function size(option: Bounds<string>) {
+  return sizeWithoutDefault(option).prefault(option.default);
 }
 
 function integer(option: Bounds<number>) {
@@ -95,7 +98,7 @@ export type ListenAddress =
   | { readonly host: null; readonly port: 0; readonly path: string };
 
 /** ":8000", "127.0.0.1:8000", "[::1]:8000", "unix:/run/splitter.sock" -> address; undefined for anything else. */
-function parseListen(text: string): ListenAddress | undefined {
+export function parseListen(text: string): ListenAddress | undefined {
   if (text.startsWith('unix:')) {
     const path = text.slice(5);
     return path.startsWith('/') ? { host: null, port: 0, path } : undefined;
@@ -423,7 +426,20 @@ const split = z.strictObject({
 
 const HOST_PATTERN = /^(?:\*\.)?[A-Za-z0-9._-]+$|^\[[0-9A-Fa-f:.]+\]$/;
 
+const PATH_EXPECTED = 'a path like /api/, as it is once decoded: without "?", "//", "/./" and "/../"';
+/** Of which limits a route may have its own. */
+const BODY_LIMIT = {
+  min: '0B',
+  max: '1024GiB',
+  doc: 'Largest request body; more is answered with 413.',
+} as const;
+
 const route = z.strictObject({
+  listen: listenAddress.optional().meta({
+    description:
+      'One of the addresses in `listen`: this route takes what comes in there. Unset: from all of them.',
+    kind: 'address',
+  }),
   host: z
     .string({ error: 'a host name like shop.example or *.shop.example' })
     .regex(HOST_PATTERN, { error: 'a host name like shop.example or *.shop.example' })
@@ -434,10 +450,15 @@ const route = z.strictObject({
       kind: 'string',
     }),
   path: z
-    .string({ error: 'a path prefix like /api/' })
-    .regex(/^\/[\x21-\x7e]*$/, { error: 'a path prefix like /api/' })
+    .string({ error: PATH_EXPECTED })
+    .regex(/^(?!.*\/(?:\/|\.{1,2}(?:\/|$)))\/[^\0-\x1f\x7f?]*$/, { error: PATH_EXPECTED })
     .default('/')
-    .meta({ description: 'Path prefix that this route takes; the longest one wins.', kind: 'string' }),
+    .meta({
+      description:
+        'Path prefix that this route takes; the longest one wins. Requests are compared with their path decoded, `//` merged, `.` and `..` resolved.',
+      kind: 'string',
+    }),
+  exact: flag({ default: false, doc: 'The route takes this path alone, and before any prefix.' }),
   split: z
     .string({ error: 'the name of a split' })
     .optional()
@@ -446,6 +467,10 @@ const route = z.strictObject({
     .string({ error: 'the name of an upstream or a URL' })
     .optional()
     .meta({ description: 'Upstream that takes it all, without a split.', kind: 'string' }),
+  limits: z
+    .strictObject({ requestBody: sizeWithoutDefault(BODY_LIMIT).optional() })
+    .optional()
+    .meta({ description: 'Limits of this route, in place of those of all.', kind: 'map' }),
 });
 
 const timeouts = z.strictObject({
@@ -477,12 +502,7 @@ const timeouts = z.strictObject({
 });
 
 const limits = z.strictObject({
-  requestBody: size({
-    min: '0B',
-    max: '1024GiB',
-    default: '1024GiB',
-    doc: 'Largest request body; more is answered with 413.',
-  }),
+  requestBody: size({ ...BODY_LIMIT, default: '1024GiB' }),
   connections: integer({
     min: 1,
     max: 1_000_000,
@@ -638,10 +658,8 @@ export type TlsConfig = NonNullable<UpstreamConfig['tls']>;
 /** Options of one upstream, defaults filled in. */
 export type UpstreamConfig = z.output<typeof upstreamSchema>;
 /** Which split or upstream takes a host and path; exactly one of the two is set. */
-export type RouteConfig = { host: string | undefined; path: string } & (
-  | { split: string; upstream?: undefined }
-  | { split?: undefined; upstream: string }
-);
+export type RouteConfig = Omit<z.output<typeof route>, 'split' | 'upstream'> &
+  ({ split: string; upstream?: undefined } | { split?: undefined; upstream: string });
 
 /**
  * A whole, valid configuration: what the rest of the program runs on. Every variant and route names an entry of

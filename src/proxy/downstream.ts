@@ -27,6 +27,8 @@ export class Downstream implements Timed {
   readonly listener: Listener;
   readonly socket: Socket;
   readonly forwardedFacts: ForwardedFacts;
+  /** The address that the client came in by, as routes.ts names it. */
+  readonly listenedOn: string;
   readonly #exchange: Exchange;
   #phase: number = PHASE.head;
   #tunnel: Tunnel | null = null;
@@ -37,8 +39,16 @@ export class Downstream implements Timed {
   #hasHeadBegun = false;
   #hasEnded = false;
 
-  constructor(listener: Listener, socket: Socket, facts: ForwardedFacts, remoteAddress: string, now: number) {
+  constructor(
+    listener: Listener,
+    socket: Socket,
+    facts: ForwardedFacts,
+    remoteAddress: string,
+    listenedOn: string,
+    now: number,
+  ) {
     this.listener = listener;
+    this.listenedOn = listenedOn;
     this.#exchange = new Exchange(this);
     this.socket = socket;
     this.forwardedFacts = facts;

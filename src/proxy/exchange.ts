@@ -66,6 +66,7 @@ export class Exchange {
   #headEnd = 0;
   readonly #outcome: Outcome;
   #requestRemaining = 0;
+  #bodyBytesMax = 0;
   #requestDecoder: ChunkedDecoder | null = null;
   #waitsForContinue = false;
   /** The whole body, when it came in one piece with the head: it can be sent a second time. */
@@ -125,15 +126,16 @@ export class Exchange {
       this.#requestDecoder.reset();
     }
     const { route } = generation;
-    const target = route(head);
-    if (target === null) return this.fail('NO_ROUTE');
+    const target = route(head, downstream.listenedOn);
+    if (typeof target === 'string') return this.fail(target);
+    this.#bodyBytesMax = target.bodyBytesMax;
     const arm = target.splitter === null ? target.arm : this.#decide(target, head);
     if (arm === null) return this.fail('KEY_MISSING');
     this.#arm = arm;
     this.#destination = arm;
     this.#outcome.belongsTo(arm);
     if (this.passesUpgrade && !this.isRequestSent) return this.fail('BAD_UPGRADE');
-    if (framing.body === BODY.length && framing.length > generation.config.limits.requestBody) {
+    if (framing.body === BODY.length && framing.length > target.bodyBytesMax) {
       return this.fail('BODY_TOO_LARGE');
     }
     if (!this.#answersItself(head)) arm.upstream.checkOut(this, now, false);
@@ -236,7 +238,7 @@ export class Exchange {
       const { dataStart, dataEnd } = decoder;
       if (dataEnd > dataStart) {
         this.#requestRemaining += dataEnd - dataStart;
-        if (this.#requestRemaining > this.#generation!.config.limits.requestBody) {
+        if (this.#requestRemaining > this.#bodyBytesMax) {
           this.fail('BODY_TOO_LARGE');
           return position;
         }

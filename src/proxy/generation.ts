@@ -1,12 +1,12 @@
 // One accepted configuration as the data plane uses it: immutable, built whole, taken into use by one assignment.
-// It decides which route takes a request. An exchange keeps the generation that it started with.
+// Which route takes a request is routes.ts. An exchange keeps the generation that it started with.
 
-import type { Config, RouteConfig } from '../config/schema.ts';
+import type { Config } from '../config/schema.ts';
 import type { RequestRewrite } from '../http1/forward.ts';
-import type { RequestHead } from '../http1/head.ts';
 import { Splitter } from '../split/splitter.ts';
 import type { Counters, VariantCounters } from '../telemetry/counters.ts';
 import type { Sample } from '../telemetry/sample.ts';
+import { compileRoutes, type RouteOf } from './routes.ts';
 import type { Upstream } from './upstream.ts';
 
 /** Where a decided request goes, and what is counted for it. */
@@ -34,8 +34,11 @@ export interface RoutedSplit {
   readonly number: number;
 }
 
-/** What a route leads to: a splitter with its arms, or one arm. */
-type Routed = RoutedSplit | { readonly splitter: null; readonly arm: Arm };
+/** What a route leads to: a splitter with its arms, or one arm; and what the route says of its own. */
+type Routed = (RoutedSplit | { readonly splitter: null; readonly arm: Arm }) & {
+  /** Largest request body in bytes. */
+  readonly bodyBytesMax: number;
+};
 
 export interface Generation {
   readonly number: number;
@@ -45,8 +48,8 @@ export interface Generation {
   /** Protocols to which a connection may be upgraded, lower case. */
   readonly upgrades: ReadonlySet<string>;
   readonly acceptedAt: Date;
-  /** The target for a request; null when no route takes it. */
-  readonly route: (head: RequestHead) => Routed | null;
+  /** What takes a request, or why nothing does. */
+  readonly route: RouteOf<Routed>;
 }
 
 /** Builds the generation for a valid configuration; `upstreams` holds one entry for each of `config.upstreams`. */
@@ -68,7 +71,7 @@ export function buildGeneration(
     return { ...destination, fallback, counters: counters.variant(split, variant, name) };
   };
   const splitters = new Map<string, Splitter>();
-  const targets = new Map<string, Routed>();
+  const targets = new Map<string, RoutedSplit>();
   for (const [name, split] of config.splits) {
     const splitter = new Splitter(name, split);
     splitters.set(name, splitter);
@@ -76,14 +79,15 @@ export function buildGeneration(
     const sample = counters.sample(name, splitter.variants, split);
     targets.set(name, { splitter, arms, sample, number: targets.size });
   }
-  const routes = config.routes.map((route): CompiledRoute<Routed> => {
-    const target =
-      route.split !== undefined
-        ? targets.get(route.split)
-        : ({ splitter: null, arm: armFor('', '', route.upstream) } as const);
+  const ends = config.routes.map((route): Routed => {
+    const bodyBytesMax = route.limits?.requestBody ?? config.limits.requestBody;
+    if (route.split === undefined) {
+      return { splitter: null, arm: armFor('', '', route.upstream), bodyBytesMax };
+    }
+    const target = targets.get(route.split);
     if (target === undefined)
       throw new Error(`the configuration names a split that it lacks: ${route.split}`);
-    return { ...placeOf(route), target };
+    return { ...target, bodyBytesMax };
   });
   return {
     number,
@@ -92,7 +96,7 @@ export function buildGeneration(
     upstreams,
     upgrades: new Set(config.upgrades.map((protocol) => protocol.toLowerCase())),
     acceptedAt: new Date(),
-    route: compileRoutes(routes),
+    route: compileRoutes(config, ends),
   };
 }
 
@@ -102,61 +106,4 @@ function rewriteFor(config: Config, upstream: Upstream): RequestRewrite {
   const replaced =
     host === '$proxy_host' ? authority : host === undefined ? null : Buffer.from(host, 'latin1');
   return { host: replaced, authority, forwarded: config.forwarded, via: config.via };
-}
-
-interface RoutePlace {
-  /** Lower case; "*.example" for all names below; null for every host. */
-  readonly host: string | null;
-  readonly path: Buffer;
-}
-
-interface CompiledRoute<T> extends RoutePlace {
-  readonly target: T;
-}
-
-function placeOf({ host, path }: RouteConfig): RoutePlace {
-  return { host: host?.toLowerCase() ?? null, path: Buffer.from(path, 'latin1') };
-}
-
-/** The same choice of a route without the upstreams of a running splitter: for a command that only explains. */
-export function compileRouteTable(routes: readonly RouteConfig[]): (head: RequestHead) => RouteConfig | null {
-  return compileRoutes(routes.map((route) => ({ ...placeOf(route), target: route })));
-}
-
-/** An exact host before a wildcard, a longer wildcard before a shorter one, any host last; then the longest path. */
-function rank(route: RoutePlace): number {
-  if (route.host === null) return 0;
-  return route.host.startsWith('*.') ? route.host.length : 1000;
-}
-
-function compileRoutes<T>(routes: readonly CompiledRoute<T>[]): (head: RequestHead) => T | null {
-  const ordered = [...routes].sort((a, b) => rank(b) - rank(a) || b.path.length - a.path.length);
-  const first = ordered[0];
-  if (ordered.length === 1 && first !== undefined && first.host === null && first.path.length === 1) {
-    const { target } = first;
-    return () => target;
-  }
-  const needsHost = ordered.some((route) => route.host !== null);
-  return (head) => {
-    const host = needsHost ? Buffer.from(head.host()).toString('latin1') : '';
-    for (const route of ordered) {
-      if (route.host !== null && !takesHost(route.host, host)) continue;
-      if (takesPath(route.path, head)) return route.target;
-    }
-    return null;
-  };
-}
-
-function takesHost(pattern: string, host: string): boolean {
-  return pattern.startsWith('*.')
-    ? host.endsWith(pattern.slice(1)) && host.length > pattern.length - 1
-    : host === pattern;
-}
-
-/** True when the target's path starts with `path`; "*" (OPTIONS) is taken by "/" alone. */
-function takesPath(path: Buffer, head: RequestHead): boolean {
-  const { bytes, targetStart, targetEnd } = head;
-  if (path.length === 1) return true;
-  if (targetEnd - targetStart < path.length) return false;
-  return bytes.compare(path, 0, path.length, targetStart, targetStart + path.length) === 0;
 }

@@ -9,6 +9,7 @@ import type { Deadlines } from './deadlines.ts';
 import { Downstream } from './downstream.ts';
 import type { Generation } from './generation.ts';
 import type { Observers } from './outcome.ts';
+import { addressId } from './routes.ts';
 import type { Tunnel, TunnelHost } from './tunnel.ts';
 
 const BACKLOG = 4096;
@@ -52,7 +53,9 @@ export class Listener implements TunnelHost {
    * Rejects with the error of listen(2), EADDRINUSE above all.
    */
   async listen(address: ListenAddress): Promise<string> {
-    const server = createServer({ allowHalfOpen: true, noDelay: true }, this.#accept);
+    const listenedOn = addressId(address);
+    const accept = (socket: Socket): void => this.#accept(socket, listenedOn);
+    const server = createServer({ allowHalfOpen: true, noDelay: true }, accept);
     await this.#bind(server, address);
     this.#servers.push(server);
     if (address.path !== null) return `unix:${address.path}`;
@@ -127,7 +130,7 @@ export class Listener implements TunnelHost {
     }
   }
 
-  readonly #accept = (socket: Socket): void => {
+  #accept(socket: Socket, listenedOn: string): void {
     if (this.#connections.size >= this.generation.config.limits.connections) return this.#turnAway(socket);
     const remote = socket.remoteAddress ?? '';
     const address = remote.startsWith('::ffff:') && remote.includes('.') ? remote.slice(7) : remote;
@@ -135,9 +138,9 @@ export class Listener implements TunnelHost {
     const facts = { address, lines: Buffer.from(`${forwardedFor}X-Forwarded-Proto: http\r\n`, 'latin1') };
     this.counters.connectionOpened();
     this.#connections.add(
-      new Downstream(this, socket, facts, address === '' ? 'unix:' : address, performance.now()),
+      new Downstream(this, socket, facts, address === '' ? 'unix:' : address, listenedOn, performance.now()),
     );
-  };
+  }
 
   #turnAway(socket: Socket): void {
     const code = 'CONNECTIONS_EXHAUSTED';

@@ -302,6 +302,12 @@ function appendNormalised(bytes: Uint8Array, start: number, end: number): boolea
   return true;
 }
 
+/** The path as $uri has it; null for one that nginx refuses. Valid until the next `expand` of any key. */
+export function normalisePath(view: RequestView): Uint8Array | null {
+  length = 0;
+  return appendNormalised(view.bytes, view.targetStart, endOfPath(view)) ? taken() : null;
+}
+
 function endOfPath(view: RequestView): number {
   const { bytes, targetEnd } = view;
   let at = view.targetStart;

@@ -2,6 +2,7 @@
 // that this room needs to know nothing of sockets. Nothing here can change anything.
 
 import type { Config } from '../config/schema.ts';
+import type { FaultCode } from '../errors.ts';
 import type { RequestHead } from '../http1/head.ts';
 import type { Splitter } from '../split/splitter.ts';
 import type { Counters } from './counters.ts';
@@ -30,8 +31,8 @@ export interface RunningGeneration {
   readonly splitters: ReadonlyMap<string, Splitter>;
   readonly upstreams: ReadonlyMap<string, RunningUpstream>;
   readonly acceptedAt: Date;
-  /** What takes this request; null when no route does. */
-  readonly route: (head: RequestHead) => RunningTarget | null;
+  /** What takes this request, or the fault that it gets when nothing does. */
+  readonly route: (head: RequestHead) => RunningTarget | FaultCode;
 }
 
 /** A splitter that can be asked what it does. */

@@ -162,7 +162,7 @@ describe('the file of the design, unchanged', () => {
       forwarded: 'keep',
       upgrades: [],
     });
-    expect(config.routes).toEqual([{ host: undefined, path: '/', split: 'appversion' }]);
+    expect(config.routes).toEqual([{ path: '/', exact: false, split: 'appversion' }]);
     expect(notes).toEqual([
       'where it says $host, the Host is sent on as the client wrote it; nginx takes the port off and writes it in lower case',
     ]);

@@ -46,7 +46,7 @@ describe('a good configuration', () => {
       ['version_1a', 5000],
       ['version_1b', null],
     ]);
-    expect(config.routes).toEqual([{ host: undefined, path: '/', split: 'appversion' }]);
+    expect(config.routes).toEqual([{ path: '/', exact: false, split: 'appversion' }]);
     expect(config.listen).toEqual([{ host: null, port: 8000, path: null }]);
     expect(config.hash).toMatch(/^[0-9a-f]{12}$/);
   });
