@@ -658,8 +658,9 @@ export type TlsConfig = NonNullable<UpstreamConfig['tls']>;
 /** Options of one upstream, defaults filled in. */
 export type UpstreamConfig = z.output<typeof upstreamSchema>;
 /** Which split or upstream takes a host and path; exactly one of the two is set. */
-export type RouteConfig = Omit<z.output<typeof route>, 'split' | 'upstream'> &
-  ({ split: string; upstream?: undefined } | { split?: undefined; upstream: string });
+export type RouteConfig = Omit<z.output<typeof route>, 'split' | 'upstream' | 'exact'> & {
+  exact?: boolean;
+} & ({ split: string; upstream?: undefined } | { split?: undefined; upstream: string });
 
 /**
  * A whole, valid configuration: what the rest of the program runs on. Every variant and route names an entry of
