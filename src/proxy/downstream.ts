@@ -129,7 +129,8 @@ export class Downstream implements Timed {
   cut(reset: boolean): void {
     this.#phase = PHASE.closed;
     this.#held = null;
-    if (reset) this.socket.resetAndDestroy();
+    // A Unix socket knows no reset, and Node throws when it is asked for one.
+    if (reset && this.forwardedFacts.address !== '') this.socket.resetAndDestroy();
     else this.socket.destroy();
   }
 
