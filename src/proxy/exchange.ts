@@ -152,6 +152,8 @@ export class Exchange {
   connecting(connection: UpstreamConnection, now: number): void {
     this.#connection = connection;
     this.#outcome.connectAt = now;
+    // The connect has a limit of its own; that of the wait before it is over.
+    this.#downstream.setDeadline(Number.POSITIVE_INFINITY);
   }
 
   /** No connection is free: wait for one until `deadline`. */

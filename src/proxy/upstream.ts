@@ -47,6 +47,8 @@ export class Upstream {
   readonly #connections = new Set<UpstreamConnection>();
   /** Exchanges that wait for a connection, in order of arrival; a Set so that one that gives up leaves at once. */
   readonly #waiting = new Set<Exchange>();
+  /** Most connections at once; none once it is stopped. */
+  #connectionsMax: number;
   #isRetired = false;
 
   constructor(
@@ -60,6 +62,7 @@ export class Upstream {
     this.config = config;
     this.deadlines = deadlines;
     this.#counters = counters;
+    this.#connectionsMax = config.pool.maxConnections;
     this.tls = config.url.tls ? new TlsSettings(config.tls, config.url, performance.now()) : null;
     // A Unix socket needs no lookup; any IP address stands for it.
     const host = config.url.path === null ? config.url.host : '127.0.0.1';
@@ -121,9 +124,8 @@ export class Upstream {
         return;
       }
     }
-    const { maxConnections } = this.config.pool;
-    if (this.#connections.size >= maxConnections) this.#closeOneIdle();
-    if (this.#connections.size < maxConnections) {
+    if (this.#connections.size >= this.#connectionsMax) this.#closeOneIdle();
+    if (this.#connections.size < this.#connectionsMax) {
       this.#connect(address, exchange, now);
     } else this.#wait(exchange, now, this.config.pool.queueTimeout);
   }
@@ -158,6 +160,7 @@ export class Upstream {
   /** Ends every connection at once. */
   stop(): void {
     this.retire();
+    this.#connectionsMax = 0;
     for (const connection of [...this.#connections]) connection.destroy();
   }
 
@@ -204,8 +207,12 @@ export class Upstream {
     const index = idle.indexOf(connection);
     if (index !== -1) idle.splice(index, 1);
     else connection.address.inFlight--;
-    const next = this.#connections.size < this.config.pool.maxConnections ? this.#nextWaiting() : null;
-    if (next !== null) this.checkOut(next, performance.now(), false);
+    // One that turns out to need no connection leaves the room to those behind it.
+    while (this.#connections.size < this.#connectionsMax) {
+      const next = this.#nextWaiting();
+      if (next === null) return;
+      this.checkOut(next, performance.now(), false);
+    }
   }
 
   #connect(address: Address, exchange: Exchange, now: number): void {
@@ -284,7 +291,10 @@ export class Upstream {
   }
 
   readonly #onResolved = (): void => {
+    const { hasAddress } = this;
     this.#adopt();
+    // Those who wait now wait for a connection, not for the name: their turn and their time limit stay what they are.
+    if (hasAddress) return;
     const now = performance.now();
     if (this.#addresses.length === 0 && this.#resolver.failure === null) return;
     for (const exchange of [...this.#waiting]) {
@@ -310,7 +320,7 @@ export class Upstream {
   #open(host: string): Address {
     const address = new Address(host);
     const { probe, url } = this.config;
-    if (probe === undefined) return address;
+    if (probe === undefined || this.#isRetired) return address;
     const origin = `${url.tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${url.port || 80}`;
     const { secureContext, servername } = this.tls?.optionsFor(host, performance.now()) ?? {};
     const tls = this.tls === null ? {} : { secureContext, servername };
