@@ -24,6 +24,18 @@ export class ListenFailure extends Error {
   }
 }
 
+/** An upstream that cannot be used as it is configured; `message` says what was found in place of what it needs. */
+export class UnusableUpstream extends Error {
+  /** Its name. */
+  readonly upstream: string;
+
+  constructor(upstream: string, cause: Error) {
+    super(cause.message, { cause });
+    this.name = 'UnusableUpstream';
+    this.upstream = upstream;
+  }
+}
+
 /** Settings of an Ambassador that are not configuration. */
 export interface AmbassadorOptions {
   readonly log: Logger;
@@ -50,7 +62,7 @@ export class Ambassador {
   #listening: readonly string[] = [];
   #state: AmbassadorState = 'starting';
 
-  /** Builds everything and opens nothing yet; name lookups begin at once. */
+  /** Builds everything and opens nothing yet; name lookups begin at once. Throws UnusableUpstream. */
   constructor(config: Config, options: AmbassadorOptions) {
     this.#log = options.log;
     this.#lookup = options.lookup;
@@ -94,7 +106,10 @@ export class Ambassador {
     this.#state = 'serving';
   }
 
-  /** Takes a new configuration into use for all requests that begin from now on. Listening addresses stay. */
+  /**
+   * Takes a new configuration into use for all requests that begin from now on. Listening addresses stay.
+   * Throws UnusableUpstream, and then nothing has changed.
+   */
   reload(config: Config): void {
     const old = this.#upstreams;
     const upstreams = this.#upstreamsFor(config, old);
@@ -145,10 +160,16 @@ export class Ambassador {
     const upstreams = new Map<string, Upstream>();
     for (const [name, settings] of config.upstreams) {
       const kept = old.get(name);
-      upstreams.set(
-        name,
-        kept !== undefined && isSame(kept.config, settings) ? kept : this.#open(name, settings),
-      );
+      try {
+        upstreams.set(
+          name,
+          kept !== undefined && isSame(kept.config, settings) ? kept : this.#open(name, settings),
+        );
+      } catch (cause) {
+        // Those that were opened for nothing must not go on with their lookups and probes.
+        for (const [opened, upstream] of upstreams) if (upstream !== old.get(opened)) upstream.stop();
+        throw new UnusableUpstream(name, cause as Error);
+      }
     }
     return upstreams;
   }

@@ -7,9 +7,9 @@ import { Command, CommanderError } from 'commander';
 import type { Logger } from 'pino';
 import { formatAddress } from '../admin/effective-config.ts';
 import { type AdminServer, startAdmin } from '../admin/server.ts';
-import { Ambassador, ListenFailure } from '../ambassador.ts';
+import { Ambassador, ListenFailure, UnusableUpstream } from '../ambassador.ts';
 import type { Loaded } from '../config/load.ts';
-import { formatProblems, type Problem } from '../config/problem.ts';
+import { formatPath, formatProblem, formatProblems, type Problem } from '../config/problem.ts';
 import type { Config } from '../config/schema.ts';
 import { ConfigWatch, isMountedAlone } from '../config/watch.ts';
 import { AccessLog } from '../telemetry/access-log.ts';
@@ -53,13 +53,33 @@ async function serve(flags: ConfigFlags, terminal: Terminal): Promise<number> {
     terminal.writeErr(`request-splitter: ${(cause as Error).message}\n`);
     return 1;
   }
-  const service = new Service(loaded.config, output, events, load);
+  let service: Service;
+  try {
+    service = new Service(loaded.config, output, events, load);
+  } catch (cause) {
+    await Promise.all([output.close(), events.file?.close()]);
+    terminal.writeErr(`${formatProblem(unusable(cause, loaded.file))}\n`);
+    return 1;
+  }
   terminal.onSignal((signal) => service.signalled(signal));
   const failure = await service.start(loaded);
   if (failure === null) return service.ended;
   await Promise.all([output.close(), events.file?.close()]);
   terminal.writeErr(`request-splitter: ${failure}\n`);
   return 1;
+}
+
+/** The problem with an upstream whose files are not what the configuration says. */
+function unusable(cause: unknown, file: string | null): Problem {
+  if (!(cause instanceof UnusableUpstream)) throw cause;
+  const path = formatPath(['upstreams', cause.upstream, 'tls']);
+  return {
+    at: file ?? 'configuration',
+    path,
+    order: 0,
+    expected: 'PEM files that can be read',
+    got: cause.message,
+  };
 }
 
 /** Who is told of exchanges, as the configuration of the start wants it. */
@@ -209,12 +229,17 @@ class Service {
     if (this.#isEnding) return;
     if (loaded.problems !== undefined) return this.#refuse(loaded.problems);
     const { config } = this.#ambassador.generation;
-    this.#reloads.accepted();
     if (loaded.config.hash === config.hash) {
+      this.#reloads.accepted();
       this.#log.info({ hash: config.hash }, 'configuration unchanged');
       return;
     }
-    this.#ambassador.reload(loaded.config);
+    try {
+      this.#ambassador.reload(loaded.config);
+    } catch (cause) {
+      return this.#refuse([unusable(cause, loaded.file)]);
+    }
+    this.#reloads.accepted();
     const fixed = FIXED.filter(
       (name) => JSON.stringify(config[name]) !== JSON.stringify(loaded.config[name]),
     );
