@@ -90,10 +90,22 @@ class JudgingUpstream {
     for (const socket of this.#sockets) socket.close();
   }
 
+  /** Answers a request whose body has not ended. Nothing but that body may come on this connection any more. */
+  async #answerEarly(raw: RawSocket): Promise<void> {
+    await raw.send(...this.evil);
+    if (this.keepsOpen) await raw.ended;
+    if (/ HTTP\/1\.1\r\n.* HTTP\/1\.1\r\n/s.test(raw.pending)) {
+      this.complaint = `another request stands inside a body: ${JSON.stringify(raw.pending)}`;
+    }
+    raw.close();
+  }
+
   async #serve(raw: RawSocket): Promise<void> {
     for (;;) {
       let request: Message;
       try {
+        await raw.untilText('\r\n\r\n');
+        if (raw.pending.startsWith('POST /evil-early ')) return await this.#answerEarly(raw);
         request = await raw.message();
       } catch (error) {
         // An end between or within messages is a connection that the splitter gave up; all else is a malformed one.
@@ -119,6 +131,9 @@ class JudgingUpstream {
   }
 }
 
+/** How the hostile upstream is asked: with or without a body in its answer, or with a body that never ends. */
+type Asking = 'GET' | 'HEAD' | 'POST';
+
 class Lane {
   readonly #name: string;
   readonly #tally: FuzzTally;
@@ -138,7 +153,11 @@ class Lane {
       listen: '127.0.0.1:0',
       admin: 'off',
       upstreams: {
-        u: { url: `http://127.0.0.1:${await this.#upstream.listen()}`, pool: { maxConnections: 4 } },
+        u: {
+          url: `http://127.0.0.1:${await this.#upstream.listen()}`,
+          pool: { maxConnections: 4 },
+          responseTimeout: '10s',
+        },
       },
       routes: [{ upstream: 'u' }],
     };
@@ -164,7 +183,10 @@ class Lane {
     };
     this.#upstream.takeTranscripts();
     const expected = readRequests([stream]);
-    const [received] = await Promise.all([this.#attack(pieces, resets), this.#askHonestly(fail)]);
+    const [received] = await Promise.all([
+      this.#attack(pieces, resets ? 'reset' : 'end'),
+      this.#askHonestly(fail),
+    ]);
     await this.#isAlive(fail);
     const { complaint, seen } = this.#upstream;
     if (complaint !== null) fail(`what reached the upstream is not canonical: ${complaint}`);
@@ -178,35 +200,39 @@ class Lane {
   async upstreamRound(
     answer: Buffer,
     places: readonly number[],
-    isHead: boolean,
+    asking: Asking,
     seed: number,
   ): Promise<void> {
     const pieces = cutAt(answer, places);
     const fail = (what: string): never => {
       throw new Finding(what, seed, pieces);
     };
-    const expected = readResponses([answer], () => isHead);
+    const expected = readResponses([answer], () => asking === 'HEAD');
     this.#upstream.evil = pieces;
     // A whole response lets the connection live on, with whatever the upstream has sent behind it.
     this.#upstream.keepsOpen = (finalOf(expected)?.end ?? -1) >= 0;
-    const method = isHead ? 'HEAD' : 'GET';
-    const request = Buffer.from(`${method} /evil HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n`);
-    const [received] = await Promise.all([this.#attack([request], false), this.#askHonestly(fail)]);
+    const request = {
+      GET: 'GET /evil HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n',
+      HEAD: 'HEAD /evil HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n',
+      POST: 'POST /evil-early HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\nbegun',
+    }[asking];
+    const ends = asking !== 'POST';
+    const [received] = await Promise.all([
+      this.#attack([Buffer.from(request)], ends ? 'end' : 'wait'),
+      this.#askHonestly(fail),
+    ]);
     await this.#isAlive(fail);
-    this.#compareResponse(
-      readResponses([answer], () => isHead),
-      received,
-      method,
-      fail,
-    );
+    const { complaint } = this.#upstream;
+    if (complaint !== null) fail(complaint);
+    this.#compareResponse(expected, received, asking, fail);
     this.#tally.rounds++;
   }
 
-  async #attack(pieces: readonly Buffer[], resets: boolean): Promise<string> {
+  async #attack(pieces: readonly Buffer[], then: 'end' | 'reset' | 'wait'): Promise<string> {
     const client = await RawClient.connect(this.#port);
     await client.send(...pieces);
-    if (resets) client.reset();
-    else client.end();
+    if (then === 'reset') client.reset();
+    else if (then === 'end') client.end();
     await client.ended;
     client.close();
     return client.pending;
@@ -375,7 +401,8 @@ export async function fuzz(firstSeed: number, isOver: (tally: FuzzTally) => bool
           const [stream, clientCuts, client] = clients[k]!;
           await lane.clientRound(stream, clientCuts, client === 0, own);
           const [answer, upstreamCuts, upstream] = upstreams[k]!;
-          await lane.upstreamRound(answer, upstreamCuts, upstream === 0, own);
+          const asking = upstream === 0 ? 'HEAD' : upstream < 4 ? 'POST' : 'GET';
+          await lane.upstreamRound(answer, upstreamCuts, asking, own);
         }
       });
       await Promise.all(runs);

@@ -64,7 +64,7 @@ export function readResponses(pieces: readonly Buffer[], answersHead = (_: numbe
       return fault;
     },
     line: () => [slice(head.bytes, head.statusStart, head.reasonEnd)],
-    endsConnection: () => !framing.keepAlive || head.status === 101,
+    endsConnection: () => (!framing.isInterim && !framing.keepAlive) || head.status === 101,
     isUpgrade: () => head.status === 101,
   });
 }
