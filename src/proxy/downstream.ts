@@ -96,9 +96,13 @@ export class Downstream implements Timed {
       this.#held = null;
       this.#read(held);
     } else this.#exchange.flushRequest();
-    // What is still held is the beginning of a head that wants more, or waits for its turn.
-    const wantsMore = this.#held === null || this.#held.length < HELD_BYTES_MAX || this.#phase === PHASE.head;
-    if (this.#isPaused && wantsMore && !this.socket.writableNeedDrain) {
+    // What is held between two requests is the beginning of a head that wants more, or waits until the client reads. A
+    // body waits for the upstream alone: a client may well write all of it before it reads the first answer.
+    const wantsMore =
+      this.#phase === PHASE.head
+        ? !this.socket.writableNeedDrain
+        : this.#held === null || this.#held.length < HELD_BYTES_MAX;
+    if (this.#isPaused && wantsMore) {
       this.#isPaused = false;
       this.socket.resume();
     }

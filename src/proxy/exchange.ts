@@ -201,7 +201,7 @@ export class Exchange {
     this.#claimRequestOut();
     writeRequestHead(requestOut, head, framing, this.#headEnd, rewrite, forwardedFacts, this.passesUpgrade);
     if (this.#bodyEnd > this.#bodyStart) requestOut.copy(head.bytes, this.#bodyStart, this.#bodyEnd);
-    this.#setRequestDeadlines(now);
+    this.#setDeadlines(now);
     this.#downstream.proceed();
   }
 
@@ -211,6 +211,7 @@ export class Exchange {
    */
   receiveRequestBody(bytes: Buffer, from: number, to: number, now: number): number {
     const { framing, head } = this.#downstream;
+    this.#waitsForContinue = false;
     this.#claimRequestOut();
     if (framing.body === BODY.length) {
       const end = Math.min(to, from + this.#requestRemaining);
@@ -226,7 +227,7 @@ export class Exchange {
       this.isRequestSent = this.#requestRemaining === 0;
       this.#sendBody(bytes, from, end);
       this.#outcome.bytesReceived += end - from;
-      this.#setRequestDeadlines(now);
+      this.#setDeadlines(now);
       return end;
     }
     const decoder = this.#requestDecoder!;
@@ -254,7 +255,7 @@ export class Exchange {
       writeLastChunk(requestOut, decoder.trailers, framing);
       this.isRequestSent = true;
     }
-    this.#setRequestDeadlines(now);
+    this.#setDeadlines(now);
     return position;
   }
 
@@ -271,7 +272,7 @@ export class Exchange {
 
   /** The upstream's socket takes bytes again. */
   upstreamDrained(): void {
-    if (!this.isRequestSent) this.#setRequestDeadlines(performance.now());
+    if (!this.isRequestSent) this.#setDeadlines(performance.now());
     this.#downstream.proceed();
   }
 
@@ -280,18 +281,14 @@ export class Exchange {
     const connection = this.#connection;
     if (connection === null || connection.isConnecting) return;
     connection.resume();
-    const now = performance.now();
-    if (this.#phase !== PHASE.responding) return this.#setRequestDeadlines(now);
-    const { deadlines, config } = this.#destination!.upstream;
-    deadlines.set(connection, now + config.responseTimeout);
-    this.#downstream.setDeadline(Number.POSITIVE_INFINITY);
+    this.#setDeadlines(performance.now());
   }
 
   /** An interim response (1xx) passes; HTTP/1.0 knows none (RFC 9110 §15.2). */
   receiveInterim(head: ResponseHead, framing: ResponseFraming, headEnd: number): void {
     if (head.status === 100) {
       this.#waitsForContinue = false;
-      this.#setRequestDeadlines(performance.now());
+      this.#setDeadlines(performance.now());
     }
     if (this.#downstream.head.minorVersion === 0) return;
     this.#rewrite.minorVersion = 1;
@@ -491,10 +488,11 @@ export class Exchange {
     this.#downstream.setDeadline(performance.now() + listener.generation.config.timeouts.write);
   }
 
-  /** Who is waited for now: the client for the rest of the body, or the upstream for its answer. */
-  #setRequestDeadlines(now: number): void {
+  /** Who is waited for now: the client for the rest of the body, or the upstream for its answer or the rest of it. */
+  #setDeadlines(now: number): void {
     const connection = this.#connection;
-    if (connection === null || this.#phase === PHASE.responding) return;
+    // A client that does not read has its own limit, and the upstream is not waited for meanwhile.
+    if (connection === null || (this.hasResponseBegun && this.#downstream.socket.writableNeedDrain)) return;
     const { deadlines, config } = this.#destination!.upstream;
     const waitsForClient =
       !this.isRequestSent && !this.#waitsForContinue && !connection.socket.writableNeedDrain;
