@@ -45,6 +45,7 @@ const LF = 10;
 const SP = 32;
 const HT = 9;
 const COLON = 58;
+const DOT = 46;
 
 /** tchar of RFC 9110 §5.6.2. */
 export const TOKEN = tableOf("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
@@ -311,7 +312,7 @@ export class RequestHead extends Head {
   protected readonly badField = 'BAD_FIELD';
   protected readonly tooLarge = 'HEAD_TOO_LARGE';
 
-  /** $host of nginx: the authority of an absolute-form, else the Host field, lower case and without its port. */
+  /** $host of nginx: the authority of an absolute-form, else the Host field, in lower case, without port and last dot. */
   host(): Uint8Array {
     const absolute = this.authorityEnd > this.authorityStart;
     const start = absolute ? this.authorityStart : this.hostStart;
@@ -324,6 +325,8 @@ export class RequestHead extends Head {
       }
       if (byte < 48 || byte > 57) break;
     }
+    // "h." is "h" said in full (RFC 3986 §3.2.2): neither a key nor a route may tell them apart.
+    if (end - start > 1 && this.bytes[end - 1] === DOT) end--;
     const host = Buffer.from(this.bytes.subarray(start, end));
     for (let i = 0; i < host.length; i++) host[i] = LOWER[host[i]!]!;
     return host;

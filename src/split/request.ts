@@ -61,7 +61,7 @@ export class LibraryView implements RequestView {
     const authority = this.authority ?? this.#texts('host')[0];
     if (authority === undefined) return EMPTY;
     const host = /^(?:\[[^\]]*\]|[^:]*)/.exec(authority)![0];
-    return bytesOf(host.toLowerCase());
+    return bytesOf(host.toLowerCase().replace(/(?<=.)\.$/, ''));
   }
 
   get remoteAddress(): string {

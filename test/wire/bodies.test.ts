@@ -107,29 +107,33 @@ function dechunker(): (data: Buffer) => Buffer {
 }
 
 describe('a body of 100 MiB with a slow reader', () => {
-  it.each(['with a length', 'chunked'])('goes up %s, and memory stays bounded', async (how) => {
-    const isChunked = how === 'chunked';
-    const reader = new SlowReader();
-    const isDone = Promise.withResolvers<void>();
-    const { client, upstream } = await startLine(async (peer) => {
-      peer.keepsTranscript = false;
-      await peer.untilText('\r\n\r\n');
-      reader.attach(peer, isChunked ? dechunker() : undefined);
-      await peer.until(() => reader.bytesRead === BODY_BYTES, 'the whole body');
-      await peer.ok('done');
-      isDone.resolve();
-    });
-    const framing = isChunked ? 'Transfer-Encoding: chunked' : `Content-Length: ${BODY_BYTES}`;
-    await client.send(`POST / HTTP/1.1\r\nHost: h\r\n${framing}\r\n\r\n`);
-    await (await upstream.peer()).untilText('POST');
-    const sent = await reader.write(client, isChunked ? asChunk : undefined);
-    if (isChunked) await client.send('0\r\n\r\n');
-    await isDone.promise;
-    expect((await client.response()).body).toBe('done');
-    expect(reader.hash.digest('hex')).toBe(sent);
-    expect(reader.underWayMax).toBeLessThan(UNDER_WAY_BYTES_MAX);
-    expect(reader.bufferGrowthMax).toBeLessThan(BUFFER_GROWTH_BYTES_MAX);
-  });
+  it.each(['with a length', 'chunked'])(
+    'goes up %s, and memory stays bounded',
+    async (how) => {
+      const isChunked = how === 'chunked';
+      const reader = new SlowReader();
+      const isDone = Promise.withResolvers<void>();
+      const { client, upstream } = await startLine(async (peer) => {
+        peer.keepsTranscript = false;
+        await peer.untilText('\r\n\r\n');
+        reader.attach(peer, isChunked ? dechunker() : undefined);
+        await peer.until(() => reader.bytesRead === BODY_BYTES, 'the whole body');
+        await peer.ok('done');
+        isDone.resolve();
+      });
+      const framing = isChunked ? 'Transfer-Encoding: chunked' : `Content-Length: ${BODY_BYTES}`;
+      await client.send(`POST / HTTP/1.1\r\nHost: h\r\n${framing}\r\n\r\n`);
+      await (await upstream.peer()).untilText('POST');
+      const sent = await reader.write(client, isChunked ? asChunk : undefined);
+      if (isChunked) await client.send('0\r\n\r\n');
+      await isDone.promise;
+      expect((await client.response()).body).toBe('done');
+      expect(reader.hash.digest('hex')).toBe(sent);
+      expect(reader.underWayMax).toBeLessThan(UNDER_WAY_BYTES_MAX);
+      expect(reader.bufferGrowthMax).toBeLessThan(BUFFER_GROWTH_BYTES_MAX);
+    },
+    120_000,
+  );
 
   it.each(['with a length', 'chunked', 'up to the end of the connection'])(
     'comes down %s, and memory stays bounded',
@@ -168,6 +172,7 @@ describe('a body of 100 MiB with a slow reader', () => {
       expect(reader.underWayMax).toBeLessThan(UNDER_WAY_BYTES_MAX);
       expect(reader.bufferGrowthMax).toBeLessThan(BUFFER_GROWTH_BYTES_MAX);
     },
+    120_000,
   );
 });
 

@@ -33,7 +33,7 @@ describe('a drain', () => {
   });
 
   it('serves during the grace time, on old and new connections, and says that they close', async () => {
-    const { ambassador, client, splitter } = await startLine(undefined, drain('300ms', '10s'));
+    const { ambassador, client, splitter } = await startLine(undefined, drain('1s', '20s'));
     await client.ask(GET);
     const drained = ambassador.drain();
     expect(ambassador.state).toBe('draining');
@@ -106,7 +106,7 @@ describe('a drain', () => {
   });
 
   it('loses none of many requests that arrive while it begins', async () => {
-    const { ambassador, splitter, upstream } = await startLine(undefined, drain('200ms', '20s'));
+    const { ambassador, splitter, upstream } = await startLine(undefined, drain('1s', '20s'));
     const asking = Array.from({ length: 40 }, async (_, i) => {
       const client = await splitter.client();
       let count = 0;

@@ -6,6 +6,7 @@ import { connect } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { FAULTS, type FaultCode } from '../../src/errors.ts';
 import { type Message, statusOf, valuesOf } from '../support/message.ts';
+import type { RawClient } from '../support/raw-client.ts';
 import { freePort, ScriptedUpstream } from '../support/scripted-upstream.ts';
 import { startLine, startSplitter, startUpstream } from '../support/splitter.ts';
 
@@ -287,6 +288,42 @@ describe('an answer of the splitter itself', () => {
     const client = await splitter.client();
     isFault(await client.ask(GET), 'KEY_MISSING');
     expect(statusOf(await client.ask('GET /?token=1 HTTP/1.1\r\nHost: h\r\n\r\n'))).toBe(200);
+  });
+});
+
+describe('an answer that comes while the client still uploads', () => {
+  const UPLOAD_BYTES = 20 * 1024 * 1024;
+  const head = `POST / HTTP/1.1\r\nHost: h\r\nContent-Length: ${UPLOAD_BYTES}\r\n\r\n`;
+
+  /** Uploads without looking at what comes, as simple clients do, until all is sent or the connection is gone. */
+  async function upload(client: RawClient): Promise<void> {
+    await client.send(head);
+    const part = Buffer.alloc(256 * 1024);
+    for (let sent = 0; sent < UPLOAD_BYTES && client.ending === null; sent += part.length) {
+      await Promise.race([client.send(part), client.ended]);
+    }
+  }
+
+  it('is a refusal of the splitter that a reset must not destroy before the client has read it', async () => {
+    const { client } = await startLine(undefined, { limits: { requestBody: '1MiB' } });
+    await upload(client);
+    isFault(await client.response(), 'BODY_TOO_LARGE');
+  });
+
+  it('is whole, though the upstream reads nothing of the body', async () => {
+    const body = 'x'.repeat(1024 * 1024);
+    const { client } = await startLine(async (peer) => {
+      await peer.untilText('\r\n\r\n');
+      peer.socket.pause();
+      await peer.ok(body);
+      await peer.closed;
+    });
+    const uploading = upload(client);
+    const response = await client.response();
+    expect(statusOf(response)).toBe(200);
+    expect(response.body === body).toBe(true);
+    await client.ended;
+    await uploading;
   });
 });
 

@@ -5,7 +5,7 @@
 import { describe, expect, it } from 'vitest';
 import type { FaultCode } from '../../src/errors.ts';
 import { statusOf, valuesOf } from '../support/message.ts';
-import { startLine } from '../support/splitter.ts';
+import { startLine, startSplitter, startUpstream } from '../support/splitter.ts';
 
 const FORGED = 'GET /forged HTTP/1.1\r\nHost: h\r\n\r\n';
 const HONEST = 'GET /honest HTTP/1.1\r\nHost: h\r\n\r\n';
@@ -270,6 +270,42 @@ describe('a Host that two readers read in two ways', () => {
     ['none', 'X: y'],
     ['an empty one', 'Host:'],
   ])('%s', (_, fields) => isRefused(`GET /forged HTTP/1.1\r\n${fields}\r\n\r\n`, 400, 'BAD_HOST'));
+});
+
+describe('a route that is chosen by the host', () => {
+  it('an absolute-form decides by its authority, which is also the Host that the upstream sees: never one for the route and the other for the upstream', async () => {
+    const open = await startUpstream();
+    const inner = await startUpstream();
+    const splitter = await startSplitter({
+      upstreams: { open: { url: open.url }, inner: { url: inner.url } },
+      routes: [
+        { host: 'inner.example', upstream: 'inner' },
+        { host: 'open.example', upstream: 'open' },
+      ],
+    });
+    const client = await splitter.client();
+    await client.ask('GET http://open.example/ HTTP/1.1\r\nHost: inner.example\r\n\r\n');
+    await client.ask('GET http://INNER.example:80/ HTTP/1.1\r\nHost: open.example\r\n\r\n');
+    expect(open.requests.map((request) => valuesOf(request, 'host'))).toEqual([['open.example']]);
+    expect(inner.requests.map((request) => valuesOf(request, 'host'))).toEqual([['INNER.example:80']]);
+    const elsewhere = await client.ask('GET / HTTP/1.1\r\nHost: other.example\r\n\r\n');
+    expect(statusOf(elsewhere)).toBe(404);
+  });
+
+  it.each(['inner.example.', 'inner.example:', 'inner.example:8080', 'INNER.EXAMPLE'])(
+    '%s is the same host as inner.example: a rule for it cannot be walked around by another spelling',
+    async (host) => {
+      const open = await startUpstream();
+      const inner = await startUpstream();
+      const splitter = await startSplitter({
+        upstreams: { open: { url: open.url }, inner: { url: inner.url } },
+        routes: [{ host: 'inner.example', upstream: 'inner' }, { upstream: 'open' }],
+      });
+      const client = await splitter.client();
+      await client.ask(`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+      expect([inner.lines.length, open.lines.length]).toEqual([1, 0]);
+    },
+  );
 });
 
 describe('requests that are not for a splitter', () => {

@@ -418,11 +418,13 @@ describe('values by name', () => {
     expect(head.fieldValues('cooki')).toEqual([]);
   });
 
-  it('$host is the authority of an absolute-form, else the Host field, without port and in lower case', () => {
+  it('$host is the authority of an absolute-form, else the Host field, without port and last dot, in lower case', () => {
     const cases: [target: string, host: string, expected: string][] = [
       ['/', 'Shop.Example:8080', 'shop.example'],
       ['/', 'shop.example', 'shop.example'],
       ['/', 'shop.example:', 'shop.example'],
+      ['/', 'shop.example.', 'shop.example'],
+      ['/', 'shop.example.:80', 'shop.example'],
       ['/', '[::1]:80', '[::1]'],
       ['/', '[::1]', '[::1]'],
       ['/', '12', '12'],
