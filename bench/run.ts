@@ -48,14 +48,7 @@ const HELP = `npm run bench -- [options]
 `;
 
 const QUICK_SCENARIOS = ['small-get', 'get-64k', 'rate-2000'];
-const QUICK_RIVALS = [
-  'request-splitter',
-  'nginx-tuned',
-  'nginx-plain',
-  'haproxy',
-  'node-undici',
-  'http-proxy',
-];
+const QUICK_RIVALS = ['request-splitter', 'nginx-tuned', 'nginx-plain', 'haproxy', 'http-proxy'];
 
 const { values: flags } = parseArgs({
   options: {
@@ -103,7 +96,7 @@ const load =
 const scenarios = choose(SCENARIOS, flags.scenario ?? (flags.quick ? QUICK_SCENARIOS.join(',') : undefined));
 const wanted = choose(RIVALS, flags.rivals ?? (flags.quick ? QUICK_RIVALS.join(',') : undefined));
 const rounds = number(flags.rounds, 3);
-const seconds = number(flags.seconds, flags.quick ? 1.2 : 5);
+const seconds = number(flags.seconds, flags.quick ? 0.8 : 5);
 const warmupSeconds = Math.min(1.5, seconds / 3);
 const isWhole = !flags.quick && flags.scenario === undefined && flags.rivals === undefined;
 const wrk = findProgram('wrk');
