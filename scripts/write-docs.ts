@@ -29,7 +29,7 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
 function optionTable(): string {
   const rows = optionRows()
     // An upstream takes what upstreamDefaults takes: listed once.
-    .filter((row) => !row.path.startsWith('upstreams.*.') || row.path === 'upstreams.*.url')
+    .filter(({ path }) => !path.startsWith('upstreams.*.') || /^upstreams\.\*\.(url|servers)\b/.test(path))
     .map((row) => {
       const values = row.range === '' ? cell(row.kind) : `${cell(row.kind)}, ${row.range}`;
       return [`\`${row.path}\``, values, code(row.default), cell(row.doc)];

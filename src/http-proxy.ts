@@ -11,7 +11,13 @@ import httpProxy from 'http-proxy';
 import type { z } from 'zod';
 import { linkSource } from './config/link.ts';
 import { formatPath, formatProblem, type Path, type Problem } from './config/problem.ts';
-import type { Config, documentSchema, UpstreamConfig } from './config/schema.ts';
+import {
+  type Config,
+  type documentSchema,
+  membersOf,
+  type UpstreamConfig,
+  type UpstreamUrl,
+} from './config/schema.ts';
 import { FAULTS, type FaultCode } from './errors.ts';
 import { checkKey } from './split/key.ts';
 import { LibraryView } from './split/request.ts';
@@ -97,7 +103,8 @@ function checkConfig(config: HandlerConfig): Config {
   const refuseOption = (path: Path, got: string) =>
     problems.push({ ...locate(path), expected: 'nothing, as only the program offers it', got });
   if (!isSplit && isObject && 'routes' in config) refuseOption(['routes'], 'routes');
-  for (const [name, { probe, onDown }] of outcome.config?.upstreams ?? []) {
+  for (const [name, { servers, probe, onDown }] of outcome.config?.upstreams ?? []) {
+    if (servers !== undefined) refuseOption(['upstreams', name, 'servers'], 'several servers');
     if (probe !== undefined) refuseOption(['upstreams', name, 'probe'], 'a probe');
     if (onDown !== null) refuseOption(['upstreams', name, 'onDown'], 'a fallback');
   }
@@ -109,16 +116,19 @@ function checkConfig(config: HandlerConfig): Config {
 /** Where the requests of a variant go, and the connections to it. */
 class Upstream {
   readonly config: UpstreamConfig;
+  readonly url: UpstreamUrl;
   readonly agent: Agent;
   /** As http-proxy takes it: certificates belong to it, the name for TLS does not. */
   readonly target: { host: string; port: number; protocol: string; socketPath?: string };
   readonly serverName: { servername?: string };
 
   constructor(config: UpstreamConfig) {
-    const { url, pool } = config;
+    const { pool } = config;
+    const { url } = membersOf(config)[0]!;
     const options = { keepAlive: true, maxSockets: pool.maxConnections, timeout: pool.idleTimeout };
     const files = filesOf(config);
     this.config = config;
+    this.url = url;
     this.target = { host: url.host, port: url.port, protocol: url.tls ? 'https:' : 'http:', ...files };
     if (url.path !== null) this.target.socketPath = url.path;
     const name = config.tls?.serverName ?? url.host;
@@ -204,7 +214,8 @@ abstract class Attempt extends Stream {
   protected abstract silent(): void;
 
   protected watch(upstreamRequest: ClientRequest): void {
-    const { connectTimeout, responseTimeout, pool, url } = this.upstream.config;
+    const { connectTimeout, responseTimeout, pool } = this.upstream.config;
+    const { url } = this.upstream;
     this.upstreamRequest = upstreamRequest;
     this.phase = PHASE.queued;
     this.#limit(pool.queueTimeout, 'QUEUE_TIMEOUT');
@@ -240,7 +251,7 @@ abstract class Attempt extends Stream {
     if (code === 'HPE_HEADER_OVERFLOW') return 'UPSTREAM_HEAD_TOO_LARGE';
     if (code.startsWith('HPE_')) return 'UPSTREAM_BAD_RESPONSE';
     if (this.phase >= PHASE.sent) return 'UPSTREAM_RESET';
-    const isTls = this.upstream.config.url.tls && syscall !== 'connect';
+    const isTls = this.upstream.url.tls && syscall !== 'connect';
     return isTls ? 'UPSTREAM_TLS_FAILED' : 'UPSTREAM_CONNECT_FAILED';
   }
 
@@ -538,7 +549,7 @@ function valuesOf(fields: readonly string[], name: string): string[] {
 
 function requestFields(
   { forwarded, via }: Config,
-  { config: { host, url } }: Upstream,
+  { config: { host }, url }: Upstream,
   view: LibraryView,
   request: IncomingMessage,
 ): string[] {

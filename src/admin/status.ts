@@ -1,6 +1,7 @@
 // What /status says: a running splitter as one JSON value of a documented shape, version 1. A member may be added
 // under the same version; one that goes or changes its meaning makes version 2. Knows nothing of HTTP.
 
+import { membersOf } from '../config/schema.ts';
 import { FAULT_CODES } from '../errors.ts';
 import { STATUS_CLASSES, type VariantCounters } from '../telemetry/counters.ts';
 import type { ReloadStatus, Running } from '../telemetry/running.ts';
@@ -99,11 +100,13 @@ export function describeStatus(running: Running, reloads: ReloadStatus, withRegi
       upstream,
       ...(upstream === null ? {} : exchangesOf(counters.variant('', '', upstream))),
     })),
-    upstreams: Array.from(config.upstreams, ([name, { url }]) => {
+    upstreams: Array.from(config.upstreams, ([name, upstream]) => {
       const row = counters.upstream(name);
       return {
         name,
-        url: formatUpstreamUrl(url),
+        url: membersOf(upstream)
+          .map(({ url }) => formatUpstreamUrl(url))
+          .join(', '),
         connectionsOpen: row.connectionsOpen,
         connectionsOpened: row.connectionsOpened,
         connectFailures: named(FAULT_CODES, row.connectFailures),

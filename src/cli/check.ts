@@ -4,7 +4,7 @@
 
 import { Command, CommanderError } from 'commander';
 import { formatAddress } from '../admin/effective-config.ts';
-import type { Config, RouteConfig, SplitConfig } from '../config/schema.ts';
+import { type Config, membersOf, type RouteConfig, type SplitConfig } from '../config/schema.ts';
 import { reach } from '../health/reach.ts';
 import { Ranges } from '../split/ranges.ts';
 import { LibraryView } from '../split/request.ts';
@@ -50,8 +50,12 @@ export function checkCommand(terminal: Terminal): Command {
 /** One connect to every address of every upstream: a row each, and whether all accepted. */
 async function reachAll(config: Config): Promise<{ rows: string[][]; isAllReached: boolean }> {
   const all = await Promise.all(
-    [...config.upstreams].map(async ([name, { url, connectTimeout }]) =>
-      (await reach(url, connectTimeout)).map((reached) => ({ name, ...reached })),
+    [...config.upstreams].flatMap(([name, upstream]) =>
+      membersOf(upstream)
+        .filter(({ down }) => !down)
+        .map(async ({ url }) =>
+          (await reach(url, upstream.connectTimeout)).map((reached) => ({ name, ...reached })),
+        ),
     ),
   );
   const reached = all.flat();

@@ -10,6 +10,7 @@ import {
   type Config,
   type ConfigDocument,
   documentSchema,
+  LISTEN_DEFAULT,
   parseListen,
   parseShare,
   parseUpstreamUrl,
@@ -69,10 +70,12 @@ class Link {
     for (const [name, split] of Object.entries(mapOf(this.#raw.splits))) {
       this.#checkSplit(['splits', name], mapOf(split));
     }
+    for (const [name, upstream] of Object.entries(mapOf(this.#raw.upstreams))) {
+      if (isMap(upstream)) this.#checkPlaces(['upstreams', name], upstream);
+    }
     this.#checkRoutes();
     if (parsed.success) {
       this.#checkAddresses(parsed.data);
-      this.#checkRouteAddresses(parsed.data);
       this.#checkUpstreams(parsed.data);
     }
     if (!parsed.success || this.#problems.length > 0) {
@@ -151,11 +154,13 @@ class Link {
 
   /** What one option of an upstream says about another. */
   #checkUpstreams(document: ConfigDocument): void {
-    for (const [name, { url, tls, eject }] of Object.entries(document.upstreams)) {
+    for (const [name, { url, servers, tls, eject }] of Object.entries(document.upstreams)) {
       const own = mapOf(mapOf(this.#raw.upstreams)[name]);
-      if (own.tls !== undefined && !url.tls) {
-        this.#add(['upstreams', name, 'tls'], 'tls only where the URL is https://', showGot(own.url));
+      if (own.tls !== undefined && url?.tls !== true && servers?.some((server) => server.url.tls) !== true) {
+        const got = url === undefined ? 'servers without it' : showGot(own.url);
+        this.#add(['upstreams', name, 'tls'], 'tls only where the URL is https://', got);
       }
+      this.#checkServers(['upstreams', name], servers);
       this.#checkPair(['upstreams', name, 'tls'], tls);
       if (own.eject !== undefined) this.#checkTimes(['upstreams', name, 'eject'], eject);
       if (valueAt(own, ['onDown', 'fallback']) === name) {
@@ -164,6 +169,26 @@ class Link {
     }
     this.#checkPair(['upstreamDefaults', 'tls'], document.upstreamDefaults.tls);
     this.#checkTimes(['upstreamDefaults', 'eject'], document.upstreamDefaults.eject);
+  }
+
+  #checkPlaces(path: Path, { url, servers }: RawMap): void {
+    if (url === undefined && servers === undefined) {
+      this.#add([...path, 'url'], `${URL_EXPECTED}, or servers`, 'nothing');
+    }
+    if (url !== undefined && servers !== undefined) this.#add(path, 'either url or servers', 'both');
+    if (
+      Array.isArray(servers) &&
+      servers.length > 0 &&
+      servers.every((server) => mapOf(server).down === true)
+    ) {
+      this.#add([...path, 'servers'], 'a server that is not down', 'none');
+    }
+  }
+
+  #checkServers(path: Path, servers: UpstreamConfig['servers']): void {
+    for (const [index, { eject }] of servers?.entries() ?? []) {
+      if (eject !== undefined) this.#checkTimes([...path, 'servers', index, 'eject'], eject);
+    }
   }
 
   #checkPair(path: Path, tls: TlsConfig | undefined): void {
@@ -283,24 +308,20 @@ class Link {
         splits.length === 0 ? 'the name of a split, of which there are none' : 'the name of a split';
       this.#add([...path, 'split'], `${known}${didYouMean(split, splits)}`, showGot(split));
     }
+    const { listen } = route;
+    if (typeof listen === 'string' && parseListen(listen) !== undefined) {
+      const known = [this.#raw.listen ?? LISTEN_DEFAULT].flat().map(addressOf);
+      if (!known.includes(addressOf(listen)))
+        this.#add([...path, 'listen'], 'one of the addresses in listen', showGot(listen));
+    }
     const host = typeof route.host === 'string' ? route.host.toLowerCase() : '';
     const where = typeof route.path === 'string' ? route.path : '/';
-    const id = JSON.stringify([addressOf(route.listen), host, route.exact === true, where]);
+    const id = JSON.stringify([addressOf(listen), host, route.exact === true, where]);
     if (taken.has(id)) {
       const got = `${host === '' ? 'every host' : host} ${where} again`;
       this.#add(path, 'each host and path once', got);
     }
     taken.add(id);
-  }
-
-  /** A route's address is one that is listened on; whether it is an address at all is told elsewhere. */
-  #checkRouteAddresses({ listen, routes }: ConfigDocument): void {
-    const known = listen.map((address) => JSON.stringify(address));
-    for (const [index, route] of routes.entries()) {
-      if (route.listen === undefined || known.includes(JSON.stringify(route.listen))) continue;
-      const path = ['routes', index, 'listen'];
-      this.#add(path, 'one of the addresses in listen', showGot(valueAt(this.#raw, path)));
-    }
   }
 
   #checkAddresses(document: ConfigDocument): void {
@@ -380,9 +401,9 @@ function* upstreamReferences(raw: RawMap): Generator<Path> {
   for (const name of Object.keys(mapOf(raw.upstreams))) yield ['upstreams', name, 'onDown', 'fallback'];
 }
 
-/** The same text for the same address, however it was written. */
-function addressOf(listen: unknown): unknown {
-  return typeof listen === 'string' ? (parseListen(listen) ?? listen) : listen;
+/** The same text for the same address, however it was written; "" for what is none. */
+function addressOf(listen: unknown): string {
+  return (typeof listen === 'string' && JSON.stringify(parseListen(listen))) || '';
 }
 
 function looksLikeUrl(text: string): boolean {

@@ -114,6 +114,9 @@ export function parseListen(text: string): ListenAddress | undefined {
 const LISTEN_EXPECTED =
   'an address like ":8000", "127.0.0.1:8000", "[::1]:8000" or "unix:/run/splitter.sock"';
 
+/** Where requests are taken when nothing says otherwise. */
+export const LISTEN_DEFAULT = ':8000';
+
 const listenAddress = z.string({ error: LISTEN_EXPECTED }).transform((text, context) => {
   const address = parseListen(text);
   if (address !== undefined) return address;
@@ -332,14 +335,47 @@ const upstreamSettings = {
     }),
 };
 
-/** One upstream: its URL and its settings. */
-export const upstreamSchema = z.strictObject({
-  url: upstreamUrl.meta({
-    description: 'Where the upstream is: `http://host[:port]`, `https://host[:port]` or `unix:/path`.',
-    kind: 'URL',
+const SERVERS_EXPECTED = 'a list of 1 to 1000 servers';
+
+const server = z.strictObject({
+  url: upstreamUrl.meta({ description: 'Where the server is, as in `url`.', kind: 'URL' }),
+  weight: integer({
+    min: 1,
+    max: 1000,
+    default: 1,
+    doc: 'Part of the exchanges by ratio; each address that a name has counts with it.',
   }),
-  ...upstreamSettings,
+  backup: flag({ default: false, doc: 'Takes exchanges only while no server without `backup` is healthy.' }),
+  down: flag({ default: false, doc: 'Takes none: taken out for a time.' }),
+  eject: eject.optional().meta({
+    description: "When an address of this server is left out, in place of the upstream's `eject`.",
+    kind: 'map',
+  }),
 });
+
+/** One upstream: its URL or servers, and its settings. */
+export const upstreamSchema = z
+  .strictObject({
+    url: upstreamUrl.optional().meta({
+      description: 'Where the upstream is: `http://host[:port]`, `https://host[:port]` or `unix:/path`.',
+      kind: 'URL',
+    }),
+    servers: z
+      .array(server, { error: SERVERS_EXPECTED })
+      .min(1, { error: SERVERS_EXPECTED })
+      .max(1000, { error: SERVERS_EXPECTED })
+      .optional()
+      .meta({ description: 'Several servers that share the exchanges, in place of `url`.', kind: 'list' }),
+    ...upstreamSettings,
+    // For editors; config/link tells it in words.
+  })
+  .meta({
+    oneOf: ['url', 'servers'].map((place) => ({
+      type: 'object',
+      properties: { [place]: {} },
+      required: [place],
+    })),
+  });
 
 /** What a share has to look like. */
 export const SHARE_EXPECTED = 'a percentage from 0% to 100% with two decimals at most, or "*" for the rest';
@@ -591,7 +627,7 @@ export const documentSchema = z.strictObject({
       (value) => (Array.isArray(value) ? value : [value]),
       z.array(listenAddress).min(1, { error: LISTEN_EXPECTED }),
     )
-    .prefault(':8000')
+    .prefault(LISTEN_DEFAULT)
     .meta({
       description: 'Where requests are taken: `:8000` is every address, IPv4 and IPv6. One or a list.',
       kind: 'address',
@@ -657,6 +693,16 @@ export type SplitConfig = z.output<typeof split>;
 export type TlsConfig = NonNullable<UpstreamConfig['tls']>;
 /** Options of one upstream, defaults filled in. */
 export type UpstreamConfig = z.output<typeof upstreamSchema>;
+/** One server of an upstream, defaults filled in. */
+export type MemberConfig = z.output<typeof server>;
+
+/** The servers of an upstream, at least one: those of its list, or its URL as the only one. */
+export function membersOf({ url, servers }: UpstreamConfig): readonly MemberConfig[] {
+  if (servers !== undefined) return servers;
+  if (url === undefined) throw new Error('broken invariant: an upstream without url and servers');
+  return [{ url, weight: 1, backup: false, down: false }];
+}
+
 /** Which split or upstream takes a host and path; exactly one of the two is set. */
 export type RouteConfig = Omit<z.output<typeof route>, 'split' | 'upstream' | 'exact'> & {
   exact?: boolean;

@@ -52,8 +52,8 @@ export class Exchange {
   isRequestSent = false;
   /** Connects that failed for this exchange. */
   connectAttempts = 0;
-  /** The address at which the last connect failed. */
-  failedAddress: Address | null = null;
+  /** The addresses at which a connect failed for this exchange. */
+  readonly failedAddresses: Address[] = [];
   /** The Upgrade that the client asked for is one that may pass. */
   passesUpgrade = false;
   readonly #downstream: Downstream;
@@ -112,7 +112,7 @@ export class Exchange {
     this.#headEnd = headEnd;
     this.#outcome.begin(now, headEnd - head.start, generation.number);
     this.connectAttempts = 0;
-    this.failedAddress = null;
+    this.failedAddresses.length = 0;
     this.#rewrite.addedLines = '';
     this.#bodyStart = 0;
     this.#bodyEnd = 0;
@@ -178,7 +178,7 @@ export class Exchange {
     this.#destination = arm.fallback;
     this.#connection = null;
     this.connectAttempts = 0;
-    this.failedAddress = null;
+    this.failedAddresses.length = 0;
     this.#rewrite.addedLines = `x-splitter-fallback: ${arm.fallback.upstream.name}\r\n`;
     this.#outcome.fellBack(arm.fallback.upstream.name);
     arm.fallback.upstream.checkOut(this, now, false);
@@ -195,9 +195,9 @@ export class Exchange {
     this.#phase = PHASE.sent;
     connection.expectResponse(this);
     this.#outcome.sentAt = now;
-    this.#outcome.address = connection.address.host;
+    this.#outcome.address = connection.address.name;
     this.#downstream.setDeadline(Number.POSITIVE_INFINITY);
-    const { rewrite } = this.#destination!;
+    const rewrite = this.#destination!.rewrites[connection.address.member.index]!;
     this.#claimRequestOut();
     writeRequestHead(requestOut, head, framing, this.#headEnd, rewrite, forwardedFacts, this.passesUpgrade);
     if (this.#bodyEnd > this.#bodyStart) requestOut.copy(head.bytes, this.#bodyStart, this.#bodyEnd);

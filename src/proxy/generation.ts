@@ -1,7 +1,7 @@
 // One accepted configuration as the data plane uses it: immutable, built whole, taken into use by one assignment.
 // Which route takes a request is routes.ts. An exchange keeps the generation that it started with.
 
-import type { Config } from '../config/schema.ts';
+import { type Config, membersOf } from '../config/schema.ts';
 import type { RequestRewrite } from '../http1/forward.ts';
 import { Splitter } from '../split/splitter.ts';
 import type { Counters, VariantCounters } from '../telemetry/counters.ts';
@@ -13,7 +13,8 @@ import type { Upstream } from './upstream.ts';
 export interface Arm {
   readonly upstream: Upstream;
   readonly counters: VariantCounters;
-  readonly rewrite: RequestRewrite;
+  /** How requests are rewritten, for each server of the upstream. */
+  readonly rewrites: readonly RequestRewrite[];
   /** Where exchanges go that cannot reach `upstream`; null = they fail. */
   readonly fallback: Destination | null;
 }
@@ -21,7 +22,7 @@ export interface Arm {
 /** An upstream and how requests are rewritten for it. */
 export interface Destination {
   readonly upstream: Upstream;
-  readonly rewrite: RequestRewrite;
+  readonly rewrites: readonly RequestRewrite[];
 }
 
 /** A route's end where a splitter decides: one arm for each of its variants, in their order. */
@@ -62,7 +63,7 @@ export function buildGeneration(
   const destinationFor = (name: string): Destination => {
     const upstream = upstreams.get(name);
     if (upstream === undefined) throw new Error(`the configuration names an upstream that it lacks: ${name}`);
-    return { upstream, rewrite: rewriteFor(config, upstream) };
+    return { upstream, rewrites: rewritesFor(config, upstream) };
   };
   const armFor = (split: string, variant: string, name: string): Arm => {
     const destination = destinationFor(name);
@@ -100,10 +101,12 @@ export function buildGeneration(
   };
 }
 
-function rewriteFor(config: Config, upstream: Upstream): RequestRewrite {
-  const { host, url } = upstream.config;
-  const authority = Buffer.from(url.authority, 'latin1');
-  const replaced =
-    host === '$proxy_host' ? authority : host === undefined ? null : Buffer.from(host, 'latin1');
-  return { host: replaced, authority, forwarded: config.forwarded, via: config.via };
+function rewritesFor({ forwarded, via }: Config, { config }: Upstream): RequestRewrite[] {
+  const { host } = config;
+  return membersOf(config).map(({ url }) => {
+    const authority = Buffer.from(url.authority, 'latin1');
+    const replaced =
+      host === '$proxy_host' ? authority : host === undefined ? null : Buffer.from(host, 'latin1');
+    return { host: replaced, authority, forwarded, via };
+  });
 }

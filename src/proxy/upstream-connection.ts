@@ -4,7 +4,6 @@
 
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
-import type { UpstreamUrl } from '../config/schema.ts';
 import type { FaultCode } from '../errors.ts';
 import { ChunkedDecoder } from '../http1/chunked.ts';
 import { BODY, ResponseFraming } from '../http1/framing.ts';
@@ -66,7 +65,8 @@ export class UpstreamConnection implements Timed {
   #responseBytes = 0;
   #isLarge = false;
 
-  constructor(upstream: Upstream, address: Address, url: UpstreamUrl, now: number) {
+  constructor(upstream: Upstream, address: Address, now: number) {
+    const { url, tls } = address.member;
     this.#upstream = upstream;
     this.address = address;
     // 10 % jitter, so that connections opened together do not all end together.
@@ -75,8 +75,8 @@ export class UpstreamConnection implements Timed {
     this.exchangesMax = Math.ceil(maxExchanges * (0.9 + Math.random() * 0.1));
     const onread = { buffer: this.#nextBuffer, callback: this.#onRead };
     if (url.path !== null) this.socket = connect({ path: url.path, allowHalfOpen: true, onread });
-    else if (upstream.tls !== null) {
-      this.socket = connectTls(upstream.tls.optionsFor(address.host, now));
+    else if (tls !== null) {
+      this.socket = connectTls(tls.optionsFor(address.host, now));
       this.socket.on('data', this.#onData);
     } else {
       this.socket = connect({

@@ -1,11 +1,11 @@
-// One upstream: its addresses, the connections to them, and the exchanges that wait for one. It decides which address
-// an exchange goes to and when a connection is opened, kept or closed. It knows nothing of splits or of HTTP.
-// Sources: RFC 9112 §9.3-9.4; two random choices after Mitzenmacher (2001).
+// One upstream: its servers with their addresses, the connections to them, and the exchanges that wait for one. It
+// decides which address an exchange goes to and when a connection is opened, kept or closed. It knows nothing of splits
+// or of HTTP. Sources: RFC 9112 §9.3-9.4; two random choices after Mitzenmacher (2001); nginx's upstream module.
 
-import type { UpstreamConfig } from '../config/schema.ts';
+import { type MemberConfig, membersOf, type UpstreamConfig, type UpstreamUrl } from '../config/schema.ts';
 import { FAULT_CODES, type FaultCode } from '../errors.ts';
 import { Probe } from '../health/probe.ts';
-import { AddressHealth } from '../health/state.ts';
+import { AddressHealth, type EjectSettings } from '../health/state.ts';
 import type { UpstreamCounters } from '../telemetry/counters.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { Exchange } from './exchange.ts';
@@ -16,9 +16,12 @@ import { UpstreamConnection } from './upstream-connection.ts';
 /** Addresses that are tried for one exchange; more would only spend the client's time. */
 const CONNECT_ATTEMPTS_MAX = 4;
 
-/** One address of an upstream and what is connected to it. */
+/** One address of a server and what is connected to it. */
 export class Address {
   readonly host: string;
+  readonly member: Member;
+  /** What people see: the host, with the port or as a path where the upstream has several servers. */
+  readonly name: string;
   /** Connections that wait for an exchange; the last one in is the first one out, so that the surplus ages away. */
   readonly idle: UpstreamConnection[] = [];
   readonly health = new AddressHealth();
@@ -29,8 +32,44 @@ export class Address {
   /** Asks regularly whether the address is up; null without `probe`. */
   probe: Probe | null = null;
 
-  constructor(host: string) {
+  constructor(host: string, member: Member, name: string) {
     this.host = host;
+    this.member = member;
+    this.name = name;
+  }
+}
+
+/** One server of an upstream: a name with its addresses, or a socket. */
+export class Member {
+  /** Its place in the configuration. */
+  readonly index: number;
+  readonly url: UpstreamUrl;
+  readonly weight: number;
+  readonly isBackup: boolean;
+  readonly eject: EjectSettings;
+  /** How TLS is spoken; null for a plain server. */
+  readonly tls: TlsSettings | null;
+  readonly resolver: Resolver;
+  /** The answer that `addresses` was made from. */
+  resolved: readonly string[] = [];
+  addresses: Address[] = [];
+
+  constructor(
+    index: number,
+    { url, weight, backup, eject }: MemberConfig,
+    config: UpstreamConfig,
+    onResolved: () => void,
+    now: number,
+    lookup?: Lookup,
+  ) {
+    this.index = index;
+    this.url = url;
+    this.weight = weight;
+    this.isBackup = backup;
+    this.eject = eject ?? config.eject;
+    this.tls = url.tls ? new TlsSettings(config.tls, url, now) : null;
+    // A Unix socket needs no lookup; any IP address stands for it.
+    this.resolver = new Resolver(url.path === null ? url.host : '127.0.0.1', onResolved, lookup);
   }
 }
 
@@ -38,12 +77,13 @@ export class Upstream {
   readonly name: string;
   readonly config: UpstreamConfig;
   readonly deadlines: Deadlines;
-  /** How TLS is spoken; null for a plain upstream. */
-  readonly tls: TlsSettings | null;
   readonly #counters: UpstreamCounters;
-  readonly #resolver: Resolver;
+  readonly #members: readonly Member[];
+  /** Not all servers have the same weight. */
+  readonly #isWeighted: boolean;
+  readonly #hasBackup: boolean;
+  /** Those of all servers. */
   #addresses: Address[] = [];
-  #resolved: readonly string[] = [];
   readonly #connections = new Set<UpstreamConnection>();
   /** Exchanges that wait for a connection, in order of arrival; a Set so that one that gives up leaves at once. */
   readonly #waiting = new Set<Exchange>();
@@ -63,18 +103,21 @@ export class Upstream {
     this.deadlines = deadlines;
     this.#counters = counters;
     this.#connectionsMax = config.pool.maxConnections;
-    this.tls = config.url.tls ? new TlsSettings(config.tls, config.url, performance.now()) : null;
-    // A Unix socket needs no lookup; any IP address stands for it.
-    const host = config.url.path === null ? config.url.host : '127.0.0.1';
-    this.#resolver = new Resolver(host, this.#onResolved, lookup);
-    this.#resolver.refresh(performance.now());
+    const now = performance.now();
+    // Every server keeps its number in the configuration; one that is down is never looked up.
+    this.#members = membersOf(config).flatMap((member, index) =>
+      member.down ? [] : [new Member(index, member, config, this.#onResolved, now, lookup)],
+    );
+    this.#isWeighted = this.#members.some(({ weight }) => weight !== this.#members[0]!.weight);
+    this.#hasBackup = this.#members.some(({ isBackup }) => isBackup);
+    this.#refresh(now);
     this.#adopt();
   }
 
   /** Why the upstream cannot be reached now, for /readyz and /status; null when it has a healthy address. */
   get trouble(): string | null {
     if (this.#addresses.length === 0) {
-      const failure = this.#resolver.failure;
+      const failure = this.#lookupFailure;
       return failure === null ? 'its name is being looked up' : `its name has no address: ${failure.message}`;
     }
     const now = performance.now();
@@ -86,7 +129,7 @@ export class Upstream {
   describe(): { address: string; healthy: boolean; inFlight: number; idle: number }[] {
     const now = performance.now();
     return this.#addresses.map((address) => ({
-      address: address.host,
+      address: address.name,
       healthy: address.health.isHealthy(now),
       inFlight: address.inFlight,
       idle: address.idle.length,
@@ -108,9 +151,9 @@ export class Upstream {
    * `fail`. `needsFresh` asks for a new connection: the exchange was just lost on a reused one.
    */
   checkOut(exchange: Exchange, now: number, needsFresh: boolean): void {
-    this.#resolver.refresh(now);
+    this.#refresh(now);
     if (this.#addresses.length === 0) {
-      if (this.#resolver.failure !== null) exchange.unreachable('UPSTREAM_UNRESOLVED', now);
+      if (this.#lookupFailure !== null) exchange.unreachable('UPSTREAM_UNRESOLVED', now);
       else this.#wait(exchange, now, this.config.connectTimeout);
       return;
     }
@@ -183,10 +226,10 @@ export class Upstream {
   ): void {
     this.#counters.connectFailed(FAULT_CODES.indexOf(code));
     if (code !== 'RESOURCES_EXHAUSTED') this.observeFailure(connection.address, now);
-    this.#resolver.distrust(now);
+    connection.address.member.resolver.distrust(now);
     if (exchange === null) return;
     exchange.connectAttempts++;
-    exchange.failedAddress = connection.address;
+    exchange.failedAddresses.push(connection.address);
     const canTryOther = exchange.connectAttempts < Math.min(this.#addresses.length, CONNECT_ATTEMPTS_MAX);
     if (canTryOther && code !== 'RESOURCES_EXHAUSTED') this.checkOut(exchange, now, true);
     else exchange.unreachable(code, now);
@@ -195,7 +238,7 @@ export class Upstream {
   /** An exchange failed in a way that speaks against the address: a reset, silence, or something that is no HTTP. */
   observeFailure(address: Address, now: number): void {
     const isLastHealthy = !this.#addresses.some((other) => other !== address && other.health.isHealthy(now));
-    if (address.health.observeFailure(now, this.config.eject, isLastHealthy)) this.#counters.ejected();
+    if (address.health.observeFailure(now, address.member.eject, isLastHealthy)) this.#counters.ejected();
   }
 
   /** A connection is closed; whoever waits may open another one. */
@@ -216,7 +259,7 @@ export class Upstream {
   }
 
   #connect(address: Address, exchange: Exchange, now: number): void {
-    const connection = new UpstreamConnection(this, address, this.config.url, now);
+    const connection = new UpstreamConnection(this, address, now);
     connection.exchange = exchange;
     exchange.connecting(connection, now);
     address.inFlight++;
@@ -240,7 +283,10 @@ export class Upstream {
     return null;
   }
 
-  /** Two random choices among the healthy addresses, the one with fewer exchanges wins; null when all are down. */
+  /**
+   * Two random choices by weight among the healthy addresses, the one with fewer exchanges for its weight wins; backups
+   * only while no other is healthy. Null when all are down.
+   */
   #pickAddress(exchange: Exchange, now: number): Address | null {
     const addresses = this.#addresses;
     if (addresses.length === 1) {
@@ -248,22 +294,37 @@ export class Upstream {
       return only.health.isProbedDown ? null : only;
     }
     const healthy = addresses.filter(
-      (address) => address.health.isHealthy(now) && address !== exchange.failedAddress,
+      (address) => address.health.isHealthy(now) && !exchange.failedAddresses.includes(address),
     );
-    if (healthy.length === 0) return this.#pickUnhealthy(exchange);
-    const first = healthy[Math.floor(Math.random() * healthy.length)]!;
-    const second = healthy[Math.floor(Math.random() * healthy.length)]!;
-    return second.inFlight < first.inFlight ? second : first;
+    const primary = this.#hasBackup ? healthy.filter(({ member }) => !member.isBackup) : healthy;
+    const candidates = primary.length > 0 ? primary : healthy;
+    if (candidates.length === 0) return this.#pickUnhealthy(exchange);
+    const first = this.#draw(candidates);
+    const second = this.#draw(candidates);
+    return second.inFlight * first.member.weight < first.inFlight * second.member.weight ? second : first;
+  }
+
+  #draw(addresses: readonly Address[]): Address {
+    if (!this.#isWeighted) return addresses[Math.floor(Math.random() * addresses.length)]!;
+    let left = Math.random() * addresses.reduce((sum, { member }) => sum + member.weight, 0);
+    for (const address of addresses) {
+      left -= address.member.weight;
+      if (left < 0) return address;
+    }
+    return addresses.at(-1)!;
   }
 
   /** None is healthy: of those that are only ejected, the one that comes back first and was not just tried. */
-  #pickUnhealthy(exchange: Exchange): Address | null {
+  #pickUnhealthy({ failedAddresses }: Exchange): Address | null {
     let best: Address | null = null;
     for (const address of this.#addresses) {
       if (address.health.isProbedDown) continue;
-      if (best === null || best === exchange.failedAddress) best = address;
-      else if (address !== exchange.failedAddress && address.health.ejectedUntil < best.health.ejectedUntil)
-        best = address;
+      const isBetter =
+        best === null ||
+        (failedAddresses.includes(best)
+          ? !failedAddresses.includes(address)
+          : !failedAddresses.includes(address) && address.health.ejectedUntil < best.health.ejectedUntil);
+      if (isBetter) best = address;
     }
     return best;
   }
@@ -296,35 +357,62 @@ export class Upstream {
     // Those who wait now wait for a connection, not for the name: their turn and their time limit stay what they are.
     if (hasAddress) return;
     const now = performance.now();
-    if (this.#addresses.length === 0 && this.#resolver.failure === null) return;
+    if (this.#addresses.length === 0 && this.#lookupFailure === null) return;
     for (const exchange of [...this.#waiting]) {
       this.forget(exchange);
       this.checkOut(exchange, now, false);
     }
   };
 
-  #adopt(): void {
-    const hosts = this.#resolver.addresses;
-    if (hosts === this.#resolved) return;
-    this.#resolved = hosts;
-    const known = new Map(this.#addresses.map((address) => [address.host, address]));
-    this.#addresses = hosts.map((host) => known.get(host) ?? this.#open(host));
-    for (const address of known.values()) {
-      if (hosts.includes(address.host)) continue;
-      address.isGone = true;
-      address.probe?.stop();
-      this.#closeIdle(address);
-    }
+  #refresh(now: number): void {
+    for (let i = 0; i < this.#members.length; i++) this.#members[i]!.resolver.refresh(now);
   }
 
-  #open(host: string): Address {
-    const address = new Address(host);
-    const { probe, url } = this.config;
+  /** Why no name could be looked up; null while one may still be. */
+  get #lookupFailure(): Error | null {
+    let failure: Error | null = null;
+    for (const { resolver } of this.#members) {
+      if (resolver.failure === null) return null;
+      failure ??= resolver.failure;
+    }
+    return failure;
+  }
+
+  /** Takes over what the names have become. */
+  #adopt(): void {
+    let hasChanged = false;
+    for (const member of this.#members) {
+      const hosts = member.resolver.addresses;
+      if (hosts === member.resolved) continue;
+      hasChanged = true;
+      member.resolved = hosts;
+      const known = new Map(member.addresses.map((address) => [address.host, address]));
+      member.addresses = hosts.map((host) => known.get(host) ?? this.#open(host, member));
+      for (const address of known.values()) {
+        if (hosts.includes(address.host)) continue;
+        address.isGone = true;
+        address.probe?.stop();
+        this.#closeIdle(address);
+      }
+    }
+    if (hasChanged) this.#addresses = this.#members.flatMap(({ addresses }) => addresses);
+  }
+
+  #open(host: string, member: Member): Address {
+    const { url, tls } = member;
+    const bracketed = host.includes(':') ? `[${host}]` : host;
+    const isOnly = this.config.servers === undefined;
+    const address = new Address(host, member, isOnly ? host : (url.path ?? `${bracketed}:${url.port}`));
+    const { probe } = this.config;
     if (probe === undefined || this.#isRetired) return address;
-    const origin = `${url.tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${url.port || 80}`;
-    const { secureContext, servername } = this.tls?.optionsFor(host, performance.now()) ?? {};
-    const tls = this.tls === null ? {} : { secureContext, servername };
-    const target = { origin, host: url.authority, socketPath: url.path, tls };
+    const origin = `${url.tls ? 'https' : 'http'}://${bracketed}:${url.port || 80}`;
+    const { secureContext, servername } = tls?.optionsFor(host, performance.now()) ?? {};
+    const target = {
+      origin,
+      host: url.authority,
+      socketPath: url.path,
+      tls: tls === null ? {} : { secureContext, servername },
+    };
     address.probe = new Probe(target, probe, (isUp) => address.health.observeProbe(isUp));
     return address;
   }

@@ -79,6 +79,10 @@ describe('the JSON Schema for editors', () => {
     ['a duration without a unit', 'timeouts: { idle: "75" }'],
     ['a size in MB', 'limits: { requestBody: 8MB }'],
     ['a method that does not exist', 'splits: { s: { method: random, variants: [] } }'],
+    [
+      'an upstream with a URL and servers',
+      'upstreams: { a: { url: "http://b", servers: [{ url: "http://c" }] } }',
+    ],
     ['an upstream without a URL', 'upstreams: { a: { host: b } }'],
   ])('refuses %s', (_what, text) => {
     expect(accepts(text)).toBe(false);

@@ -173,7 +173,7 @@ describe('the file of the design, unchanged', () => {
 upstream version_1a { server backend:8080; }
 upstream version_1b { server backend-experiment max_fails=3 fail_timeout=5s; keepalive 16; }
 `);
-    expect([...config.upstreams].map(([name, { url }]) => [name, url.host, url.port])).toEqual([
+    expect([...config.upstreams].map(([name, { url }]) => [name, url!.host, url!.port])).toEqual([
       ['version_1a', 'backend', 8080],
       ['version_1b', 'backend-experiment', 80],
     ]);

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { CheckKey } from '../../../src/config/link.ts';
 import { parseConfig } from '../../../src/config/parse.ts';
 import { formatProblems } from '../../../src/config/problem.ts';
+import { URL_EXPECTED } from '../../../src/config/schema.ts';
 
 const checkKey: CheckKey = (text) => {
   const offset = text.indexOf('$bad');
@@ -403,6 +404,39 @@ describe('each kind of mistake is answered with its place, what was expected and
       'a route to a split and an upstream',
       `${variants(A, REST)}routes: [{ split: s, upstream: u }]\n`,
       ['s.yaml:7:10 routes[0]: expected either split or upstream, got both'],
+    ],
+    [
+      'an address of a route on which nobody listens, and a path with dots',
+      `listen: ":8000"\n${variants(A, REST)}routes: [{ listen: ":8001", split: s }, { path: /a/../b, split: s }]\n`,
+      [
+        's.yaml:8:20 routes[0].listen: expected one of the addresses in listen, got ":8001"',
+        's.yaml:8:49 routes[1].path: expected a path like /api/, as it is once decoded: without "?", "//", "/./" and "/../", got "/a/../b"',
+      ],
+    ],
+    [
+      'the same route by prefix, exactly, and on an address',
+      `listen: [":8000", "*:8001"]\n${variants(A, REST)}routes: [{ split: s }, { exact: true, split: s }, { listen: ":8001", split: s }, { listen: "*:8001", split: s }]\n`,
+      ['s.yaml:8:82 routes[3]: expected each host and path once, got every host / again'],
+    ],
+    [
+      'an upstream without a place, with two, and with servers that are all down',
+      'upstreams:\n  a: { host: h }\n  b: { url: "http://b", servers: [{ url: "http://c" }] }\n  c: { servers: [{ url: "http://c", down: true }] }\nroutes: [{ upstream: a }]\n',
+      [
+        `s.yaml:2:3 upstreams.a.url: expected ${URL_EXPECTED}, or servers, got nothing`,
+        's.yaml:3:3 upstreams.b: expected either url or servers, got both',
+        's.yaml:4:8 upstreams.c.servers: expected a server that is not down, got none',
+      ],
+    ],
+    [
+      'servers that cannot be',
+      'upstreams:\n  a: { servers: [{ url: "http://a/x", weight: 0 }, { url: "http://b", weigth: 1, eject: { time: 2m } }, { backup: yes }] }\nroutes: [{ upstream: a }]\n',
+      [
+        `s.yaml:2:25 upstreams.a.servers[0].url: expected ${URL_EXPECTED}, got "http://a/x"`,
+        's.yaml:2:47 upstreams.a.servers[0].weight: expected a whole number from 1 to 1000, got 0',
+        's.yaml:2:71 upstreams.a.servers[1].weigth: expected a known option (did you mean "weight"?), got "weigth"',
+        `s.yaml:2:105 upstreams.a.servers[2].url: expected ${URL_EXPECTED}, got nothing`,
+        's.yaml:2:115 upstreams.a.servers[2].backup: expected true or false, got "yes"',
+      ],
     ],
     [
       'a route twice',
