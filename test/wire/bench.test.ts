@@ -14,7 +14,7 @@ const bench = (...args: string[]) =>
   promisify(execFile)(process.execPath, [join(root, 'bench', 'run.ts'), ...args], { cwd: scratch });
 
 describe.runIf(process.platform === 'linux')('npm run bench', () => {
-  it('takes turns, prints a table and writes every round as JSON', { timeout: 60_000 }, async () => {
+  it('takes turns, prints a table and writes every round as JSON', { timeout: 120_000 }, async () => {
     const file = join(scratch, 'results.json');
     const { stdout } = await bench(
       ...['--scenario', 'small-get,post-4k', '--rivals', 'http-proxy,node-undici'],
@@ -36,7 +36,9 @@ describe.runIf(process.platform === 'linux')('npm run bench', () => {
     expect(results.starts.map(({ startMs }) => startMs.length)).toEqual([3, 3]);
   });
 
-  it('sends by the clock at the rate of the scenario, and measures the way without a proxy too', async () => {
+  it('sends by the clock at the rate of the scenario, and measures the way without a proxy too', {
+    timeout: 120_000,
+  }, async () => {
     const file = join(scratch, 'rate.json');
     await bench(
       ...['--scenario', 'rate-2000', '--rivals', 'http-proxy', '--no-start'],
