@@ -25,7 +25,7 @@ test('the splitter is PID 1, runs as 65532, and can write nowhere', () => {
   const status = expression("fs.readFileSync('/proc/1/status', 'utf8')");
   expect(
     expression("fs.readFileSync('/proc/1/cmdline', 'utf8').replaceAll(String.fromCharCode(0), ' ').trim()"),
-  ).toMatch(/^node --max-old-space-size-percentage=\d+ \/app\/main\.js$/);
+  ).toMatch(/^node --max-old-space-size-percentage=\d+ --max-semi-space-size=\d+ \/app\/main\.js$/);
   expect(status).toMatch(/^Uid:\t65532\t65532/m);
   expect(status).toMatch(/^NoNewPrivs:\t1/m);
   expect(status).toMatch(/^CapEff:\t0+$/m);

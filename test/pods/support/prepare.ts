@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { kustomizeMissing } from '../../support/kustomize.ts';
-import { cluster, findCluster } from './cluster.ts';
+import { findCluster } from './cluster.ts';
 
 const manifest = join(import.meta.dirname, '..', '..', '..', 'package.json');
 
@@ -17,5 +17,6 @@ export function setup(): void {
 }
 
 export function teardown(): void {
-  cluster().down();
+  const found = findCluster();
+  if (typeof found !== 'string') found.down();
 }
