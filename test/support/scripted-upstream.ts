@@ -49,7 +49,6 @@ export class ScriptedUpstream {
   script: Script;
   readonly peers: Peer[] = [];
   readonly #server: Server;
-  readonly #scripts: Promise<void>[] = [];
   #waiters: (() => void)[] = [];
 
   private constructor(server: Server, script: Script) {
@@ -59,7 +58,7 @@ export class ScriptedUpstream {
       const peer = new Peer(socket);
       const index = this.peers.push(peer) - 1;
       // A script that waits for more than the splitter sends ends with the connection; that is no failure.
-      this.#scripts.push(this.script(peer, index).catch(() => undefined));
+      void this.script(peer, index).catch(() => undefined);
       for (const wake of this.#waiters.splice(0)) wake();
     });
   }
@@ -110,7 +109,6 @@ export class ScriptedUpstream {
     const closed = new Promise((resolve) => this.#server.close(resolve));
     for (const peer of this.peers) peer.close();
     await closed;
-    await Promise.all(this.#scripts);
   }
 }
 

@@ -1,7 +1,6 @@
 // Going away in order: what was accepted is answered, idle connections close, nothing new is taken after the grace
 // time, and what never ends is cut at the deadline. Source: RFC 9112 §9.6.
 
-import { once } from 'node:events';
 import { connect } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { statusOf, valuesOf } from '../support/message.ts';
@@ -68,8 +67,8 @@ describe('a drain', () => {
     const drained = ambassador.drain();
     const idle = connect(port, '127.0.0.1');
     // Either refused, or accepted and ended: after the grace time nobody is served any more.
-    idle.on('error', () => undefined).resume();
-    await once(idle, 'close');
+    idle.on('error', () => idle.destroy()).resume();
+    await new Promise<void>((resolve) => idle.on('close', () => resolve()));
     gate.resolve();
     expect((await client.response()).body).toBe('helloworld');
     await client.ended;

@@ -174,7 +174,7 @@ describe('an upstream that is silent', () => {
         peer.socket.pause();
         await peer.closed;
       },
-      { timeouts: { requestBody: '50ms' } },
+      {},
       { responseTimeout: '150ms' },
     );
     await client.send('POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000000\r\n\r\n');
