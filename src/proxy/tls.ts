@@ -2,7 +2,13 @@
 // there is no option to turn it off. Source: RFC 9110 §4.3.4.
 
 import { readFileSync } from 'node:fs';
-import { type ConnectionOptions, createSecureContext, type SecureContext } from 'node:tls';
+import { isIP } from 'node:net';
+import {
+  type ConnectionOptions,
+  checkServerIdentity,
+  createSecureContext,
+  type SecureContext,
+} from 'node:tls';
 import type { TlsConfig, UpstreamUrl } from '../config/schema.ts';
 
 /** How long files are taken as unchanged: a mounted Secret is renewed without a word. */
@@ -26,9 +32,16 @@ export class TlsSettings {
   optionsFor(host: string, now: number): ConnectionOptions {
     if (now >= this.#freshUntil) this.#refresh(now);
     const wanted = this.#config.serverName ?? this.#url.host;
-    // An IP address is no server name (RFC 6066 §3); the certificate is then checked against the address.
-    const servername = wanted === host ? '' : wanted;
-    return { host, port: this.#url.port, servername, secureContext: this.#context, rejectUnauthorized: true };
+    return {
+      host,
+      port: this.#url.port,
+      // An IP address is no server name (RFC 6066 §3), and Node throws when it is given as one.
+      servername: isIP(wanted) === 0 ? wanted : '',
+      // Without a server name Node would check the address that is connected to in place of the wanted one.
+      checkServerIdentity: (_, certificate) => checkServerIdentity(wanted, certificate),
+      secureContext: this.#context,
+      rejectUnauthorized: true,
+    };
   }
 
   #refresh(now: number): void {

@@ -41,6 +41,8 @@ export class Tunnel implements Timed {
 
   /** Bytes from the upstream; they are only valid during the call unless the buffer is lent. */
   fromUpstream(bytes: Buffer, from: number, to: number): void {
+    // The upstream is still there to take the last bytes; what it says now has nobody to go to.
+    if (this.#isClosed) return;
     this.#sawBytes();
     const { socket } = this.#downstream;
     const isRoomLeft = socket.write(bytes.subarray(from, to));
@@ -85,10 +87,11 @@ export class Tunnel implements Timed {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#host.deadlines.remove(this);
+    const now = performance.now();
+    const { write } = this.#downstream.listener.generation.config.timeouts;
     this.#downstream.socket.end();
-    this.#downstream.linger(performance.now());
-    this.#upstream.socket.end();
-    this.#upstream.destroy();
+    this.#downstream.linger(now);
+    this.#upstream.close(now + write);
     this.#host.tunnelClosed(this);
   }
 

@@ -76,7 +76,8 @@ export class UpstreamConnection implements Timed {
     const onread = { buffer: this.#nextBuffer, callback: this.#onRead };
     if (url.path !== null) this.socket = connect({ path: url.path, allowHalfOpen: true, onread });
     else if (tls !== null) {
-      this.socket = connectTls(tls.optionsFor(address.host, now));
+      const options = { ...tls.optionsFor(address.host, now), noDelay: true, allowHalfOpen: true };
+      this.socket = connectTls(options);
       this.socket.on('data', this.#onData);
     } else {
       this.socket = connect({
@@ -134,6 +135,15 @@ export class UpstreamConnection implements Timed {
     this.#phase = PHASE.tunnel;
     this.#tunnel = tunnel;
     this.exchange = null;
+  }
+
+  /** Ends a tunnel's connection: what is written still leaves, until `deadline`. */
+  close(deadline: number): void {
+    if (this.#phase === PHASE.closed) return;
+    this.socket.end();
+    if (this.socket.writableLength === 0) return this.destroy();
+    this.#upstream.deadlines.set(this, deadline);
+    this.socket.destroySoon();
   }
 
   /** Ends the connection at once; the exchange on it, if any, is not told. */

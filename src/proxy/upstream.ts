@@ -406,12 +406,12 @@ export class Upstream {
     const { probe } = this.config;
     if (probe === undefined || this.#isRetired) return address;
     const origin = `${url.tls ? 'https' : 'http'}://${bracketed}:${url.port || 80}`;
-    const { secureContext, servername } = tls?.optionsFor(host, performance.now()) ?? {};
+    const { secureContext, servername, checkServerIdentity } = tls?.optionsFor(host, performance.now()) ?? {};
     const target = {
       origin,
       host: url.authority,
       socketPath: url.path,
-      tls: tls === null ? {} : { secureContext, servername },
+      tls: tls === null ? {} : { secureContext, servername, checkServerIdentity },
     };
     address.probe = new Probe(target, probe, (isUp) => address.health.observeProbe(isUp));
     return address;
