@@ -250,7 +250,7 @@ describe('a tunnel', () => {
   it('is ended in order by a drain that has waited long enough', async () => {
     const { client, upstream, ambassador } = await startLine(
       switching(async (peer) => peer.send(SWITCH)),
-      { drain: { grace: '0ms', deadline: '200ms' } },
+      { drain: { grace: '0ms', deadline: '4s' } },
     );
     await client.send(ASK);
     await client.response();
