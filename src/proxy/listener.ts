@@ -57,6 +57,8 @@ export class Listener implements TunnelHost {
     const accept = (socket: Socket): void => this.#accept(socket, listenedOn);
     const server = createServer({ allowHalfOpen: true, noDelay: true }, accept);
     await this.#bind(server, address);
+    // An accept that failed (memory, buffers, a firewall) is one client's misfortune, not the end of all.
+    server.on('error', () => this.counters.refused(FAULT_CODES.indexOf('RESOURCES_EXHAUSTED')));
     this.#servers.push(server);
     if (address.path !== null) return `unix:${address.path}`;
     const bound = server.address();
