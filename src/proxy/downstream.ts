@@ -250,9 +250,12 @@ export class Downstream implements Timed {
     if (position < to) this.#hold(bytes, position);
     exchange.flushRequest();
     this.#isReading = false;
-    if (!this.#hasEnded || this.#held !== null) return;
-    if (this.#phase === PHASE.head) this.close(performance.now());
-    else if (this.#phase === PHASE.exchange && !exchange.isRequestSent) exchange.abort();
+    if (!this.#hasEnded) return;
+    // What is held of a head now is a beginning whose rest will never come, unless it waits until the client reads.
+    if (this.#phase === PHASE.head) {
+      if (this.#held === null || !this.socket.writableNeedDrain) this.close(performance.now());
+    } else if (this.#held === null && this.#phase === PHASE.exchange && !exchange.isRequestSent)
+      exchange.abort();
   }
 
   #readHead(bytes: Buffer, from: number, to: number): number {

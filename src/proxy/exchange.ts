@@ -468,8 +468,8 @@ export class Exchange {
     const { socket } = this.#downstream;
     const { length } = responseOut;
     let start = from;
-    // Nothing may wait in the socket: it could be those very bytes.
-    if (length <= from && socket.writableLength === 0) {
+    // None of the bytes in front may still wait in a socket, be it this client's or another one's.
+    if (length <= from && this.#connection?.isBufferLent === false) {
       start -= length;
       responseOut.bytes.copy(bytes, start, 0, length);
       responseOut.clear();

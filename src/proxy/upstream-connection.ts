@@ -125,6 +125,11 @@ export class UpstreamConnection implements Timed {
     this.socket.resume();
   }
 
+  /** Bytes of the last read wait in a socket. */
+  get isBufferLent(): boolean {
+    return this.#isBufferLent;
+  }
+
   /** The bytes of the last read are still in use: the next read goes into new memory. */
   lendBuffer(): void {
     this.#isBufferLent = true;
@@ -191,7 +196,11 @@ export class UpstreamConnection implements Timed {
     return !this.#isPaused;
   };
 
-  readonly #onData = (chunk: Buffer): void => this.#read(chunk, chunk.length);
+  readonly #onData = (chunk: Buffer): void => {
+    // Each of these is memory of its own.
+    this.#isBufferLent = false;
+    this.#read(chunk, chunk.length);
+  };
 
   readonly #onConnect = (): void => {
     if (this.#phase !== PHASE.connecting) return;

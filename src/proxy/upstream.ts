@@ -380,22 +380,22 @@ export class Upstream {
 
   /** Takes over what the names have become. */
   #adopt(): void {
-    let hasChanged = false;
+    const gone: Address[] = [];
     for (const member of this.#members) {
       const hosts = member.resolver.addresses;
       if (hosts === member.resolved) continue;
-      hasChanged = true;
       member.resolved = hosts;
       const known = new Map(member.addresses.map((address) => [address.host, address]));
       member.addresses = hosts.map((host) => known.get(host) ?? this.#open(host, member));
-      for (const address of known.values()) {
-        if (hosts.includes(address.host)) continue;
-        address.isGone = true;
-        address.probe?.stop();
-        this.#closeIdle(address);
-      }
+      for (const address of known.values()) if (!hosts.includes(address.host)) gone.push(address);
     }
-    if (hasChanged) this.#addresses = this.#members.flatMap(({ addresses }) => addresses);
+    this.#addresses = this.#members.flatMap(({ addresses }) => addresses);
+    // Only now: each connection that closes may make somebody choose among the addresses.
+    for (const address of gone) {
+      address.isGone = true;
+      address.probe?.stop();
+      this.#closeIdle(address);
+    }
   }
 
   #open(host: string, member: Member): Address {
