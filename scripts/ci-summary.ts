@@ -20,7 +20,7 @@ export interface Sum {
 
 /**
  * Sums a report (null: vitest wrote none) and outcomes like "npm run check=0". A step that failed is one failure,
- * but `npm test` is counted by its tests and only stands for itself when none of them explains its exit code.
+ * but `npm test` and `npm run test:pods` are counted by their tests and only stand for themselves when none of those explains the code.
  */
 export function sumUp(report: Report | null, outcomes: readonly string[]): Sum {
   let passed = 0;
@@ -41,7 +41,8 @@ export function sumUp(report: Report | null, outcomes: readonly string[]): Sum {
     const split = outcome.lastIndexOf('=');
     const step = outcome.slice(0, split);
     const code = Number(outcome.slice(split + 1));
-    if (code === 0 || (step === 'npm test' && explained)) continue;
+    const isCounted = step === 'npm test' || step === 'npm run test:pods';
+    if (code === 0 || (isCounted && explained)) continue;
     failures.push(`failed: ${step} ended with exit code ${code}${code === 124 ? ' (time limit)' : ''}`);
   }
   if (report === null && failures.length === 0) failures.push('vitest wrote no report');
@@ -49,9 +50,17 @@ export function sumUp(report: Report | null, outcomes: readonly string[]): Sum {
 }
 
 if (import.meta.main) {
-  const [path = '', ...outcomes] = process.argv.slice(2);
-  const report = existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as Report) : null;
-  const { passed, failures } = sumUp(report, outcomes);
+  // REPORT.json… STEP=CODE…: the reports of several runs of vitest count as one.
+  const words = process.argv.slice(2);
+  const reports = words
+    .filter((word) => !word.includes('='))
+    .map((path) => (existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as Report) : null));
+  const isWhole = reports.every((report) => report !== null);
+  const report = isWhole ? { testResults: reports.flatMap(({ testResults }) => testResults) } : null;
+  const { passed, failures } = sumUp(
+    report,
+    words.filter((word) => word.includes('=')),
+  );
   for (const failure of failures) console.log(failure);
   console.log(`${passed} passed, ${failures.length} failed`);
   process.exitCode = failures.length === 0 ? 0 : 1;
