@@ -143,6 +143,7 @@ export class Ambassador {
     await after(graceMs);
     const result = await Promise.race([this.#listener.drain().then(() => 'drained' as const), cut]);
     for (const timer of timers) clearTimeout(timer);
+    if (result === 'deadline') this.#listener.cutExchanges();
     await this.stop();
     return result;
   }

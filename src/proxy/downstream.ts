@@ -129,6 +129,11 @@ export class Downstream implements Timed {
     this.#answer(status, 'Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n', '', keepAlive, now);
   }
 
+  /** Ends the exchange that is under way, if there is one. */
+  cutExchange(code: FaultCode): void {
+    if (this.#exchange.isActive) this.#exchange.fail(code);
+  }
+
   /** Cuts the connection in the middle of a response; with `reset` where an orderly end would look like a whole one. */
   cut(reset: boolean): void {
     this.#phase = PHASE.closed;

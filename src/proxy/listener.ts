@@ -86,6 +86,11 @@ export class Listener implements TunnelHost {
     for (const tunnel of [...this.#tunnels]) tunnel.close();
   }
 
+  /** The drain deadline has passed: ends every exchange, with an answer where none has begun. */
+  cutExchanges(): void {
+    for (const connection of this.#connections) connection.cutExchange('DRAIN_DEADLINE');
+  }
+
   /** Ends everything at once. */
   async stop(): Promise<void> {
     const closed = this.#servers.map((server) => new Promise((resolve) => server.close(resolve)));
