@@ -3,6 +3,7 @@
 
 import { membersOf } from '../config/schema.ts';
 import { FAULT_CODES } from '../errors.ts';
+import { describeKey } from '../split/key-list.ts';
 import { STATUS_CLASSES, type VariantCounters } from '../telemetry/counters.ts';
 import type { ReloadStatus, Running } from '../telemetry/running.ts';
 import { VERSION } from '../telemetry/version.ts';
@@ -68,7 +69,7 @@ export function describeStatus(running: Running, reloads: ReloadStatus, withRegi
       const { pValue, deviationRatio, isMismatch } = sample.verdict();
       return {
         name,
-        key: split.key,
+        key: describeKey(split.key),
         method: split.method,
         missingKey: split.missingKey,
         requests,

@@ -6,6 +6,7 @@ import { Command, CommanderError } from 'commander';
 import { formatAddress } from '../admin/effective-config.ts';
 import { type Config, membersOf, type RouteConfig, type SplitConfig } from '../config/schema.ts';
 import { reach } from '../health/reach.ts';
+import { describeKey } from '../split/key-list.ts';
 import { Ranges } from '../split/ranges.ts';
 import { LibraryView } from '../split/request.ts';
 import { Splitter } from '../split/splitter.ts';
@@ -104,7 +105,7 @@ function splitLines(name: string, split: SplitConfig): string[] {
     return [variant, asked === owned ? owned : `${asked} = ${owned}`, hashes, upstream];
   });
   return [
-    `  split ${name}: ${split.key} by ${split.method}${withoutKey(splitter, split)}`,
+    `  split ${name}: ${describeKey(split.key)} by ${split.method}${withoutKey(splitter, split)}`,
     ...table(rows).map((row) => `    ${row}`),
   ];
 }

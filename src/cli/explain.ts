@@ -94,6 +94,8 @@ function facts({
   split,
   method,
   keySource,
+  isMinted,
+  override,
   key,
   hash,
   positionPercent,
@@ -106,7 +108,10 @@ function facts({
   if (split === null || hash === undefined || positionPercent === undefined) return [];
   const rows = [
     ['split', `${split}, by ${method}`],
-    ['key', `${keySource} = "${key}"`],
+    [
+      'key',
+      `${keySource} = "${key}"${isMinted ? ', minted: without the cookie each request gets another' : ''}`,
+    ],
     ['hash', `${hash}, at ${positionPercent.toFixed(4)}% of all hashes`],
   ];
   if (range !== null && range !== undefined && reason === 'share') {
@@ -117,11 +122,16 @@ function facts({
     rows.push(['scores', `${all.join(', ')}; the highest takes it`]);
   }
   if (shareRatio !== null && shareRatio !== undefined) rows.push(['share', percent(shareRatio)]);
+  if (override !== null && override !== undefined && !override.isGranted) {
+    rows.push(['override', `asked for by ${override.place}, not granted`]);
+  }
   rows.push([
     'reason',
     reason === 'missing_key'
       ? `missing_key (the request has no key, missingKey is ${missingKey})`
-      : String(reason),
+      : reason === 'override'
+        ? `override (asked for by ${override?.place})`
+        : String(reason),
   ]);
   return rows;
 }

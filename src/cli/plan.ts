@@ -4,6 +4,7 @@
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import type { Config, SplitConfig } from '../config/schema.ts';
 import { parseShare } from '../config/schema.ts';
+import { describeKey, keyTexts } from '../split/key-list.ts';
 import { type Plan, planChange } from '../split/plan.ts';
 import { loadOrEnd } from './options.ts';
 import { wholeNumber } from './simulate.ts';
@@ -80,11 +81,12 @@ function changesOf(before: Config, after: Config, flags: PlanFlags, terminal: Te
     if (old === undefined || next === undefined) {
       return { split, plan: null, notes: [old === undefined ? 'is new' : 'is gone'], from, to };
     }
+    const texts = [...keyTexts(old.key), ...keyTexts(next.key)];
     const plan = planChange(old, next, function* () {
       let made = 0;
       for (const token of randomTokens(flags.samples, flags.seed)) {
         if (++made % PROGRESS_EVERY === 0) terminal.showProgress?.(`split ${split}: ${made} keys …`);
-        yield requestWith(token, [old.key, next.key]);
+        yield requestWith(token, texts);
       }
     });
     return { split, plan, notes: notesOf(old, next), from, to };
@@ -94,8 +96,8 @@ function changesOf(before: Config, after: Config, flags: PlanFlags, terminal: Te
 /** What changes beside the flows. */
 function notesOf(old: SplitConfig, next: SplitConfig): string[] {
   const notes: string[] = [];
-  if (old.key !== next.key)
-    notes.push(`key: ${old.key} becomes ${next.key}; keys without one of them were left out`);
+  const [was, is] = [describeKey(old.key), describeKey(next.key)];
+  if (was !== is) notes.push(`key: ${was} becomes ${is}; keys without one of them were left out`);
   if (old.method !== next.method) notes.push(`method: ${old.method} becomes ${next.method}`);
   if (old.missingKey !== next.missingKey)
     notes.push(`missingKey: ${old.missingKey} becomes ${next.missingKey}`);

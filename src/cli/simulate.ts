@@ -2,6 +2,7 @@
 // given, or read from a log on standard input. Exit code 1 when the sample is too far off to be chance.
 
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { describeKey, keyTexts } from '../split/key-list.ts';
 import { Splitter } from '../split/splitter.ts';
 import { chiSquareTail, testSampleRatio } from '../telemetry/sample-ratio.ts';
 import { addConfigOptions, type ConfigFlags, loadOrEnd, SPLIT_SETTINGS, splitOrEnd } from './options.ts';
@@ -40,7 +41,7 @@ export function simulateCommand(terminal: Terminal): Command {
       usage(command, 'TOKEN and --stdin name two sources; give one of them');
     const { config } = await loadOrEnd(flags, terminal);
     const [name, split] = splitOrEnd(config, flags.of, command);
-    const sample = new Sample(new Splitter(name, split), split.key, terminal);
+    const sample = new Sample(new Splitter(name, split), keyTexts(split.key), terminal);
     let source: string;
     if (flags.stdin === true) {
       source = 'standard input';
@@ -54,7 +55,7 @@ export function simulateCommand(terminal: Terminal): Command {
     }
     terminal.showProgress?.('');
     const result = sample.result();
-    const head = `split ${name}: ${split.key} by ${split.method}, ${source}`;
+    const head = `split ${name}: ${describeKey(split.key)} by ${split.method}, ${source}`;
     terminal.writeOut(
       `${flags.json === true ? JSON.stringify({ split: name, ...result }, null, 2) : [head, '', ...lines(result)].join('\n')}\n`,
     );
@@ -89,9 +90,9 @@ class Sample {
   #requests = 0;
   #withoutKey = 0;
 
-  constructor(splitter: Splitter, key: string, terminal: Terminal) {
+  constructor(splitter: Splitter, keys: readonly string[], terminal: Terminal) {
     this.#splitter = splitter;
-    this.#keys = [key];
+    this.#keys = keys;
     this.#terminal = terminal;
     this.#requestsOf = splitter.variants.map(() => 0);
     this.#keysOf = splitter.variants.map(() => 0);
@@ -113,8 +114,8 @@ class Sample {
     if (reason === 'missing_key') this.#withoutKey++;
     if (variant === null) return;
     this.#requestsOf[variant.index]!++;
-    // The sample is of keys: a caller who comes twice is no second observation, one without a key is none.
-    if (reason === 'missing_key' || this.#seen.has(hash) || this.#seen.size >= UNIQUES_MAX) return;
+    // The sample is of keys: a caller who comes twice is no second observation, one without a key or with an override is none.
+    if (reason !== 'share' || this.#seen.has(hash) || this.#seen.size >= UNIQUES_MAX) return;
     this.#seen.add(hash);
     this.#keysOf[variant.index]!++;
   }

@@ -2,7 +2,7 @@
 // the declaration, lays upstreamDefaults under each upstream, and links names (variant -> upstream, route -> split).
 // Knows positions only as `source.locate`, and key texts only as the check that is handed in.
 
-import { createHash } from 'node:crypto';
+import { createHash, scryptSync } from 'node:crypto';
 import type { z } from 'zod';
 import { knownKeys, optionRows } from './declaration.ts';
 import { didYouMean, type Path, type Place, type Problem, showGot } from './problem.ts';
@@ -10,12 +10,15 @@ import {
   type Config,
   type ConfigDocument,
   documentSchema,
+  isSecret,
   LISTEN_DEFAULT,
   parseListen,
   parseShare,
   parseUpstreamUrl,
   type RouteConfig,
+  SECRET_EXPECTED,
   SHARE_EXPECTED,
+  type SplitConfig,
   type TlsConfig,
   type UpstreamConfig,
   URL_EXPECTED,
@@ -32,6 +35,15 @@ export interface Source {
 /** Says what is wrong with a key text, or null. The composition hands in `compileKey` of the split room. */
 export type CheckKey = (text: string) => { readonly error: string; readonly offset: number } | null;
 
+/** Text of a secret that stands in a file or an environment variable, or what was found in its place. */
+export type ReadSecret = (from: {
+  readonly file?: string;
+  readonly variable?: string;
+}) => string | { readonly got: string };
+
+/** Embedders have their own ways to a secret. */
+const READ_NO_SECRET: ReadSecret = () => ({ got: 'a configuration without files and variables around it' });
+
 /** A configuration that can run, or what keeps it from it. */
 export type Outcome =
   | { readonly config: Config; readonly problems?: undefined }
@@ -40,20 +52,28 @@ export type Outcome =
 type RawMap = Record<string, unknown>;
 
 /** Config of a raw document. Promise: no problems means that every name resolves and every share adds up. */
-export function linkSource(source: Source, checkKey: CheckKey): Outcome {
-  const link = new Link(source, checkKey);
+export function linkSource(
+  source: Source,
+  checkKey: CheckKey,
+  readSecret: ReadSecret = READ_NO_SECRET,
+): Outcome {
+  const link = new Link(source, checkKey, readSecret);
   return link.run();
 }
 
 class Link {
   readonly #source: Source;
   readonly #checkKey: CheckKey;
+  readonly #readSecret: ReadSecret;
   readonly #raw: RawMap;
   readonly #problems: Problem[] = [];
+  /** Secrets of overrides that stand elsewhere, by the name of the split. */
+  readonly #secrets = new Map<string, string>();
 
-  constructor(source: Source, checkKey: CheckKey) {
+  constructor(source: Source, checkKey: CheckKey, readSecret: ReadSecret) {
     this.#source = source;
     this.#checkKey = checkKey;
+    this.#readSecret = readSecret;
     this.#raw = mapOf(source.document);
   }
 
@@ -69,6 +89,8 @@ class Link {
     }
     for (const [name, split] of Object.entries(mapOf(this.#raw.splits))) {
       this.#checkSplit(['splits', name], mapOf(split));
+      this.#checkOverride(['splits', name], name, mapOf(split));
+      this.#checkOwnFields(['splits', name], mapOf(split));
     }
     for (const [name, upstream] of Object.entries(mapOf(this.#raw.upstreams))) {
       if (isMap(upstream)) this.#checkPlaces(['upstreams', name], upstream);
@@ -81,7 +103,7 @@ class Link {
     if (!parsed.success || this.#problems.length > 0) {
       return { problems: this.#problems.sort((a, b) => a.order - b.order) };
     }
-    return { config: compose(parsed.data, inline) };
+    return { config: compose(parsed.data, inline, this.#secrets) };
   }
 
   #add(path: Path, expected: string, got: string, part: 'value' | 'key' = 'value', offset?: number): void {
@@ -108,6 +130,11 @@ class Link {
       path[0] === 'upstreams' &&
       valueAt(this.#raw, path) === undefined &&
       valueAt(this.#raw, ['upstreamDefaults', ...path.slice(2)]) !== undefined;
+    const meant = inherited ? null : issuesOfMeant(issue);
+    if (meant !== null) {
+      for (const one of meant) this.#declared(one);
+      return;
+    }
     switch (issue.code) {
       case 'unrecognized_keys':
         for (const key of issue.keys) {
@@ -121,7 +148,8 @@ class Link {
       default: {
         if (inherited) return;
         const expected = issue.message.startsWith('Invalid input') ? 'a map of options' : issue.message;
-        this.#add(path, expected, showGot(valueAt(this.#source.document, path)));
+        const value = valueAt(this.#source.document, path);
+        this.#add(path, expected, hidesSecret(path, value) ?? showGot(value));
       }
     }
   }
@@ -205,10 +233,8 @@ class Link {
   }
 
   #checkSplit(path: Path, split: RawMap): void {
-    if (typeof split.key === 'string' && split.key !== '') {
-      const fault = this.#checkKey(split.key);
-      if (fault !== null) this.#keyFault([...path, 'key'], split.key, fault);
-    }
+    if (Array.isArray(split.key)) this.#checkKeys([...path, 'key'], split.key);
+    else this.#checkKeyText([...path, 'key'], split.key);
     if (!Array.isArray(split.variants) || split.variants.length === 0) return;
     const variants = split.variants.map(mapOf);
     const list: Path = [...path, 'variants'];
@@ -223,6 +249,107 @@ class Link {
       this.#add([...list, odd], 'share for all variants of a split, or weight for all of them', counts);
     } else if (weighted > 0) this.#checkWeights(list, variants);
     else this.#checkShares(list, variants, split.method === undefined || split.method === 'ranges');
+  }
+
+  #checkKeys(list: Path, keys: readonly unknown[]): void {
+    for (const [index, key] of keys.entries()) {
+      const path = [...list, index];
+      this.#checkKeyText(path, key);
+      const last = index === keys.length - 1;
+      if (isMap(key) && !last) {
+        const expected = 'a minted key to be the last one, as nothing behind it is ever asked';
+        this.#add(path, expected, `entry ${index + 1} of ${keys.length}`);
+      } else if (typeof key === 'string' && key !== '' && !key.includes('$') && !last) {
+        const expected =
+          'a key text with a variable, as a constant is never missing and nothing behind it is asked';
+        this.#add(path, expected, showGot(key));
+      }
+    }
+  }
+
+  #checkKeyText(path: Path, text: unknown): void {
+    if (typeof text !== 'string' || text === '') return;
+    const fault = this.#checkKey(text);
+    if (fault !== null) this.#keyFault(path, text, fault);
+  }
+
+  /** Who may be asked for, by what, and with which secret. */
+  #checkOverride(path: Path, name: string, split: RawMap): void {
+    if (!isMap(split.override)) return;
+    const { override } = split;
+    const at: Path = [...path, 'override'];
+    if (override.header === undefined && override.cookie === undefined && override.query === undefined) {
+      this.#add(at, 'at least one of header, cookie and query', 'none of them');
+    }
+    if (Array.isArray(override.variants) && Array.isArray(split.variants)) {
+      const known = split.variants
+        .map((variant) => mapOf(variant).name)
+        .filter((one) => typeof one === 'string');
+      for (const [index, variant] of override.variants.entries()) {
+        if (typeof variant !== 'string' || known.includes(variant)) continue;
+        const expected = `the name of a variant of this split${didYouMean(variant, known)}`;
+        this.#add([...at, 'variants', index], expected, showGot(variant));
+      }
+    }
+    const given = ['secret', 'secretVariable', 'secretFile'].filter((key) => override[key] !== undefined);
+    if (given.length > 1) {
+      this.#add([...at, given[1]!], 'one secret, in one place', given.join(' and '));
+      return;
+    }
+    const { secretVariable, secretFile } = override;
+    if (typeof secretVariable === 'string')
+      this.#take(name, [...at, 'secretVariable'], { variable: secretVariable });
+    if (typeof secretFile === 'string') this.#take(name, [...at, 'secretFile'], { file: secretFile });
+  }
+
+  /** A secret from elsewhere. What it says is in no message. */
+  #take(split: string, path: Path, from: Parameters<ReadSecret>[0]): void {
+    const secret = this.#readSecret(from);
+    if (typeof secret === 'string' && isSecret(secret)) this.#secrets.set(split, secret);
+    else if (typeof secret !== 'string')
+      this.#add(path, `${SECRET_EXPECTED}, in ${from.file ?? from.variable}`, secret.got);
+    else
+      this.#add(
+        path,
+        `${SECRET_EXPECTED}, in ${from.file ?? from.variable}`,
+        `${secret.length} characters of other kinds`,
+      );
+  }
+
+  /** What the splitter takes out of a request or puts into it is no key, and has one meaning. */
+  #checkOwnFields(path: Path, split: RawMap): void {
+    const { header, cookie, query } = mapOf(split.override);
+    const variantHeader = mapOf(this.#raw.variantHeader).name;
+    const owners = new Map<string, string>();
+    const own = (prefix: string, name: unknown, owner: string) => {
+      if (typeof name === 'string') owners.set(`${prefix}${name.toLowerCase().replaceAll('-', '_')}`, owner);
+    };
+    own('http_', variantHeader, 'variantHeader');
+    own('http_', header, 'override');
+    own('cookie_', cookie, 'override');
+    own('arg_', query, 'override');
+    const isList = Array.isArray(split.key);
+    for (const [index, key] of (isList ? (split.key as unknown[]) : [split.key]).entries()) {
+      const at: Path = isList ? [...path, 'key', index] : [...path, 'key'];
+      if (isMap(key)) {
+        const minted = typeof key.cookie === 'string' ? key.cookie : 'splitter_uid';
+        if (owners.has(`cookie_${minted.toLowerCase()}`)) {
+          this.#add(at, 'a cookie that override does not take', showGot(minted));
+        }
+      } else if (typeof key === 'string') {
+        for (const match of key.matchAll(/\$\{?(\w+)/g)) {
+          const owner = owners.get(match[1]!.toLowerCase());
+          if (owner === undefined) continue;
+          this.#add(
+            at,
+            `a variable that ${owner} does not take out of the request`,
+            showGot(match[0]),
+            'value',
+            match.index,
+          );
+        }
+      }
+    }
   }
 
   #keyFault(path: Path, text: string, fault: { error: string; offset: number }): void {
@@ -340,7 +467,11 @@ class Link {
   }
 }
 
-function compose(document: ConfigDocument, inline: ReadonlyMap<string, UpstreamConfig>): Config {
+function compose(
+  document: ConfigDocument,
+  inline: ReadonlyMap<string, UpstreamConfig>,
+  secrets: ReadonlyMap<string, string>,
+): Config {
   const { upstreams, upstreamDefaults: _, splits, routes, ...rest } = document;
   const only = Object.keys(splits)[0];
   const linked: RouteConfig[] =
@@ -352,10 +483,32 @@ function compose(document: ConfigDocument, inline: ReadonlyMap<string, UpstreamC
   const effective = {
     ...rest,
     upstreams: new Map([...Object.entries(upstreams), ...inline].map(withoutSelf)),
-    splits: new Map(Object.entries(splits)),
+    splits: new Map(
+      Object.entries(splits).map(([name, split]) => [
+        name,
+        withSecret(split, secrets.get(name) ?? split.override?.secret),
+      ]),
+    ),
     routes: linked,
   };
-  return { ...effective, hash: hashOf(effective) };
+  const shown = new Map(
+    [...effective.splits].map(([name, split]) => [name, withSecret(split, disguise(split.override?.secret))]),
+  );
+  return { ...effective, hash: hashOf({ ...effective, splits: shown }) };
+}
+
+function withSecret(split: SplitConfig, secret: string | undefined): SplitConfig {
+  if (split.override === undefined) return split;
+  return { ...split, override: { ...split.override, secret } };
+}
+
+/**
+ * The hash changes with a secret and is shown to everybody: each guess at the secret by way of the hash has to cost. The
+ * same secret gives the same hash, as replicas are compared by it.
+ */
+function disguise(secret: string | undefined): string | undefined {
+  if (secret === undefined) return undefined;
+  return scryptSync(secret, 'request-splitter', 32, { N: 8192 }).toString('hex');
 }
 
 /** An upstream that inherits itself as its fallback has none. */
@@ -377,13 +530,31 @@ function canonical(value: unknown): string {
   return `{${entries.map(([key, entry]) => `${JSON.stringify(key)}:${canonical(entry)}`).join(',')}}`;
 }
 
+/** Messages are logged: what stands in for a value that is a secret or may hold one; undefined for every other. */
+function hidesSecret(path: Path, value: unknown): string | undefined {
+  const last = path.at(-1);
+  if (last === 'secret' && typeof value === 'string') return `${value.length} characters`;
+  const mayHold = last === 'secret' || last === 'override';
+  return mayHold && typeof value === 'object' && value !== null ? 'another kind of value' : undefined;
+}
+
+/** Where one form of several was clearly meant, its own problems say more than "none of these"; null where none was. */
+function issuesOfMeant(issue: z.core.$ZodIssue): readonly z.core.$ZodIssue[] | null {
+  if (issue.code !== 'invalid_union') return null;
+  const isMeant = (issues: readonly z.core.$ZodIssue[]) =>
+    issues.every(({ code, path }) => path.length > 0 || code === 'unrecognized_keys');
+  const [only, ...others] = issue.errors.filter(isMeant);
+  if (only === undefined || others.length > 0) return null;
+  return only.map((one) => ({ ...one, path: [...issue.path, ...one.path] }));
+}
+
 function unknownKey(parent: Path, key: string): string {
   const known = knownKeys(parent);
-  const guess = didYouMean(key, known);
-  if (guess !== '') return `a known option${guess}`;
-  // The right option in the wrong map: say where it belongs.
+  // The right option in the wrong map is more likely than a slip: say where it belongs.
   const homes = optionRows().filter((row) => row.path.endsWith(`.${key}`) || row.path === key);
   if (homes.length > 0) return `a known option (${homes.map((row) => row.path).join(' or ')}?)`;
+  const guess = didYouMean(key, known);
+  if (guess !== '') return `a known option${guess}`;
   return `one of ${known.join(', ')}`;
 }
 

@@ -1,11 +1,11 @@
 // Finds and reads the configuration that flags and environment ask for, and gives the Config or every problem.
 // The only file of this room beside watch that touches the file system; what a text means is config/parse's matter.
 
-import { existsSync, globSync, readFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync, statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { configFromOverrides, type Override, overridesFrom, type Setting } from './env.ts';
-import type { CheckKey, Outcome } from './link.ts';
+import type { CheckKey, Outcome, ReadSecret } from './link.ts';
 import { parseNginx } from './nginx.ts';
 import type { ReadInclude } from './nginx-syntax.ts';
 import { parseConfig, TEXT_BYTES_MAX, tooLarge } from './parse.ts';
@@ -15,6 +15,9 @@ import type { Problem } from './problem.ts';
 export const DEFAULT_FILE = '/etc/request-splitter/splitter.yaml';
 /** Run when nothing else is configured: the file of the nginx container whose place this one takes. */
 const NGINX_FILE = '/etc/nginx/nginx.conf';
+
+/** The largest file that is taken for a secret. */
+const SECRET_FILE_BYTES_MAX = 4096;
 
 /** What the user asked for. */
 export interface Wishes {
@@ -59,7 +62,10 @@ export async function loadConfig(wishes: Wishes, options: LoadOptions): Promise<
   const file = choice?.text ?? defaultFile;
   const read = await readText(file);
   if (typeof read === 'string') {
-    return { ...parseConfig(read, file, { ...options, overrides }), file, files: [file], notes: [] };
+    const secretFiles: string[] = [];
+    const readSecret = secretReader(wishes.environment, secretFiles);
+    const outcome = parseConfig(read, file, { ...options, overrides, readSecret });
+    return { ...outcome, file, files: [file, ...secretFiles], notes: [] };
   }
   if (choice !== undefined || !read.missing) return refused(read.problem, file);
   if (overrides.some(({ setting }) => setting === 'split')) {
@@ -105,6 +111,22 @@ function includesBeside(file: string): ReadInclude {
     const paths = /[*?[]/.test(pattern) ? globSync(path).sort() : [path];
     try {
       return paths.map((one) => ({ file: one, text: readFileSync(one, 'utf8') }));
+    } catch (cause) {
+      return { got: readFault(cause as NodeJS.ErrnoException) };
+    }
+  };
+}
+
+/** Reads secrets from the environment and from files, whose names it notes. White space around a secret is none of it. */
+function secretReader(environment: Wishes['environment'], files: string[]): ReadSecret {
+  return ({ file, variable }) => {
+    if (file === undefined) return environment[variable ?? '']?.trim() ?? { got: 'no such variable' };
+    files.push(file);
+    try {
+      const stats = statSync(file);
+      if (!stats.isFile()) return { got: 'no regular file' };
+      if (stats.size > SECRET_FILE_BYTES_MAX) return { got: `${stats.size} bytes` };
+      return readFileSync(file, 'latin1').trim();
     } catch (cause) {
       return { got: readFault(cause as NodeJS.ErrnoException) };
     }

@@ -18,7 +18,7 @@ import {
   type YAMLMap,
 } from 'yaml';
 import { type Override, overlay } from './env.ts';
-import { type CheckKey, linkSource, type Outcome, type Source } from './link.ts';
+import { type CheckKey, linkSource, type Outcome, type ReadSecret, type Source } from './link.ts';
 import { formatPath, type Path, type Place, type Problem, showGot } from './problem.ts';
 
 /** Largest configuration text, in bytes: a ConfigMap holds no more either. */
@@ -31,6 +31,8 @@ const NESTING_EXPECTED = 'a document that is a few levels deep';
 
 interface ParseOptions {
   readonly checkKey: CheckKey;
+  /** Gets the secrets that stand outside of the file; without it they are a problem. */
+  readonly readSecret?: ReadSecret;
   /** Flags and environment variables that stand above the file. */
   readonly overrides?: readonly Override[];
 }
@@ -40,7 +42,7 @@ export function parseConfig(text: string, file: string, options: ParseOptions): 
   const read = readYaml(text, file);
   if ('problems' in read) return read;
   const { source, problems } = overlay(read, options.overrides ?? []);
-  const outcome = linkSource(source, options.checkKey);
+  const outcome = linkSource(source, options.checkKey, options.readSecret);
   if (problems.length === 0) return outcome;
   return { problems: [...problems, ...(outcome.problems ?? [])].sort((a, b) => a.order - b.order) };
 }
@@ -231,6 +233,7 @@ function positionOf(document: Document, path: Path, part: 'value' | 'key', offse
       if (item === undefined) return start;
       start = item.range?.[0] ?? start;
       node = resolve(document, item);
+      if (last) start += shiftInside(item, offset);
       continue;
     }
     const pair = isMap(node) ? findPair(document, node, String(step)) : undefined;
@@ -241,13 +244,17 @@ function positionOf(document: Document, path: Path, part: 'value' | 'key', offse
     node = resolve(document, value);
     if (last && value !== null && !isCollection(node)) {
       start = value.range?.[0] ?? start;
-      // Only in a plain or a simply quoted text of one line do characters and columns run in step.
-      const quote = isScalar(value) && value.type !== 'PLAIN' ? 1 : 0;
-      const simple = isScalar(value) && !String(value.source ?? value.value).includes('\\');
-      if (offset > 0 && simple) start += offset + quote;
+      start += shiftInside(value, offset);
     }
   }
   return start;
+}
+
+/** How far behind its own start the character `offset` of a text stands. */
+function shiftInside(value: Node, offset: number): number {
+  // Only in a plain or a simply quoted text of one line do characters and columns run in step.
+  if (offset === 0 || !isScalar(value) || String(value.source ?? value.value).includes('\\')) return 0;
+  return offset + (value.type === 'PLAIN' ? 0 : 1);
 }
 
 function resolve(document: Document, node: unknown): Node | null | undefined {

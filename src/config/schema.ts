@@ -434,15 +434,133 @@ const METHODS = ['ranges', 'rendezvous'] as const;
 /** What happens to a request without a key. */
 const MISSING_KEY = ['default', 'first', 'random', 'reject'] as const;
 
+const KEY_EXPECTED = 'a key text like $arg_token or "exp42:${cookie_uid}"';
+const KEYS_EXPECTED = `${KEY_EXPECTED}, or a list of 1 to 16 of them with { mint: uid } as its last entry at most`;
+
+const keyText = z.string({ error: KEY_EXPECTED }).min(1, { error: KEY_EXPECTED });
+
+/** What can be the name of a cookie that a key text reads as $cookie_NAME. */
+const COOKIE = /^[A-Za-z0-9_]{1,64}$/;
+const COOKIE_EXPECTED = 'a cookie name of letters, digits and "_", 64 characters at most';
+const COOKIE_PATH_EXPECTED = 'a path like / or /shop, without ";"';
+
+/** When a cookie says Secure. */
+const SECURE = ['auto', 'always', 'never'] as const;
+
+const mint = z.strictObject({
+  mint: z.literal('uid', { error: 'uid, the one thing that can be minted' }).meta({
+    description:
+      '`uid`: a request for which no other key was found gets a random one of 128 bits, in a cookie (HttpOnly, SameSite=Lax) that is read back as the key.',
+    kind: 'uid',
+  }),
+  cookie: z
+    .string({ error: COOKIE_EXPECTED })
+    .regex(COOKIE, { error: COOKIE_EXPECTED })
+    .default('splitter_uid')
+    .meta({ description: 'Name of the cookie. It holds the key, never the variant.', kind: 'string' }),
+  path: z
+    .string({ error: COOKIE_PATH_EXPECTED })
+    .regex(/^\/[\x21-\x3a\x3c-\x7e]*$/, { error: COOKIE_PATH_EXPECTED })
+    .default('/')
+    .meta({ description: 'Path of the cookie.', kind: 'string' }),
+  maxAge: duration({
+    min: '1s',
+    max: '9600h',
+    default: '8760h',
+    doc: 'How long the cookie is kept; browsers keep none for longer than 400 days.',
+  }),
+  secure: z.enum(SECURE, { error: 'auto, always or never' }).default('auto').meta({
+    description:
+      'Whether the cookie says Secure: `auto` = when the request came by https, as X-Forwarded-Proto of the hop before says.',
+    kind: 'auto | always | never',
+  }),
+});
+
+/** Fields that mean something to the message, the connection or the splitter itself: no header of the user's own. */
+const RESERVED_FIELD =
+  /^(?:accept(?:-.*)?|age|allow|authorization|cache-control|connection|content-.*|cookie|date|etag|expect|expires|forwarded|from|host|if-.*|keep-alive|last-modified|location|max-forwards|origin|pragma|proxy-.*|range|referer|retry-after|server|set-cookie|te|traceparent|tracestate|trailer|transfer-encoding|upgrade|user-agent|vary|via|warning|www-authenticate|x-forwarded-.*|x-request-id|x-splitter-.*)$/i;
+const FIELD_EXPECTED =
+  'a header name of letters, digits and "-" like x-variant, 64 characters at most, that has no meaning in HTTP or here yet';
+
+const fieldName = (doc: string) =>
+  z
+    .string({ error: FIELD_EXPECTED })
+    .regex(/^[A-Za-z][A-Za-z0-9-]{0,63}$/, { error: FIELD_EXPECTED })
+    .refine((name) => !RESERVED_FIELD.test(name), { error: FIELD_EXPECTED })
+    .meta({ description: doc, kind: 'string' });
+
+/** What the secret of an override has to look like: no door needs an encoding for it. */
+export const SECRET_EXPECTED =
+  'a secret of 16 to 256 characters out of letters, digits, "-", "_", "." and "~"';
+
+/** True for a secret that can stand in a header, a cookie and a query as it is. */
+export function isSecret(text: string): boolean {
+  return /^[A-Za-z0-9._~-]{16,256}$/.test(text);
+}
+
+const PARAMETER_EXPECTED = 'a parameter name of letters, digits, "_", "-" and ".", 64 characters at most';
+const VARIABLE_EXPECTED = 'the name of an environment variable';
+const SECRET_FILE_EXPECTED = 'the absolute path of a file that holds the secret';
+const OVERRIDE_VARIANTS_EXPECTED = 'a list of 1 to 1000 names of variants';
+
+const override = z.strictObject({
+  header: fieldName('Header field whose value names the variant.').optional(),
+  cookie: z
+    .string({ error: COOKIE_EXPECTED })
+    .regex(COOKIE, { error: COOKIE_EXPECTED })
+    .optional()
+    .meta({ description: 'Cookie whose value names the variant.', kind: 'string' }),
+  query: z
+    .string({ error: PARAMETER_EXPECTED })
+    .regex(/^[A-Za-z0-9_.-]{1,64}$/, { error: PARAMETER_EXPECTED })
+    .optional()
+    .meta({ description: 'Query parameter whose value names the variant.', kind: 'string' }),
+  variants: z
+    .array(z.string({ error: OVERRIDE_VARIANTS_EXPECTED }), { error: OVERRIDE_VARIANTS_EXPECTED })
+    .min(1, { error: OVERRIDE_VARIANTS_EXPECTED })
+    .max(1000, { error: OVERRIDE_VARIANTS_EXPECTED })
+    .meta({ description: 'Variants that can be had this way; those with a share of 0% too.', kind: 'list' }),
+  secret: z.string({ error: SECRET_EXPECTED }).refine(isSecret, { error: SECRET_EXPECTED }).optional().meta({
+    description: 'What has to stand behind the name: `NAME~SECRET`. Unset: nothing.',
+    kind: 'secret',
+  }),
+  secretVariable: z
+    .string({ error: VARIABLE_EXPECTED })
+    .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, { error: VARIABLE_EXPECTED })
+    .optional()
+    .meta({
+      description: 'Environment variable that holds the secret, in place of `secret`.',
+      kind: 'string',
+    }),
+  secretFile: z
+    .string({ error: SECRET_FILE_EXPECTED })
+    .regex(/^\/./, { error: SECRET_FILE_EXPECTED })
+    .optional()
+    .meta({
+      description: 'File that holds the secret, in place of `secret`; watched like the configuration.',
+      kind: 'path',
+    }),
+});
+
 const split = z.strictObject({
   key: z
-    .string({ error: 'a key text like $arg_token or "exp42:${cookie_uid}"' })
-    .min(1, { error: 'a key text like $arg_token or "exp42:${cookie_uid}"' })
+    .union(
+      [
+        keyText,
+        z
+          .array(z.union([keyText, mint], { error: `${KEY_EXPECTED}, or { mint: uid }` }), {
+            error: KEYS_EXPECTED,
+          })
+          .min(1, { error: KEYS_EXPECTED })
+          .max(16, { error: KEYS_EXPECTED }),
+      ],
+      { error: KEYS_EXPECTED },
+    )
     .default('$arg_token')
     .meta({
       description:
-        'What is hashed: $arg_X $http_X $cookie_X $remote_addr $host $uri $request_uri $request_method $args, `${…}`, and text around them as a salt.',
-      kind: 'key text',
+        'What is hashed: $arg_X $http_X $cookie_X $remote_addr $host $uri $request_uri $request_method $args, `${…}`, and text around them as a salt. In a list the first key that is not missing counts, and `{ mint: uid }` may stand last.',
+      kind: 'key text | list',
     }),
   method: z.enum(METHODS, { error: 'ranges or rendezvous' }).default('ranges').meta({
     description: "`ranges` = nginx's arithmetic; `rendezvous` = least movement with three variants or more.",
@@ -458,6 +576,11 @@ const split = z.strictObject({
     .min(1, { error: 'a list of 1 to 1000 variants' })
     .max(1000, { error: 'a list of 1 to 1000 variants' })
     .meta({ description: 'The arms of the split; their order matters for `ranges`.', kind: 'list' }),
+  override: override.optional().meta({
+    description:
+      'Lets testers choose a variant by header, cookie or query, outside the sample. Unset: nobody can.',
+    kind: 'map',
+  }),
 });
 
 const HOST_PATTERN = /^(?:\*\.)?[A-Za-z0-9._-]+$|^\[[0-9A-Fa-f:.]+\]$/;
@@ -619,6 +742,27 @@ const assignments = z
 /** How X-Forwarded-For, -Proto and -Host are treated. */
 const FORWARDED = ['append', 'replace', 'keep', 'remove'] as const;
 
+/** Whom the variant header is for. */
+const VARIANT_HEADER_TO = ['upstream', 'client'] as const;
+/** Whether requests without a traceparent get one, and which flag it has. */
+const TRACEPARENT = ['off', 'sampled', 'unsampled'] as const;
+
+const VARIANT_HEADER_TO_EXPECTED = 'a list of upstream, client or both';
+
+const variantHeader = z.strictObject({
+  name: fieldName('Name of the header field; what a client sends under it is always removed.'),
+  to: z
+    .array(z.enum(VARIANT_HEADER_TO, { error: VARIANT_HEADER_TO_EXPECTED }), {
+      error: VARIANT_HEADER_TO_EXPECTED,
+    })
+    .min(1, { error: VARIANT_HEADER_TO_EXPECTED })
+    .default(['upstream'])
+    .meta({
+      description: 'Who is told the name of the variant: `upstream`, `client` or both.',
+      kind: 'list',
+    }),
+});
+
 /** A configuration document as a user writes it. `config/parse` turns it into a Config. */
 export const documentSchema = z.strictObject({
   // A single address is a list of one, so that a problem names the entry that is wrong.
@@ -663,6 +807,23 @@ export const documentSchema = z.strictObject({
     description: 'What happens to X-Forwarded-For, -Proto and -Host on the way to the upstream.',
     kind: 'append | replace | keep | remove',
   }),
+  variantHeader: variantHeader.optional().meta({
+    description: 'A header field that names the variant. Unset: none.',
+    kind: 'map',
+  }),
+  vary: flag({
+    default: false,
+    doc: 'Adds Vary with the fields that key and override of the split read, so that no cache on the way to the client mixes variants.',
+  }),
+  requestId: flag({
+    default: false,
+    doc: 'Gives a request without an x-request-id one (a UUID); one that is there passes on and stands in the log either way.',
+  }),
+  traceparent: z.enum(TRACEPARENT, { error: 'off, sampled or unsampled' }).default('off').meta({
+    description:
+      'Gives a request without a traceparent one (W3C Trace Context), with or without the flag that asks for its recording; one that is there passes on.',
+    kind: 'off | sampled | unsampled',
+  }),
   via: flag({
     default: false,
     doc: 'Adds Via as RFC 9110 §7.6.3 says. Off: nginx upstreams turn gzip off when they see it.',
@@ -689,6 +850,12 @@ export const documentSchema = z.strictObject({
 export type ConfigDocument = z.output<typeof documentSchema>;
 /** Options of one split, defaults filled in. */
 export type SplitConfig = z.output<typeof split>;
+/** Where a split's key is found: a key text, or a list of them that may end with a minted one. */
+export type KeyConfig = SplitConfig['key'];
+/** A key that is made for a client without one. */
+export type MintConfig = z.output<typeof mint>;
+/** How testers choose a variant; `secret` is filled in, wherever it came from. */
+export type OverrideConfig = NonNullable<SplitConfig['override']>;
 /** TLS options of one upstream. */
 export type TlsConfig = NonNullable<UpstreamConfig['tls']>;
 /** Options of one upstream, defaults filled in. */

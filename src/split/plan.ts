@@ -4,6 +4,7 @@
 
 import type { SplitConfig } from '../config/schema.ts';
 import type { RequestView } from './key.ts';
+import { describeKey } from './key-list.ts';
 import { HASH_COUNT, Ranges } from './ranges.ts';
 import { Splitter } from './splitter.ts';
 
@@ -23,7 +24,8 @@ export function planChange(
   after: SplitConfig,
   sample: () => Iterable<RequestView>,
 ): Plan {
-  const isExact = before.key === after.key && before.method === 'ranges' && after.method === 'ranges';
+  const isSameKey = describeKey(before.key) === describeKey(after.key);
+  const isExact = isSameKey && before.method === 'ranges' && after.method === 'ranges';
   const parts = isExact ? overlaps(before, after) : observed(before, after, sample());
   const total = [...parts.values()].reduce((sum, { amount }) => sum + amount, 0);
   const flows = [...parts.values()]

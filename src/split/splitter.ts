@@ -2,8 +2,10 @@
 // command line, the admin page and the library ask the same `decide`. Knows nothing of sockets or upstream states.
 
 import murmurhash from 'murmurhash';
-import type { SplitConfig } from '../config/schema.ts';
-import { type CompiledKey, compileKey, type RequestView } from './key.ts';
+import type { MintConfig, SplitConfig } from '../config/schema.ts';
+import type { CompiledKey, RequestView } from './key.ts';
+import { compileKeys, cookieFor, fieldsOf, makeRandomKey, mintOf } from './key-list.ts';
+import { Override, type OverrideFound, type OverridePlace } from './override.ts';
 import { HASH_COUNT, type HashRange, Ranges } from './ranges.ts';
 import { Rendezvous } from './rendezvous.ts';
 
@@ -28,15 +30,31 @@ export interface Decision {
   /** 32-bit MurmurHash2 of the key text as expanded for this request; 0 for an empty key. */
   readonly hash: number;
   readonly reason: Reason;
+  /** What an override or a minted key asks of whoever answers the request; null in every other case. */
+  readonly extras: DecisionExtras | null;
+}
+
+/** What a decision brings along beside the variant. */
+export interface DecisionExtras {
+  /** A key that was made for this request, as it is hashed; null when none was. */
+  readonly mintedKey: string | null;
+  /** Value of the Set-Cookie field that gives the minted key to the client; null without one. */
+  readonly setCookie: string | null;
+  /** What was found of an override, granted or not, and has to be left out of the request; null for nothing. */
+  readonly override: OverrideFound | null;
 }
 
 /** A decision and everything that led to it. */
-export interface Explanation extends Decision {
+export interface Explanation extends Omit<Decision, 'extras'> {
   readonly split: string;
   readonly method: SplitConfig['method'];
   readonly missingKey: SplitConfig['missingKey'];
-  /** The key text as the configuration has it. */
+  /** The key text that gave the key, as the configuration has it; of several that gave none, the first. */
   readonly keySource: string;
+  /** The request had no key, so one was minted: the next request will have another one unless it brings the cookie. */
+  readonly isMinted: boolean;
+  /** Where a variant was asked for, and whether that was granted; null when nobody asked. */
+  readonly override: { readonly place: OverridePlace; readonly isGranted: boolean } | null;
   /** The key, readable: printable ASCII as it is, every other byte and the backslash as \xHH. */
   readonly key: string;
   /** Where the hash lies in the 32-bit space, in percent: from 0 to below 100. */
@@ -51,21 +69,45 @@ export interface Explanation extends Decision {
 export class Splitter {
   readonly name: string;
   readonly variants: readonly Variant[];
+  /** Names of the request fields on which a decision depends, for Vary; "*" where it depends on the client's address. */
+  readonly varyBy: readonly string[];
+  /** Decisions may bring extras along. */
+  readonly hasExtras: boolean;
+  /** Nothing in a request without a key tells which variant it goes to. */
+  readonly isChanceWithoutKey: boolean;
+  /** The header field that overrides, lower case; null without one. Whoever sends the request on leaves it out. */
+  readonly overrideHeader: string | null;
   readonly #config: SplitConfig;
   readonly #key: CompiledKey;
+  /** `#key` and those that are asked in turn when it is missing. */
+  readonly #keys: readonly CompiledKey[];
+  readonly #mint: MintConfig | null;
+  readonly #override: Override | null;
+  /** One key text and nothing beside it, as nearly every split has it: the short way is enough. */
+  readonly #isPlain: boolean;
   readonly #ranges: Ranges;
   readonly #rendezvous: Rendezvous | null;
   readonly #missingVariant: Variant;
   readonly #random: () => number;
+  readonly #makeKey: () => string;
 
-  /** Throws only on a broken invariant: the configuration was validated before. `random` gives ratios from 0 to below 1. */
-  constructor(name: string, config: SplitConfig, random: () => number = Math.random) {
-    const key = compileKey(config.key);
-    if ('error' in key) throw new Error(`broken invariant: the key text of ${name}: ${key.error}`);
+  /**
+   * Throws only on a broken invariant: the configuration was validated before. `random` gives ratios from 0 to below 1,
+   * `makeKey` the keys that are minted.
+   */
+  constructor(
+    name: string,
+    config: SplitConfig,
+    random: () => number = Math.random,
+    makeKey: () => string = makeRandomKey,
+  ) {
     this.name = name;
     this.#config = config;
-    this.#key = key;
+    this.#keys = compileKeys(name, config.key);
+    this.#key = this.#keys[0]!;
+    this.#mint = mintOf(config.key);
     this.#random = random;
+    this.#makeKey = makeKey;
     this.#ranges = new Ranges(inOrder(config));
     this.#rendezvous = config.method === 'rendezvous' ? new Rendezvous(config.variants) : null;
     this.variants = config.variants.map(({ name: variant, upstream }, index) => ({
@@ -75,27 +117,42 @@ export class Splitter {
       share: this.#rendezvous?.shares[index] ?? shareOf(this.#ranges.list[index]!),
     }));
     this.#missingVariant = defaultOf(config, this.variants);
+    const names = this.variants.map((variant) => variant.name);
+    this.#override = config.override === undefined ? null : new Override(config.override, names);
+    this.hasExtras = this.#mint !== null || this.#override !== null;
+    this.#isPlain = this.#keys.length === 1 && !this.hasExtras;
+    this.overrideHeader = this.#override?.header ?? null;
+    this.varyBy = fieldsReadBy(config);
+    this.isChanceWithoutKey = config.missingKey === 'random';
   }
 
   /** The variant for this request. The same key has the same variant for as long as the configuration stands. */
   decide(view: RequestView): Decision {
+    if (!this.#isPlain) return this.#decideInFull(view);
     const key = this.#key.expand(view);
     const hash = murmurhash.v2(key, 0);
     if (this.#key.isMissing(key))
-      return { variant: this.#withoutKey(key, hash), hash, reason: 'missing_key' };
-    return { variant: this.#pick(key, hash), hash, reason: 'share' };
+      return { variant: this.#withoutKey(key, hash), hash, reason: 'missing_key', extras: null };
+    return { variant: this.#pick(key, hash), hash, reason: 'share', extras: null };
   }
 
-  /** The key of this request, as it is hashed. */
+  /** The key of this request, as it is hashed. One that was minted for it is in the decision alone. */
   keyOf(view: RequestView): Uint8Array {
-    return this.#key.expand(view);
+    return this.#find(this.#override?.find(view)?.view ?? view).key;
   }
 
-  /** The decision for this request and the way to it. For `missingKey: random` the variant is one more throw of the dice. */
+  /**
+   * The decision for this request and the way to it. Where chance has its part (`missingKey: random`, a minted key) it is
+   * one more throw of the dice.
+   */
   explain(view: RequestView): Explanation {
-    const decision = this.decide(view);
+    const { extras, ...decision } = this.decide(view);
     const { variant } = decision;
-    const key = this.#key.expand(view);
+    const minted = extras?.mintedKey ?? null;
+    const found = this.#find(extras?.override?.view ?? view);
+    const key = minted === null ? found.key : bytesOf(minted);
+    const source = minted === null ? found.source : this.#keys.at(-1)!;
+    const { place = null, variant: forced = -1 } = extras?.override ?? {};
     const range = variant === null ? undefined : this.#ranges.list[variant.index];
     const owned = range !== undefined && range.to > range.from && this.#rendezvous === null;
     return {
@@ -103,7 +160,9 @@ export class Splitter {
       split: this.name,
       method: this.#config.method,
       missingKey: this.#config.missingKey,
-      keySource: this.#key.text,
+      keySource: source.text,
+      isMinted: minted !== null,
+      override: place === null ? null : { place, isGranted: forced >= 0 },
       key: printable(key),
       position: (decision.hash / HASH_COUNT) * 100,
       range: owned ? range : null,
@@ -112,6 +171,39 @@ export class Splitter {
           ?.scores(key)
           .map((score, index) => ({ variant: this.variants[index]!.name, score })) ?? null,
     };
+  }
+
+  /** An override that is granted, else the first key that is there, else a minted one, else the policy for none. */
+  #decideInFull(whole: RequestView): Decision {
+    const override = this.#override?.find(whole) ?? null;
+    const view = override?.view ?? whole;
+    const { source, key } = this.#find(view);
+    const hash = murmurhash.v2(key, 0);
+    const extras = override === null ? null : { mintedKey: null, setCookie: null, override };
+    if (override !== null && override.variant >= 0) {
+      return { variant: this.variants[override.variant]!, hash, reason: 'override', extras };
+    }
+    if (!source.isMissing(key)) return { variant: this.#pick(key, hash), hash, reason: 'share', extras };
+    if (this.#mint === null)
+      return { variant: this.#withoutKey(key, hash), hash, reason: 'missing_key', extras };
+    const mintedKey = this.#makeKey();
+    const minted = bytesOf(mintedKey);
+    const mintedHash = murmurhash.v2(minted, 0);
+    return {
+      variant: this.#pick(minted, mintedHash),
+      hash: mintedHash,
+      reason: 'share',
+      extras: { mintedKey, setCookie: cookieFor(this.#mint, mintedKey, view), override },
+    };
+  }
+
+  /** The first key that is not missing and its text; of keys that all are, the first one. */
+  #find(view: RequestView): { readonly source: CompiledKey; readonly key: Uint8Array } {
+    for (const source of this.#keys) {
+      const key = source.expand(view);
+      if (!source.isMissing(key)) return { source, key };
+    }
+    return { source: this.#key, key: this.#key.expand(view) };
   }
 
   #pick(key: Uint8Array, hash: number): Variant {
@@ -136,6 +228,13 @@ export class Splitter {
   }
 }
 
+function fieldsReadBy({ key, override }: SplitConfig): string[] {
+  const fields = fieldsOf(key);
+  if (override?.header !== undefined) fields.push(override.header);
+  if (override?.cookie !== undefined) fields.push('Cookie');
+  return fields.includes('*') ? ['*'] : [...new Set(fields)];
+}
+
 /** Ranges need "*" last; rendezvous lets it stand anywhere, and its ranges serve `missingKey: random` alone. */
 function inOrder(config: SplitConfig): SplitConfig['variants'] {
   const rest = config.variants.findIndex(({ share }) => share === null);
@@ -155,6 +254,10 @@ function defaultOf(config: SplitConfig, variants: readonly Variant[]): Variant {
   const rest = variants[config.variants.findIndex(({ share }) => share === null)];
   if (rest !== undefined && rest.share > 0) return rest;
   return variants.findLast(({ share }) => share > 0)!;
+}
+
+function bytesOf(minted: string): Uint8Array {
+  return Buffer.from(minted, 'latin1');
 }
 
 function printable(key: Uint8Array): string {

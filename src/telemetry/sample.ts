@@ -3,6 +3,7 @@
 // requests say nothing about the shares. A change of key, method, variants or shares begins a new sample.
 
 import type { SplitConfig } from '../config/schema.ts';
+import { describeKey } from '../split/key-list.ts';
 import type { Variant } from '../split/splitter.ts';
 import { type SampleVerdict, testSampleRatio } from './sample-ratio.ts';
 import { type UniqueCount, Uniques } from './uniques.ts';
@@ -50,5 +51,9 @@ export class Sample {
 
 /** What of a split decides which variant a key belongs to. Upstreams and the missing-key policy do not. */
 export function defineSample({ key, method, variants }: SplitConfig): string {
-  return JSON.stringify([key, method, variants.map(({ name, share, weight }) => [name, share, weight])]);
+  return JSON.stringify([
+    describeKey(key),
+    method,
+    variants.map(({ name, share, weight }) => [name, share, weight]),
+  ]);
 }

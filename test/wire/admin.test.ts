@@ -208,6 +208,8 @@ describe('/explain', () => {
       method: 'ranges',
       missingKey: 'default',
       keySource: '$arg_token',
+      isMinted: false,
+      override: null,
       key: 'alice',
       hash: 479601241,
       positionPercent: expect.closeTo(11.1666, 3),

@@ -24,7 +24,10 @@ describe('the manual', () => {
   it.each([...examples].filter(([name]) => name !== 'wrong.yaml'))(
     'has a good example in %s',
     (name, text) => {
-      const { problems } = parseConfig(text, name, { checkKey: () => null });
+      const { problems } = parseConfig(text, name, {
+        checkKey: () => null,
+        readSecret: () => 'a-secret-in-a-file',
+      });
       expect(formatProblems(problems ?? [])).toEqual([]);
     },
   );

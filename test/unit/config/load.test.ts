@@ -61,6 +61,42 @@ it('nothing at all is told with every way to say it', async () => {
   ]);
 });
 
+describe('the secret of an override', () => {
+  const SECRET = 'correct-horse-battery';
+  const write = async (name: string, from: string) => {
+    const file = join(folder, name);
+    const split = `{ variants: [{ name: a, share: "*", upstream: http://a }], override: { query: v, variants: [a], ${from} } }`;
+    await writeFile(file, `splits: { s: ${split} }`);
+    return file;
+  };
+  const load = (config: string, environment: Record<string, string> = {}) =>
+    loadConfig({ flags: { config }, environment }, { checkKey: () => null });
+
+  it('is read from a file, which is watched like the configuration', async () => {
+    const secretFile = join(folder, 'secret');
+    await writeFile(secretFile, `${SECRET}\n`);
+    const file = await write('from-file.yaml', `secretFile: ${secretFile}`);
+    const loaded = await load(file);
+    expect(loaded.config?.splits.get('s')?.override?.secret).toBe(SECRET);
+    expect(loaded.files).toEqual([file, secretFile]);
+  });
+
+  it('is read from an environment variable', async () => {
+    const file = await write('from-variable.yaml', 'secretVariable: TESTERS');
+    const loaded = await load(file, { TESTERS: SECRET });
+    expect(loaded.config?.splits.get('s')?.override?.secret).toBe(SECRET);
+  });
+
+  it.each([
+    ['a file that is missing', () => `secretFile: ${folder}/gone`, 'no such file'],
+    ['a directory', () => `secretFile: ${folder}`, 'no regular file'],
+    ['a variable that is missing', () => 'secretVariable: NOBODY', 'no such variable'],
+  ])('in %s is a problem: without it nothing runs', async (_, from, got) => {
+    const { problems = [] } = await load(await write('bad.yaml', from()));
+    expect(formatProblems(problems)).toEqual([expect.stringMatching(`, got ${got}$`)]);
+  });
+});
+
 describe('an nginx.conf', () => {
   const GOOD = 'server { listen 8000; include conf.d/*.conf; location / { proxy_pass http://nginx; } }';
 
