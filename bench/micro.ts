@@ -104,6 +104,7 @@ const responseRewrite = {
   body: 1,
   keepAlive: true,
   via: false,
+  droppedFields: null,
   addedLines: '',
   dateLine: 'Date: Thu, 01 Jan 2026 00:00:00 GMT\r\n',
 };

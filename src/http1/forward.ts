@@ -34,6 +34,13 @@ export class Output {
     this.length += end - start;
   }
 
+  /** Appends bytes from elsewhere. */
+  append(bytes: Uint8Array): void {
+    if (this.length + bytes.length > this.bytes.length) this.#grow(bytes.length);
+    this.bytes.set(bytes, this.length);
+    this.length += bytes.length;
+  }
+
   /** Appends text whose characters are all below U+0100, one byte each. */
   text(text: string): void {
     if (this.length + text.length > this.bytes.length) this.#grow(text.length);
@@ -55,6 +62,46 @@ export interface RequestRewrite {
   readonly authority: Buffer;
   readonly forwarded: 'append' | 'replace' | 'keep' | 'remove';
   readonly via: boolean;
+}
+
+/** What of one request is taken out or replaced, and what is put in, beside what RequestRewrite says for all of them. */
+export interface RequestEdit {
+  /** Names, by `fieldName`, of the fields that go no further, in the head and in trailers. */
+  readonly droppedFields: readonly Uint8Array[];
+  /** The target in place of the client's; null keeps that. */
+  readonly target: Uint8Array | null;
+  /** Value of the one Cookie field that all of them become, none when it is empty; null keeps them as they are. */
+  readonly cookie: Uint8Array | null;
+  /** Whole lines, each with its CRLF. */
+  readonly addedLines: string;
+}
+
+/**
+ * The name of a field as RequestEdit and ResponseRewrite want it. It stands for every spelling that an application behind CGI,
+ * WSGI or Rack cannot tell from it: they take "X_Variant" for "X-Variant", so that dropping one alone would let a client
+ * say the other.
+ */
+export function fieldName(name: string): Uint8Array {
+  return Buffer.from(name, 'latin1').map(foldByte);
+}
+
+/** Letters in lower case, digits, and "-" for every other byte. */
+const FOLDED = Uint8Array.from({ length: 256 }, (_, byte) => foldByte(byte));
+
+function foldByte(byte: number): number {
+  if (byte >= 0x41 && byte <= 0x5a) return byte + 0x20;
+  const isKept = (byte >= 0x61 && byte <= 0x7a) || (byte >= 0x30 && byte <= 0x39);
+  return isKept ? byte : 0x2d;
+}
+
+function isOneOf(names: readonly Uint8Array[], bytes: Buffer, start: number, end: number): boolean {
+  for (const name of names) {
+    if (end - start !== name.length) continue;
+    let at = 0;
+    while (at < name.length && FOLDED[bytes[start + at]!] === name[at]) at++;
+    if (at === name.length) return true;
+  }
+  return false;
 }
 
 /** What a connection adds to every request that comes over it. */
@@ -94,17 +141,20 @@ export function writeRequestHead(
   rewrite: RequestRewrite,
   facts: ForwardedFacts,
   passesUpgrade: boolean,
+  edit: RequestEdit | null = null,
 ): void {
   const { bytes, at, ids, count } = head;
+  const target = edit === null ? null : edit.target;
   const isAbsolute = head.authorityEnd > head.authorityStart;
   const replacesHost = rewrite.host !== null || isAbsolute;
   const { forwarded } = rewrite;
   let runStart = head.fieldsStart;
-  if (!isAbsolute && head.minorVersion === 1) runStart = head.methodStart;
+  if (!isAbsolute && head.minorVersion === 1 && target === null) runStart = head.methodStart;
   else {
     out.copy(bytes, head.methodStart, head.methodEnd);
     out.text(' ');
-    out.copy(bytes, head.targetStart, head.targetEnd);
+    if (target === null) out.copy(bytes, head.targetStart, head.targetEnd);
+    else out.append(target);
     out.text(HTTP_1_1_LINE);
   }
   if (replacesHost || head.hostEnd === 0) {
@@ -122,6 +172,7 @@ export function writeRequestHead(
   let forwardedFields = 0;
   let hasForwardedProto = false;
   let hasForwardedHost = false;
+  let hasCookie = true;
   for (let i = 0; i < count; i++) {
     const id = ids[i]!;
     const nameStart = at[i * 4]!;
@@ -146,7 +197,7 @@ export function writeRequestHead(
         drops = forwarded === 'replace' || forwarded === 'remove';
         hasForwardedHost = !drops;
       }
-    }
+    } else if (edit !== null) drops = isEditedOut(edit, bytes, nameStart, nameEnd);
     // Host and Content-Length belong to the message, whatever Connection says of them.
     if (framing.nominated.length > 0 && id !== FIELD.host && id !== FIELD.contentLength) {
       if (framing.isNominated(bytes, nameStart, nameEnd)) {
@@ -155,11 +206,13 @@ export function writeRequestHead(
         if (id === FIELD.forwardedFor) forwardedFields = 0;
         else if (id === FIELD.forwardedProto) hasForwardedProto = false;
         else if (id === FIELD.forwardedHost) hasForwardedHost = false;
+        else if (edit !== null && equalsIgnoringCase(bytes, nameStart, nameEnd, COOKIE)) hasCookie = false;
       }
     }
     runStart = passLine(out, bytes, at, i, runStart, lineEnd, drops);
   }
   if (runStart < headEnd - 2) out.copy(bytes, runStart, headEnd - 2);
+  if (edit !== null) writeEdit(out, edit, hasCookie);
   if (forwarded === 'append' || forwarded === 'replace') {
     writeForwarded(
       out,
@@ -178,6 +231,23 @@ export function writeRequestHead(
     out.text('\r\n');
   } else if (framing.takesTrailers) out.text('TE: trailers\r\nConnection: TE\r\n');
   out.text('\r\n');
+}
+
+const COOKIE = Buffer.from('cookie');
+
+function isEditedOut(edit: RequestEdit, bytes: Buffer, nameStart: number, nameEnd: number): boolean {
+  if (edit.cookie !== null && equalsIgnoringCase(bytes, nameStart, nameEnd, COOKIE)) return true;
+  return isOneOf(edit.droppedFields, bytes, nameStart, nameEnd);
+}
+
+// Behind the client's own fields, so that nothing that Connection names can be one of these.
+function writeEdit(out: Output, { cookie, addedLines }: RequestEdit, hasCookie: boolean): void {
+  if (hasCookie && cookie !== null && cookie.length > 0) {
+    out.text('Cookie: ');
+    out.append(cookie);
+    out.text('\r\n');
+  }
+  if (addedLines !== '') out.text(addedLines);
 }
 
 /** True for OPTIONS and TRACE, whose Max-Forwards every proxy counts down (RFC 9110 §7.6.2). */
@@ -262,6 +332,8 @@ export interface ResponseRewrite {
   /** The connection to the client lives on. */
   keepAlive: boolean;
   via: boolean;
+  /** Names, by `fieldName`, of the upstream's fields that go no further, in the head and in trailers; null for none. */
+  droppedFields: readonly Uint8Array[] | null;
   /** Whole lines that the splitter adds, each with its CRLF. */
   addedLines: string;
   /** "Date: …" CRLF of now, for a response that brings none (RFC 9110 §6.6.1). */
@@ -297,6 +369,8 @@ export function writeResponseHead(
       else if (id === FIELD.date) hasDate = true;
       else if (id === FIELD.trailer) drops = rewrite.body !== BODY.chunked;
       else drops = RESPONSE_DROPS[id] === 1;
+    } else if (rewrite.droppedFields !== null) {
+      drops = isOneOf(rewrite.droppedFields, bytes, at[i * 4]!, at[i * 4 + 1]!);
     }
     if (framing.nominated.length > 0 && id !== FIELD.contentLength && id !== FIELD.upgrade) {
       if (framing.isNominated(bytes, at[i * 4]!, at[i * 4 + 1]!)) drops = true;
@@ -306,7 +380,7 @@ export function writeResponseHead(
   if (runStart < headEnd - 2) out.copy(bytes, runStart, headEnd - 2);
   if (!hasDate) out.text(rewrite.dateLine);
   if (rewrite.via) out.text(`Via: 1.${head.minorVersion} ${VIA_NAME}\r\n`);
-  if (rewrite.addedLines !== '' && !framing.isInterim) out.text(rewrite.addedLines);
+  if (rewrite.addedLines !== '' && (!framing.isInterim || isSwitch)) out.text(rewrite.addedLines);
   if (isSwitch) out.text('Connection: Upgrade\r\n');
   else if (!framing.isInterim) {
     if (rewrite.body === BODY.chunked) out.text('Transfer-Encoding: chunked\r\n');
@@ -369,6 +443,7 @@ export function writeLastChunk(
   out: Output,
   trailers: FieldSection,
   framing: RequestFraming | ResponseFraming,
+  droppedFields: readonly Uint8Array[] | null = null,
 ): void {
   out.text('0\r\n');
   const { bytes, at } = trailers;
@@ -377,6 +452,7 @@ export function writeLastChunk(
     const nameStart = at[i * 4]!;
     const nameEnd = at[i * 4 + 1]!;
     if (NOT_IN_TRAILERS.some((name) => equalsIgnoringCase(bytes, nameStart, nameEnd, name))) continue;
+    if (droppedFields !== null && isOneOf(droppedFields, bytes, nameStart, nameEnd)) continue;
     out.copy(bytes, nameStart, nameEnd);
     out.text(': ');
     out.copy(bytes, at[i * 4 + 2]!, at[i * 4 + 3]!);

@@ -116,12 +116,12 @@ export class Downstream implements Timed {
     this.#nextHead(now);
   }
 
-  /** Answers the present request with a fault code of errors.ts; without `keepAlive` the connection closes behind it. */
-  answer(code: FaultCode, keepAlive: boolean, now: number): void {
+  /** Answers the present request with a fault code of errors.ts; without `keepAlive` the connection closes behind it. `addedLines` end with CRLF. */
+  answer(code: FaultCode, keepAlive: boolean, now: number, addedLines = ''): void {
     const { status, sentence } = FAULTS[code];
     const body = `${code}: ${sentence}\n`;
     const allow = status === 405 ? 'Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n' : '';
-    this.#answer(status, `${allow}x-splitter-error: ${code}\r\n`, body, keepAlive, now);
+    this.#answer(status, `${allow}x-splitter-error: ${code}\r\n${addedLines}`, body, keepAlive, now);
   }
 
   /** Answers OPTIONS or TRACE that may go no further (RFC 9110 §7.6.2). */

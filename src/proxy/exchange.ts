@@ -7,6 +7,7 @@ import { ChunkedDecoder, chunkHead, LAST_CHUNK } from '../http1/chunked.ts';
 import {
   isHopLimited,
   Output,
+  type RequestEdit,
   type ResponseRewrite,
   writeLastChunk,
   writeRequestHead,
@@ -15,6 +16,7 @@ import {
 import { BODY, type ResponseFraming } from '../http1/framing.ts';
 import { FIELD, type FieldSection, type RequestHead, type ResponseHead } from '../http1/head.ts';
 import type { Downstream } from './downstream.ts';
+import type { Edits } from './edits.ts';
 import type { Arm, Destination, Generation, RoutedSplit } from './generation.ts';
 import { Outcome } from './outcome.ts';
 import { Tunnel } from './tunnel.ts';
@@ -64,6 +66,8 @@ export class Exchange {
   #destination: Destination | null = null;
   #connection: UpstreamConnection | null = null;
   #headEnd = 0;
+  /** How the request is edited, each time it is sent; null = not at all. */
+  #edit: RequestEdit | null = null;
   readonly #outcome: Outcome;
   #requestRemaining = 0;
   #bodyBytesMax = 0;
@@ -77,6 +81,7 @@ export class Exchange {
     body: BODY.none,
     keepAlive: true,
     via: false,
+    droppedFields: null,
     addedLines: '',
     dateLine: '',
   };
@@ -113,6 +118,8 @@ export class Exchange {
     this.#outcome.begin(now, headEnd - head.start, generation.number);
     this.connectAttempts = 0;
     this.failedAddresses.length = 0;
+    this.#edit = null;
+    this.#rewrite.droppedFields = null;
     this.#rewrite.addedLines = '';
     this.#bodyStart = 0;
     this.#bodyEnd = 0;
@@ -134,6 +141,7 @@ export class Exchange {
     this.#arm = arm;
     this.#destination = arm;
     this.#outcome.belongsTo(arm);
+    if (arm.edits !== null) this.#prepareEdits(arm.edits, head);
     if (this.passesUpgrade && !this.isRequestSent) return this.fail('BAD_UPGRADE');
     if (framing.body === BODY.length && framing.length > target.bodyBytesMax) {
       return this.fail('BODY_TOO_LARGE');
@@ -142,10 +150,21 @@ export class Exchange {
   }
 
   #decide(target: RoutedSplit, head: RequestHead): Arm | null {
-    const { variant, hash, reason } = target.splitter.decide(head);
+    const decision = target.splitter.decide(head);
+    const { variant } = decision;
     if (variant === null) return null;
-    this.#outcome.decided(target, variant.index, hash, reason);
+    this.#outcome.decided(target, variant.index, decision);
     return target.arms[variant.index]!;
+  }
+
+  /** Once for each exchange: a request that is sent again has the same ids, and its answer the same cookie. */
+  #prepareEdits(edits: Edits, head: RequestHead): void {
+    const { extras, reason } = this.#outcome;
+    const requestId = edits.makeRequestId(head);
+    this.#outcome.requestId = requestId;
+    this.#edit = edits.ofRequest(head, extras, requestId);
+    this.#rewrite.droppedFields = edits.droppedFromResponse;
+    this.#rewrite.addedLines = edits.linesOfResponse(extras, reason);
   }
 
   /** A connection is being opened for this exchange. */
@@ -179,7 +198,7 @@ export class Exchange {
     this.#connection = null;
     this.connectAttempts = 0;
     this.failedAddresses.length = 0;
-    this.#rewrite.addedLines = `x-splitter-fallback: ${arm.fallback.upstream.name}\r\n`;
+    this.#rewrite.addedLines += `x-splitter-fallback: ${arm.fallback.upstream.name}\r\n`;
     this.#outcome.fellBack(arm.fallback.upstream.name);
     arm.fallback.upstream.checkOut(this, now, false);
   }
@@ -199,7 +218,16 @@ export class Exchange {
     this.#downstream.setDeadline(Number.POSITIVE_INFINITY);
     const rewrite = this.#destination!.rewrites[connection.address.member.index]!;
     this.#claimRequestOut();
-    writeRequestHead(requestOut, head, framing, this.#headEnd, rewrite, forwardedFacts, this.passesUpgrade);
+    writeRequestHead(
+      requestOut,
+      head,
+      framing,
+      this.#headEnd,
+      rewrite,
+      forwardedFacts,
+      this.passesUpgrade,
+      this.#edit,
+    );
     if (this.#bodyEnd > this.#bodyStart) requestOut.copy(head.bytes, this.#bodyStart, this.#bodyEnd);
     this.#setDeadlines(now);
     this.#downstream.proceed();
@@ -252,7 +280,7 @@ export class Exchange {
     }
     this.#outcome.bytesReceived += position - from;
     if (decoder.isDone) {
-      writeLastChunk(requestOut, decoder.trailers, framing);
+      writeLastChunk(requestOut, decoder.trailers, framing, this.#edit?.droppedFields);
       this.isRequestSent = true;
     }
     this.#setDeadlines(now);
@@ -337,7 +365,7 @@ export class Exchange {
   receiveResponseTrailers(trailers: FieldSection, framing: ResponseFraming): void {
     if (this.#rewrite.body !== BODY.chunked) return;
     this.#claimResponseOut();
-    writeLastChunk(responseOut, trailers, framing);
+    writeLastChunk(responseOut, trailers, framing, this.#rewrite.droppedFields);
     this.#rewrite.body = BODY.none;
   }
 
@@ -429,7 +457,7 @@ export class Exchange {
       connection.destroy();
     }
     if (hasBegun || status === 0) downstream.cut(hasBegun && this.#rewrite.body === BODY.close);
-    else downstream.answer(code, keepAlive, now);
+    else downstream.answer(code, keepAlive, now, this.#rewrite.addedLines);
   }
 
   /** The request was refused before it could begin. */

@@ -6,6 +6,7 @@ import type { RequestRewrite } from '../http1/forward.ts';
 import { Splitter } from '../split/splitter.ts';
 import type { Counters, VariantCounters } from '../telemetry/counters.ts';
 import type { Sample } from '../telemetry/sample.ts';
+import { type Edits, editsFor } from './edits.ts';
 import { compileRoutes, type RouteOf } from './routes.ts';
 import type { Upstream } from './upstream.ts';
 
@@ -17,6 +18,8 @@ export interface Arm {
   readonly rewrites: readonly RequestRewrite[];
   /** Where exchanges go that cannot reach `upstream`; null = they fail. */
   readonly fallback: Destination | null;
+  /** What is edited in its messages; null = nothing. */
+  readonly edits: Edits | null;
 }
 
 /** An upstream and how requests are rewritten for it. */
@@ -65,25 +68,31 @@ export function buildGeneration(
     if (upstream === undefined) throw new Error(`the configuration names an upstream that it lacks: ${name}`);
     return { upstream, rewrites: rewritesFor(config, upstream) };
   };
-  const armFor = (split: string, variant: string, name: string): Arm => {
+  const armFor = (splitter: Splitter | null, variant: string, name: string): Arm => {
     const destination = destinationFor(name);
     const { onDown } = destination.upstream.config;
     const fallback = onDown === null ? null : destinationFor(onDown);
-    return { ...destination, fallback, counters: counters.variant(split, variant, name) };
+    const edits = editsFor(config, splitter, splitter === null ? null : variant);
+    return {
+      ...destination,
+      fallback,
+      edits,
+      counters: counters.variant(splitter?.name ?? '', variant, name),
+    };
   };
   const splitters = new Map<string, Splitter>();
   const targets = new Map<string, RoutedSplit>();
   for (const [name, split] of config.splits) {
     const splitter = new Splitter(name, split);
     splitters.set(name, splitter);
-    const arms = splitter.variants.map((variant) => armFor(name, variant.name, variant.upstream));
+    const arms = splitter.variants.map((variant) => armFor(splitter, variant.name, variant.upstream));
     const sample = counters.sample(name, splitter.variants, split);
     targets.set(name, { splitter, arms, sample, number: targets.size });
   }
   const ends = config.routes.map((route): Routed => {
     const bodyBytesMax = route.limits?.requestBody ?? config.limits.requestBody;
     if (route.split === undefined) {
-      return { splitter: null, arm: armFor('', '', route.upstream), bodyBytesMax };
+      return { splitter: null, arm: armFor(null, '', route.upstream), bodyBytesMax };
     }
     const target = targets.get(route.split);
     if (target === undefined)

@@ -3,7 +3,7 @@
 
 import { FAULT_CODES, FAULTS, type FaultCode } from '../errors.ts';
 import type { RequestHead } from '../http1/head.ts';
-import type { Reason, Splitter } from '../split/splitter.ts';
+import type { Decision, DecisionExtras, Reason, Splitter } from '../split/splitter.ts';
 import type { AccessLog, ExchangeRecord } from '../telemetry/access-log.ts';
 import type { Assignments } from '../telemetry/assignments.ts';
 import type { DownstreamCounters } from '../telemetry/counters.ts';
@@ -53,6 +53,8 @@ export class Outcome {
   connectAt = 0;
   /** When the response head came; 0 = not yet. */
   firstByteAt = 0;
+  /** The id that was made for the request; null when it brought one, or none was wanted. */
+  requestId: string | null = null;
   readonly #observers: Observers;
   readonly #refusals: DownstreamCounters;
   #startedAt = 0;
@@ -63,6 +65,7 @@ export class Outcome {
   #variant = 0;
   #hash = -1;
   #reason: Reason = 'share';
+  #extras: DecisionExtras | null = null;
   #isFallback = false;
 
   constructor(observers: Observers, refusals: DownstreamCounters) {
@@ -82,19 +85,23 @@ export class Outcome {
     this.sentAt = 0;
     this.connectAt = 0;
     this.firstByteAt = 0;
+    this.requestId = null;
     this.#arm = null;
     this.#upstream = '';
     this.#split = null;
     this.#hash = -1;
+    this.#reason = 'share';
+    this.#extras = null;
     this.#isFallback = false;
   }
 
   /** A splitter has decided. */
-  decided(split: RoutedSplit, variant: number, hash: number, reason: Reason): void {
+  decided(split: RoutedSplit, variant: number, { hash, reason, extras }: Decision): void {
     this.#split = split;
     this.#variant = variant;
     this.#hash = hash;
     this.#reason = reason;
+    this.#extras = extras;
   }
 
   /** The exchange belongs to this arm from now on: it is counted there. */
@@ -102,13 +109,24 @@ export class Outcome {
     this.#arm = arm;
     this.#upstream = arm.upstream.name;
     arm.counters.begin();
-    if (this.#hash >= 0 && this.#reason === 'missing_key') arm.counters.missingKey();
+    if (this.#split === null) return;
+    if (this.#reason === 'missing_key') arm.counters.missingKey();
+    if (this.#extras !== null) this.#countExtras(arm, this.#extras);
   }
 
   /** It is sent again. */
   retried(): void {
     this.retries++;
     this.#arm?.counters.retry();
+  }
+
+  /** What the decision brought along; null for nothing, and without a decision. */
+  get extras(): DecisionExtras | null {
+    return this.#extras;
+  }
+
+  get reason(): Reason {
+    return this.#reason;
   }
 
   /** Another upstream takes it. */
@@ -144,11 +162,20 @@ export class Outcome {
     accessLog.write({ ...NOTHING, client, status, code });
   }
 
+  #countExtras({ counters }: Arm, { mintedKey, override }: DecisionExtras): void {
+    if (mintedKey !== null) counters.keyMinted();
+    if (override === null || override.place === null) return;
+    if (override.variant >= 0) counters.override();
+    else counters.overrideRefused();
+  }
+
   #assign(assignments: Assignments, split: RoutedSplit, head: RequestHead): void {
     const { splitter, number } = split;
     if (assignments.hasSeen(number, this.#hash, Date.now())) return;
     const variant = splitter.variants[this.#variant]!.name;
-    assignments.write({ split: splitter.name, variant, generation: this.#generation }, splitter.keyOf(head));
+    const minted = this.#extras?.mintedKey ?? null;
+    const key = minted === null ? splitter.keyOf(head) : Buffer.from(minted);
+    assignments.write({ split: splitter.name, variant, generation: this.#generation }, key);
   }
 
   #log(accessLog: AccessLog, fault: number, now: number, head: RequestHead): void {
@@ -161,7 +188,7 @@ export class Outcome {
       method: head.bytes.toString('latin1', head.methodStart, head.methodEnd),
       path: head.bytes.toString('latin1', head.targetStart, pathEnd),
       client: head.remoteAddress,
-      requestId: head.fieldValues('x-request-id')[0]?.toString() ?? '',
+      requestId: this.requestId ?? head.fieldValues('x-request-id')[0]?.toString() ?? '',
       split: splitter?.name ?? '',
       variant: this.#hash >= 0 ? (splitter?.variants[this.#variant]?.name ?? '') : '',
       reason: this.#isFallback ? 'fallback' : this.#reason,

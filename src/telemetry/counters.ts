@@ -59,6 +59,9 @@ export class VariantCounters {
   #retries = 0;
   #missingKeys = 0;
   #fallbacks = 0;
+  #overrides = 0;
+  #overridesRefused = 0;
+  #keysMinted = 0;
 
   constructor(split: string, variant: string, upstream: string) {
     this.split = split;
@@ -106,8 +109,32 @@ export class VariantCounters {
     this.#fallbacks += 1;
   }
 
+  /** A tester chose this variant. */
+  override(): void {
+    this.#overrides += 1;
+  }
+
+  /** An override was asked for and not granted; the request came to this variant as if nothing had been there. */
+  overrideRefused(): void {
+    this.#overridesRefused += 1;
+  }
+
+  /** A request got a new key, which belongs to this variant. */
+  keyMinted(): void {
+    this.#keysMinted += 1;
+  }
+
   get inFlight(): number {
     return this.#inFlight;
+  }
+  get overrides(): number {
+    return this.#overrides;
+  }
+  get overridesRefused(): number {
+    return this.#overridesRefused;
+  }
+  get keysMinted(): number {
+    return this.#keysMinted;
   }
   get fallbacks(): number {
     return this.#fallbacks;

@@ -154,6 +154,24 @@ const OF_THE_SPLITTER: readonly Declaration[] = [
     (row) => row.missingKeys,
   ),
   perVariant(
+    'splitter_overrides_total',
+    'counter',
+    'Requests for which a tester chose this variant; they are no part of the sample.',
+    (row) => row.overrides,
+  ),
+  perVariant(
+    'splitter_overrides_refused_total',
+    'counter',
+    'Requests that asked for a variant they may not have (an unknown name, a wrong secret) and came to this one by their key.',
+    (row) => row.overridesRefused,
+  ),
+  perVariant(
+    'splitter_keys_minted_total',
+    'counter',
+    'Requests without a key that got a minted one, which belongs to this variant.',
+    (row) => row.keysMinted,
+  ),
+  perVariant(
     'splitter_fallbacks_total',
     'counter',
     'Exchanges of this variant that the upstream of onDown took, because its own was down.',

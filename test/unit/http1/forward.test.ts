@@ -2,7 +2,9 @@
 // name and by nomination, and the rest as it came.
 import { describe, expect, it } from 'vitest';
 import {
+  fieldName,
   Output,
+  type RequestEdit,
   type RequestRewrite,
   type ResponseRewrite,
   writeLastChunk,
@@ -20,7 +22,12 @@ const FACTS = {
 };
 
 /** What goes to the upstream for a request of these lines; X-Forwarded-* are left alone unless asked for. */
-function forward(lines: string[], more: Partial<RequestRewrite> = {}, facts = FACTS): string {
+function forward(
+  lines: string[],
+  more: Partial<RequestRewrite> = {},
+  facts = FACTS,
+  edit: RequestEdit | null = null,
+): string {
   // Bytes in front and behind, as in a connection's buffer: neither may leak into the head.
   const front = 'SECRET\r\n';
   const bytes = latin1(`${front}${lines.join('\r\n')}\r\n\r\nSECRET`);
@@ -39,7 +46,8 @@ function forward(lines: string[], more: Partial<RequestRewrite> = {}, facts = FA
   };
   // Small on purpose: the output has to grow in the middle of a head.
   const out = new Output(16);
-  writeRequestHead(out, head, framing, headEnd, rewrite, facts, framing.upgradeEnd > framing.upgradeStart);
+  const upgrades = framing.upgradeEnd > framing.upgradeStart;
+  writeRequestHead(out, head, framing, headEnd, rewrite, facts, upgrades, edit);
   return out.bytes.toString('latin1', 0, out.length);
 }
 
@@ -337,6 +345,72 @@ describe('Via', () => {
   });
 });
 
+/** What goes to the upstream when this is to be edited out and in. */
+const edited = (edit: Partial<RequestEdit>, ...lines: string[]) =>
+  forward(lines, {}, FACTS, { droppedFields: [], target: null, cookie: null, addedLines: '', ...edit });
+
+describe('an edited request', () => {
+  it('is the same one where nothing is edited', () => {
+    const lines = ['GET /x?token=42 HTTP/1.1', 'Host: h', 'Cookie: a=b', 'X-Variant: x'];
+    expect(edited({}, ...lines)).toBe(head(...lines));
+  });
+
+  it('has another target and the rest as it was', () => {
+    const target = latin1('/x?a\xe9');
+    expect(edited({ target }, 'GET /x?v=1&a\xe9 HTTP/1.1', 'Host: h', 'A:b', 'C: d')).toBe(
+      head('GET /x?a\xe9 HTTP/1.1', 'Host: h', 'A: b', 'C: d'),
+    );
+    expect(edited({ target }, 'GET http://other/x?v HTTP/1.1', 'Host: h', 'A: b')).toBe(
+      head('GET /x?a\xe9 HTTP/1.1', 'Host: other', 'A: b'),
+    );
+  });
+
+  // An application behind CGI, WSGI or Rack sees HTTP_X_VARIANT for each of these: the client would name its own variant.
+  it('lacks the dropped fields in every spelling that an application takes for the same', () => {
+    const smuggled = ['X-Variant: b', 'x-variant: b', 'X_VARIANT: b', 'x_Variant:b', 'X.Variant: b'];
+    const sent = edited(
+      { droppedFields: [fieldName('X-Variant')] },
+      'GET / HTTP/1.1',
+      'Host: h',
+      ...smuggled,
+      'A: b',
+    );
+    expect(sent).toBe(head('GET / HTTP/1.1', 'Host: h', 'A: b'));
+  });
+
+  it('keeps fields whose names only begin or end alike', () => {
+    const lines = [
+      'GET / HTTP/1.1',
+      'Host: h',
+      'X-Variants: b',
+      'X-Varian: b',
+      'My-X-Variant: b',
+      'XVariant: b',
+    ];
+    expect(edited({ droppedFields: [fieldName('x-variant')] }, ...lines)).toBe(head(...lines));
+  });
+
+  it('has one Cookie field with what is left of all of them, and none when nothing is left', () => {
+    const lines = ['GET / HTTP/1.1', 'Host: h', 'Cookie: a=1', 'A: b', 'cookie: v=1; c=2'];
+    expect(edited({ cookie: latin1('a=1; c=2') }, ...lines)).toBe(
+      head('GET / HTTP/1.1', 'Host: h', 'A: b', 'Cookie: a=1; c=2'),
+    );
+    expect(edited({ cookie: latin1('') }, ...lines)).toBe(head('GET / HTTP/1.1', 'Host: h', 'A: b'));
+  });
+
+  it('has no Cookie field that Connection names', () => {
+    const lines = ['GET / HTTP/1.1', 'Host: h', 'Connection: cookie', 'Cookie: v=1; c=2'];
+    expect(edited({ cookie: latin1('c=2') }, ...lines)).toBe(head('GET / HTTP/1.1', 'Host: h'));
+  });
+
+  // "Connection: x-variant" is the client's wish to have a field dropped on the way; ours is none of its own.
+  it('has its added lines whatever Connection names', () => {
+    const edit = { droppedFields: [fieldName('x-variant')], addedLines: 'x-variant: a\r\n' };
+    const lines = ['GET / HTTP/1.1', 'Host: h', 'Connection: X-Variant', 'X-Variant: b'];
+    expect(edited(edit, ...lines)).toBe(head('GET / HTTP/1.1', 'Host: h', 'x-variant: a'));
+  });
+});
+
 const DATE = 'Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n';
 
 /** What goes to the client for a response of these lines. */
@@ -353,6 +427,7 @@ function answer(lines: string[], more: Partial<ResponseRewrite> = {}, answersHea
     body: framing.body,
     keepAlive: true,
     via: false,
+    droppedFields: null,
     addedLines: '',
     dateLine: '',
     ...more,
@@ -361,6 +436,18 @@ function answer(lines: string[], more: Partial<ResponseRewrite> = {}, answersHea
   writeResponseHead(out, parsed, framing, headEnd, rewrite);
   return out.bytes.toString('latin1', 0, out.length);
 }
+
+it('a response head lacks the dropped fields in every spelling, and has those that are added', () => {
+  const lines = ['HTTP/1.1 200 OK', 'Content-Length: 0', 'X-Variant: forged', 'x_variant:forged', 'A: b'];
+  const sent = answer(lines, { droppedFields: [fieldName('x-variant')], addedLines: 'x-variant: a\r\n' });
+  expect(sent).toBe(head('HTTP/1.1 200 OK', 'Content-Length: 0', 'A: b', 'x-variant: a'));
+});
+
+it('an interim response lacks the dropped fields as well, and has none that are added', () => {
+  const lines = ['HTTP/1.1 103 Early Hints', 'X-Variant: forged', 'Link: </a>'];
+  const sent = answer(lines, { droppedFields: [fieldName('x-variant')], addedLines: 'x-variant: a\r\n' });
+  expect(sent).toBe(head('HTTP/1.1 103 Early Hints', 'Link: </a>'));
+});
 
 describe('a response head', () => {
   it('that is canonical passes byte for byte', () => {
@@ -479,24 +566,29 @@ describe('a response head', () => {
 });
 
 describe('the end of a chunked body', () => {
-  const endOf = (framing: ResponseFraming, ...lines: string[]) => {
+  const endOf = (framing: ResponseFraming, lines: string[], dropped: Uint8Array[] | null = null) => {
     const section = new TrailerSection();
     const bytes = latin1(head(...lines, '').slice(0, lines.length === 0 ? 2 : -2));
     expect(section.parse(bytes, 0, bytes.length)).toBe(bytes.length);
     const out = new Output(16);
-    writeLastChunk(out, section, framing);
+    writeLastChunk(out, section, framing, dropped);
     return out.bytes.toString('latin1', 0, out.length);
   };
-  const end = (...lines: string[]) => endOf(new ResponseFraming(), ...lines);
+  const end = (...lines: string[]) => endOf(new ResponseFraming(), lines);
 
   it('is the last chunk and an empty line', () => {
     expect(end()).toBe('0\r\n\r\n');
   });
 
+  it('carries no trailer of a dropped name', () => {
+    const lines = ['X-Variant: forged', 'x_variant: forged', 'A: b'];
+    expect(endOf(new ResponseFraming(), lines, [fieldName('x-variant')])).toBe('0\r\nA: b\r\n\r\n');
+  });
+
   it('carries no trailers when Connection nominates a field, which may be one of them', () => {
     const framing = new ResponseFraming();
     framing.nominated.push(0, 5);
-    expect(endOf(framing, 'X-Hop: secret', 'A: b')).toBe('0\r\n\r\n');
+    expect(endOf(framing, ['X-Hop: secret', 'A: b'])).toBe('0\r\n\r\n');
   });
 
   it('carries the trailers in canonical form', () => {

@@ -70,6 +70,15 @@ describe('an exchange', () => {
     row.missingKey();
     expect([row.retries, row.missingKeys]).toEqual([1, 2]);
   });
+
+  test('counts overrides, those that were refused, and minted keys apart', () => {
+    const row = new Counters().variant('s', 'v', 'u');
+    row.override();
+    row.overrideRefused();
+    row.overrideRefused();
+    for (let times = 0; times < 3; times++) row.keyMinted();
+    expect([row.overrides, row.overridesRefused, row.keysMinted, row.missingKeys]).toEqual([1, 2, 3, 0]);
+  });
 });
 
 describe('the duration histogram', () => {
