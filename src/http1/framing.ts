@@ -23,6 +23,11 @@ const CHUNKED = Buffer.from('chunked');
 const CONTINUE = Buffer.from('100-continue');
 const HEAD = Buffer.from('HEAD');
 const COMMA = 44;
+/**
+ * Most field names that Connection may nominate. Each is compared with each field of the head: thousands of them made one
+ * request of 30 KiB cost 40 ms.
+ */
+const NOMINATED_MAX = 32;
 
 /** Common to both directions. Reusable: every call of `frameRequest` or `frameResponse` writes all of it. */
 class Framing {
@@ -58,6 +63,11 @@ class Framing {
     return false;
   }
 
+  /** More names are nominated than anybody honest would. */
+  protected get nominatesTooMuch(): boolean {
+    return this.nominated.length > NOMINATED_MAX * 2;
+  }
+
   /** Reads one Connection field. `keepAlive` ends false when "close" is there, whatever else is. */
   protected readConnection(bytes: Buffer, start: number, end: number, seen: ConnectionOptions): void {
     for (let position = start; position < end; position++) {
@@ -70,7 +80,7 @@ class Framing {
       if (equalsIgnoringCase(bytes, from, to, KEEP_ALIVE)) seen.keepAlive = true;
       else if (equalsIgnoringCase(bytes, from, to, CLOSE)) seen.close = true;
       else if (equalsIgnoringCase(bytes, from, to, UPGRADE)) this.connectionUpgrade = true;
-      else if (to > from) this.nominated.push(from, to);
+      else if (to > from && !this.nominatesTooMuch) this.nominated.push(from, to);
       position = itemEnd;
     }
   }
@@ -176,6 +186,7 @@ export class RequestFraming extends Framing {
           break;
       }
     }
+    if (this.nominatesTooMuch) return 'HEAD_TOO_LARGE';
     if (hosts > 1 || (hosts === 0 && minorVersion === 1)) return 'BAD_HOST';
     if (hosts === 1 && !isAuthority(bytes, head.hostStart, head.hostEnd)) return 'BAD_HOST';
     if (codings > 0) {
@@ -235,6 +246,7 @@ export class ResponseFraming extends Framing {
         this.readConnection(bytes, start, end, options);
       }
     }
+    if (this.nominatesTooMuch) return 'UPSTREAM_HEAD_TOO_LARGE';
     if (lengths > 1 || (lengths === 1 && this.length < 0)) return 'UPSTREAM_BAD_RESPONSE';
     if (codings > 0 && (lengths > 0 || codings > 1 || !isChunked || minorVersion === 0))
       return 'UPSTREAM_BAD_RESPONSE';

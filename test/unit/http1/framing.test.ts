@@ -214,6 +214,18 @@ describe('what a request says besides', () => {
     expect(nominated).toEqual(['a', 'B', 'c']);
   });
 
+  it('32 nominated names are read, in one field or in many; one more is too large, and so are thousands', () => {
+    const names = (count: number) => Array.from({ length: count }, (_, i) => `n${i}`);
+    expect(readRequest([`Connection: ${names(32).join(',')}, close`]).nominated).toEqual(names(32));
+    for (const count of [33, 4000]) {
+      const fields = [`Connection: ${names(count).join(',')}`];
+      expect(readRequest(fields)).toEqual({ fault: 'HEAD_TOO_LARGE' });
+      expect(readResponse(['Content-Length: 0', ...fields])).toEqual({ fault: 'UPSTREAM_HEAD_TOO_LARGE' });
+    }
+    expect(readRequest(names(33).map((name) => `Connection: ${name}`))).toEqual({ fault: 'HEAD_TOO_LARGE' });
+    expect(readRequest(['Connection: close']).nominated).toEqual([]);
+  });
+
   it('a nominated name is compared without case and in full', () => {
     readRequest(['Connection: X-Secret']);
     const name = (text: string) => {
