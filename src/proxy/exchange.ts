@@ -192,8 +192,9 @@ export class Exchange {
   /** No connection can be made, so nothing was sent: the fallback takes the exchange, marked as such, or it fails. */
   unreachable(code: FaultCode, now: number): void {
     const arm = this.#arm!;
-    if (arm.fallback === null || this.#destination === arm.fallback || code === 'RESOURCES_EXHAUSTED')
-      return this.fail(code);
+    // After a retry the upstream may have seen the request: it is never shown to another one.
+    const mayFallBack = this.#destination !== arm.fallback && this.#outcome.retries === 0;
+    if (arm.fallback === null || !mayFallBack || code === 'RESOURCES_EXHAUSTED') return this.fail(code);
     this.#destination = arm.fallback;
     this.#connection = null;
     this.connectAttempts = 0;

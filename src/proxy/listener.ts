@@ -13,6 +13,8 @@ import { addressId } from './routes.ts';
 import type { Tunnel, TunnelHost } from './tunnel.ts';
 
 const BACKLOG = 4096;
+/** How long a client that was turned away may take to let go. */
+const TURN_AWAY_MS = 500;
 
 export class Listener implements TunnelHost {
   readonly deadlines: Deadlines;
@@ -153,9 +155,11 @@ export class Listener implements TunnelHost {
     const code = 'CONNECTIONS_EXHAUSTED';
     this.counters.refused(FAULT_CODES.indexOf(code));
     socket.on('error', () => socket.destroy());
+    // What the client sent is read and thrown away: unread, it would make the kernel reset the answer away.
+    socket.resume();
+    socket.setTimeout(TURN_AWAY_MS, () => socket.destroy());
     socket.end(
       `HTTP/1.1 503 Service Unavailable\r\n${this.dateLine()}x-splitter-error: ${code}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`,
-      () => socket.destroy(),
     );
   }
 }

@@ -200,6 +200,27 @@ describe('onDown', () => {
     expect(other.asked).toEqual([]);
   });
 
+  it('fallback is not taken after a retry either: the request was lost on a connection that had been used', async () => {
+    const fading = await NamedServer.listen('fading');
+    const other = await NamedServer.listen('other');
+    const splitter = await startSplitter({
+      upstreams: {
+        fading: { url: `http://127.0.0.1:${fading.port}`, onDown: { fallback: 'other' } },
+        other: { url: `http://127.0.0.1:${other.port}` },
+      },
+      routes: [{ upstream: 'fading' }],
+    });
+    const client = await splitter.client();
+    expect((await client.ask(GET)).body).toBe('fading');
+    // The second request is read, nothing is answered, and from then on nobody listens.
+    fading.answer = () => void fading.close();
+    const answer = await client.ask(GET);
+    expect(statusOf(answer)).toBe(502);
+    expect(valuesOf(answer, 'x-splitter-error')).toEqual(['UPSTREAM_CONNECT_FAILED']);
+    expect(fading.asked).toHaveLength(2);
+    expect(other.asked).toEqual([]);
+  });
+
   it('fail answers with the code of what was tried, and nothing goes elsewhere', async () => {
     const other = await NamedServer.listen('other');
     const splitter = await startSplitter({
