@@ -103,8 +103,10 @@ function checkConfig(config: HandlerConfig): Config {
   const refuseOption = (path: Path, got: string) =>
     problems.push({ ...locate(path), expected: 'nothing, as only the program offers it', got });
   if (!isSplit && isObject && 'routes' in config) refuseOption(['routes'], 'routes');
-  for (const [name, { servers, probe, onDown }] of outcome.config?.upstreams ?? []) {
+  for (const [name, { servers, host, setHeaders, probe, onDown }] of outcome.config?.upstreams ?? []) {
     if (servers !== undefined) refuseOption(['upstreams', name, 'servers'], 'several servers');
+    if (host?.startsWith('$host') === true) refuseOption(['upstreams', name, 'host'], host);
+    if (setHeaders !== undefined) refuseOption(['upstreams', name, 'setHeaders'], 'fields');
     if (probe !== undefined) refuseOption(['upstreams', name, 'probe'], 'a probe');
     if (onDown !== null) refuseOption(['upstreams', name, 'onDown'], 'a fallback');
   }

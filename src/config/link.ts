@@ -23,6 +23,7 @@ import {
   type UpstreamConfig,
   URL_EXPECTED,
   upstreamSchema,
+  withoutValueVariables,
 } from './schema.ts';
 
 /** A document as plain values, and where each of them stands in what the user wrote. */
@@ -93,8 +94,12 @@ class Link {
       this.#checkOwnFields(['splits', name], mapOf(split));
     }
     for (const [name, upstream] of Object.entries(mapOf(this.#raw.upstreams))) {
-      if (isMap(upstream)) this.#checkPlaces(['upstreams', name], upstream);
+      if (!isMap(upstream)) continue;
+      this.#checkPlaces(['upstreams', name], upstream);
+      this.#checkSetHeaders(['upstreams', name, 'setHeaders'], mapOf(upstream.setHeaders));
     }
+    const common: Path = ['upstreamDefaults', 'setHeaders'];
+    this.#checkSetHeaders(common, mapOf(mapOf(this.#raw.upstreamDefaults).setHeaders));
     this.#checkRoutes();
     if (parsed.success) {
       this.#checkAddresses(parsed.data);
@@ -197,6 +202,18 @@ class Link {
     }
     this.#checkPair(['upstreamDefaults', 'tls'], document.upstreamDefaults.tls);
     this.#checkTimes(['upstreamDefaults', 'eject'], document.upstreamDefaults.eject);
+  }
+
+  #checkSetHeaders(path: Path, fields: RawMap): void {
+    const names = new Set<string>();
+    for (const [name, value] of Object.entries(fields)) {
+      const id = name.toLowerCase();
+      if (names.has(id)) this.#add([...path, name], 'each field once', `${showGot(name)} again`, 'key');
+      names.add(id);
+      if (typeof value !== 'string') continue;
+      const fault = this.#checkKey(withoutValueVariables(value));
+      if (fault !== null) this.#keyFault([...path, name], value, fault);
+    }
   }
 
   #checkPlaces(path: Path, { url, servers }: RawMap): void {

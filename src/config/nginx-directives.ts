@@ -39,11 +39,10 @@ const WITH_EFFECT =
 
 /** Settings that count from the innermost block that has them, and where all blocks here have to agree. */
 export const GLOBAL_SETTINGS = {
-  client_max_body_size: { path: ['limits', 'requestBody'], standard: '1m', kind: 'size' },
-  client_header_timeout: { path: ['timeouts', 'requestHead'], standard: '60s', kind: 'time' },
-  client_body_timeout: { path: ['timeouts', 'requestBody'], standard: '60s', kind: 'time' },
-  send_timeout: { path: ['timeouts', 'write'], standard: '60s', kind: 'time' },
-  keepalive_timeout: { path: ['timeouts', 'idle'], standard: '75s', kind: 'time' },
+  client_header_timeout: { path: ['timeouts', 'requestHead'], standard: '60s' },
+  client_body_timeout: { path: ['timeouts', 'requestBody'], standard: '60s' },
+  send_timeout: { path: ['timeouts', 'write'], standard: '60s' },
+  keepalive_timeout: { path: ['timeouts', 'idle'], standard: '75s' },
 } as const;
 
 /** The same for one proxied location: they become settings of its upstream. */
@@ -55,6 +54,7 @@ export const UPSTREAM_SETTINGS = {
 export const INHERITED = new Set<string>([
   ...Object.keys(GLOBAL_SETTINGS),
   ...Object.keys(UPSTREAM_SETTINGS),
+  'client_max_body_size',
   'proxy_set_header',
   'proxy_send_timeout',
   'proxy_next_upstream',
@@ -146,8 +146,8 @@ export function isSetHeader({ name }: Directive): boolean {
 }
 
 /** True for a listen that makes its server the one for every other host. */
-export function isDefaultListen({ name, words: args }: Directive): boolean {
-  return name.text === 'listen' && args.some(({ text }) => text === 'default_server' || text === 'default');
+export function isDefaultListen({ words: args }: Directive): boolean {
+  return args.some(({ text }) => text === 'default_server' || text === 'default');
 }
 
 /** ` (did you mean …)` for a directive that looks like a slip of the pen; nothing for one that is just not kept. */

@@ -3,11 +3,13 @@
 // Sources: nginx's ngx_http_proxy_module.c, ngx_http_upstream.c, ngx_http_split_clients_module.c.
 
 import { standardOf } from './declaration.ts';
+import type { CheckKey } from './link.ts';
 import {
   free,
   isSetHeader,
   nearest,
   plainName,
+  readTime,
   type Scope,
   UPSTREAM_SETTINGS,
   WITHOUT_EFFECT,
@@ -15,23 +17,71 @@ import {
 import { REDIRECT_NOTE, type Report } from './nginx-report.ts';
 import type { Directive, Position } from './nginx-syntax.ts';
 import { didYouMean, type Path, showGot } from './problem.ts';
+import { isSettableField, withoutValueVariables } from './schema.ts';
 
-type Options = Record<string, string>;
+/** What counts for one goal; the same twice is one upstream of the document. */
+interface Settings {
+  /** Undefined keeps the client's Host. */
+  readonly host: string | undefined;
+  readonly setHeaders: Readonly<Record<string, string>>;
+  readonly connectTimeout: string;
+  readonly responseTimeout: string;
+  readonly retries: number;
+}
+
+/** An entry of `upstreams`, and the settings that others may share with it. */
+interface Made {
+  readonly place: Record<string, unknown>;
+  readonly options: Record<string, unknown>;
+}
+
+/** A field of proxy_set_header. */
+interface SetField {
+  readonly name: string;
+  readonly value: string;
+  readonly at: Position;
+}
+
+/** Servers of an upstream block. */
+interface Block {
+  readonly servers: readonly BlockServer[];
+  /** "host:port" or socket of the only server, without anything that needs a list; undefined for several. */
+  readonly only: BlockServer | undefined;
+}
+
+interface BlockServer {
+  readonly address: string;
+  readonly weight: number;
+  readonly backup: boolean;
+  readonly down: boolean;
+  readonly eject: Eject;
+  readonly connectionsMax: number | undefined;
+}
+
+interface Eject {
+  readonly failures: number;
+  readonly time: string;
+  readonly timeMax: string;
+}
+
+/** max_fails=1 fail_timeout=10s. */
+const EJECT: Eject = { failures: 1, time: '10s', timeMax: '10s' };
 
 /** Gathers the upstreams and splits that the locations of one nginx.conf lead to. */
 export class ProxyGoals {
   readonly #report: Report;
   readonly #blocks = new Map<string, Directive>();
   readonly #clients = new Map<string, Directive>();
-  readonly #upstreams = new Map<string, { url: string; settings: Options }>();
+  readonly #upstreams = new Map<string, Made>();
   readonly #splits = new Map<string, unknown>();
   /** What a location's target became, by target and settings: the same twice is one entry. */
   readonly #made = new Map<string, string>();
-  readonly #forwarded = new Map<string, Position>();
+  readonly #checkKey: CheckKey;
   #upgrades = false;
 
-  constructor(report: Report) {
+  constructor(report: Report, checkKey: CheckKey) {
     this.#report = report;
+    this.#checkKey = checkKey;
   }
 
   /** Takes an upstream or split_clients block; false for any other directive. */
@@ -47,8 +97,12 @@ export class ProxyGoals {
     return true;
   }
 
-  /** Split or upstream that a proxy_pass leads to. */
-  goal(pass: Directive, scope: Scope): { split: string } | { upstream: string } | undefined {
+  /** Split or upstream that a proxy_pass leads to. `literals` are variables that have one value there. */
+  goal(
+    pass: Directive,
+    scope: Scope,
+    literals: ReadonlyMap<string, string>,
+  ): { split: string } | { upstream: string } | undefined {
     const word = pass.words[0];
     const fail = (got: string): undefined => {
       const expected = 'http:// and a name, an address or one variable of split_clients, without a URI part';
@@ -56,7 +110,7 @@ export class ProxyGoals {
       return undefined;
     };
     if (word === undefined) return fail('nothing');
-    const settings = this.#settings(scope);
+    const settingsFor = this.#settings(scope, literals);
     const match =
       /^(https?):\/\/(?:\$\{?([A-Za-z0-9_]+)\}?|(unix:[^:]+):?|([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:\d+)?)$/.exec(
         word.text,
@@ -65,7 +119,8 @@ export class ProxyGoals {
     const [, scheme, variable, socket, host, port] = match;
     if (variable === undefined) {
       if (nearest(scope, 'proxy_redirect') === undefined) this.#report.note(REDIRECT_NOTE);
-      const name = this.#upstream(scheme!, socket ?? `${host}${port ?? ''}`, word, settings);
+      const goal = socket ?? `${host}${port ?? ''}`;
+      const name = this.#upstream(scheme!, goal, word, settingsFor(goal));
       return name === undefined ? undefined : { upstream: name };
     }
     const clients = this.#clients.get(variable);
@@ -75,11 +130,11 @@ export class ProxyGoals {
       this.#report.fail(word, 'proxy_pass', expected, showGot(`$${variable}`));
       return undefined;
     }
-    return { split: this.#split(variable, clients, scheme!, settings) };
+    return { split: this.#split(variable, clients, scheme!, settingsFor) };
   }
 
-  #split(variable: string, clients: Directive, scheme: string, settings: Options): string {
-    const id = JSON.stringify(['split', variable, scheme, settings]);
+  #split(variable: string, clients: Directive, scheme: string, settingsFor: SettingsFor): string {
+    const id = JSON.stringify(['split', variable, scheme, settingsFor('', variable)]);
     const made = this.#made.get(id);
     if (made !== undefined) return made;
     const name = free(variable, this.#splits);
@@ -107,7 +162,7 @@ export class ProxyGoals {
         this.#report.fail(value, 'split_clients', 'the name of an upstream or a host', showGot(value.text));
         continue;
       }
-      const upstream = this.#upstream(scheme, value.text, value, settings);
+      const upstream = this.#upstream(scheme, value.text, value, settingsFor(value.text, variable));
       const variant = free(plainName(value.text), taken);
       taken.set(variant, true);
       if (upstream !== undefined) variants.push({ name: variant, share: share.text, upstream });
@@ -117,33 +172,36 @@ export class ProxyGoals {
   }
 
   /** Entry of `upstreams` for an upstream block, a host or a socket, with these settings. */
-  #upstream(scheme: string, target: string, at: Position, settings: Options): string | undefined {
-    const named = this.#blocks.get(target);
-    const id = JSON.stringify(['upstream', scheme, target, settings]);
+  #upstream(scheme: string, goal: string, at: Position, settings: Settings): string | undefined {
+    const named = this.#blocks.get(goal);
+    const id = JSON.stringify(['upstream', scheme, goal, settings]);
     const made = this.#made.get(id);
     if (made !== undefined) return made;
-    let address = target;
-    if (named !== undefined) {
-      const server = this.#onlyServer(named);
-      if (server === undefined) return undefined;
-      address = server;
-      // Without a port in its line a server of a block is asked on port 80, also for https.
-      if (scheme === 'https' && !address.startsWith('unix:') && !/:\d+$/.test(address)) address += ':80';
-    }
-    if (address.startsWith('unix:') && scheme === 'https') {
-      this.#report.fail(at, 'proxy_pass', 'http for a Unix socket', showGot(target));
+    const block = named === undefined ? plainBlock(goal) : this.#block(named);
+    if (block === undefined) return undefined;
+    if (scheme === 'https' && block.servers.some(({ address }) => address.startsWith('unix:'))) {
+      this.#report.fail(at, 'proxy_pass', 'http for a Unix socket', showGot(goal));
       return undefined;
     }
-    const url = address.startsWith('unix:')
-      ? address
-      : `${scheme}://${address.replace(scheme === 'http' ? /:80$/ : /:443$/, '')}`;
-    // nginx's $proxy_host is what proxy_pass says: the block's name, not the address of its server.
-    const own = named === undefined && !address.startsWith('unix:') ? '$proxy_host' : target;
-    const host = settings.host === '$proxy_host' ? own.replace(/^unix:.*/, 'localhost') : settings.host;
-    const name = free(plainName(target), this.#upstreams);
+    const { host, retries, ...rest } = settings;
+    const { only } = block;
+    const name = free(plainName(goal), this.#upstreams);
     this.#made.set(id, name);
-    const { host: _, ...rest } = settings;
-    this.#upstreams.set(name, { url, settings: host === undefined ? rest : { host, ...rest } });
+    this.#upstreams.set(name, {
+      place:
+        only === undefined
+          ? { servers: block.servers.map((server) => serverOf(scheme, server)) }
+          : { url: urlOf(scheme, only.address, named !== undefined) },
+      options: {
+        // nginx's $proxy_host is what proxy_pass says: the block's name, not the address of its server.
+        host:
+          host !== '$proxy_host' || (named === undefined && !goal.startsWith('unix:')) ? host : hostOf(goal),
+        ...rest,
+        eject: only?.eject ?? EJECT,
+        retry: { attempts: retries },
+        ...(only?.connectionsMax === undefined ? {} : { pool: { maxConnections: only.connectionsMax } }),
+      },
+    });
     this.#report.origin(
       ['upstreams', name],
       named?.name ?? at,
@@ -152,180 +210,214 @@ export class ProxyGoals {
     return name;
   }
 
-  #onlyServer(upstream: Directive): string | undefined {
-    const servers: { address: string; at: Position }[] = [];
+  #block(upstream: Directive): Block | undefined {
+    const servers: BlockServer[] = [];
     for (const directive of upstream.block!) {
-      const { name, words: args } = directive;
-      if (name.text !== 'server') {
-        if (WITHOUT_EFFECT.upstream!.has(name.text)) this.#report.ignore(name.text);
-        else this.#report.unknown(directive, 'upstream');
-        continue;
-      }
-      const [address, ...parameters] = args.map(({ text }) => text);
-      if (address === undefined) continue;
-      for (const parameter of parameters) {
-        if (/^(weight|max_fails|fail_timeout|max_conns|slow_start)=/.test(parameter)) {
-          this.#report.ignore(`${parameter.slice(0, parameter.indexOf('='))} of a single server`);
-        } else if (parameter !== 'down' && parameter !== 'backup' && parameter !== 'resolve') {
-          this.#report.fail(
-            name,
-            'server',
-            'weight= max_fails= fail_timeout= max_conns= backup down resolve',
-            showGot(parameter),
-          );
-        }
-      }
-      if (!parameters.includes('down')) servers.push({ address, at: name });
+      const { text } = directive.name;
+      if (text === 'server') servers.push(...this.#server(directive));
+      else if (text === 'least_conn') this.#report.note(LEAST_NOTE);
+      else if (WITHOUT_EFFECT.upstream!.has(text)) this.#report.ignore(text);
+      else this.#report.unknown(directive, 'upstream');
     }
-    const [first, second] = servers;
-    if (second !== undefined) {
-      this.#report.fail(
-        second.at,
-        'upstream',
-        'one server in an upstream, as an upstream has one URL',
-        `${servers.length} servers`,
-      );
-      return undefined;
-    }
-    if (first === undefined) {
+    const up = servers.filter(({ down }) => !down);
+    if (up.length === 0) {
       this.#report.fail(upstream.name, 'upstream', 'a server that is not down', 'none');
       return undefined;
     }
-    return first.address;
+    if (servers.length === 1) return { servers, only: servers[0] };
+    this.#report.note(CHOICE_NOTE);
+    const limited = servers.find(({ connectionsMax }) => connectionsMax !== undefined);
+    if (limited !== undefined) {
+      const expected = 'max_conns only in an upstream of one server';
+      this.#report.fail(upstream.name, 'upstream', expected, `${servers.length} servers`);
+    }
+    return { servers, only: undefined };
   }
 
-  /** Settings of the upstream that a location asks, as nginx inherits them. */
-  #settings(scope: Scope): Options {
-    const settings: Options = { host: '$proxy_host' };
-    for (const [directive, { option, standard }] of Object.entries(UPSTREAM_SETTINGS)) {
-      const found = nearest(scope, directive);
-      settings[option] = this.#report.time(found, standard);
+  #server({ name, words: args }: Directive): BlockServer[] {
+    const [address, ...parameters] = args.map(({ text }) => text);
+    if (address === undefined) {
+      this.#report.fail(name, 'server', 'an address', 'nothing');
+      return [];
     }
+    const fail = (got: string): undefined => {
+      const expected = 'weight= max_fails= fail_timeout= max_conns= backup down resolve';
+      this.#report.fail(name, 'server', expected, showGot(got));
+    };
+    let [weight, backup, down, failures, time] = [1, false, false, 1, '10s'];
+    let connectionsMax: number | undefined;
+    for (const parameter of parameters) {
+      const [, option, value = ''] = /^([a-z_]+)(?:=(.*))?$/.exec(parameter) ?? [];
+      const isNumber = /^\d{1,9}$/.test(value);
+      if (parameter === 'backup') backup = true;
+      else if (parameter === 'down') down = true;
+      else if (parameter === 'resolve') this.#report.ignore('resolve of a server');
+      else if (option === 'weight' && isNumber && Number(value) > 0) weight = Number(value);
+      else if (option === 'max_fails' && isNumber) failures = Number(value);
+      else if (option === 'max_conns' && isNumber) connectionsMax = Number(value) || undefined;
+      else if (option === 'fail_timeout' && readTime(value) !== undefined) time = readTime(value)!;
+      else if (option === 'fail_timeout' && /^0[a-z]*$/.test(value)) failures = 0;
+      else fail(parameter);
+    }
+    return [{ address, weight, backup, down, eject: { failures, time, timeMax: time }, connectionsMax }];
+  }
+
+  /** Settings of a location as nginx inherits them, for each value that its goal can have. */
+  #settings(scope: Scope, literals: ReadonlyMap<string, string>): SettingsFor {
+    const time = (directive: keyof typeof UPSTREAM_SETTINGS): string =>
+      this.#report.time(nearest(scope, directive), UPSTREAM_SETTINGS[directive].standard);
+    const connectTimeout = time('proxy_connect_timeout');
+    const responseTimeout = time('proxy_read_timeout');
     const next = nearest(scope, 'proxy_next_upstream');
-    if (next?.words[0]?.text === 'off') settings.retries = '0';
-    else if (next?.words.some(({ text }) => text !== 'error' && text !== 'timeout')) {
-      this.#report.fail(
-        next.name,
-        next.name.text,
-        'off, error or timeout',
-        showGot(next.words.map(({ text }) => text).join(' ')),
-      );
+    const isOff = next?.words[0]?.text === 'off';
+    if (!isOff && next?.words.some(({ text }) => text !== 'error' && text !== 'timeout')) {
+      const got = showGot(next.words.map(({ text }) => text).join(' '));
+      this.#report.fail(next.name, next.name.text, 'off, error or timeout', got);
     }
     if (nearest(scope, 'proxy_send_timeout') !== undefined) this.#report.ignore('proxy_send_timeout');
-    const host = this.#fields(scope);
-    if (host === null) delete settings.host;
-    else if (host !== undefined) settings.host = host;
-    return settings;
+    const fields = this.#fields(scope);
+    return (goal, variable) => {
+      const known = new Map([...literals, ['proxy_host', hostOf(goal)]]);
+      if (variable !== undefined) known.set(variable, goal);
+      const setHeaders: Record<string, string> = {};
+      let host: string | undefined = '$proxy_host';
+      for (const field of fields) {
+        if (field.name.toLowerCase() === 'host') host = this.#host(field, known);
+        else setHeaders[field.name] = this.#value(field, known);
+      }
+      return { host, setHeaders, connectTimeout, responseTimeout, retries: isOff ? 0 : 1 };
+    };
   }
 
-  /** proxy_set_header of the innermost block that has any. Gives Host: undefined = not set, null = the client's. */
-  #fields(scope: Scope): string | null | undefined {
+  /** proxy_set_header of the innermost block that has any, but for those that the splitter sees to itself. */
+  #fields(scope: Scope): SetField[] {
     let level: Scope | null = scope;
     while (level !== null && !level.directives.some(isSetHeader)) level = level.parent;
-    const fields = new Map<string, { value: string; at: Position }>();
+    const fields = new Map<string, SetField>();
     for (const { name, words: args } of level?.directives.filter(isSetHeader) ?? []) {
-      if (args.length !== 2)
+      const [field, value] = args.map(({ text }) => text);
+      if (field === undefined || value === undefined || args.length > 2) {
         this.#report.fail(name, name.text, 'a field name and a value', `${args.length} words`);
-      else fields.set(args[0]!.text.toLowerCase(), { value: args[1]!.text, at: name });
-    }
-    let host: string | null | undefined;
-    const forwarded: string[] = [];
-    let at: Position | undefined;
-    for (const [field, { value, at: place }] of fields) {
-      if (field === 'host') host = this.#hostField(value, place);
-      else if (field.startsWith('x-forwarded-') && /^x-forwarded-(for|proto|host)$/.test(field)) {
-        if (value === '$host') this.#report.note(HOST_NOTE);
-        forwarded.push(`${field.slice(12)}=${value.replace('$http_host', '$host')}`);
-        at ??= place;
-      } else if (field === 'upgrade' && value === '$http_upgrade') this.#upgrades = true;
-      else if (field === 'connection' && /^(|close|keep-alive|upgrade|\$http_connection)$/i.test(value)) {
-        this.#report.ignore('proxy_set_header Connection');
-      } else {
-        const expected = 'a field among Host, X-Forwarded-For, -Proto, -Host, Connection and Upgrade';
-        this.#report.fail(place, 'proxy_set_header', expected, showGot(`${field} ${value}`));
+        continue;
       }
+      const id = field.toLowerCase();
+      if (fields.has(id)) this.#report.fail(name, name.text, 'each field once', `${field} again`);
+      if (id === 'upgrade' && value === '$http_upgrade') this.#upgrades = true;
+      else if (id === 'connection' && /^(|close|keep-alive|upgrade|\$http_connection)$/i.test(value)) {
+        this.#report.ignore('proxy_set_header Connection');
+      } else fields.set(id, { name: field, value, at: name });
     }
-    this.#forward(forwarded.sort(), at ?? scope.directives[0]!.name);
-    return host;
+    return [...fields.values()];
   }
 
-  #hostField(value: string, at: Position): string | null {
-    if (value === '$host' || value === '$http_host') {
-      if (value === '$host') this.#report.note(HOST_NOTE);
-      return null;
+  /** Undefined for the client's own. */
+  #host({ value, at }: SetField, literals: ReadonlyMap<string, string>): string | undefined {
+    if (value === '$http_host') return undefined;
+    if (value === '$proxy_host') return value;
+    const host = withLiterals(value, literals);
+    if (!HOST_VALUE.test(host)) {
+      const expected = 'Host $host, $http_host, $proxy_host or a name, with or without a port';
+      this.#report.fail(at, 'proxy_set_header', expected, showGot(value));
     }
-    if (value === '$proxy_host' || /^[A-Za-z0-9._:[\]-]+$/.test(value)) return value;
-    this.#report.fail(
-      at,
-      'proxy_set_header',
-      'Host $host, $http_host, $proxy_host or a name',
-      showGot(value),
-    );
-    return null;
+    return host.replace('${host}', '$host');
   }
 
-  #forward(fields: readonly string[], at: Position): void {
-    const mode = FORWARDED.get(fields.join(' '));
-    if (mode === undefined) {
-      const expected =
-        'X-Forwarded-For $proxy_add_x_forwarded_for with -Proto $scheme and -Host $host, or $remote_addr in its place, or none';
-      this.#report.fail(at, 'proxy_set_header', expected, showGot(fields.join(' ')));
-      return;
+  #value({ name, value, at }: SetField, literals: ReadonlyMap<string, string>): string {
+    if (!isSettableField(name)) {
+      const expected = 'a field that is not about the connection or the length of the message';
+      this.#report.fail(at, 'proxy_set_header', expected, showGot(name));
     }
-    if (mode === 'append') this.#report.note(APPEND_NOTE);
-    if (!this.#forwarded.has(mode)) this.#forwarded.set(mode, at);
+    const text = withLiterals(value, literals);
+    const fault = this.#checkKey(withoutValueVariables(text));
+    if (fault !== null) {
+      const [expected, got] = fault.error.replace(/^expected /, '').split(', got ');
+      this.#report.fail(at, 'proxy_set_header', expected ?? fault.error, got ?? showGot(value));
+    }
+    return text;
   }
 
   /** Parts of the document that the locations made together. */
   document(): Record<string, unknown> {
     const document: Record<string, unknown> = {};
     const upstreams = [...this.#upstreams];
-    const common: Options = {};
-    for (const option of ['host', 'connectTimeout', 'responseTimeout', 'retries']) {
-      const values = new Set(upstreams.map(([, { settings }]) => settings[option]));
-      const [value] = values;
-      if (values.size === 1 && value !== undefined) common[option] = value;
-    }
-    const defaults = written(common);
+    // What all of them have is written once.
+    const common = Object.entries(upstreams[0]?.[1].options ?? {}).filter(([option, value]) =>
+      upstreams.every(([, { options }]) => JSON.stringify(options[option]) === JSON.stringify(value)),
+    );
+    const defaults = written(Object.fromEntries(common));
     if (Object.keys(defaults).length > 0) document.upstreamDefaults = defaults;
     document.upstreams = Object.fromEntries(
-      upstreams.map(([name, { url, settings }]) => {
-        const own = Object.entries(settings).filter(([option]) => common[option] === undefined);
-        return [name, { url, ...written(Object.fromEntries(own)) }];
+      upstreams.map(([name, { place, options }]) => {
+        const own = Object.entries(options).filter(([option]) => !common.some(([one]) => one === option));
+        return [name, { ...place, ...written(Object.fromEntries(own)) }];
       }),
     );
     if (this.#splits.size > 0) document.splits = Object.fromEntries(this.#splits);
-    const modes = [...this.#forwarded];
-    document.forwarded = modes[0]?.[0] ?? 'keep';
-    if (modes.length > 1) {
-      this.#report.fail(
-        modes[1]![1],
-        'proxy_set_header',
-        `X-Forwarded fields as in the other locations (${modes[0]![0]})`,
-        modes[1]![0],
-      );
-    }
+    document.forwarded = 'keep';
     document.upgrades = this.#upgrades ? ['websocket'] : [];
     return document;
   }
 }
 
-const HOST_NOTE =
-  'where it says $host, the Host is sent on as the client wrote it; nginx takes the port off and writes it in lower case';
-const APPEND_NOTE = 'an X-Forwarded-Proto or -Host that a client sends is kept; nginx writes its own over it';
+/** Settings for a value of proxy_pass; `variable` is the one of split_clients that has it. */
+type SettingsFor = (goal: string, variable?: string) => Settings;
 
-/** Sets of X-Forwarded fields that `forwarded` can express. */
-const FORWARDED = new Map([
-  ['', 'keep'],
-  ['for=$proxy_add_x_forwarded_for host=$host proto=$scheme', 'append'],
-  ['for=$remote_addr host=$host proto=$scheme', 'replace'],
-  ['for= host= proto=', 'remove'],
-]);
+const CHOICE_NOTE =
+  'among the servers of an upstream one is chosen at random, by weight and by how busy it is; nginx takes them in turn';
+const LEAST_NOTE =
+  'least_conn is how a server is chosen in every upstream, among two that are drawn by weight';
 
-/** Settings as the file has them: without its defaults, and retries one level down. */
-function written({ retries, ...all }: Options): Record<string, unknown> {
-  const settings = Object.fromEntries(
-    Object.entries(all).filter(([option, value]) => standardOf(`upstreamDefaults.${option}`) !== value),
+const HOST_VALUE = /^(?:\$host|\$\{host\}|[A-Za-z0-9._[\]-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/;
+
+/** The text with the variables that have one value put in. */
+function withLiterals(text: string, literals: ReadonlyMap<string, string>): string {
+  return text.replace(
+    /\$(?:\{(\w+)\}|(\w+))/g,
+    (whole, braced: string | undefined, bare: string | undefined) => literals.get((braced ?? bare)!) ?? whole,
   );
-  return retries === undefined ? settings : { ...settings, retry: { attempts: Number(retries) } };
+}
+
+/** An upstream that is one address and no block. */
+function plainBlock(address: string): Block {
+  const only = { address, weight: 1, backup: false, down: false, eject: EJECT, connectionsMax: undefined };
+  return { servers: [only], only };
+}
+
+/** What $proxy_host is for a value of proxy_pass. */
+function hostOf(goal: string): string {
+  return goal.replace(/^unix:.*/, 'localhost');
+}
+
+function urlOf(scheme: string, address: string, isInBlock: boolean): string {
+  if (address.startsWith('unix:')) return address;
+  // Without a port in its line a server of a block is asked on port 80, also for https.
+  const whole = isInBlock && !/:\d+$/.test(address) ? `${address}:80` : address;
+  return `${scheme}://${whole.replace(scheme === 'http' ? /:80$/ : /:443$/, '')}`;
+}
+
+function serverOf(
+  scheme: string,
+  { address, weight, backup, down, eject }: BlockServer,
+): Record<string, unknown> {
+  return {
+    url: urlOf(scheme, address, true),
+    ...(weight === 1 ? {} : { weight }),
+    ...(backup ? { backup } : {}),
+    ...(down ? { down } : {}),
+    ...(JSON.stringify(eject) === JSON.stringify(EJECT) ? {} : { eject }),
+  };
+}
+
+/** Settings as the file has them: without its defaults. */
+function written({ retry, setHeaders, ...all }: Record<string, unknown>): Record<string, unknown> {
+  const settings = Object.entries(all).filter(
+    ([option, value]) => value !== undefined && standardOf(`upstreamDefaults.${option}`) !== value,
+  );
+  const { attempts = 1 } = (retry ?? {}) as { attempts?: number };
+  const hasFields = Object.keys(setHeaders ?? {}).length > 0;
+  return {
+    ...Object.fromEntries(settings),
+    ...(attempts === 1 ? {} : { retry: { attempts } }),
+    ...(hasFields ? { setHeaders } : {}),
+  };
 }

@@ -18,7 +18,7 @@ import {
 } from './nginx-directives.ts';
 import { ProxyGoals } from './nginx-proxy.ts';
 import { Report } from './nginx-report.ts';
-import { type Directive, type ReadInclude, readDirectives } from './nginx-syntax.ts';
+import { type Directive, type Position, type ReadInclude, readDirectives } from './nginx-syntax.ts';
 import { refuseText } from './parse.ts';
 import { type Problem, showGot } from './problem.ts';
 
@@ -30,6 +30,9 @@ export interface Translation {
   /** The file and its includes. */
   readonly files: readonly string[];
 }
+
+/** What "client_max_body_size 0" is in the file. */
+const NO_BODY_LIMIT = '1024GiB';
 
 interface NginxOptions {
   readonly checkKey: CheckKey;
@@ -48,7 +51,7 @@ export function parseNginx(
   const read = readDirectives(text, file, options.readInclude);
   if (read.problems.length > 0) return { problems: read.problems };
   const report = new Report(file);
-  const document = new Translator(file, report).translate(read.directives);
+  const document = new Translator(file, report, options.checkKey).translate(read.directives);
   const { problems } = report;
   const translation = { document, notes: report.notes, files: read.files };
   if (problems.length > 0) return { problems: inOrder(problems, read.files), translation };
@@ -63,20 +66,38 @@ function inOrder(problems: readonly Problem[], files: readonly string[]): Proble
   return [...problems].sort((a, b) => fileOf(a) - fileOf(b) || a.order - b.order);
 }
 
-const PATH_NOTE =
-  'locations are compared with the path as it came; nginx decodes it, merges slashes and resolves /../ first';
+/** A server block and where it takes requests. */
+interface Server {
+  readonly scope: Scope;
+  readonly directive: Directive;
+  readonly listens: readonly Listen[];
+}
+
+/** One address of a server block. */
+interface Listen {
+  /** As the file has it. */
+  readonly address: string;
+  readonly isDefault: boolean;
+  readonly at: Position;
+}
+
+/** What becomes a route; the limit is written where not all routes have the same. */
+interface Location {
+  readonly route: Record<string, unknown>;
+  readonly bodyMax: string;
+}
 
 class Translator {
   readonly #file: string;
   readonly #report: Report;
   readonly #goals: ProxyGoals;
-  readonly #routes: Record<string, string>[] = [];
+  readonly #routes: Location[] = [];
   readonly #locations: Scope[] = [];
 
-  constructor(file: string, report: Report) {
+  constructor(file: string, report: Report, checkKey: CheckKey) {
     this.#file = file;
     this.#report = report;
-    this.#goals = new ProxyGoals(report);
+    this.#goals = new ProxyGoals(report, checkKey);
   }
 
   translate(top: readonly Directive[]): Record<string, unknown> {
@@ -104,33 +125,50 @@ class Translator {
     }
   }
 
-  #servers(scope: Scope): { scope: Scope; directive: Directive }[] {
+  #servers(scope: Scope): Server[] {
     return scope.directives
       .filter(({ name, block }) => name.text === 'server' && block !== null)
-      .map((directive) => ({ scope: { parent: scope, directives: directive.block! }, directive }));
+      .map((directive) => {
+        const inner: Scope = { parent: scope, directives: directive.block! };
+        return { scope: inner, directive, listens: this.#listens(directive) };
+      });
   }
 
-  #translateServers(servers: readonly { scope: Scope; directive: Directive }[]): void {
-    const rest = Math.max(
-      0,
-      servers.findIndex(({ scope }) => scope.directives.some(isDefaultListen)),
-    );
+  /** Servers at the same addresses are told apart by host alone; else each address has its routes. */
+  #translateServers(servers: readonly Server[]): void {
+    const sets = new Set(servers.map(({ listens }) => listens.map(({ address }) => address).join(' ')));
+    const addresses =
+      sets.size <= 1
+        ? [undefined]
+        : new Set(servers.flatMap(({ listens }) => listens.map((one) => one.address)));
+    for (const address of addresses) {
+      const here = servers.filter(
+        ({ listens }) => address === undefined || listens.some((one) => one.address === address),
+      );
+      const isDefault = ({ listens }: Server): boolean =>
+        listens.some((one) => one.isDefault && (address === undefined || one.address === address));
+      this.#translateGroup(here, Math.max(0, here.findIndex(isDefault)), address);
+    }
+  }
+
+  /** The servers at one address (undefined: at all of them); the one at `rest` takes every other host. */
+  #translateGroup(servers: readonly Server[], rest: number, address: string | undefined): void {
     const named = servers.map(({ scope }) => this.#hosts(scope.directives));
     // The default server takes what no other one does; its own names need a route only where another's wildcard is over them.
     const others = named.filter((_, index) => index !== rest).flat();
     const own = (named[rest] ?? []).filter((name) => others.some((other) => isBelow(name, other)));
-    for (const [index, { scope, directive }] of servers.entries()) {
+    for (const [index, server] of servers.entries()) {
       const hosts = index === rest ? [undefined, ...own] : named[index]!;
       const paths: string[] = [];
-      for (const inner of scope.directives) {
+      for (const inner of server.scope.directives) {
         const { text } = inner.name;
-        if (text === 'location') paths.push(...this.#location(inner, scope, hosts));
+        if (text === 'location') paths.push(...this.#location(inner, server, hosts, address));
         else if (text !== 'listen' && text !== 'server_name') this.#report.inheritable(inner, 'server');
       }
       // Here a request whose host has no route for its path goes on to the routes for every host.
       if (servers.length > 1 && !paths.includes('/')) {
         this.#report.fail(
-          directive.name,
+          server.directive.name,
           'server',
           'a "location /" in each server where there are several',
           'none',
@@ -157,27 +195,33 @@ class Translator {
     return hosts;
   }
 
-  #location(directive: Directive, server: Scope, hosts: readonly (string | undefined)[]): string[] {
+  /** Makes the routes of one location; gives its prefix, nothing for an exact path. */
+  #location(
+    directive: Directive,
+    server: Server,
+    hosts: readonly (string | undefined)[],
+    address: string | undefined,
+  ): string[] {
     const { name, words: args, block } = directive;
-    const modifier = args.length > 1 ? args[0]!.text : '';
-    const path = args.at(-1);
-    if (path === undefined || block === null) {
+    if (args.length === 0 || block === null) {
       this.#report.fail(name, 'location', 'a path and a block', `${args.length} words`);
       return [];
     }
+    const written = args.map(({ text }) => text).join(' ');
+    const [, modifier, path = ''] = /^(=|\^~|~\*?|@)? ?(.*)$/s.exec(written)!;
     const odd =
-      modifier.startsWith('~') || path.text.startsWith('~')
-        ? 'a path prefix, as regular expressions are not kept'
-        : modifier === '=' || path.text.startsWith('=')
-          ? 'a path prefix, as routes have no exact paths'
-          : (modifier !== '' && modifier !== '^~') || args.length > 2 || !path.text.startsWith('/')
-            ? 'a path prefix like /api/'
-            : null;
+      modifier?.startsWith('~') === true
+        ? 'a path, as regular expressions are not kept'
+        : modifier === '@' || args.length > 2 || !path.startsWith('/')
+          ? 'a path like /api/'
+          : null;
     if (odd !== null) {
-      this.#report.fail(name, 'location', odd, showGot(args.map(({ text }) => text).join(' ')));
+      this.#report.fail(name, 'location', odd, showGot(written));
       return [];
     }
-    const scope: Scope = { parent: server, directives: block };
+    const exact = modifier === '=';
+    const found = exact ? [] : [path];
+    const scope: Scope = { parent: server.scope, directives: block };
     let pass: Directive | undefined;
     for (const inner of block) {
       if (inner.name.text === 'proxy_pass') pass = inner;
@@ -185,38 +229,60 @@ class Translator {
     }
     if (pass === undefined) {
       this.#report.fail(name, 'location', 'a proxy_pass, as no files are served', 'none');
-      return [path.text];
+      return found;
     }
     this.#locations.push(scope);
-    const goal = this.#goals.goal(pass, scope);
+    const goal = this.#goals.goal(pass, scope, this.#literals(server, address));
+    const bodyMax = this.#bodyMax(scope);
     for (const host of hosts) {
       const route = {
+        ...(address === undefined ? {} : { listen: address }),
         ...(host === undefined ? {} : { host }),
-        ...(path.text === '/' ? {} : { path: path.text }),
+        ...(path === '/' && !exact ? {} : { path }),
+        ...(exact ? { exact } : {}),
         ...goal,
       };
       this.#report.origin(['routes', this.#routes.length], name, 'location');
-      if (goal !== undefined) this.#routes.push(route);
+      if (goal !== undefined) this.#routes.push({ route, bodyMax });
     }
-    if (path.text !== '/') this.#report.note(PATH_NOTE);
-    if (path.text.length > 1 && path.text.endsWith('/')) {
+    if (!exact && path.length > 1 && path.endsWith('/')) {
       this.#report.note(
-        `a request for ${path.text.slice(0, -1)} (without the last slash) is not redirected to ${path.text}`,
+        `a request for ${path.slice(0, -1)} (without the last slash) is not redirected to ${path}`,
       );
     }
-    return [path.text];
+    return found;
   }
 
-  #document(servers: readonly { scope: Scope; directive: Directive }[]): Record<string, unknown> {
+  /** Variables of nginx that have one value for all requests of a server at an address. */
+  #literals({ scope, listens }: Server, address: string | undefined): Map<string, string> {
+    const own = listens.filter((one) => address === undefined || one.address === address);
+    const ports = new Set(own.map((one) => /:(\d+)$/.exec(one.address)?.[1]));
+    const [port] = ports;
+    const names = scope.directives.find(({ name }) => name.text === 'server_name')?.words;
+    return new Map([
+      ['server_name', names?.[0]?.text ?? ''],
+      ...(ports.size === 1 && port !== undefined ? [['server_port', port] as const] : []),
+    ]);
+  }
+
+  #bodyMax(scope: Scope): string {
+    return this.#report.size(nearest(scope, 'client_max_body_size'), '1m') ?? NO_BODY_LIMIT;
+  }
+
+  #document(servers: readonly Server[]): Record<string, unknown> {
     const document: Record<string, unknown> = { listen: this.#listen(servers) };
     const { forwarded, upgrades, ...made } = this.#goals.document();
     Object.assign(document, made);
-    const [route] = this.#routes;
-    const isPlain = this.#routes.length === 1 && route?.host === undefined && route?.path === undefined;
-    if (!isPlain || route?.split === undefined || Object.keys(document.splits ?? {}).length > 1)
-      document.routes = this.#routes;
-    for (const [directive, { path, standard, kind }] of Object.entries(GLOBAL_SETTINGS)) {
-      const value = this.#agreed(directive, kind, standard);
+    const [first] = this.#routes;
+    const bodyMax = first?.bodyMax ?? NO_BODY_LIMIT;
+    const routes = this.#routes.map(({ route, bodyMax: own }) =>
+      own === bodyMax ? route : { ...route, limits: { requestBody: own } },
+    );
+    const isPlain = routes.length === 1 && Object.keys(routes[0]!).join() === 'split';
+    if (!isPlain || Object.keys(document.splits ?? {}).length > 1) document.routes = routes;
+    if (bodyMax !== NO_BODY_LIMIT) document.limits = { requestBody: bodyMax };
+    for (const [directive, { path, standard }] of Object.entries(GLOBAL_SETTINGS)) {
+      const value = this.#agreed(directive, standard);
       if (value === null || value === standardOf(path.join('.'))) continue;
       const [map, option] = path;
       document[map] = { ...(document[map] as Record<string, string> | undefined), [option]: value };
@@ -226,25 +292,44 @@ class Translator {
     return document;
   }
 
-  /** Addresses of all servers, which have to be the same: routes know hosts, not ports. */
-  #listen(servers: readonly { scope: Scope; directive: Directive }[]): string | string[] {
-    let first: string[] | undefined;
-    for (const { scope, directive } of servers) {
-      const lines = scope.directives.filter(({ name }) => name.text === 'listen');
-      const addresses = lines.flatMap((line) => this.#address(line) ?? []);
-      const all = [...new Set(lines.length === 0 ? [':80'] : addresses)];
-      // Port 8000 alone means both families here, so nginx's second line for IPv6 says nothing new.
-      const own = all
-        .filter((address) => !(address.startsWith('[::]:') && all.includes(address.slice(4))))
-        .sort();
-      first ??= own;
-      if (own.join(' ') !== first.join(' ')) {
-        const expected = `the addresses of the first server (${first.join(', ')}), as routes know hosts and no ports`;
-        this.#report.fail(lines[0]?.name ?? directive.name, 'listen', expected, own.join(', '));
+  /** Addresses of all servers. An address of every host leaves no room for one of a single host on the same port. */
+  #listen(servers: readonly Server[]): string | string[] {
+    const places = new Map(
+      servers.flatMap(({ listens }) => listens).map(({ address, at }) => [address, at] as const),
+    );
+    for (const [address, at] of places) {
+      const wide = /:\d+$/.exec(address)?.[0];
+      if (wide !== undefined && wide !== address && places.has(wide)) {
+        const expected = `no address beside ${wide}, which is every one of this port`;
+        this.#report.fail(at, 'listen', expected, address);
       }
-      if (lines[0] !== undefined) this.#report.origin(['listen'], lines[0].name, 'listen');
     }
-    return first?.length === 1 ? first[0]! : (first ?? []);
+    for (const at of [...places.values()].slice(0, 1)) this.#report.origin(['listen'], at, 'listen');
+    const addresses = [...places.keys()].sort();
+    return addresses.length === 1 ? addresses[0]! : addresses;
+  }
+
+  #listens({ name, block }: Directive): Listen[] {
+    const lines = block!.filter((directive) => directive.name.text === 'listen');
+    if (lines.length === 0) return [{ address: ':80', isDefault: false, at: name }];
+    const listens = lines.flatMap((line) => {
+      const address = this.#address(line);
+      return address === undefined ? [] : [{ address, isDefault: isDefaultListen(line), at: line.name }];
+    });
+    // Port 8000 alone means both families here, so nginx's second line for IPv6 says nothing new.
+    const known = new Map<string, Listen>();
+    for (const listen of listens) {
+      const wide = listen.address.startsWith('[::]:') ? listen.address.slice(4) : listen.address;
+      const address = listens.some((one) => one.address === wide) ? wide : listen.address;
+      const before = known.get(address);
+      known.set(address, {
+        ...listen,
+        ...before,
+        address,
+        isDefault: listen.isDefault || before?.isDefault === true,
+      });
+    }
+    return [...known.values()].sort((a, b) => (a.address < b.address ? -1 : 1));
   }
 
   #address({ name, words: args }: Directive): string | undefined {
@@ -260,23 +345,16 @@ class Translator {
     return word === undefined ? undefined : readListen(word);
   }
 
-  /** The one value that all locations have of a setting; null for nginx's "no limit", and without locations. */
-  #agreed(directive: string, kind: 'size' | 'time', standard: string): string | null {
+  /** The one time that all locations have of a setting; null without locations. */
+  #agreed(directive: string, standard: string): string | null {
     let agreed: string | null = null;
-    let isFirst = true;
     for (const scope of this.#locations) {
       const found = nearest(scope, directive);
-      const value = kind === 'time' ? this.#report.time(found, standard) : this.#report.size(found, standard);
-      if (isFirst) agreed = value;
-      else if (value !== agreed) {
-        this.#report.fail(
-          found?.name ?? scope.directives[0]!.name,
-          directive,
-          `the same for all locations (${agreed ?? 'no limit'})`,
-          value ?? 'no limit',
-        );
-      }
-      isFirst = false;
+      const value = this.#report.time(found, standard);
+      agreed ??= value;
+      if (value === agreed) continue;
+      const at = found?.name ?? scope.directives[0]!.name;
+      this.#report.fail(at, directive, `the same for all locations (${agreed})`, value);
     }
     return agreed;
   }

@@ -277,18 +277,55 @@ const probe = z.strictObject({
 const UPSTREAM_EXPECTED = 'the name of an upstream or a URL like http://backend:8080';
 const ON_DOWN_EXPECTED = '`fail` or `{ fallback: UPSTREAM }`';
 
+/** Fields that say how the message is framed or what the connection does, and Host, which has an option of its own. */
+const FRAMING_FIELD =
+  /^(?:connection|content-length|expect|host|keep-alive|max-forwards|proxy-connection|te|trailer|transfer-encoding|upgrade|via)$/i;
+
+/** True for the name of a field that may be set to a value of the user's own. */
+export function isSettableField(name: string): boolean {
+  return /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$/.test(name) && !FRAMING_FIELD.test(name);
+}
+
+/** A value of a field as a key text of the same length: without the variables that only such a value has. */
+export function withoutValueVariables(text: string): string {
+  return text.replace(
+    /\$(?:\{(?:proxy_add_x_forwarded_for|scheme)\}|(?:proxy_add_x_forwarded_for|scheme)(?!\w))/g,
+    (name) => '-'.repeat(name.length),
+  );
+}
+
+const HOST_VALUE_EXPECTED = 'a Host field value like "backend.example:8080", "$host" or "$proxy_host"';
+const SET_NAME_EXPECTED =
+  'the name of a field that is not about the connection or the length of the message (Host is set by host)';
+const SET_VALUE_EXPECTED =
+  'a text like "$remote_addr" or "shop $host" without control characters, 4096 characters at most';
+
 /** Options of one upstream; `upstreamDefaults` takes the same ones for all. */
 const upstreamSettings = {
   host: z
-    .string({ error: 'a Host field value like "backend.example:8080", or "$proxy_host"' })
-    .regex(/^(?:\$proxy_host|[A-Za-z0-9._:[\]-]+)$/, {
-      error: 'a Host field value like "backend.example:8080", or "$proxy_host"',
-    })
+    .string({ error: HOST_VALUE_EXPECTED })
+    .regex(/^(?:\$proxy_host|\$host(?::\d{1,5})?|[A-Za-z0-9._:[\]-]+)$/, { error: HOST_VALUE_EXPECTED })
     .optional()
     .meta({
       description:
-        "Host field sent to this upstream; `$proxy_host` sends the URL's own. Unset: the client's Host is kept.",
+        "Host field sent to this upstream; `$proxy_host` sends the URL's own, `$host` the client's in lower case without its port. Unset: the client's Host is kept.",
       kind: 'string',
+    }),
+  setHeaders: z
+    .record(
+      z.string().refine(isSettableField, { error: SET_NAME_EXPECTED }),
+      z
+        .string({ error: SET_VALUE_EXPECTED })
+        .max(4096, { error: SET_VALUE_EXPECTED })
+        .regex(/^[^\0-\x08\x0a-\x1f\x7f]*$/, { error: SET_VALUE_EXPECTED })
+        .meta({ description: 'Value of the field; an empty one takes it out.', kind: 'key text' }),
+      { error: 'a map of field name to value' },
+    )
+    .optional()
+    .meta({
+      description:
+        "Fields of requests to this upstream in place of the client's own: variables as in a key, and `$scheme` and `$proxy_add_x_forwarded_for`. What stands here stands above `forwarded`.",
+      kind: 'map',
     }),
   connectTimeout: duration({
     min: '1ms',

@@ -60,6 +60,10 @@ export interface RequestRewrite {
   readonly host: Buffer | null;
   /** What Host says when the client sent none (HTTP/1.0). */
   readonly authority: Buffer;
+  /** Makes the value of Host for each request, in place of `host`; null for none. */
+  readonly hostText?: HostText | null;
+  /** Fields in place of the client's; null for none. */
+  readonly set?: SetFields | null;
   readonly forwarded: 'append' | 'replace' | 'keep' | 'remove';
   readonly via: boolean;
 }
@@ -74,7 +78,43 @@ export interface RequestEdit {
   readonly cookie: Uint8Array | null;
   /** Whole lines, each with its CRLF. */
   readonly addedLines: string;
+  /** The request as SetFields reads it, without what an override left in it; null for the head itself. */
+  readonly view?: RequestFacts | null;
 }
+
+/** What the values of SetFields are made from: a head, or a view of one. */
+export interface RequestFacts {
+  readonly bytes: Uint8Array;
+  readonly methodStart: number;
+  readonly methodEnd: number;
+  readonly targetStart: number;
+  readonly targetEnd: number;
+  fieldValues(name: string): readonly Uint8Array[];
+  host(): Uint8Array;
+  readonly remoteAddress: string;
+}
+
+/** A value of Host with variables. */
+export interface HostText {
+  textFor(head: RequestHead): string;
+}
+
+/** Fields that take the place of those that the client sent under their names. */
+export interface SetFields {
+  /** Names, by `fieldName`. */
+  readonly names: readonly Uint8Array[];
+  /** Which of the X-Forwarded fields are among them: bits of FORWARDED_FIELD. */
+  readonly forwarded: number;
+  /** Whole lines, each with its CRLF. */
+  linesFor(request: RequestFacts): string;
+}
+
+/** The fields that `forwarded` is about, a bit each. */
+export const FORWARDED_FIELD: ReadonlyMap<string, number> = new Map([
+  ['x-forwarded-for', 1],
+  ['x-forwarded-proto', 2],
+  ['x-forwarded-host', 4],
+]);
 
 /**
  * The name of a field as RequestEdit and ResponseRewrite want it. It stands for every spelling that an application behind CGI,
@@ -146,8 +186,8 @@ export function writeRequestHead(
   const { bytes, at, ids, count } = head;
   const target = edit === null ? null : edit.target;
   const isAbsolute = head.authorityEnd > head.authorityStart;
-  const replacesHost = rewrite.host !== null || isAbsolute;
-  const { forwarded } = rewrite;
+  const { forwarded, hostText = null, set = null } = rewrite;
+  const replacesHost = rewrite.host !== null || hostText !== null || isAbsolute;
   let runStart = head.fieldsStart;
   if (!isAbsolute && head.minorVersion === 1 && target === null) runStart = head.methodStart;
   else {
@@ -164,7 +204,8 @@ export function writeRequestHead(
       runStart = head.fieldsStart;
     }
     out.text('Host: ');
-    if (rewrite.host !== null) out.copy(rewrite.host, 0, rewrite.host.length);
+    if (hostText !== null) out.text(hostText.textFor(head));
+    else if (rewrite.host !== null) out.copy(rewrite.host, 0, rewrite.host.length);
     else if (isAbsolute) out.copy(bytes, head.authorityStart, head.authorityEnd);
     else out.copy(rewrite.authority, 0, rewrite.authority.length);
     out.text('\r\n');
@@ -198,6 +239,7 @@ export function writeRequestHead(
         hasForwardedHost = !drops;
       }
     } else if (edit !== null) drops = isEditedOut(edit, bytes, nameStart, nameEnd);
+    if (set !== null && isOneOf(set.names, bytes, nameStart, nameEnd)) drops = true;
     // Host and Content-Length belong to the message, whatever Connection says of them.
     if (framing.nominated.length > 0 && id !== FIELD.host && id !== FIELD.contentLength) {
       if (framing.isNominated(bytes, nameStart, nameEnd)) {
@@ -212,14 +254,20 @@ export function writeRequestHead(
     runStart = passLine(out, bytes, at, i, runStart, lineEnd, drops);
   }
   if (runStart < headEnd - 2) out.copy(bytes, runStart, headEnd - 2);
+  if (set !== null) {
+    if (isOneOf(set.names, COOKIE, 0, COOKIE.length)) hasCookie = false;
+    out.text(set.linesFor(edit?.view ?? head));
+  }
   if (edit !== null) writeEdit(out, edit, hasCookie);
   if (forwarded === 'append' || forwarded === 'replace') {
+    const own = set === null ? 0 : set.forwarded;
     writeForwarded(
       out,
       head,
+      (own & 1) !== 0,
       forwarded === 'append' && forwardedFields > 0,
-      hasForwardedProto,
-      hasForwardedHost,
+      hasForwardedProto || (own & 2) !== 0,
+      hasForwardedHost || (own & 4) !== 0,
       facts,
     );
   }
@@ -290,16 +338,19 @@ function passLine(
 function writeForwarded(
   out: Output,
   head: RequestHead,
+  hasFor: boolean,
   extendsFor: boolean,
   hasProto: boolean,
   hasHost: boolean,
   facts: ForwardedFacts,
 ): void {
   const { bytes, at, ids, count } = head;
-  if (!extendsFor && !hasProto) {
+  if (!hasFor && !extendsFor && !hasProto) {
     out.copy(facts.lines, 0, facts.lines.length);
   } else {
-    if (extendsFor) {
+    if (hasFor) {
+      // Set by the configuration.
+    } else if (extendsFor) {
       out.text('X-Forwarded-For: ');
       let separator = '';
       for (let i = 0; i < count; i++) {

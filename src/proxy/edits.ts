@@ -47,6 +47,7 @@ export class Edits {
       target: null,
       cookie: null,
       addedLines: this.#requestLines,
+      view: null,
     };
   }
 
@@ -71,7 +72,8 @@ export class Edits {
       droppedFields.push(TRACEPARENT, TRACESTATE);
       addedLines += `traceparent: ${makeTraceparent(this.#traceparent === 'sampled')}\r\n`;
     }
-    return { droppedFields, target: override?.target ?? null, cookie: override?.cookie ?? null, addedLines };
+    const { target = null, cookie = null, view = null } = override ?? {};
+    return { droppedFields, target, cookie, addedLines, view };
   }
 
   /** Lines for the response to a request that was decided so, whoever answers it. */

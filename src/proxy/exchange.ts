@@ -8,6 +8,7 @@ import {
   isHopLimited,
   Output,
   type RequestEdit,
+  type RequestRewrite,
   type ResponseRewrite,
   writeLastChunk,
   writeRequestHead,
@@ -217,7 +218,7 @@ export class Exchange {
     this.#outcome.sentAt = now;
     this.#outcome.address = connection.address.name;
     this.#downstream.setDeadline(Number.POSITIVE_INFINITY);
-    const rewrite = this.#destination!.rewrites[connection.address.member.index]!;
+    const rewrite = this.#requestRewrite();
     this.#claimRequestOut();
     writeRequestHead(
       requestOut,
@@ -281,7 +282,7 @@ export class Exchange {
     }
     this.#outcome.bytesReceived += position - from;
     if (decoder.isDone) {
-      writeLastChunk(requestOut, decoder.trailers, framing, this.#edit?.droppedFields);
+      writeLastChunk(requestOut, decoder.trailers, framing, this.#droppedTrailers());
       this.isRequestSent = true;
     }
     this.#setDeadlines(now);
@@ -469,6 +470,19 @@ export class Exchange {
   /** The client is gone: the upstream need not go on. */
   abort(): void {
     if (this.#phase !== PHASE.idle) this.fail('DOWNSTREAM_GONE');
+  }
+
+  /** How the request is rewritten for the server that it goes to. */
+  #requestRewrite(): RequestRewrite {
+    return this.#destination!.rewrites[this.#connection!.address.member.index]!;
+  }
+
+  /** Fields that no trailer of the request may bring along. */
+  #droppedTrailers(): readonly Uint8Array[] | null {
+    const { set = null } = this.#requestRewrite();
+    const edit = this.#edit;
+    if (set === null || edit === null) return set?.names ?? edit?.droppedFields ?? null;
+    return [...set.names, ...edit.droppedFields];
   }
 
   #claimRequestOut(): void {

@@ -8,6 +8,7 @@ import type { Counters, VariantCounters } from '../telemetry/counters.ts';
 import type { Sample } from '../telemetry/sample.ts';
 import { type Edits, editsFor } from './edits.ts';
 import { compileRoutes, type RouteOf } from './routes.ts';
+import { compileHost, compileSetFields } from './set-fields.ts';
 import type { Upstream } from './upstream.ts';
 
 /** Where a decided request goes, and what is counted for it. */
@@ -112,10 +113,12 @@ export function buildGeneration(
 
 function rewritesFor({ forwarded, via }: Config, { config }: Upstream): RequestRewrite[] {
   const { host } = config;
+  const set = compileSetFields(config.setHeaders);
   return membersOf(config).map(({ url }) => {
     const authority = Buffer.from(url.authority, 'latin1');
-    const replaced =
-      host === '$proxy_host' ? authority : host === undefined ? null : Buffer.from(host, 'latin1');
-    return { host: replaced, authority, forwarded, via };
+    const hostText = host?.startsWith('$host') === true ? compileHost(host, url.authority) : null;
+    const isOwn = host === undefined || hostText !== null;
+    const replaced = host === '$proxy_host' ? authority : isOwn ? null : Buffer.from(host, 'latin1');
+    return { host: replaced, hostText, authority, forwarded, via, set };
   });
 }

@@ -378,11 +378,39 @@ const VARIABLE = /^\$(\{?)([A-Za-z0-9_]*)/;
 const EXPECTED =
   'a variable of $arg_NAME $http_NAME $cookie_NAME $remote_addr $host $uri $request_uri $request_method $args';
 
+/** $proxy_add_x_forwarded_for: what the client sent of X-Forwarded-For, and its address behind that. */
+class ForwardedFor implements Part {
+  readonly #fields = new Field('x_forwarded_for');
+  readonly #address = new RemoteAddress();
+
+  append(view: RequestView): void {
+    const before = length;
+    this.#fields.append(view);
+    if (length > before) append(COMMA_SPACE, 0, 2);
+    this.#address.append(view);
+  }
+}
+
+/** What only the value of a field can say. */
+const VALUE_ONLY: ReadonlyMap<string, () => Part> = new Map<string, () => Part>([
+  ['proxy_add_x_forwarded_for', () => new ForwardedFor()],
+  ['scheme', () => new Literal('http')],
+]);
+
+/** Compiles the value of a field: a key text that also knows $proxy_add_x_forwarded_for and $scheme, which is http. */
+export function compileValue(text: string): CompiledKey | KeyFault {
+  return compileText(text, (name) => VALUE_ONLY.get(name)?.() ?? variableOf(name));
+}
+
 /**
  * Compiles a key text: variables as `$name` or `${name}` (names in any case, as in nginx), everything else is literal
  * and taken as UTF-8. A "$" is always the start of a variable.
  */
 export function compileKey(text: string): CompiledKey | KeyFault {
+  return compileText(text, variableOf);
+}
+
+function compileText(text: string, partOf: (name: string) => Part | undefined): CompiledKey | KeyFault {
   const parts: Part[] = [];
   let literalLength = 0;
   let at = 0;
@@ -402,7 +430,7 @@ export function compileKey(text: string): CompiledKey | KeyFault {
       return { error: `expected "}" after ${JSON.stringify(whole)}, got ${got}`, offset: dollar };
     }
     if (open !== '' && name !== '') end++;
-    const part = variableOf(name.toLowerCase());
+    const part = partOf(name.toLowerCase());
     if (part === undefined) {
       const meant = guess(name.toLowerCase());
       const hint = meant === undefined ? '' : ` (did you mean "$${meant}"?)`;

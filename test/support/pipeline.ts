@@ -13,6 +13,8 @@ interface Options {
   readonly connections?: number;
   /** Requests on their way per connection. */
   readonly depth?: number;
+  /** Where the port is; 127.0.0.1 unless given. */
+  readonly host?: string;
 }
 
 /**
@@ -22,26 +24,31 @@ interface Options {
 export async function askAll(
   port: number,
   requests: readonly Buffer[],
-  { connections = 4, depth = 16 }: Options = {},
+  { connections = 4, depth = 16, host = '127.0.0.1' }: Options = {},
 ): Promise<Answer[]> {
   const size = Math.ceil(requests.length / connections);
   const parts = Array.from({ length: connections }, (_, i) => requests.slice(i * size, (i + 1) * size));
-  return (await Promise.all(parts.map((part) => askInTurn(port, part, depth)))).flat();
+  return (await Promise.all(parts.map((part) => askInTurn(port, host, part, depth)))).flat();
 }
 
-async function askInTurn(port: number, requests: readonly Buffer[], depth: number): Promise<Answer[]> {
+async function askInTurn(
+  port: number,
+  host: string,
+  requests: readonly Buffer[],
+  depth: number,
+): Promise<Answer[]> {
   const answers: Answer[] = [];
   while (answers.length < requests.length) {
-    answers.push(...(await askOnce(port, requests.slice(answers.length), depth)));
+    answers.push(...(await askOnce(port, host, requests.slice(answers.length), depth)));
   }
   return answers;
 }
 
 /** Answers of one connection: to all requests, or up to the one that closed it. */
-function askOnce(port: number, requests: readonly Buffer[], depth: number): Promise<Answer[]> {
+function askOnce(port: number, host: string, requests: readonly Buffer[], depth: number): Promise<Answer[]> {
   return new Promise((resolve, reject) => {
     const answers: Answer[] = [];
-    const socket = connect(port, '127.0.0.1');
+    const socket = connect(port, host);
     let sent = 0;
     let rest = '';
     const fill = () => {

@@ -145,7 +145,11 @@ describe('the file of the design, unchanged', () => {
     const { config, document, notes } = good(SECTION_1);
     expect(document).toEqual({
       listen: ':8000',
-      upstreamDefaults: { connectTimeout: '60s' },
+      upstreamDefaults: {
+        host: '$host',
+        connectTimeout: '60s',
+        eject: { failures: 1, time: '10s', timeMax: '10s' },
+      },
       upstreams: { version_1a: { url: 'http://version_1a' }, version_1b: { url: 'http://version_1b' } },
       splits: {
         appversion: {
@@ -163,9 +167,7 @@ describe('the file of the design, unchanged', () => {
       upgrades: [],
     });
     expect(config.routes).toEqual([{ path: '/', exact: false, split: 'appversion' }]);
-    expect(notes).toEqual([
-      'where it says $host, the Host is sent on as the client wrote it; nginx takes the port off and writes it in lower case',
-    ]);
+    expect(notes).toEqual([]);
   });
 
   it('takes the addresses of its upstream blocks, wherever they stand', () => {
@@ -267,13 +269,6 @@ describe('what is kept', () => {
     ['no WebSockets otherwise', {}, { upgrades: [] }],
     ['X-Forwarded as the client sent them', {}, { forwarded: 'keep' }],
     [
-      'X-Forwarded appended',
-      {
-        http: 'proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; proxy_set_header X-Forwarded-Proto $scheme; proxy_set_header X-Forwarded-Host $host;',
-      },
-      { forwarded: 'append' },
-    ],
-    [
       'several addresses',
       { server: 'listen 127.0.0.1:81; listen [::]:80; listen unix:/run/s.sock;' },
       {
@@ -295,9 +290,106 @@ describe('what is kept', () => {
       { connectTimeout: 1000, responseTimeout: 2000 },
     ],
     ['nginx’s own default for connects', '', { connectTimeout: 60_000, responseTimeout: 60_000 }],
+    [
+      'fields, with what is known of the server put in',
+      'proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; proxy_set_header X-Port $server_port; proxy_set_header X-Name "$server_name-${proxy_host}";',
+      {
+        host: '$proxy_host',
+        setHeaders: {
+          'X-Forwarded-For': '$proxy_add_x_forwarded_for',
+          'X-Port': '80',
+          'X-Name': '-a',
+        },
+      },
+    ],
+    ['the host without its port', 'proxy_set_header Host ${host}:81;', { host: '$host:81' }],
     ['no retry', 'proxy_next_upstream off;', { retry: { attempts: 0 } }],
   ])('%s', (_what, location, expected) => {
     expect(good(asking({ location })).config.upstreams.get('a')).toMatchObject(expected);
+  });
+
+  it('the variable of split_clients in a field is the name of the variant', () => {
+    const { config } = good(
+      SECTION_1.replace('proxy_set_header Host $host', 'proxy_set_header X-Version "v=$appversion"'),
+    );
+    expect([...config.upstreams.values()].map(({ setHeaders }) => setHeaders)).toEqual([
+      { 'X-Version': 'v=version_1a' },
+      { 'X-Version': 'v=version_1b' },
+    ]);
+  });
+
+  it('several servers of an upstream with weight, backup, down, and ejection as max_fails says', () => {
+    const { config, notes } = good(
+      asking({
+        http: `upstream a { server b:81 weight=3 max_fails=3 fail_timeout=30s; server c down; server unix:/run/d.sock backup;
+          server e max_fails=0; server f fail_timeout=0; keepalive 8; least_conn; }`,
+      }),
+    );
+    const never = { failures: 0, time: 10_000, timeMax: 10_000 };
+    const { servers, eject, host } = config.upstreams.get('a')!;
+    expect(host).toBe('a');
+    expect(eject).toEqual({ failures: 1, time: 10_000, timeMax: 10_000 });
+    expect(servers!.map(({ url, ...rest }) => [url.path ?? `${url.host}:${url.port}`, rest])).toEqual([
+      [
+        'b:81',
+        { weight: 3, backup: false, down: false, eject: { failures: 3, time: 30_000, timeMax: 30_000 } },
+      ],
+      ['c:80', { weight: 1, backup: false, down: true }],
+      ['/run/d.sock', { weight: 1, backup: true, down: false }],
+      ['e:80', { weight: 1, backup: false, down: false, eject: never }],
+      ['f:80', { weight: 1, backup: false, down: false, eject: never }],
+    ]);
+    expect(notes).toEqual([
+      'left out, as it changes nothing here: keepalive',
+      'Location of a response is passed on unchanged; nginx writes its own address over that of the upstream',
+      'least_conn is how a server is chosen in every upstream, among two that are drawn by weight',
+      'among the servers of an upstream one is chosen at random, by weight and by how busy it is; nginx takes them in turn',
+    ]);
+  });
+
+  it('the only server of an upstream: its limit of connections, and when its addresses are left out', () => {
+    const { config } = good(
+      asking({ http: 'upstream a { server b max_conns=7 max_fails=2 fail_timeout=1m weight=5; }' }),
+    );
+    expect(config.upstreams.get('a')).toMatchObject({
+      url: { host: 'b' },
+      eject: { failures: 2, time: 60_000, timeMax: 60_000 },
+      pool: { maxConnections: 7 },
+    });
+  });
+
+  it('exact locations, and limits of bodies that differ', () => {
+    const { config } = good(
+      asking({
+        http: 'client_max_body_size 2m;',
+        server: `location = / { proxy_pass http://a; client_max_body_size 1k; } location =/x { proxy_pass http://a; }
+          location /any { proxy_pass http://a; client_max_body_size 0; }`,
+      }),
+    );
+    expect(config.limits.requestBody).toBe(1024);
+    expect(config.routes.map(({ path, exact, limits }) => [path, exact, limits?.requestBody])).toEqual([
+      ['/', true, undefined],
+      ['/x', true, 2 * 1024 ** 2],
+      ['/any', false, 1024 ** 4],
+      ['/', false, 2 * 1024 ** 2],
+    ]);
+  });
+
+  it('servers on different addresses: each address has its routes, and its default', () => {
+    const server = (listen: string, name: string, upstream: string) =>
+      `server { ${listen} server_name ${name}; location / { proxy_pass http://${upstream}; } }`;
+    const { config, document } = good(
+      server('listen 80; listen [::]:80;', 'a.example', 'a') +
+        server('listen 81 default_server; listen 80;', 'b.example', 'b') +
+        server('listen 81;', 'c.example', 'c'),
+    );
+    expect(document.listen).toEqual([':80', ':81']);
+    expect(config.routes.map(({ listen, host, upstream }) => [listen?.port, host, upstream])).toEqual([
+      [80, undefined, 'a'],
+      [80, 'b.example', 'b'],
+      [81, undefined, 'b'],
+      [81, 'c.example', 'c'],
+    ]);
   });
 
   it('a value that stands twice in split_clients becomes two variants of one upstream', () => {
@@ -340,7 +432,6 @@ it('what is done a little otherwise is told in a sentence of its own', () => {
   ]);
   expect(good(asking({ server: 'location /img/ { proxy_pass http://a; }' })).notes).toEqual([
     'Location of a response is passed on unchanged; nginx writes its own address over that of the upstream',
-    'locations are compared with the path as it came; nginx decodes it, merges slashes and resolves /../ first',
     'a request for /img (without the last slash) is not redirected to /img/',
   ]);
 });
@@ -351,13 +442,7 @@ describe('what cannot be kept is told with file and line, all at once', () => {
       'a regex location',
       asking({ server: 'location ~ \\.php$ { proxy_pass http://a; }' }),
       'location',
-      ' location: expected a path prefix, as regular expressions are not kept, got "~ \\\\.php$"',
-    ],
-    [
-      'an exact location',
-      asking({ server: 'location = /x { proxy_pass http://a; }' }),
-      'location',
-      ' location: expected a path prefix, as routes have no exact paths, got "= /x"',
+      ' location: expected a path, as regular expressions are not kept, got "~ \\\\.php$"',
     ],
     [
       'a URI in proxy_pass',
@@ -396,16 +481,70 @@ describe('what cannot be kept is told with file and line, all at once', () => {
       ' listen: expected an address with default_server, reuseport or socket options, got "ssl"',
     ],
     [
-      'another field',
-      asking({ location: 'proxy_set_header X-Real-IP $remote_addr;' }),
-      'proxy_set_header',
-      ' proxy_set_header: expected a field among Host, X-Forwarded-For, -Proto, -Host, Connection and Upgrade, got "x-real-ip $remote_addr"',
+      'a named location',
+      asking({ server: 'location @x { proxy_pass http://a; }' }),
+      'location',
+      ' location: expected a path like /api/, got "@x"',
     ],
     [
-      'several servers in an upstream',
-      asking({ http: 'upstream a { server b; server c; }' }),
-      'server c',
-      ' upstream: expected one server in an upstream, as an upstream has one URL, got 2 servers',
+      'a path that no request has',
+      asking({ server: 'location /x/../y { proxy_pass http://a; }' }),
+      'location',
+      ' location: expected a path like /api/, as it is once decoded: without "?", "//", "/./" and "/../", got "/x/../y"',
+    ],
+    [
+      'a field about the connection',
+      asking({ location: 'proxy_set_header Transfer-Encoding chunked;' }),
+      'proxy_set_header',
+      ' proxy_set_header: expected a field that is not about the connection or the length of the message, got "Transfer-Encoding"',
+    ],
+    [
+      'a field twice',
+      asking({ location: 'proxy_set_header X-A 1; proxy_set_header x-a 2;' }),
+      'proxy_set_header x-a',
+      ' proxy_set_header: expected each field once, got x-a again',
+    ],
+    [
+      'a variable in a field that nobody knows',
+      asking({ location: 'proxy_set_header X-A $bad;' }),
+      'proxy_set_header',
+      ' proxy_set_header: expected a variable, got "$bad"',
+    ],
+    [
+      'a Host of other variables',
+      asking({ location: 'proxy_set_header Host $arg_host;' }),
+      'proxy_set_header',
+      ' proxy_set_header: expected Host $host, $http_host, $proxy_host or a name, with or without a port, got "$arg_host"',
+    ],
+    [
+      'a parameter of a server',
+      asking({ http: 'upstream a { server b wait=3; }' }),
+      'server b',
+      ' server: expected weight= max_fails= fail_timeout= max_conns= backup down resolve, got "wait=3"',
+    ],
+    [
+      'a limit of connections for one server of several',
+      asking({ http: 'upstream a { server b max_conns=3; server c; }' }),
+      'upstream a',
+      ' upstream: expected max_conns only in an upstream of one server, got 2 servers',
+    ],
+    [
+      'another way to choose a server',
+      asking({ http: 'upstream a { ip_hash; server b; }' }),
+      'ip_hash',
+      ': expected a directive that can be kept in upstream, got "ip_hash"',
+    ],
+    [
+      'client times that differ between locations',
+      asking({ http: 'send_timeout 1m;', server: 'location /x { proxy_pass http://a; send_timeout 2m; }' }),
+      'send_timeout 1m',
+      ' send_timeout: expected the same for all locations (2m), got 60s',
+    ],
+    [
+      'an address beside every address of its port',
+      `server { listen 80; location / { proxy_pass http://a; } }\nserver { listen 127.0.0.1:80; location / { proxy_pass http://b; } }`,
+      'listen 127',
+      ' listen: expected no address beside :80, which is every one of this port, got 127.0.0.1:80',
     ],
     [
       'an upstream that is down',
@@ -455,30 +594,6 @@ describe('what cannot be kept is told with file and line, all at once', () => {
       'soon',
       ' proxy_read_timeout: expected a time like 60s or 1m30s, above 0, got "soon"',
     ],
-    [
-      'a limit that differs between locations',
-      asking({
-        http: 'client_max_body_size 1m;',
-        server: 'location /x { proxy_pass http://a; client_max_body_size 2m; }',
-      }),
-      'client_max_body_size 1m',
-      ' client_max_body_size: expected the same for all locations (2MiB), got 1MiB',
-    ],
-    [
-      'X-Forwarded fields that differ between locations',
-      asking({
-        server:
-          'location /x { proxy_pass http://a; proxy_set_header X-Forwarded-For ""; proxy_set_header X-Forwarded-Proto ""; proxy_set_header X-Forwarded-Host ""; }',
-      }),
-      'proxy_pass http://a;  }',
-      ' proxy_set_header: expected X-Forwarded fields as in the other locations (remove), got keep',
-    ],
-    [
-      'one X-Forwarded field alone',
-      asking({ location: 'proxy_set_header X-Forwarded-For $remote_addr;' }),
-      'proxy_set_header',
-      ' proxy_set_header: expected X-Forwarded-For $proxy_add_x_forwarded_for with -Proto $scheme and -Host $host, or $remote_addr in its place, or none, got "for=$remote_addr"',
-    ],
     ['no server', 'events { }', 'events', ': expected a server block, got none'],
     ['nothing', '', '', ': expected a server block, got none'],
     [
@@ -502,12 +617,9 @@ describe('what cannot be kept is told with file and line, all at once', () => {
     ]);
   });
 
-  it('servers on different ports, and a named server that leaves paths to another one', () => {
+  it('a named server that leaves paths to another one', () => {
     const server = (listen: string, rest: string) =>
       `server { listen ${listen}; ${rest} location / { proxy_pass http://a; } }\n`;
-    expect(run(server('80', '') + server('81', 'server_name b;')).problems).toEqual([
-      'nginx.conf:2:10 listen: expected the addresses of the first server (:80), as routes know hosts and no ports, got :81',
-    ]);
     expect(
       run(`${server('80', '')}server { listen 80; server_name b; location /x { proxy_pass http://a; } }`)
         .problems,
