@@ -7,7 +7,7 @@ import { describeKey } from '../split/key-list.ts';
 import { STATUS_CLASSES, type VariantCounters } from '../telemetry/counters.ts';
 import type { ReloadStatus, Running } from '../telemetry/running.ts';
 import { VERSION } from '../telemetry/version.ts';
-import { formatUpstreamUrl } from './effective-config.ts';
+import { formatAddress, formatUpstreamUrl } from './effective-config.ts';
 
 /** Cells that are not zero, by name. */
 function named(names: readonly string[], cells: Float64Array): Record<string, number> {
@@ -94,13 +94,17 @@ export function describeStatus(running: Running, reloads: ReloadStatus, withRegi
         })),
       };
     }),
-    routes: config.routes.map(({ host = null, path, split = null, upstream = null }) => ({
-      host,
-      path,
-      split,
-      upstream,
-      ...(upstream === null ? {} : exchangesOf(counters.variant('', '', upstream))),
-    })),
+    routes: config.routes.map(
+      ({ listen, host = null, path, exact = false, split = null, upstream = null }) => ({
+        listen: listen === undefined ? null : formatAddress(listen),
+        host,
+        path,
+        exact,
+        split,
+        upstream,
+        ...(upstream === null ? {} : exchangesOf(counters.variant('', '', upstream))),
+      }),
+    ),
     upstreams: Array.from(config.upstreams, ([name, upstream]) => {
       const row = counters.upstream(name);
       return {

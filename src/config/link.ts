@@ -206,10 +206,22 @@ class Link {
 
   #checkSetHeaders(path: Path, fields: RawMap): void {
     const names = new Set<string>();
+    const { variantHeader, requestId, traceparent = 'off' } = this.#raw;
+    const taken = new Set(
+      [
+        mapOf(variantHeader).name,
+        ...(requestId === true ? ['x-request-id'] : []),
+        ...(traceparent === 'off' ? [] : ['traceparent', 'tracestate']),
+      ].map((name) => String(name).toLowerCase()),
+    );
     for (const [name, value] of Object.entries(fields)) {
       const id = name.toLowerCase();
       if (names.has(id)) this.#add([...path, name], 'each field once', `${showGot(name)} again`, 'key');
       names.add(id);
+      if (taken.has(id)) {
+        const expected = 'a field that variantHeader, requestId and traceparent do not set';
+        this.#add([...path, name], expected, showGot(name), 'key');
+      }
       if (typeof value !== 'string') continue;
       const fault = this.#checkKey(withoutValueVariables(value));
       if (fault !== null) this.#keyFault([...path, name], value, fault);

@@ -13,8 +13,9 @@ import { type CompiledKey, compileValue } from '../split/key.ts';
 
 /** Compiles `setHeaders` of an upstream; null when it sets nothing. */
 export function compileSetFields(fields: Readonly<Record<string, string>> | undefined): SetFields | null {
-  const names = Object.keys(fields ?? {});
-  return names.length === 0 ? null : new CompiledFields(names, Object.values(fields!));
+  // What an upstream sets stands above what all of them set, in whatever case either is written.
+  const own = new Map(Object.entries(fields ?? {}).map((field) => [field[0].toLowerCase(), field]));
+  return own.size === 0 ? null : new CompiledFields([...own.values()]);
 }
 
 /** Compiles `host` of an upstream that has variables. Without a host in the request it is `authority`. */
@@ -34,10 +35,13 @@ class CompiledFields implements SetFields {
   readonly forwarded: number;
   readonly #lines: readonly { readonly start: string; readonly value: CompiledKey }[];
 
-  constructor(names: readonly string[], values: readonly string[]) {
-    this.names = names.map(fieldName);
-    this.forwarded = names.reduce((bits, name) => bits | (FORWARDED_FIELD.get(name.toLowerCase()) ?? 0), 0);
-    this.#lines = names.map((name, index) => ({ start: `${name}: `, value: compiled(values[index]!) }));
+  constructor(fields: readonly (readonly [name: string, value: string])[]) {
+    this.names = fields.map(([name]) => fieldName(name));
+    this.forwarded = fields.reduce(
+      (bits, [name]) => bits | (FORWARDED_FIELD.get(name.toLowerCase()) ?? 0),
+      0,
+    );
+    this.#lines = fields.map(([name, value]) => ({ start: `${name}: `, value: compiled(value) }));
   }
 
   linesFor(request: RequestFacts): string {

@@ -19,6 +19,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { request } from 'undici';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { startNamingUpstream } from '../support/naming-upstream.ts';
 
 const run = promisify(execFile);
 const root = join(import.meta.dirname, '..', '..');
@@ -51,6 +52,25 @@ describe('dist/main.js', () => {
     copyFileSync(join(copy, 'dist', 'main.js'), main);
   });
 
+  /** The bundle as a process, and where it listens. */
+  async function start(args: readonly string[], env: Record<string, string>) {
+    const child = spawn(process.execPath, [main, ...args], {
+      cwd: alone,
+      env,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const origin = await new Promise<string>((resolve, reject) => {
+      let output = '';
+      child.stdout.setEncoding('utf8').on('data', (text: string) => {
+        output += text;
+        const found = /"listening":\["(http:[^"]+)"/.exec(output);
+        if (found !== null) resolve(found[1]!);
+      });
+      child.once('exit', (code) => reject(new Error(`ended with ${code}: ${output}`)));
+    });
+    return { child, origin };
+  }
+
   it('is one file that needs nothing but node: --version and --help answer in an empty directory', async () => {
     const version = await run(process.execPath, [main, '--version'], { cwd: alone, env: {} });
     expect(version.stdout).toBe(`${manifest.version}\n`);
@@ -62,25 +82,12 @@ describe('dist/main.js', () => {
     const upstream = createServer((_request, response) => response.end('hello'));
     await new Promise<void>((resolve) => upstream.listen(0, '127.0.0.1', resolve));
     const authority = `127.0.0.1:${(upstream.address() as AddressInfo).port}`;
-    const child = spawn(process.execPath, [main], {
-      cwd: alone,
-      env: {
-        LISTEN: '127.0.0.1:0',
-        ADMIN: 'off',
-        SPLIT: `50% http://${authority}; * http://localhost:1`,
-      },
-      stdio: ['ignore', 'pipe', 'inherit'],
+    const { child, origin } = await start([], {
+      LISTEN: '127.0.0.1:0',
+      ADMIN: 'off',
+      SPLIT: `50% http://${authority}; * http://localhost:1`,
     });
     try {
-      const origin = await new Promise<string>((resolve, reject) => {
-        let output = '';
-        child.stdout.setEncoding('utf8').on('data', (text: string) => {
-          output += text;
-          const found = /http:\/\/127\.0\.0\.1:\d+/.exec(output.replaceAll(authority, ''));
-          if (found !== null) resolve(found[0]);
-        });
-        child.once('exit', (code) => reject(new Error(`ended with ${code}: ${output}`)));
-      });
       // "xbaaErt4" hashes to 0: the first variant whatever its share.
       const answer = await request(`${origin}/?token=xbaaErt4`);
       expect(answer.statusCode).toBe(200);
@@ -94,6 +101,62 @@ describe('dist/main.js', () => {
       upstream.closeAllConnections();
       upstream.close();
     }
+  });
+
+  it('runs the nginx.conf of the container whose place it takes: every token goes where nginx sends it', async () => {
+    const upstreams = await Promise.all(
+      ['version_1a', 'version_1b'].map((name) => startNamingUpstream(name)),
+    );
+    const blocks = upstreams.map(
+      ({ port }, i) => `upstream version_1${'ab'[i]} { server 127.0.0.1:${port}; }`,
+    );
+    // The two lines of the container's file, word for word; what its names are stands beside them.
+    writeFileSync(
+      join(alone, 'split.conf'),
+      `split_clients $arg_token $appversion { 50% version_1a; * version_1b; }
+server { listen 8000; location / { proxy_set_header Host $host; proxy_pass http://$appversion; } }
+`,
+    );
+    const conf = `events { }\nhttp {\n  ${blocks.join('\n  ')}\n  include split.conf;\n}\n`;
+    writeFileSync(join(alone, 'nginx.conf'), conf);
+    const { child, origin } = await start(
+      ['--nginx', 'nginx.conf', '--listen', '127.0.0.1:0', '--admin', 'off'],
+      {},
+    );
+    try {
+      // From nginx: "" and "a" are below half of 2^32 or not, and so on; flaacpuc hashes to the bound itself.
+      const goesTo = async (query: string) => (await request(`${origin}/${query}`)).body.text();
+      const tokens = [
+        '',
+        '?token=',
+        '?token=a',
+        '?token=abc',
+        '?token=alice',
+        '?token=seaaa5zI',
+        '?token=flaacpuc',
+      ];
+      expect(await Promise.all(tokens.map(goesTo))).toEqual(
+        ['a', 'a', 'b', 'a', 'a', 'a', 'b'].map((letter) => `version_1${letter}`),
+      );
+    } finally {
+      child.kill('SIGKILL');
+      for (const upstream of upstreams) await upstream.close();
+    }
+  });
+
+  it('starts nothing with an nginx.conf that cannot be kept, and says in which line', async () => {
+    writeFileSync(
+      join(alone, 'odd.conf'),
+      'server {\n  listen 0;\n  location ~ x { proxy_pass http://a; }\n}\n',
+    );
+    const failure = await run(process.execPath, [main, '--nginx', 'odd.conf'], { cwd: alone, env: {} }).catch(
+      (error: { code: number; stdout: string; stderr: string }) => error,
+    );
+    expect(failure).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: 'odd.conf:3:3 location: expected a path, as regular expressions are not kept, got "~ x"\n',
+    });
   });
 
   it('holds nothing beyond ASCII, which would double the memory of its source', () => {

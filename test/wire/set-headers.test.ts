@@ -146,7 +146,7 @@ describe('setHeaders', () => {
   it('upstreamDefaults and the upstream itself set fields together', async () => {
     const request = await seen(
       GET(),
-      { setHeaders: { 'X-B': 'own', 'X-C': 'own' } },
+      { setHeaders: { 'x-b': 'own', 'X-C': 'own' } },
       { upstreamDefaults: { setHeaders: { 'X-A': 'all', 'X-B': 'all' } } },
     );
     expect(['x-a', 'x-b', 'x-c'].map((name) => valuesOf(request, name))).toEqual([['all'], ['own'], ['own']]);

@@ -424,8 +424,8 @@ function renderUpstreams(upstreams) {
 function renderRoutes(routes) {
   const direct = routes.filter(({ upstream }) => upstream !== null);
   byId('direct').hidden = direct.length === 0;
-  const rows = direct.map(({ host, path, upstream, requests, requestsByClass }) => [
-    `${host ?? 'every host'} ${path}`,
+  const rows = direct.map(({ listen, host, path, exact, upstream, requests, requestsByClass }) => [
+    `${host ?? 'every host'} ${exact ? '= ' : ''}${path}${listen === null ? '' : ` on ${listen}`}`,
     upstream,
     count.format(requests),
     count.format((requestsByClass['5xx'] ?? 0) + (requestsByClass.none ?? 0)),

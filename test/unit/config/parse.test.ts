@@ -428,6 +428,18 @@ describe('each kind of mistake is answered with its place, what was expected and
       ],
     ],
     [
+      'fields that cannot be set',
+      'variantHeader: { name: X-Arm }\nrequestId: true\nupstreamDefaults: { setHeaders: { X-Request-Id: "1" } }\nupstreams:\n  a: { url: "http://a", setHeaders: { Host: h, x-arm: "1", X-A: "1", x-a: "2", "b c": "3", X-B: 4 } }\nroutes: [{ upstream: a }]\n',
+      [
+        's.yaml:3:35 upstreamDefaults.setHeaders.X-Request-Id: expected a field that variantHeader, requestId and traceparent do not set, got "X-Request-Id"',
+        's.yaml:5:39 upstreams.a.setHeaders.Host: expected the name of a field that is not about the connection or the length of the message (Host is set by host), got "Host"',
+        's.yaml:5:48 upstreams.a.setHeaders.x-arm: expected a field that variantHeader, requestId and traceparent do not set, got "x-arm"',
+        's.yaml:5:70 upstreams.a.setHeaders.x-a: expected each field once, got "x-a" again',
+        's.yaml:5:80 upstreams.a.setHeaders["b c"]: expected the name of a field that is not about the connection or the length of the message (Host is set by host), got "b c"',
+        's.yaml:5:97 upstreams.a.setHeaders.X-B: expected a text like "$remote_addr" or "shop $host" without control characters, 4096 characters at most, got 4',
+      ],
+    ],
+    [
       'servers that cannot be',
       'upstreams:\n  a: { servers: [{ url: "http://a/x", weight: 0 }, { url: "http://b", weigth: 1, eject: { time: 2m } }, { backup: yes }] }\nroutes: [{ upstream: a }]\n',
       [
