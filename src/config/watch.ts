@@ -58,6 +58,8 @@ export class ConfigWatch {
     this.#poll = setInterval(() => void this.#look(true), this.#options.pollMs ?? 5000);
     this.#poll.unref();
     await this.#look(false);
+    // A file that is just being written or replaced gave no text to compare with: the first one that it has is told.
+    this.#text ??= '';
   }
 
   /** Ends the watch; nothing is told afterwards. */

@@ -68,6 +68,18 @@ describe('a change is told with the new text', () => {
     expect(told).toEqual([]);
   });
 
+  // Whoever writes in place empties the file first; a watch that began in between had no text to compare with.
+  it.each([
+    ['empty', async (file: string) => writeFile(file, '')],
+    ['missing', async () => undefined],
+  ])('when the file was %s at the first look', async (_what, prepare) => {
+    const file = join(folder, 'splitter.yaml');
+    await prepare(file);
+    const { next } = await watching(file);
+    await writeFile(file, 'one');
+    expect(await next()).toBe('one');
+  });
+
   it('when the file is written in place', async () => {
     const file = join(folder, 'splitter.yaml');
     await writeFile(file, 'one');
