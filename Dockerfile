@@ -39,7 +39,7 @@ STOPSIGNAL SIGTERM
 # Kubernetes ignores this and has probes of its own; docker and podman do not.
 HEALTHCHECK --interval=5s --timeout=2s --start-period=5s CMD ["node", "/app/main.js", "healthcheck"]
 
-# node is PID 1 and gets every signal itself: no shell, no init. It has no children to reap.
+# node is PID 1 and gets every signal itself: no shell, no init. Its only children are workers, which it reaps itself.
 #   --max-old-space-size-percentage   the heap follows the container's memory limit; the other half is for what lies
 #                                     outside of it: buffers of connections, the young generation, code, node itself
 #   --max-semi-space-size             a young generation of 4 MiB halves, not of 16: 20 MiB less at 1,500 connections

@@ -16,8 +16,9 @@ import { Counters } from './telemetry/counters.ts';
 export class ListenFailure extends Error {
   readonly address: string;
 
-  constructor(address: ListenAddress, cause: Error) {
-    const name = address.path ?? `${address.host ?? ''}:${address.port}`;
+  constructor(address: ListenAddress | string, cause: Error) {
+    const name =
+      typeof address === 'string' ? address : (address.path ?? `${address.host ?? ''}:${address.port}`);
     super(`cannot listen on ${name}: ${cause.message}`, { cause });
     this.name = 'ListenFailure';
     this.address = name;
@@ -45,6 +46,8 @@ export interface AmbassadorOptions {
   readonly accessLog?: AccessLog | null;
   /** Gets every key that a split assigned by its share. */
   readonly assignments?: Assignments | null;
+  /** Number of the first generation: 1 unless it takes the place of one that ran before. */
+  readonly firstGeneration?: number;
 }
 
 export type AmbassadorState = 'starting' | 'serving' | 'draining' | 'stopped';
@@ -67,8 +70,8 @@ export class Ambassador {
     this.#log = options.log;
     this.#lookup = options.lookup;
     this.#upstreams = this.#upstreamsFor(config, new Map());
-    const generation = buildGeneration(1, config, this.#upstreams, this.counters);
-    const { accessLog = null, assignments = null } = options;
+    const { accessLog = null, assignments = null, firstGeneration = 1 } = options;
+    const generation = buildGeneration(firstGeneration, config, this.#upstreams, this.counters);
     const observers = { accessLog, assignments };
     this.#listener = new Listener(generation, this.#deadlines, this.counters.downstream, observers);
   }

@@ -4,9 +4,9 @@
 
 import { enableCompileCache } from 'node:module';
 import type { Terminal } from './cli/terminal.ts';
+import { WORKER_ARGUMENT } from './workers/messages.ts';
 
 enableCompileCache();
-const { runProgram } = await import('./cli/program.ts');
 
 const terminal: Terminal = {
   environment: process.env,
@@ -30,6 +30,16 @@ process.stdout.on('error', (cause: NodeJS.ErrnoException) => {
   throw cause;
 });
 
-const code = await runProgram(process.argv.slice(2), terminal);
+const code = await run(process.argv.slice(2));
 // What was written to a pipe may still be on its way.
 process.stdout.write('', () => process.exit(code));
+
+/** The command line; or, in a process that the primary of `workers: N` started, its worker, which needs little of the program. */
+async function run(argv: readonly string[]): Promise<number> {
+  if (argv[0] === WORKER_ARGUMENT && process.channel !== undefined) {
+    const { runWorker } = await import('./workers/worker.ts');
+    return runWorker(() => terminal.onSignal(() => undefined));
+  }
+  const { runProgram } = await import('./cli/program.ts');
+  return runProgram(argv, terminal);
+}

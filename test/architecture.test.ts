@@ -56,7 +56,7 @@ const ROOMS: readonly (readonly [pattern: RegExp, level: Level])[] = [
   [/^src\/(split|http1|config)\//, 'pure'],
   [/^src\/(proxy|health|telemetry|admin|demo)\//, 'io'],
   [/^src\/(index|http-proxy)\.ts$/, 'io'], // the library: what embedders import, beside the ambassador
-  [/^src\/ambassador\.ts$/, 'ambassador'],
+  [/^src\/(ambassador\.ts$|workers\/)/, 'ambassador'],
   [/^src\/cli\//, 'cli'],
   [/^src\/main\.ts$/, 'main'],
 ];
@@ -173,7 +173,7 @@ describe('every file of src', () => {
       ['bucket', /^src\/telemetry\//],
       ['group', /^$/],
       ['session', /^$/],
-      ['worker', /^$/],
+      ['worker', /^src\/(workers|telemetry)\//], // the processes of `workers: N`
     ];
     const found: string[] = [];
     for (const path of files) {

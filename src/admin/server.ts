@@ -142,6 +142,7 @@ function answerer(
     const target = request.url ?? '/';
     const query = target.indexOf('?');
     const path = query === -1 ? target : target.slice(0, query);
+    if (path === '/metrics' || path === '/status') await running.workers?.refresh();
     switch (path) {
       case '/healthz':
         return text(200, 'ok\n');
@@ -177,13 +178,15 @@ function answerer(
 }
 
 /** An upstream in trouble does not make the splitter unready: its other variants are served, and nobody else could do better. */
-function readiness({ state, generation }: Running): Answer {
+function readiness({ state, generation, workers }: Running): Answer {
   switch (state) {
     case 'serving': {
       const troubles = Array.from(generation.upstreams.values(), ({ name, trouble }) =>
         trouble === null ? '' : `upstream ${name}: ${trouble}\n`,
       );
-      return text(200, `ready\n${troubles.join('')}`);
+      const absent = (workers?.list ?? []).filter((worker) => worker.state !== 'serving');
+      const without = absent.map((worker) => `worker ${worker.number}: ${worker.state}\n`);
+      return text(200, `ready\n${troubles.join('')}${without.join('')}`);
     }
     case 'starting':
       return text(503, 'not ready: starting, no address listens yet\n');

@@ -35,7 +35,8 @@ function exchangesOf(row: VariantCounters) {
  * The whole status, version 1. `requests…` count since the start of the process and survive reloads; an exchange that
  * has not ended is in `requestsInFlight` alone. `observedRatio` is null until a request of the split has ended.
  * `uniqueKeys` count since `sample.since`; with `withRegisters` each variant has its HyperLogLog registers, base64 of one
- * byte each, and those of several replicas are added up by taking the larger of each pair.
+ * byte each, and those of several replicas are added up by taking the larger of each pair. `workers` is there only when
+ * workers take the requests.
  */
 export function describeStatus(running: Running, reloads: ReloadStatus, withRegisters = false) {
   const { counters, generation } = running;
@@ -49,6 +50,7 @@ export function describeStatus(running: Running, reloads: ReloadStatus, withRegi
       startedAt: new Date(performance.timeOrigin).toISOString(),
     },
     listening: running.listening,
+    ...(running.workers === undefined ? {} : { workers: running.workers.list }),
     generation: {
       number: generation.number,
       hash: config.hash,

@@ -3,6 +3,7 @@
 // sentence on stderr. Knows no sockets and no process: signals and exit codes pass through the Terminal.
 
 import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { Command, CommanderError } from 'commander';
 import type { Logger } from 'pino';
 import { formatAddress } from '../admin/effective-config.ts';
@@ -15,14 +16,18 @@ import { ConfigWatch, isMountedAlone } from '../config/watch.ts';
 import { AccessLog } from '../telemetry/access-log.ts';
 import { Assignments } from '../telemetry/assignments.ts';
 import { type LogOutput, openLog } from '../telemetry/log.ts';
-import { ReloadStatus } from '../telemetry/running.ts';
+import { type LogLoss, ReloadStatus } from '../telemetry/running.ts';
 import { VERSION } from '../telemetry/version.ts';
+import type { Crew } from '../workers/crew.ts';
 import { describeListenFailure } from './listen-failure.ts';
 import { addConfigOptions, type ConfigFlags, loadFromFlags } from './options.ts';
 import type { Signal, Terminal } from './terminal.ts';
 
 /** Options that are taken once, at the start. */
-const FIXED = ['listen', 'admin', 'accessLog', 'assignments'] as const;
+const FIXED = ['listen', 'admin', 'workers', 'accessLog', 'assignments'] as const;
+
+/** What takes the requests: an Ambassador in this process, or a crew of workers. */
+type DataPlane = Ambassador | Crew;
 
 /** The command, ready to be added to the program. */
 export function serveCommand(terminal: Terminal): Command {
@@ -45,17 +50,19 @@ async function serve(flags: ConfigFlags, terminal: Terminal): Promise<number> {
     for (const line of formatProblems(loaded.problems)) terminal.writeErr(`${line}\n`);
     return 1;
   }
-  const output = openLog();
+  const { config } = loaded;
+  const workers = config.workers === 'auto' ? availableParallelism() : config.workers;
+  const output = openLog(1, workers > 1);
   let events: Events;
   try {
-    events = openEvents(loaded.config, output);
+    events = openEvents(config, output);
   } catch (cause) {
     terminal.writeErr(`request-splitter: ${(cause as Error).message}\n`);
     return 1;
   }
   let service: Service;
   try {
-    service = new Service(loaded.config, output, events, load);
+    service = new Service(await openDataPlane(config, workers, output, events), output, events, load);
   } catch (cause) {
     await Promise.all([output.close(), events.file?.close()]);
     terminal.writeErr(`${formatProblem(unusable(cause, loaded.file))}\n`);
@@ -82,10 +89,26 @@ function unusable(cause: unknown, file: string | null): Problem {
   };
 }
 
+/** Throws UnusableUpstream. */
+async function openDataPlane(
+  config: Config,
+  workers: number,
+  { log }: LogOutput,
+  { accessLog, assignments, secret }: Events,
+): Promise<DataPlane> {
+  if (workers === 1) return new Ambassador(config, { log, accessLog, assignments });
+  // Loaded for those who want it alone: a sidecar has no workers.
+  const { openCrew } = await import('../workers/crew.ts');
+  const relayed = assignments === null ? null : { output: assignments, secret };
+  return openCrew(config, { count: workers, log, assignments: relayed });
+}
+
 /** Who is told of exchanges, as the configuration of the start wants it. */
 interface Events {
   readonly accessLog: AccessLog | null;
   readonly assignments: Assignments | null;
+  /** Of the assignments; empty without them. */
+  readonly secret: string;
   /** The file of the assignments; null without one. */
   readonly file: LogOutput | null;
 }
@@ -95,10 +118,11 @@ function openEvents({ accessLog, assignments }: Config, output: LogOutput): Even
   const { mode, sample } = accessLog;
   const { to, window, secretFile } = assignments;
   const file = to.startsWith('/') ? openFile(to) : null;
+  const secret = to === 'off' ? '' : readSecret(secretFile ?? '');
   return {
     accessLog: mode === 'off' ? null : new AccessLog(output.log, mode, sample / 10_000),
-    assignments:
-      to === 'off' ? null : new Assignments((file ?? output).log, readSecret(secretFile ?? ''), window),
+    assignments: to === 'off' ? null : new Assignments((file ?? output).log, secret, window),
+    secret,
     file,
   };
 }
@@ -123,9 +147,18 @@ function readSecret(file: string): string {
   throw new Error(`assignments.secretFile: expected a file with a secret in it, got the empty ${file}`);
 }
 
-/** The Ambassador, its admin port, the files that are watched, and what signals do to them. */
+/** Lines that this process and its workers could not get rid of. */
+function lossOf(output: LogOutput, plane: DataPlane): LogLoss {
+  return {
+    get linesDropped() {
+      return output.linesDropped + ('linesDropped' in plane ? plane.linesDropped : 0);
+    },
+  };
+}
+
+/** The data plane, its admin port, the files that are watched, and what signals do to them. */
 class Service {
-  readonly #ambassador: Ambassador;
+  readonly #plane: DataPlane;
   readonly #output: LogOutput;
   readonly #log: Logger;
   readonly #events: Events;
@@ -135,12 +168,13 @@ class Service {
   readonly #watches: ConfigWatch[] = [];
   #admin: AdminServer | null = null;
   #isEnding = false;
+  /** What ends at once also ends a drain; that one then has no say in how. */
+  #isCut = false;
   /** The reload that is under way: one at a time, each reads what is there when it begins. */
   #reloading: Promise<void> = Promise.resolve();
 
-  constructor(config: Config, output: LogOutput, events: Events, load: () => Promise<Loaded>) {
-    const { accessLog, assignments } = events;
-    this.#ambassador = new Ambassador(config, { log: output.log, accessLog, assignments });
+  constructor(plane: DataPlane, output: LogOutput, events: Events, load: () => Promise<Loaded>) {
+    this.#plane = plane;
     this.#output = output;
     this.#log = output.log;
     this.#events = events;
@@ -154,17 +188,17 @@ class Service {
 
   /** Opens the ports, the admin port first so that probes hear "starting". Null when all is well, else one sentence. */
   async start({ file, files, notes }: Loaded): Promise<string | null> {
-    const { config } = this.#ambassador.generation;
+    const { config } = this.#plane.generation;
     try {
       this.#admin =
         config.admin === null
           ? null
-          : await startAdmin(this.#ambassador, config.admin, this.#reloads, this.#output);
+          : await startAdmin(this.#plane, config.admin, this.#reloads, lossOf(this.#output, this.#plane));
     } catch (cause) {
       return describeListenFailure(formatAddress(config.admin!), 'admin', cause as NodeJS.ErrnoException);
     }
     try {
-      await this.#ambassador.start();
+      await this.#plane.start();
     } catch (failure) {
       await this.#admin?.close();
       if (!(failure instanceof ListenFailure)) throw failure;
@@ -184,11 +218,12 @@ class Service {
   }
 
   #describe() {
-    const { number, config, splitters } = this.#ambassador.generation;
+    const { number, config, splitters } = this.#plane.generation;
     return {
-      listening: this.#ambassador.listening,
+      listening: this.#plane.listening,
       admin: this.#admin?.address ?? 'off',
       generation: number,
+      ...('workers' in this.#plane ? { workers: this.#plane.workers.list.length } : {}),
       hash: config.hash,
       splits: Object.fromEntries(
         Array.from(splitters, ([name, { variants }]) => [
@@ -217,7 +252,7 @@ class Service {
     }
     // What changed between the reading of the start and the first look of a watch is told by none of them.
     const again = files.length === 0 ? undefined : await this.#load();
-    if (again !== undefined && again.config?.hash !== this.#ambassador.generation.config.hash) this.#reload();
+    if (again !== undefined && again.config?.hash !== this.#plane.generation.config.hash) this.#reload();
   }
 
   #reload(): void {
@@ -228,14 +263,14 @@ class Service {
     const loaded = await this.#load();
     if (this.#isEnding) return;
     if (loaded.problems !== undefined) return this.#refuse(loaded.problems);
-    const { config } = this.#ambassador.generation;
+    const { config } = this.#plane.generation;
     if (loaded.config.hash === config.hash) {
       this.#reloads.accepted();
       this.#log.info({ hash: config.hash }, 'configuration unchanged');
       return;
     }
     try {
-      this.#ambassador.reload(loaded.config);
+      this.#plane.reload(loaded.config);
     } catch (cause) {
       return this.#refuse([unusable(cause, loaded.file)]);
     }
@@ -249,20 +284,22 @@ class Service {
   #refuse(found: readonly Problem[]): void {
     const problems = formatProblems(found);
     this.#reloads.refused(problems);
-    this.#log.error({ problems, hash: this.#ambassador.generation.config.hash }, 'configuration refused');
+    this.#log.error({ problems, hash: this.#plane.generation.config.hash }, 'configuration refused');
   }
 
   async #drain(signal: Signal): Promise<void> {
     this.#isEnding = true;
     this.#log.info({ signal }, 'draining');
-    const result = await this.#ambassador.drain();
+    const result = await this.#plane.drain();
+    if (this.#isCut) return;
     await this.#close(result === 'drained' ? 'drained' : 'drain deadline passed', 0);
   }
 
   async #end(signal: Signal, code: number): Promise<void> {
     this.#isEnding = true;
+    this.#isCut = true;
     this.#log.info({ signal }, 'ending at once');
-    await this.#ambassador.stop();
+    await this.#plane.stop();
     await this.#close('stopped', code);
   }
 

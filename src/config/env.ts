@@ -35,6 +35,12 @@ export const SETTINGS = {
     argument: 'ADDRESS',
     doc: 'where the admin port listens, or off',
   },
+  workers: {
+    flag: '--workers',
+    variable: 'WORKERS',
+    argument: 'N',
+    doc: 'processes that take requests: 1, more for a Deployment of its own, auto = one per core',
+  },
   key: {
     flag: '--key',
     variable: 'SPLIT_KEY',
@@ -124,6 +130,10 @@ export function overlay(
       case 'admin':
         document.admin = text;
         origins.push({ prefix: ['admin'], by, column: 0 });
+        break;
+      case 'workers':
+        document.workers = /^\d{1,9}$/.test(text) ? Number(text) : text;
+        origins.push({ prefix: ['workers'], by, column: 0 });
         break;
       case 'key':
       case 'split':

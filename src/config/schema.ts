@@ -800,6 +800,9 @@ const variantHeader = z.strictObject({
     }),
 });
 
+const WORKERS_MAX = 256;
+const WORKERS_EXPECTED = `a whole number from 1 to ${WORKERS_MAX}, or auto`;
+
 /** A configuration document as a user writes it. `config/parse` turns it into a Config. */
 export const documentSchema = z.strictObject({
   // A single address is a list of one, so that a problem names the entry that is wrong.
@@ -818,6 +821,21 @@ export const documentSchema = z.strictObject({
     .union([z.literal('off').transform(() => null), listenAddress], { error: `${LISTEN_EXPECTED}, or off` })
     .prefault(':9901')
     .meta({ description: 'Where the admin port listens, or `off`.', kind: 'address' }),
+  workers: z
+    .union(
+      [
+        z.literal('auto'),
+        z.int().min(1, { error: WORKERS_EXPECTED }).max(WORKERS_MAX, { error: WORKERS_EXPECTED }),
+      ],
+      { error: WORKERS_EXPECTED },
+    )
+    .default(1)
+    .meta({
+      description:
+        'Processes that take requests: 1 is right for a sidecar, more for a Deployment of its own; `auto` = one per core. Limits hold for all together.',
+      kind: 'integer | auto',
+      range: `1 to ${WORKERS_MAX}`,
+    }),
   upstreams: z
     .record(z.string().regex(NAME, { error: NAME_EXPECTED }), upstreamSchema, {
       error: 'a map of name to upstream',

@@ -3,7 +3,6 @@
 // Memory is bounded: a table of key hashes that is emptied with each window, or early when it is full.
 
 import { createHmac } from 'node:crypto';
-import type { Logger } from 'pino';
 
 /** Key hashes that are remembered: 2^20 slots of 4 bytes, three quarters used at most. */
 const TABLE_BITS = 20;
@@ -21,18 +20,30 @@ export interface Assignment {
   readonly generation: number;
 }
 
+/** An event as it is written: `key` is the HMAC's beginning. */
+export interface AssignmentEvent extends Assignment {
+  readonly key: string;
+}
+
+/** Takes events: a log, or whoever carries them to the process that has one. */
+export interface AssignmentSink {
+  info(event: AssignmentEvent, message: string): void;
+}
+
 /** Writes the events. */
 export class Assignments {
-  readonly #log: Logger;
+  readonly #log: AssignmentSink;
   readonly #secret: string;
   readonly #windowMs: number;
   readonly #table = new Uint32Array(2 ** TABLE_BITS);
+  /** Numbers for the splits of events from other processes. */
+  readonly #splits = new Map<string, number>();
   #keys = 0;
   #windowEnd = 0;
   #earlyWindows = 0;
 
   /** @param secret key of the HMAC-SHA-256 @param windowMs length of a window; windows begin at multiples of it */
-  constructor(log: Logger, secret: string, windowMs: number) {
+  constructor(log: AssignmentSink, secret: string, windowMs: number) {
     this.#log = log;
     this.#secret = secret;
     this.#windowMs = windowMs;
@@ -76,6 +87,20 @@ export class Assignments {
   write({ split, variant, generation }: Assignment, key: Uint8Array): void {
     const digest = createHmac('sha256', this.#secret).update(key).digest('base64url');
     this.#log.info({ split, variant, key: digest.slice(0, KEY_CHARACTERS), generation }, 'assignment');
+  }
+
+  /**
+   * Writes the event of another process that no other one has told in this window. An Assignments that is told so has no
+   * keys of its own to judge: they are known by the first 32 bits of their HMAC.
+   */
+  relay(event: AssignmentEvent, nowMs: number): void {
+    let split = this.#splits.get(event.split);
+    if (split === undefined) {
+      split = this.#splits.size;
+      this.#splits.set(event.split, split);
+    }
+    const hash = Buffer.from(event.key, 'base64url').readUInt32BE(0);
+    if (!this.hasSeen(split, hash, nowMs)) this.#log.info(event, 'assignment');
   }
 
   #forget(): void {

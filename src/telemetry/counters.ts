@@ -41,6 +41,24 @@ function findBucket(durationUs: number): number {
 
 const LAST_CLASS = STATUS_CLASSES.length - 1;
 
+/** The cells of one row as plain numbers. Readings of rows of the same class have the same order. */
+export interface RowReading {
+  /** Only ever grow. */
+  readonly counts: Float64Array;
+  /** Numbers of what is there now. */
+  readonly gauges: Float64Array;
+}
+
+/** Adds the first cells to these arrays, one after the other; returns the position of the next one. */
+function addCells(cells: Float64Array, ...arrays: readonly Float64Array[]): number {
+  let at = 0;
+  for (const array of arrays) {
+    for (let index = 0; index < array.length; index += 1) array[index]! += cells[at + index]!;
+    at += array.length;
+  }
+  return at;
+}
+
 /** Numbers of one (split, variant, upstream). A route straight to an upstream has split "" and variant "". */
 export class VariantCounters {
   readonly split: string;
@@ -159,6 +177,28 @@ export class VariantCounters {
   get ended(): number {
     return this.requests.reduce((sum, count) => sum + count, 0);
   }
+
+  /** Everything counted here, to be added up elsewhere. */
+  read(): RowReading {
+    const sums = [this.#durationSumUs, this.#bytesReceived, this.#bytesSent];
+    const counts = [...sums, this.#retries, this.#missingKeys, this.#fallbacks];
+    return {
+      counts: Float64Array.of(...this.requests, ...this.faults, ...this.durations, ...counts),
+      gauges: Float64Array.of(this.#inFlight),
+    };
+  }
+
+  /** Adds the difference of two readings of a row elsewhere. */
+  add({ counts, gauges }: RowReading): void {
+    const at = addCells(counts, this.requests, this.faults, this.durations);
+    this.#durationSumUs += counts[at]!;
+    this.#bytesReceived += counts[at + 1]!;
+    this.#bytesSent += counts[at + 2]!;
+    this.#retries += counts[at + 3]!;
+    this.#missingKeys += counts[at + 4]!;
+    this.#fallbacks += counts[at + 5]!;
+    this.#inFlight += gauges[0]!;
+  }
 }
 
 /** Numbers of one upstream, whichever variants use it. */
@@ -212,6 +252,23 @@ export class UpstreamCounters {
   get exchangesWaiting(): number {
     return this.#waiting;
   }
+
+  /** Everything counted here, to be added up elsewhere. */
+  read(): RowReading {
+    return {
+      counts: Float64Array.of(...this.connectFailures, this.#opened, this.#ejections),
+      gauges: Float64Array.of(this.#open, this.#waiting),
+    };
+  }
+
+  /** Adds the difference of two readings of a row elsewhere. */
+  add({ counts, gauges }: RowReading): void {
+    const at = addCells(counts, this.connectFailures);
+    this.#opened += counts[at]!;
+    this.#ejections += counts[at + 1]!;
+    this.#open += gauges[0]!;
+    this.#waiting += gauges[1]!;
+  }
 }
 
 /** Numbers of the side that calls us. */
@@ -259,6 +316,23 @@ export class DownstreamCounters {
   }
   get tunnelsOpen(): number {
     return this.#tunnelsOpen;
+  }
+
+  /** Everything counted here, to be added up elsewhere. */
+  read(): RowReading {
+    return {
+      counts: Float64Array.of(...this.refusals, this.#accepted, this.#tunnelsOpened),
+      gauges: Float64Array.of(this.#open, this.#tunnelsOpen),
+    };
+  }
+
+  /** Adds the difference of two readings of a row elsewhere. */
+  add({ counts, gauges }: RowReading): void {
+    const at = addCells(counts, this.refusals);
+    this.#accepted += counts[at]!;
+    this.#tunnelsOpened += counts[at + 1]!;
+    this.#open += gauges[0]!;
+    this.#tunnelsOpen += gauges[1]!;
   }
 }
 

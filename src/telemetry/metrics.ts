@@ -2,11 +2,11 @@
 // the table of docs/metrics.md comes from the same declarations. Nothing is counted here: prom-client formats what
 // counters.ts holds at the moment of a scrape. Source of the form: prometheus.io/docs/practices/naming.
 
-import { readdirSync } from 'node:fs';
 import { Gauge, type MetricObjectWithValues, type MetricType, Registry } from 'prom-client';
 import { FAULT_CODES, FAULTS } from '../errors.ts';
 import { DURATION_BOUNDS_SECONDS, STATUS_CLASSES, type VariantCounters } from './counters.ts';
-import type { LogLoss, ReloadStatus, Running } from './running.ts';
+import { OWN_PROCESS } from './own-process.ts';
+import type { LogLoss, ProcessFacts, ReloadStatus, Running, RunningWorkers } from './running.ts';
 import type { Sample } from './sample.ts';
 import { VERSION } from './version.ts';
 
@@ -386,16 +386,77 @@ const OF_THE_SPLITTER: readonly Declaration[] = [
   },
 ];
 
+/** Lines only where workers take the requests. */
+function ofWorkers(
+  name: string,
+  type: 'counter' | 'gauge',
+  help: string,
+  value: (workers: RunningWorkers) => number,
+): Declaration {
+  return {
+    name,
+    type,
+    help,
+    labels: NO_LABELS,
+    read: ({ running: { workers } }) => (workers === undefined ? [] : [[{}, value(workers)]]),
+  };
+}
+
+const OF_THE_WORKERS: readonly Declaration[] = [
+  ofWorkers(
+    'splitter_workers',
+    'gauge',
+    'Workers that are there to take requests: `workers` of the configuration. No line without workers, as in the next three.',
+    ({ list }) => list.length,
+  ),
+  ofWorkers(
+    'splitter_workers_serving',
+    'gauge',
+    'Workers that take requests now.',
+    ({ list }) => list.filter(({ state }) => state === 'serving').length,
+  ),
+  ofWorkers(
+    'splitter_workers_silent',
+    'gauge',
+    'Workers that did not answer in time, so that their numbers are older.',
+    ({ list }) => list.filter(({ isAnswering }) => !isAnswering).length,
+  ),
+  ofWorkers(
+    'splitter_worker_deaths_total',
+    'counter',
+    'Workers that ended without being told to; each is replaced.',
+    ({ deaths }) => deaths,
+  ),
+];
+
 // The names are those of prom-client's default metrics, so that stock dashboards work. Its own collectors are not used:
 // they start a GC observer and a 10 ms event-loop timer that cost while nobody looks, and promtool objects to three names.
 const STARTED_AT_SECONDS = performance.timeOrigin / 1000;
 
+function ofTheProcess(
+  name: string,
+  type: 'counter' | 'gauge',
+  help: string,
+  value: (facts: ProcessFacts) => number | undefined,
+): Declaration {
+  return {
+    name,
+    type,
+    help,
+    labels: NO_LABELS,
+    *read({ running }) {
+      const number = value(running.workers?.process ?? OWN_PROCESS);
+      if (number !== undefined) yield [{}, number];
+    },
+  };
+}
+
 const OF_THE_PROCESS: readonly Declaration[] = [
-  single(
+  ofTheProcess(
     'process_cpu_seconds_total',
     'counter',
-    'User and system CPU time spent in seconds.',
-    () => (process.cpuUsage().user + process.cpuUsage().system) / 1e6,
+    'User and system CPU time spent in seconds; this and the following with all workers.',
+    ({ cpuSeconds }) => cpuSeconds,
   ),
   single(
     'process_start_time_seconds',
@@ -403,48 +464,39 @@ const OF_THE_PROCESS: readonly Declaration[] = [
     'Unix time at which the process started.',
     () => STARTED_AT_SECONDS,
   ),
-  single('process_resident_memory_bytes', 'gauge', 'Resident memory size in bytes.', () =>
-    process.memoryUsage.rss(),
+  ofTheProcess(
+    'process_resident_memory_bytes',
+    'gauge',
+    'Resident memory size in bytes.',
+    ({ residentBytes }) => residentBytes,
   ),
-  {
-    name: 'process_open_fds',
-    type: 'gauge',
-    help: 'Number of open file descriptors; only where /proc shows them.',
-    labels: NO_LABELS,
-    *read() {
-      const count = countOpenFiles();
-      if (count !== undefined) yield [{}, count];
-    },
-  },
-  single(
+  ofTheProcess(
+    'process_open_fds',
+    'gauge',
+    'Number of open file descriptors; only where /proc shows them.',
+    ({ openFiles }) => openFiles,
+  ),
+  ofTheProcess(
     'nodejs_heap_size_used_bytes',
     'gauge',
     'JavaScript heap in use in bytes.',
-    () => process.memoryUsage().heapUsed,
+    ({ heapUsedBytes }) => heapUsedBytes,
   ),
-  single(
+  ofTheProcess(
     'nodejs_external_memory_bytes',
     'gauge',
     'Memory of buffers outside the JavaScript heap in bytes.',
-    () => process.memoryUsage().external,
+    ({ externalBytes }) => externalBytes,
   ),
-  single(
+  ofTheProcess(
     'nodejs_eventloop_active_seconds_total',
     'counter',
-    'Time in which the event loop was not idle; its rate is the utilization of the one core that the splitter can use.',
-    () => performance.eventLoopUtilization().active / 1000,
+    'Time in which the event loop was not idle; its rate is the utilization of the one core that the splitter, or each worker, can use.',
+    ({ activeSeconds }) => activeSeconds,
   ),
 ];
 
-function countOpenFiles(): number | undefined {
-  try {
-    return readdirSync('/proc/self/fd').length - 1; // the directory itself was open while it was read
-  } catch {
-    return undefined; // not Linux
-  }
-}
-
-const DECLARATIONS = [...OF_THE_SPLITTER, ...OF_THE_PROCESS];
+const DECLARATIONS = [...OF_THE_SPLITTER, ...OF_THE_WORKERS, ...OF_THE_PROCESS];
 
 /** A family as prom-client's registry formats it: the values are read when the registry asks. */
 class Family extends Gauge {

@@ -42,6 +42,50 @@ export interface Running {
   readonly generation: RunningGeneration;
   /** Addresses with their real ports, "http://127.0.0.1:8000"; empty until it listens. */
   readonly listening: readonly string[];
+  /** The processes that take the requests; absent when this one does. */
+  readonly workers?: RunningWorkers;
+}
+
+/** Processes that take requests for the one that is asked. `counters` of the splitter are theirs, added up. */
+export interface RunningWorkers {
+  readonly list: readonly RunningWorker[];
+  /** Workers that ended without being told to, since the start. */
+  readonly deaths: number;
+  /** This process and all workers together, those that died included where a number only grows. */
+  readonly process: ProcessFacts;
+  /** Brings `counters`, `process` and `list` up to date; a worker that does not answer in time keeps its last numbers. */
+  refresh(): Promise<void>;
+}
+
+/** One of the workers. */
+export interface RunningWorker {
+  /** 1 for the first; one that is replaced hands its number on. */
+  readonly number: number;
+  /** Null while it waits to be started again. */
+  readonly pid: number | null;
+  /** `waiting`: it died and is started again a little later. */
+  readonly state: 'waiting' | 'starting' | 'serving' | 'draining' | 'ended';
+  /** False when it did not answer the last question: its numbers are older. */
+  readonly isAnswering: boolean;
+  /** Number of the generation that it runs; 0 before it has told. */
+  readonly generation: number;
+  /** How often it was started again. */
+  readonly restarts: number;
+  readonly connectionsAccepted: number;
+  readonly connectionsOpen: number;
+  readonly residentBytes: number;
+}
+
+/** What the operating system and V8 say of a process, or of several added up. */
+export interface ProcessFacts {
+  readonly cpuSeconds: number;
+  readonly residentBytes: number;
+  /** Undefined where /proc does not show it. */
+  readonly openFiles: number | undefined;
+  readonly heapUsedBytes: number;
+  readonly externalBytes: number;
+  /** Time in which the event loop was not idle. */
+  readonly activeSeconds: number;
 }
 
 /** What a log could not get rid of. */

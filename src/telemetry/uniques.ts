@@ -32,6 +32,7 @@ export class Uniques {
   /** For each variant, how many of its registers hold 0, 1, 2, …: kept up to date, so that reading costs nothing. */
   readonly #histogram: Float64Array;
   readonly #ranks: number;
+  #raises = 0;
 
   /** @param hashCounts for each variant how many of the 2^32 hashes can belong to it */
   constructor(hashCounts: readonly number[]) {
@@ -61,9 +62,15 @@ export class Uniques {
 
   #raise(variant: number, index: number, rank: number): void {
     const row = variant * this.#ranks;
+    this.#raises += 1;
     this.#histogram[row + this.#registers[index]!]! -= 1;
     this.#histogram[row + rank]! += 1;
     this.#registers[index] = rank;
+  }
+
+  /** How often a register was raised: equal numbers mean equal registers. */
+  get raises(): number {
+    return this.#raises;
   }
 
   /** The count of the variant at this position. */
@@ -91,7 +98,8 @@ export class Uniques {
       throw new RangeError(`expected ${2 ** this.precision} registers, got ${registers.length}`);
     }
     const first = variant << this.precision;
-    for (const [offset, rank] of registers.entries()) {
+    for (let offset = 0; offset < registers.length; offset += 1) {
+      const rank = registers[offset]!;
       if (rank > this.#registers[first + offset]!) {
         this.#raise(variant, first + offset, Math.min(rank, this.#ranks - 1));
       }

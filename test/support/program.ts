@@ -44,11 +44,11 @@ export class ProgramRun {
     });
   }
 
-  /** The first line of stdout that fits, now or later. Rejects when the process ends without it. */
-  line(pattern: RegExp): Promise<string> {
+  /** The first line of stdout that fits, behind `skip` others that do, now or later. Rejects when the process ends without it. */
+  line(pattern: RegExp, skip = 0): Promise<string> {
     return new Promise((resolve, reject) => {
       const look = (): void => {
-        const found = this.stdout.split('\n').find((line) => pattern.test(line));
+        const found = this.stdout.split('\n').filter((line) => pattern.test(line))[skip];
         if (found !== undefined) resolve(found);
         else if (this.#isOver) reject(new Error(`ended without ${pattern}: ${this.stdout}${this.stderr}`));
         else return;
@@ -59,9 +59,9 @@ export class ProgramRun {
     });
   }
 
-  /** The first log line with this message, as an object. */
-  async event(message: string): Promise<Record<string, unknown>> {
-    return JSON.parse(await this.line(new RegExp(`"msg":"${message}"`)));
+  /** The first log line with this message, behind `skip` others, as an object. */
+  async event(message: string, skip = 0): Promise<Record<string, unknown>> {
+    return JSON.parse(await this.line(new RegExp(`"msg":"${message}"`), skip));
   }
 
   signal(signal: NodeJS.Signals): void {

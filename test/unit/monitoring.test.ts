@@ -214,6 +214,10 @@ describe('the dashboard', () => {
       'splitter_downstream_connections_accepted_total',
       'splitter_tunnels_opened_total',
       'splitter_draining',
+      'splitter_workers',
+      'splitter_workers_serving',
+      'splitter_workers_silent',
+      'splitter_worker_deaths_total',
     ]);
   });
 });

@@ -117,6 +117,20 @@ describe('flags and variables', () => {
     ]);
   });
 
+  it('WORKERS takes a number or auto', () => {
+    expect(configOf({ SPLIT: TWO }).workers).toBe(1);
+    expect(configOf({ SPLIT: TWO, WORKERS: '4' }).workers).toBe(4);
+    expect(configOf({ SPLIT: TWO, WORKERS: '4' }, { workers: 'auto' }).workers).toBe('auto');
+    for (const text of ['0', '257', 'many', '-1', '2.5']) {
+      const { problems } = outcomeOf({ SPLIT: TWO, WORKERS: text });
+      expect(problems).toHaveLength(1);
+      expect(problems![0]).toMatchObject({
+        at: 'WORKERS',
+        expected: 'a whole number from 1 to 256, or auto',
+      });
+    }
+  });
+
   it('LISTEN takes several addresses, ADMIN takes off', () => {
     const config = configOf({ SPLIT: TWO, LISTEN: ':8000, unix:/run/s.sock', ADMIN: 'off' });
     expect(config.listen.map(({ port, path }) => path ?? port)).toEqual([8000, '/run/s.sock']);

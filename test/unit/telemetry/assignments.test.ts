@@ -1,7 +1,7 @@
 // One event per key and window, without the key, in bounded memory.
 import { createHmac } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { Assignments } from '../../../src/telemetry/assignments.ts';
+import { type AssignmentEvent, Assignments } from '../../../src/telemetry/assignments.ts';
 import { logLines } from '../../support/log-lines.ts';
 
 const HOUR = 3_600_000;
@@ -54,4 +54,27 @@ test('an event holds the keyed hash of the key and nothing that leads to the key
   expect(lines).toEqual([
     { level: 'info', split: 's', variant: 'a', key: hmac.slice(0, 22), generation: 3, msg: 'assignment' },
   ]);
+});
+
+describe('events of other processes', () => {
+  test('are written once per key and window, whichever of them comes first', () => {
+    const { log, lines } = logLines();
+    const written = new Assignments(log, 'secret', HOUR);
+    const told: AssignmentEvent[] = [];
+    const sink = { info: (event: AssignmentEvent) => void told.push(event) };
+    const workers = [new Assignments(sink, 'secret', HOUR), new Assignments(sink, 'secret', HOUR)];
+    for (const [split, key] of [
+      ['s', 'alice'],
+      ['s', 'bob'],
+      ['t', 'alice'],
+    ] as const) {
+      for (const worker of workers) worker.write({ split, variant: 'v', generation: 1 }, Buffer.from(key));
+    }
+    expect(told).toHaveLength(6);
+    for (const event of told) written.relay(event, NOON);
+    expect(lines.map(({ split }) => split)).toEqual(['s', 's', 't']);
+    expect(lines[0]).toEqual({ level: 'info', ...told[0], msg: 'assignment' });
+    written.relay(told[0]!, NOON + HOUR);
+    expect(lines).toHaveLength(4);
+  });
 });

@@ -5,8 +5,8 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { expect, test } from 'vitest';
-import { openLog } from '../../../src/telemetry/log.ts';
+import { describe, expect, test } from 'vitest';
+import { cutLine, openLog } from '../../../src/telemetry/log.ts';
 
 test('lines come whole, in order, with level and time, before close resolves', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'log-'));
@@ -48,4 +48,61 @@ test('a stdout that nobody reads drops lines, counts them, and lets the process 
   child.stdout!.destroy();
   expect(code).toBe(0);
   expect(Number(await dropped)).toBeGreaterThan(30_000);
+});
+
+describe('a line of an output that other processes write to', () => {
+  const line = (members: object) => `${JSON.stringify({ level: 'info', time: 't', ...members, msg: 'm' })}\n`;
+
+  test('stays as it is up to the 4096 bytes that a pipe keeps together', () => {
+    const full = line({ path: 'x'.repeat(4096 - line({ path: '' }).length) });
+    expect(Buffer.byteLength(full)).toBe(4096);
+    expect(cutLine(full)).toBe(full);
+  });
+
+  test('has its long texts and lists cut when it is longer, and says so', () => {
+    const cut = cutLine(line({ path: 'ü'.repeat(4000), status: 200, problems: Array(40).fill('p') }));
+    expect(JSON.parse(cut)).toEqual({
+      level: 'info',
+      time: 't',
+      path: `${'ü'.repeat(256)}...`,
+      status: 200,
+      problems: Array(8).fill('p'),
+      msg: 'm',
+      isCut: true,
+    });
+    expect(cut.endsWith('\n')).toBe(true);
+  });
+
+  test('loses what is nested, then all but its time, level and message, until it fits', () => {
+    const splits = Object.fromEntries(Array.from({ length: 500 }, (_, index) => [`split-${index}`, []]));
+    expect(JSON.parse(cutLine(line({ splits, version: '1' })))).toEqual({
+      level: 'info',
+      time: 't',
+      version: '1',
+      msg: 'm',
+      isCut: true,
+    });
+    const many = Object.fromEntries(Array.from({ length: 500 }, (_, index) => [`member-${index}`, index]));
+    expect(JSON.parse(cutLine(line(many)))).toEqual({ level: 'info', time: 't', msg: 'm', isCut: true });
+  });
+
+  test('is in one piece with what other processes write', async () => {
+    const script = `
+      const { openLog } = await import(${JSON.stringify(new URL('../../../src/telemetry/log.ts', import.meta.url).href)});
+      const output = openLog(1, true);
+      for (let turn = 0; turn < 20; turn += 1) {
+        for (let line = 0; line < 20; line += 1) output.log.info({ filling: 'ü'.repeat(line * 50) }, 'line');
+        await new Promise((resolve) => setTimeout(resolve, 1));
+      }
+      await output.close();
+      process.exit(0);
+    `;
+    // Both write to the pipe that the shell gave them.
+    const both = 'set -e; "$0" --input-type=module -e "$1" & "$0" --input-type=module -e "$1"; wait';
+    const shell = spawn('/bin/sh', ['-c', both, process.execPath, script], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const lines = (await text(shell.stdout!)).trimEnd().split('\n');
+    expect(lines.map((one) => JSON.parse(one).msg)).toEqual(Array(800).fill('line'));
+  });
 });

@@ -1,0 +1,76 @@
+// What the primary process and its workers say to each other, as structured clones over the channel that node:cluster
+// gives them. The primary speaks first, except for `hello`; each `read` is answered by one `reading`, in order.
+
+import type { Config } from '../config/schema.ts';
+import type { AssignmentEvent } from '../telemetry/assignments.ts';
+import type { RowReading } from '../telemetry/counters.ts';
+import type { ProcessFacts } from '../telemetry/running.ts';
+
+/** The argument by which a process knows that it is a worker. */
+export const WORKER_ARGUMENT = 'worker';
+
+/** What a worker has to know before it can begin. */
+export interface Orders {
+  /** Its part of the limits is in there already. */
+  readonly config: Config;
+  /** Number of the generation that `config` is. */
+  readonly generation: number;
+  /** Secret of the assignment events; null when there are none. */
+  readonly secret: string | null;
+}
+
+export type ToWorker =
+  | ({ readonly type: 'run' } & Orders)
+  | { readonly type: 'reload'; readonly config: Config }
+  /** Registers are large, so they come only when they are asked for. */
+  | { readonly type: 'read'; readonly withRegisters: boolean }
+  | { readonly type: 'drain' }
+  | { readonly type: 'stop' };
+
+export type FromWorker =
+  | { readonly type: 'hello' }
+  | { readonly type: 'listening'; readonly listening: readonly string[] }
+  | { readonly type: 'notListening'; readonly address: string; readonly code: string; readonly text: string }
+  | { readonly type: 'reading'; readonly reading: Reading }
+  | { readonly type: 'assignments'; readonly events: readonly AssignmentEvent[] }
+  /** It has drained and goes now. */
+  | { readonly type: 'drained'; readonly result: 'drained' | 'deadline'; readonly reading: Reading };
+
+/** All numbers of a worker at one moment. */
+export interface Reading {
+  readonly generation: number;
+  readonly connectionsAccepted: number;
+  readonly connectionsOpen: number;
+  readonly downstream: RowReading;
+  readonly variants: readonly VariantReading[];
+  readonly upstreams: readonly UpstreamReading[];
+  readonly samples: readonly SampleReading[];
+  readonly linesDropped: number;
+  readonly process: ProcessFacts;
+}
+
+interface VariantReading extends RowReading {
+  readonly split: string;
+  readonly variant: string;
+  readonly upstream: string;
+}
+
+interface UpstreamReading extends RowReading {
+  readonly upstream: string;
+  /** Null for one that no generation uses any more. */
+  readonly health: UpstreamHealth | null;
+}
+
+/** How a worker finds the addresses of an upstream. */
+export interface UpstreamHealth {
+  readonly trouble: string | null;
+  readonly addresses: readonly { address: string; healthy: boolean; inFlight: number; idle: number }[];
+}
+
+/** Registers of a split's unique keys that have changed since they were last sent. */
+export interface SampleReading {
+  readonly split: string;
+  readonly definition: string;
+  /** Those of each variant, in their order. */
+  readonly registers: readonly Uint8Array[];
+}

@@ -1,0 +1,150 @@
+// The place of one worker: the process that fills it now, what is known of it, and what it was asked. A process that
+// ends leaves the place to the next one; whether there is a next one is the crew's to decide (crew.ts).
+
+import type { Worker } from 'node:cluster';
+import type { RunningWorker } from '../telemetry/running.ts';
+import type { FromWorker, Reading, ToWorker } from './messages.ts';
+
+/** Questions that wait for their answers at most; a worker that is so late gets no more of them. */
+const QUESTIONS_MAX = 8;
+
+/** Who hears of what happens at a place. */
+export interface PlaceHost {
+  /** A worker says something; a reading is in `reading` already, the one before it is given here. */
+  heard(place: Place, message: FromWorker, before: Reading | null): void;
+  /** The process has ended; its last reading is still there. */
+  left(place: Place, code: number | null, signal: string | null): void;
+}
+
+export class Place {
+  readonly number: number;
+  state: RunningWorker['state'] = 'waiting';
+  /** What the process told last; null before it has told anything. */
+  reading: Reading | null = null;
+  isAnswering = true;
+  /** Looks in a row at which a question had no answer yet. */
+  silentReadings = 0;
+  starts = 0;
+  /** Lives in a row that were too short. */
+  shortLives = 0;
+  startedAt = 0;
+  /** When a process that died is started again. */
+  timer: NodeJS.Timeout | undefined;
+  readonly #host: PlaceHost;
+  #worker: Worker | null = null;
+  #asked = 0;
+  #answered = 0;
+  #waiting: { readonly question: number; readonly resolve: () => void }[] = [];
+
+  constructor(number: number, host: PlaceHost) {
+    this.number = number;
+    this.#host = host;
+  }
+
+  /** A process is there, from its start to its end. */
+  get isFilled(): boolean {
+    return this.#worker !== null;
+  }
+
+  get pid(): number | null {
+    return this.#worker?.process.pid ?? null;
+  }
+
+  /** Questions without an answer. */
+  get unanswered(): number {
+    return this.#asked - this.#answered;
+  }
+
+  /** Starts a process; when the system has none to give, its life was a short one. */
+  fill(fork: () => Worker, now: number): void {
+    this.state = 'starting';
+    this.isAnswering = true;
+    this.silentReadings = 0;
+    this.starts += 1;
+    this.startedAt = now;
+    this.#asked = 0;
+    this.#answered = 0;
+    let worker: Worker;
+    try {
+      worker = fork();
+    } catch (cause) {
+      return this.#host.left(this, null, (cause as NodeJS.ErrnoException).code ?? String(cause));
+    }
+    this.#worker = worker;
+    worker.on('message', (message: FromWorker) => this.#hear(message));
+    let exit: { code: number | null; signal: string | null } | null = null;
+    // What it said last may still be in the channel when it has ended: only both together are its end.
+    const leave = (): void => {
+      if (exit === null || worker.isConnected() || this.#worker !== worker) return;
+      this.#worker = null;
+      this.#answer(Number.POSITIVE_INFINITY);
+      this.#host.left(this, exit.code, exit.signal);
+    };
+    worker.on('exit', (code: number | null, signal: string | null) => {
+      exit = { code, signal };
+      leave();
+    });
+    worker.on('disconnect', leave);
+    worker.on('error', (cause: NodeJS.ErrnoException) => {
+      // A process that could not be started has no exit; any other error of the channel is followed by one.
+      if (worker.process.pid !== undefined) return;
+      this.#worker = null;
+      this.#host.left(this, null, cause.code ?? cause.message);
+    });
+  }
+
+  /** Says something to the worker; without one nothing is said. */
+  tell(message: ToWorker): void {
+    // What cannot be delivered goes to a process that is about to be missed.
+    this.#worker?.send(message, () => undefined);
+  }
+
+  /** Resolves when the worker has answered a question that is asked now, or is gone. */
+  ask(withRegisters: boolean): Promise<void> {
+    if (this.#worker === null || this.state === 'starting') return Promise.resolve();
+    if (this.unanswered < QUESTIONS_MAX) {
+      this.#asked += 1;
+      this.tell({ type: 'read', withRegisters });
+    }
+    const question = this.#asked;
+    return new Promise((resolve) => {
+      this.#waiting.push({ question, resolve });
+    });
+  }
+
+  kill(): void {
+    this.#worker?.kill('SIGKILL');
+  }
+
+  describe(): RunningWorker {
+    const { number, pid, state, isAnswering, reading } = this;
+    return {
+      number,
+      pid,
+      state,
+      isAnswering,
+      generation: reading?.generation ?? 0,
+      restarts: Math.max(0, this.starts - 1),
+      connectionsAccepted: reading?.connectionsAccepted ?? 0,
+      connectionsOpen: reading?.connectionsOpen ?? 0,
+      residentBytes: reading?.process.residentBytes ?? 0,
+    };
+  }
+
+  #hear(message: FromWorker): void {
+    const before = this.reading;
+    if (message.type === 'reading' || message.type === 'drained') {
+      this.reading = message.reading;
+      this.isAnswering = true;
+    }
+    this.#host.heard(this, message, before);
+    if (message.type === 'reading') this.#answer(this.#answered + 1);
+  }
+
+  #answer(question: number): void {
+    this.#answered = Math.min(question, this.#asked);
+    const waiting = this.#waiting;
+    this.#waiting = waiting.filter((one) => one.question > this.#answered);
+    for (const one of waiting) if (one.question <= this.#answered) one.resolve();
+  }
+}

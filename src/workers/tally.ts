@@ -1,0 +1,88 @@
+// Adds up what workers have counted, so that it can be looked at as if one process had counted it. Only differences
+// between two readings of the same process are added: nothing that was counted ever goes down when a worker dies or is
+// late, and what is only there at the moment (open connections) goes with the process that had it.
+
+import { Counters, type RowReading } from '../telemetry/counters.ts';
+import type { ProcessFacts } from '../telemetry/running.ts';
+import type { Reading, SampleReading } from './messages.ts';
+
+/** Numbers of all workers together. */
+export class Tally {
+  readonly counters = new Counters();
+  #linesDropped = 0;
+  #goneCpuSeconds = 0;
+  #goneActiveSeconds = 0;
+
+  /** Log lines that workers could not get rid of. */
+  get linesDropped(): number {
+    return this.#linesDropped;
+  }
+
+  /** Takes in what a worker has counted since its last reading. @param before that reading; null = this is the first */
+  advance(before: Reading | null, now: Reading): void {
+    this.#add(before, now);
+    this.#linesDropped += now.linesDropped - (before?.linesDropped ?? 0);
+    for (const sample of now.samples) this.#merge(sample);
+  }
+
+  /** The process that gave this reading is no more. */
+  forget(last: Reading): void {
+    this.#add(last, null);
+    this.#goneCpuSeconds += last.process.cpuSeconds;
+    this.#goneActiveSeconds += last.process.activeSeconds;
+  }
+
+  /** These processes together; of those that are gone the time that they took. */
+  addUp(processes: readonly ProcessFacts[]): ProcessFacts {
+    const sum = (value: (facts: ProcessFacts) => number) =>
+      processes.reduce((total, facts) => total + value(facts), 0);
+    const isKnown = processes.every(({ openFiles }) => openFiles !== undefined);
+    return {
+      cpuSeconds: this.#goneCpuSeconds + sum(({ cpuSeconds }) => cpuSeconds),
+      residentBytes: sum(({ residentBytes }) => residentBytes),
+      openFiles: isKnown ? sum(({ openFiles }) => openFiles ?? 0) : undefined,
+      heapUsedBytes: sum(({ heapUsedBytes }) => heapUsedBytes),
+      externalBytes: sum(({ externalBytes }) => externalBytes),
+      activeSeconds: this.#goneActiveSeconds + sum(({ activeSeconds }) => activeSeconds),
+    };
+  }
+
+  #add(before: Reading | null, now: Reading | null): void {
+    const { counters } = this;
+    counters.downstream.add(difference(before?.downstream, now?.downstream));
+    const oldVariants = new Map(before?.variants.map((row) => [idOf(row), row]));
+    for (const row of now?.variants ?? before!.variants) {
+      const { split, variant, upstream } = row;
+      const change = difference(oldVariants.get(idOf(row)), now === null ? undefined : row);
+      counters.variant(split, variant, upstream).add(change);
+    }
+    const oldUpstreams = new Map(before?.upstreams.map((row) => [row.upstream, row]));
+    for (const row of now?.upstreams ?? before!.upstreams) {
+      const change = difference(oldUpstreams.get(row.upstream), now === null ? undefined : row);
+      counters.upstream(row.upstream).add(change);
+    }
+  }
+
+  /** Registers of a split that has been changed since, or is gone, say nothing any more. */
+  #merge({ split, definition, registers }: SampleReading): void {
+    for (const sample of this.counters.samples()) {
+      if (sample.split !== split || sample.definition !== definition) continue;
+      for (const [variant, ranks] of registers.entries()) sample.uniques.merge(variant, ranks);
+    }
+  }
+}
+
+function idOf({ split, variant, upstream }: { split: string; variant: string; upstream: string }): string {
+  return `${split}\0${variant}\0${upstream}`;
+}
+
+/** From one reading of a row to the next; without a next one its counts stay and its gauges return to nothing. */
+function difference(before: RowReading | undefined, now: RowReading | undefined): RowReading {
+  const some = now ?? before!;
+  return {
+    counts: some.counts.map((_, cell) =>
+      now === undefined ? 0 : now.counts[cell]! - (before?.counts[cell] ?? 0),
+    ),
+    gauges: some.gauges.map((_, cell) => (now?.gauges[cell] ?? 0) - (before?.gauges[cell] ?? 0)),
+  };
+}

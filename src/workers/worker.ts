@@ -1,0 +1,186 @@
+// The worker's side of `workers: N`: one Ambassador in a process of its own, which is told everything by the primary
+// process and tells it every number. It reads no file, has no admin port and obeys no signal: whoever signals a whole
+// process group means the primary, which says what is to be done. When the primary is gone, so is it (node:cluster).
+
+import { Ambassador, ListenFailure, UnusableUpstream } from '../ambassador.ts';
+import type { Config } from '../config/schema.ts';
+import { AccessLog } from '../telemetry/access-log.ts';
+import { type AssignmentEvent, type AssignmentSink, Assignments } from '../telemetry/assignments.ts';
+import { type LogOutput, openLog } from '../telemetry/log.ts';
+import { OWN_PROCESS } from '../telemetry/own-process.ts';
+import type { Sample } from '../telemetry/sample.ts';
+import type { FromWorker, Orders, Reading, SampleReading, ToWorker } from './messages.ts';
+
+/** How long assignment events are gathered before they go to the primary in one message. */
+const GATHER_MS = 20;
+/** Events of one message at most. */
+const GATHERED_MAX = 500;
+
+/** The channel to the primary. */
+interface Channel {
+  send(message: FromWorker, done?: () => void): void;
+  onMessage(listener: (message: ToWorker) => void): void;
+}
+
+/** Runs until the primary drains or stops it; the exit code. @param ignoreSignals makes signals no end of the process */
+export async function runWorker(ignoreSignals: () => void): Promise<number> {
+  ignoreSignals();
+  // Not imported on top: the bundle would load it for every start, also without workers.
+  const { default: cluster } = await import('node:cluster');
+  const self = cluster.worker!;
+  const channel: Channel = {
+    // A primary that is gone takes no message; the channel's end ends this process.
+    send: (message, done) => void self.send(message, () => done?.()),
+    onMessage: (listener) => void self.on('message', listener),
+  };
+  return new Duty(channel).ended;
+}
+
+/** What a worker does from its first message to its last. */
+class Duty {
+  readonly #channel: Channel;
+  readonly #output: LogOutput = openLog(1, true);
+  readonly #ended = Promise.withResolvers<number>();
+  /** For each sample how far its registers had been raised when they were last sent. */
+  readonly #raisesSent = new WeakMap<Sample, number>();
+  #ambassador: Ambassador | null = null;
+  #isLeaving = false;
+  /** Sends the assignment events that are gathered. */
+  #flush: () => void = () => undefined;
+
+  constructor(channel: Channel) {
+    this.#channel = channel;
+    channel.onMessage((message) => this.#obey(message));
+    channel.send({ type: 'hello' });
+  }
+
+  get ended(): Promise<number> {
+    return this.#ended.promise;
+  }
+
+  #obey(message: ToWorker): void {
+    switch (message.type) {
+      case 'run':
+        return void this.#use(() => this.#run(message));
+      case 'reload':
+        return void this.#use(() => this.#ambassador?.reload(message.config));
+      case 'read':
+        if (this.#ambassador === null) return;
+        return this.#channel.send({
+          type: 'reading',
+          reading: this.#read(this.#ambassador, message.withRegisters),
+        });
+      case 'drain':
+        return void this.#drain();
+      case 'stop':
+        return void this.#stop();
+      default:
+        message satisfies never;
+    }
+  }
+
+  /** The primary has read the same files a moment ago. A worker that finds them changed for the worse goes, and is replaced. */
+  async #use(begin: () => Promise<void> | void): Promise<void> {
+    try {
+      await begin();
+    } catch (cause) {
+      if (!(cause instanceof UnusableUpstream)) throw cause;
+      const { upstream, message } = cause;
+      this.#output.log.error({ upstream, problem: message }, 'worker cannot use an upstream');
+      await this.#leave(1);
+    }
+  }
+
+  async #run({ config, generation, secret }: Orders): Promise<void> {
+    const { mode, sample } = config.accessLog;
+    const ambassador = new Ambassador(config, {
+      // The primary tells once what would stand here once for each worker.
+      log: this.#output.log.child({}, { level: 'warn' }),
+      accessLog: mode === 'off' ? null : new AccessLog(this.#output.log, mode, sample / 10_000),
+      assignments: secret === null ? null : this.#assignments(secret, config),
+      firstGeneration: generation,
+    });
+    this.#ambassador = ambassador;
+    try {
+      await ambassador.start();
+    } catch (failure) {
+      if (!(failure instanceof ListenFailure)) throw failure;
+      const { address, cause } = failure;
+      const { code = '', message: text } = cause as NodeJS.ErrnoException;
+      return this.#leave(1, { type: 'notListening', address, code, text });
+    }
+    this.#channel.send({ type: 'listening', listening: ambassador.listening });
+  }
+
+  #assignments(secret: string, config: Config): Assignments {
+    let events: AssignmentEvent[] = [];
+    let timer: NodeJS.Timeout | undefined;
+    const flush = (): void => {
+      clearTimeout(timer);
+      timer = undefined;
+      if (events.length > 0) this.#channel.send({ type: 'assignments', events });
+      events = [];
+    };
+    this.#flush = flush;
+    const sink: AssignmentSink = {
+      info(event) {
+        events.push(event);
+        if (events.length >= GATHERED_MAX) flush();
+        else timer ??= setTimeout(flush, GATHER_MS);
+      },
+    };
+    return new Assignments(sink, secret, config.assignments.window);
+  }
+
+  #read({ counters, generation }: Ambassador, withRegisters: boolean): Reading {
+    return {
+      generation: generation.number,
+      connectionsAccepted: counters.downstream.connectionsAccepted,
+      connectionsOpen: counters.downstream.connectionsOpen,
+      downstream: counters.downstream.read(),
+      variants: Array.from(counters.variants(), (row) => {
+        const { split, variant, upstream } = row;
+        return { split, variant, upstream, ...row.read() };
+      }),
+      upstreams: Array.from(counters.upstreams(), (row) => {
+        const present = generation.upstreams.get(row.upstream);
+        const health =
+          present === undefined ? null : { trouble: present.trouble, addresses: present.describe() };
+        return { upstream: row.upstream, ...row.read(), health };
+      }),
+      samples: withRegisters ? Array.from(counters.samples()).flatMap((one) => this.#readSample(one)) : [],
+      linesDropped: this.#output.linesDropped,
+      process: { ...OWN_PROCESS },
+    };
+  }
+
+  #readSample(sample: Sample): SampleReading[] {
+    const { split, definition, uniques, variants } = sample;
+    if (uniques.raises === (this.#raisesSent.get(sample) ?? 0)) return [];
+    this.#raisesSent.set(sample, uniques.raises);
+    // Each variant's own copy: a view would take the buffer of all of them along.
+    return [{ split, definition, registers: variants.map((_, index) => uniques.registers(index).slice()) }];
+  }
+
+  async #drain(): Promise<void> {
+    const ambassador = this.#ambassador;
+    if (ambassador === null) return this.#leave(0);
+    const result = await ambassador.drain();
+    return this.#leave(0, { type: 'drained', result, reading: this.#read(ambassador, true) });
+  }
+
+  async #stop(): Promise<void> {
+    await this.#ambassador?.stop();
+    return this.#leave(0);
+  }
+
+  /** A worker that leaves may be told to leave once more: the first way counts. */
+  async #leave(code: number, last?: FromWorker): Promise<void> {
+    if (this.#isLeaving) return;
+    this.#isLeaving = true;
+    this.#flush();
+    await this.#output.close();
+    if (last !== undefined) await new Promise<void>((resolve) => this.#channel.send(last, resolve));
+    this.#ended.resolve(code);
+  }
+}

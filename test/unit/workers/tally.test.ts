@@ -1,0 +1,170 @@
+// Adding up: what was counted never goes down, what is there now goes with the process that had it.
+import { describe, expect, test } from 'vitest';
+import { Counters } from '../../../src/telemetry/counters.ts';
+import type { ProcessFacts } from '../../../src/telemetry/running.ts';
+import type { Reading, SampleReading } from '../../../src/workers/messages.ts';
+import { Tally } from '../../../src/workers/tally.ts';
+import { fakeGeneration } from '../../support/fake-running.ts';
+
+const PROCESS: ProcessFacts = {
+  cpuSeconds: 2,
+  residentBytes: 100,
+  openFiles: 10,
+  heapUsedBytes: 40,
+  externalBytes: 5,
+  activeSeconds: 1,
+};
+
+/** What a worker with these counters tells. */
+function read(counters: Counters, more: Partial<Reading> = {}): Reading {
+  return {
+    generation: 1,
+    connectionsAccepted: counters.downstream.connectionsAccepted,
+    connectionsOpen: counters.downstream.connectionsOpen,
+    downstream: counters.downstream.read(),
+    variants: Array.from(counters.variants(), (row) => {
+      const { split, variant, upstream } = row;
+      return { split, variant, upstream, ...row.read() };
+    }),
+    upstreams: Array.from(counters.upstreams(), (row) => ({
+      upstream: row.upstream,
+      ...row.read(),
+      health: null,
+    })),
+    samples: [],
+    linesDropped: 0,
+    process: PROCESS,
+    ...more,
+  };
+}
+
+/** Counters that have seen a little of everything, `times` over. */
+function busy(times: number, counters = new Counters()): Counters {
+  const row = counters.variant('s', 'v', 'u');
+  const upstream = counters.upstream('u');
+  for (let time = 0; time < times; time += 1) {
+    row.begin();
+    row.end(200, -1, 12.5, 10, 20);
+    row.begin();
+    row.end(502, 3, 0.1, 1, 2);
+    row.begin();
+    row.missingKey();
+    row.retry();
+    row.fallback();
+    upstream.connectionOpened();
+    upstream.connectFailed(2);
+    upstream.ejected();
+    upstream.waiting(1);
+    counters.downstream.connectionOpened();
+    counters.downstream.refused(1);
+    counters.downstream.tunnelOpened();
+  }
+  return counters;
+}
+
+describe('numbers of several workers', () => {
+  test('are the sums that one process would have counted', () => {
+    const tally = new Tally();
+    const [first, second] = [busy(2), busy(3)];
+    tally.advance(null, read(first));
+    tally.advance(null, read(second));
+    expect(read(tally.counters)).toEqual(read(busy(5)));
+    const before = read(second);
+    tally.advance(before, read(busy(4, second)));
+    expect(read(tally.counters)).toEqual(read(busy(9)));
+  });
+
+  test('are not counted twice when nothing has changed', () => {
+    const tally = new Tally();
+    const reading = read(busy(1));
+    tally.advance(null, reading);
+    tally.advance(reading, reading);
+    expect(read(tally.counters)).toEqual(read(busy(1)));
+  });
+
+  test('keep what a worker counted that is gone, but not what it had open', () => {
+    const tally = new Tally();
+    const reading = read(busy(2));
+    tally.advance(null, reading);
+    tally.advance(null, read(busy(3)));
+    tally.forget(reading);
+    const { counters } = tally;
+    const row = counters.variant('s', 'v', 'u');
+    expect(row).toMatchObject({ ended: 10, retries: 5, bytesSent: 110, inFlight: 3 });
+    expect(counters.upstream('u')).toMatchObject({
+      connectionsOpened: 5,
+      ejections: 5,
+      connectionsOpen: 3,
+      exchangesWaiting: 3,
+    });
+    expect(counters.downstream).toMatchObject({
+      connectionsAccepted: 5,
+      tunnelsOpened: 5,
+      connectionsOpen: 3,
+      tunnelsOpen: 3,
+    });
+  });
+
+  test('count lines that were dropped since the reading before', () => {
+    const tally = new Tally();
+    const [first, second] = [4, 7].map((linesDropped) => read(new Counters(), { linesDropped }));
+    tally.advance(null, first!);
+    tally.advance(first!, second!);
+    tally.advance(null, first!);
+    expect(tally.linesDropped).toBe(11);
+  });
+});
+
+describe('unique keys', () => {
+  const { config, splitters } = fakeGeneration();
+  const sampleOf = (counters: Counters) => {
+    const [name, splitter] = [...splitters][0]!;
+    return counters.sample(name, splitter.variants, config.splits.get(name)!);
+  };
+  const readingOf = (counters: Counters): SampleReading => {
+    const { split, definition, uniques } = sampleOf(counters);
+    return { split, definition, registers: [0, 1].map((variant) => uniques.registers(variant).slice()) };
+  };
+
+  test('that came to two workers are counted once', () => {
+    const tally = new Tally();
+    sampleOf(tally.counters);
+    for (const [from, to] of [
+      [0, 60],
+      [40, 100],
+    ] as const) {
+      const counters = new Counters();
+      for (let key = from; key < to; key += 1)
+        sampleOf(counters).add(key % 2, Math.imul(key, 0x9e3779b1) >>> 0);
+      tally.advance(null, read(counters, { samples: [readingOf(counters)] }));
+    }
+    const counts = sampleOf(tally.counters)
+      .counts()
+      .map(({ keys }) => Math.round(keys));
+    expect(counts).toEqual([50, 50]);
+  });
+
+  test('of a split that has changed since are left out', () => {
+    const tally = new Tally();
+    sampleOf(tally.counters);
+    const counters = new Counters();
+    sampleOf(counters).add(0, 1);
+    const reading = { ...readingOf(counters), definition: 'another' };
+    tally.advance(null, read(counters, { samples: [reading] }));
+    expect(sampleOf(tally.counters).counts()[0]!.keys).toBe(0);
+  });
+});
+
+test('processes are added up; of one that is gone its time stays', () => {
+  const tally = new Tally();
+  tally.forget(read(new Counters()));
+  expect(tally.addUp([PROCESS, PROCESS])).toEqual({
+    cpuSeconds: 6,
+    residentBytes: 200,
+    openFiles: 20,
+    heapUsedBytes: 80,
+    externalBytes: 10,
+    activeSeconds: 3,
+  });
+  expect(tally.addUp([PROCESS, { ...PROCESS, openFiles: undefined }]).openFiles).toBeUndefined();
+});
