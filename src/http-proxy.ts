@@ -19,9 +19,11 @@ import {
   type UpstreamUrl,
 } from './config/schema.ts';
 import { FAULTS, type FaultCode } from './errors.ts';
+import { isFieldOf, type RequestEdit } from './http1/forward.ts';
+import { type Edits, editsFor } from './proxy/edits.ts';
 import { checkKey } from './split/key.ts';
 import { LibraryView } from './split/request.ts';
-import { Splitter } from './split/splitter.ts';
+import { Splitter, type Variant } from './split/splitter.ts';
 
 export type { FaultCode } from './errors.ts';
 
@@ -31,8 +33,8 @@ type SplitInput = NonNullable<DocumentInput['splits']>[string];
 /**
  * Either one split with an upstream URL in each variant, or a whole configuration document with one split and no
  * routes. Of a document are read: `splits`, `upstreams` and `upstreamDefaults` (url, tls, host, connectTimeout,
- * responseTimeout, retry, pool.maxConnections, maxQueued, queueTimeout, idleTimeout), `forwarded`, `via`, `upgrades`
- * and `timeouts.tunnelIdle`. Routes, probes and fallbacks are errors, as they are not offered here; the rest belongs to
+ * responseTimeout, retry, pool.maxConnections, maxQueued, queueTimeout, idleTimeout), `forwarded`, `via`, `upgrades`,
+ * `variantHeader`, `vary`, `requestId`, `traceparent` and `timeouts.tunnelIdle`. Routes, probes and fallbacks are errors, as they are not offered here; the rest belongs to
  * the server around the handler.
  */
 export type HandlerConfig = SplitInput | DocumentInput;
@@ -61,9 +63,11 @@ export interface Handler {
 export function createHandler(config: HandlerConfig, options: HandlerOptions = {}): Handler {
   const checked = checkConfig(config);
   const [name, split] = [...checked.splits][0]!;
+  const splitter = new Splitter(name, split);
   const door: Door = {
     config: checked,
-    splitter: new Splitter(name, split),
+    splitter,
+    edits: splitter.variants.map((variant) => editsFor(checked, splitter, variant.name)),
     upstreams: new Map([...checked.upstreams].map(([key, upstream]) => [key, new Upstream(upstream)])),
     proxy: httpProxy.createProxyServer(),
     onFault: options.onFault ?? (() => {}),
@@ -84,6 +88,8 @@ export function createHandler(config: HandlerConfig, options: HandlerOptions = {
 interface Door {
   readonly config: Config;
   readonly splitter: Splitter;
+  /** What is edited for each variant, in their order; null = nothing. */
+  readonly edits: readonly (Edits | null)[];
   readonly upstreams: ReadonlyMap<string, Upstream>;
   readonly proxy: httpProxy;
   readonly onFault: NonNullable<HandlerOptions['onFault']>;
@@ -159,29 +165,57 @@ function count(lists: NodeJS.ReadOnlyDict<readonly unknown[]>): number {
   return Object.values(lists).reduce((sum, list) => sum + (list?.length ?? 0), 0);
 }
 
+/** Where a request goes, and what the splitter itself changes in its messages. */
+interface Course {
+  readonly variant: Variant;
+  readonly edit: RequestEdit | null;
+  /** Names of the upstream's fields that go no further. */
+  readonly dropped: readonly Uint8Array[];
+  /** Names and values in turn, for whatever answers the client. */
+  readonly added: readonly string[];
+}
+
+/** Null when the request has no key and such requests are rejected. */
+function decide({ splitter, edits }: Door, view: LibraryView): Course | null {
+  const { variant, reason, extras } = splitter.decide(view);
+  if (variant === null) return null;
+  const own = edits[variant.index]!;
+  if (own === null) return { variant, edit: null, dropped: [], added: [] };
+  const added = fieldsOf(own.linesOfResponse(extras, reason));
+  const edit = own.ofRequest(view, extras, own.makeRequestId(view));
+  return { variant, edit, dropped: own.droppedFromResponse ?? [], added };
+}
+
 function handleRequest(door: Door, request: IncomingMessage, response: ServerResponse): void {
   const view = new LibraryView(request);
-  const { variant } = door.splitter.decide(view);
+  const course = decide(door, view);
   const coding = request.headers['transfer-encoding']?.toLowerCase();
-  if (variant === null) return refuse(door, request, response, 'KEY_MISSING');
+  if (course === null) return refuse(door, request, response, 'KEY_MISSING');
   if (coding !== undefined && coding !== 'chunked') {
     return refuse(door, request, response, 'UNKNOWN_TRANSFER_ENCODING');
   }
-  const upstream = door.upstreams.get(variant.upstream)!;
-  if (upstream.isFull()) return refuse(door, request, response, 'QUEUE_FULL');
-  new Exchange(door, upstream, view, request, response).send();
+  const upstream = door.upstreams.get(course.variant.upstream)!;
+  if (upstream.isFull()) return refuse(door, request, response, 'QUEUE_FULL', course.added);
+  new Exchange(door, upstream, course, view, request, response).send();
 }
 
-function refuse(door: Door, request: IncomingMessage, response: ServerResponse, code: FaultCode): void {
-  answer(response, code);
+function refuse(
+  door: Door,
+  request: IncomingMessage,
+  response: ServerResponse,
+  code: FaultCode,
+  added: readonly string[] = [],
+): void {
+  answer(response, code, added);
   // The connection can go on only once the body has been read.
   request.resume();
   door.onFault(code, request, null);
 }
 
-function answer(response: ServerResponse, code: FaultCode): void {
+function answer(response: ServerResponse, code: FaultCode, added: readonly string[]): void {
   const body = bodyOf(code);
-  const fields = { 'content-type': 'text/plain', 'content-length': body.length, 'x-splitter-error': code };
+  const own = ['content-type', 'text/plain', 'content-length', `${body.length}`, 'x-splitter-error', code];
+  const fields = [...own, ...added];
   response.writeHead(FAULTS[code].status, fields);
   response.end(body);
 }
@@ -197,15 +231,17 @@ const PHASE = { queued: 0, connecting: 1, sent: 2, answered: 3, ended: 4 } as co
 abstract class Attempt extends Stream {
   protected readonly door: Door;
   protected readonly upstream: Upstream;
+  protected readonly course: Course;
   protected readonly request: IncomingMessage;
   protected phase: number = PHASE.queued;
   protected upstreamRequest: ClientRequest | null = null;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(door: Door, upstream: Upstream, request: IncomingMessage) {
+  constructor(door: Door, upstream: Upstream, course: Course, request: IncomingMessage) {
     super();
     this.door = door;
     this.upstream = upstream;
+    this.course = course;
     this.request = request;
   }
 
@@ -273,14 +309,18 @@ class Exchange extends Attempt {
   constructor(
     door: Door,
     upstream: Upstream,
+    course: Course,
     view: LibraryView,
     request: IncomingMessage,
     response: ServerResponse,
   ) {
-    super(door, upstream, request);
+    super(door, upstream, course, request);
     this.#response = response;
-    this.#target = view.target;
-    this.#fields = [...requestFields(door.config, upstream, view, request), ...framingFields(request)];
+    this.#target = targetFor(course, view);
+    this.#fields = [
+      ...requestFields(door.config, upstream, course, view, request),
+      ...framingFields(request),
+    ];
     response.on('error', (cause) => this.end('DOWNSTREAM_GONE', cause));
     response.once('finish', () => this.end(null, null));
     response.once('close', () => this.end('DOWNSTREAM_GONE', null));
@@ -327,7 +367,7 @@ class Exchange extends Attempt {
     request.unpipe();
     request.resume();
     if (code === null) return;
-    if (!response.headersSent && !response.destroyed) answer(response, code);
+    if (!response.headersSent && !response.destroyed) answer(response, code, this.course.added);
     else cut(request, response);
     this.door.onFault(code, request, cause);
   }
@@ -350,7 +390,7 @@ class Exchange extends Attempt {
       if (!upstreamResponse.complete) this.end('UPSTREAM_BODY_CUT', null);
     });
     try {
-      const fields = responseFields(this.door.config, upstreamResponse);
+      const fields = responseFields(this.door.config, this.course, upstreamResponse);
       this.#response.writeHead(statusCode, statusMessage, fields);
     } catch (cause) {
       // A status below 100, or a byte that Node does not write.
@@ -393,9 +433,9 @@ function handleUpgrade(door: Door, request: IncomingMessage, socket: Socket, hea
     return handleWithoutUpgrade(door, request, socket);
   }
   const view = new LibraryView(request);
-  const { variant } = door.splitter.decide(view);
-  if (variant === null) return refuseUpgrade(door, request, socket, 'KEY_MISSING');
-  new Tunnel(door, door.upstreams.get(variant.upstream)!, request, socket).send(view, head);
+  const course = decide(door, view);
+  if (course === null) return refuseUpgrade(door, request, socket, 'KEY_MISSING');
+  new Tunnel(door, door.upstreams.get(course.variant.upstream)!, course, request, socket).send(view, head);
 }
 
 /** RFC 9110 §7.8: an upgrade may be ignored; the request is then one like any other, the last one of its connection. */
@@ -411,13 +451,14 @@ function handleWithoutUpgrade(door: Door, request: IncomingMessage, socket: Sock
 
 function refuseUpgrade(door: Door, request: IncomingMessage, socket: Socket, code: FaultCode): void {
   socket.on('error', () => socket.destroy());
-  answerUpgrade(socket, code);
+  answerUpgrade(socket, code, []);
   door.onFault(code, request, null);
 }
 
-function answerUpgrade(socket: Socket, code: FaultCode): void {
+function answerUpgrade(socket: Socket, code: FaultCode, added: readonly string[]): void {
   const body = bodyOf(code);
-  const fields = ['Content-Type', 'text/plain', 'Content-Length', `${body.length}`, 'x-splitter-error', code];
+  const own = ['Content-Type', 'text/plain', 'Content-Length', `${body.length}`, 'x-splitter-error', code];
+  const fields = [...own, ...added];
   socket.end(headText(FAULTS[code].status, '', fields) + body, 'latin1');
 }
 
@@ -425,8 +466,8 @@ function answerUpgrade(socket: Socket, code: FaultCode): void {
 class Tunnel extends Attempt {
   readonly #socket: Socket;
 
-  constructor(door: Door, upstream: Upstream, request: IncomingMessage, socket: Socket) {
-    super(door, upstream, request);
+  constructor(door: Door, upstream: Upstream, course: Course, request: IncomingMessage, socket: Socket) {
+    super(door, upstream, course, request);
     this.#socket = socket;
     socket.on('error', (cause) => this.end('DOWNSTREAM_GONE', cause));
     socket.once('close', () => this.end(this.phase === PHASE.answered ? null : 'DOWNSTREAM_GONE', null));
@@ -434,9 +475,9 @@ class Tunnel extends Attempt {
 
   send(view: LibraryView, head: Buffer): void {
     const { door, request } = this;
-    const fields = requestFields(door.config, this.upstream, view, request);
+    const fields = requestFields(door.config, this.upstream, this.course, view, request);
     const ssl = requestOptions(
-      view.target,
+      targetFor(this.course, view),
       [...fields, 'Connection', 'Upgrade', 'Upgrade', 'websocket'],
       this.upstream.serverName,
     );
@@ -463,7 +504,7 @@ class Tunnel extends Attempt {
     this.upstreamRequest?.destroy();
     if (code === null) return;
     if (isAnswered || FAULTS[code].status === 0) this.#socket.destroy();
-    else answerUpgrade(this.#socket, code);
+    else answerUpgrade(this.#socket, code, this.course.added);
     this.door.onFault(code, this.request, cause);
   }
 
@@ -479,6 +520,7 @@ class Tunnel extends Attempt {
     upstreamRequest.once('response', (upstreamResponse) => this.#relayRefusal(upstreamResponse));
     upstreamRequest.once('upgrade', (upstreamResponse, upstreamSocket, upstreamHead) => {
       if (upstreamResponse.headers.upgrade?.toLowerCase() === 'websocket') {
+        editHeaders(upstreamResponse, this.course);
         open!(upstreamResponse, upstreamSocket, upstreamHead);
         this.#join(upstreamSocket);
       } else {
@@ -504,7 +546,7 @@ class Tunnel extends Attempt {
   /** The upstream answered without upgrading: its answer goes to the client, whose connection ends behind it. */
   #relayRefusal(upstreamResponse: IncomingMessage): void {
     const { statusCode = 502, statusMessage = '' } = upstreamResponse;
-    const fields = responseFields(this.door.config, upstreamResponse);
+    const fields = responseFields(this.door.config, this.course, upstreamResponse);
     this.phase = PHASE.answered;
     this.#socket.write(headText(statusCode, statusMessage, fields), 'latin1');
     upstreamResponse.on('error', (cause) => this.end('UPSTREAM_BODY_CUT', cause));
@@ -552,13 +594,14 @@ function valuesOf(fields: readonly string[], name: string): string[] {
 function requestFields(
   { forwarded, via }: Config,
   { config: { host }, url }: Upstream,
+  { edit }: Course,
   view: LibraryView,
   request: IncomingMessage,
 ): string[] {
   const sentHost = view.authority ?? request.headers.host ?? '';
   const ownHost = host === '$proxy_host' ? url.authority : host;
   // Expect has been answered by the server: the body is on its way.
-  const passing = endToEnd(request, ['host', 'content-length', 'expect']);
+  const passing = editedFields(endToEnd(request, ['host', 'content-length', 'expect']), edit);
   const fields = ['Host', ownHost ?? (sentHost || url.authority)];
   fields.push(...without(passing, DROPPED_FORWARDED[forwarded]));
   if (forwarded === 'append' || forwarded === 'replace') {
@@ -575,6 +618,39 @@ function requestFields(
   return fields;
 }
 
+function targetFor({ edit }: Course, view: LibraryView): string {
+  return edit?.target ? Buffer.from(edit.target).toString('latin1') : view.target;
+}
+
+function editedFields(passing: readonly string[], edit: RequestEdit | null): readonly string[] {
+  if (edit === null) return passing;
+  const { droppedFields, cookie, addedLines } = edit;
+  const kept = withoutFields(passing, droppedFields);
+  const fields = cookie === null ? kept : without(kept, ['cookie']);
+  // Cookies that Connection names have gone before, and stay away.
+  const hasCookie = fields.length < kept.length && cookie !== null && cookie.length > 0;
+  if (hasCookie) fields.push('Cookie', Buffer.from(cookie).toString('latin1'));
+  return [...fields, ...fieldsOf(addedLines)];
+}
+
+function withoutFields(fields: readonly string[], dropped: readonly Uint8Array[]): string[] {
+  return fields.filter((_, i) => !isFieldOf(dropped, fields[i - (i % 2)]!));
+}
+
+/** Whole lines as names and values in turn. */
+function fieldsOf(lines: string): string[] {
+  return [...lines.matchAll(/(.*?): (.*)\r\n/g)].flatMap(([, name, value]) => [name!, value!]);
+}
+
+/** The fields of a 101, which http-proxy writes by itself from the parsed ones. */
+function editHeaders({ headers }: IncomingMessage, { dropped, added }: Course): void {
+  for (const name of Object.keys(headers)) if (isFieldOf(dropped, name)) delete headers[name];
+  for (let i = 0; i < added.length; i += 2) {
+    const name = added[i]!.toLowerCase();
+    headers[name] = [headers[name] ?? [], added[i + 1]!].flat();
+  }
+}
+
 function framingFields({ method, headers }: IncomingMessage): string[] {
   if (headers['transfer-encoding'] !== undefined) return ['Transfer-Encoding', 'chunked'];
   if (headers['content-length'] !== undefined) return ['Content-Length', headers['content-length']];
@@ -586,8 +662,13 @@ function hasBody({ headers }: IncomingMessage): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 }
 
-function responseFields({ via }: Config, upstreamResponse: IncomingMessage): string[] {
-  const fields = endToEnd(upstreamResponse, upstreamResponse.statusCode === 204 ? ['content-length'] : []);
+function responseFields(
+  { via }: Config,
+  { dropped, added }: Course,
+  upstreamResponse: IncomingMessage,
+): string[] {
+  const passing = endToEnd(upstreamResponse, upstreamResponse.statusCode === 204 ? ['content-length'] : []);
+  const fields = [...withoutFields(passing, dropped), ...added];
   if (via) fields.push('Via', `${upstreamResponse.httpVersion} request-splitter`);
   return fields;
 }

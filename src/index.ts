@@ -30,7 +30,9 @@ export interface RequestSplitter {
   /** The variants in the order of the configuration. */
   readonly variants: readonly Variant[];
   /**
-   * The variant for this request; `variant` is null only with `missingKey: reject` and no key. Never throws. Node's
+   * The variant for this request; `variant` is null only with `missingKey: reject` and no key. With a minted key or an
+   * override the decision has `extras`: give `extras.setCookie` to the client, and leave `extras.override` out of what
+   * goes on. Never throws. Node's
    * own HTTP parser refuses targets with raw bytes over 0x7f, so behind a Node server only fields can hold them.
    */
   decide(request: RequestLike): Decision;

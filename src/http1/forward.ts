@@ -134,6 +134,12 @@ function foldByte(byte: number): number {
   return isKept ? byte : 0x2d;
 }
 
+/** True when `name` is one that an application cannot tell from one of `names`. */
+export function isFieldOf(names: readonly Uint8Array[], name: string): boolean {
+  const bytes = Buffer.from(name, 'latin1');
+  return isOneOf(names, bytes, 0, bytes.length);
+}
+
 function isOneOf(names: readonly Uint8Array[], bytes: Buffer, start: number, end: number): boolean {
   for (const name of names) {
     if (end - start !== name.length) continue;

@@ -5,12 +5,12 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { Config } from '../config/schema.ts';
 import { fieldName, type RequestEdit } from '../http1/forward.ts';
-import { equalsIgnoringCase, type RequestHead } from '../http1/head.ts';
+import type { RequestView } from '../split/key.ts';
 import type { DecisionExtras, Reason, Splitter } from '../split/splitter.ts';
 
-const REQUEST_ID = Buffer.from('x-request-id');
-const TRACEPARENT = Buffer.from('traceparent');
-const TRACESTATE = Buffer.from('tracestate');
+const REQUEST_ID = 'x-request-id';
+const TRACEPARENT = 'traceparent';
+const TRACESTATE = 'tracestate';
 
 /** Edits of the messages of one arm. */
 export class Edits {
@@ -52,24 +52,24 @@ export class Edits {
   }
 
   /** An id for a request that has none; null where it has one, or none is wanted. */
-  makeRequestId(head: RequestHead): string | null {
-    return this.#makesRequestIds && !hasValue(head, REQUEST_ID) ? randomUUID() : null;
+  makeRequestId(view: RequestView): string | null {
+    return this.#makesRequestIds && !hasValue(view, REQUEST_ID) ? randomUUID() : null;
   }
 
   /** How this request is edited on its way to the upstream, however often it is sent. */
-  ofRequest(head: RequestHead, extras: DecisionExtras | null, requestId: string | null): RequestEdit {
+  ofRequest(request: RequestView, extras: DecisionExtras | null, requestId: string | null): RequestEdit {
     const override = extras?.override ?? null;
-    const makesTrace = this.#traceparent !== 'off' && !hasValue(head, TRACEPARENT);
+    const makesTrace = this.#traceparent !== 'off' && !hasValue(request, TRACEPARENT);
     if (override === null && requestId === null && !makesTrace) return this.#constant;
     const droppedFields = [...this.#droppedFromRequest];
     let addedLines = this.#requestLines;
     if (requestId !== null) {
-      droppedFields.push(REQUEST_ID);
+      droppedFields.push(fieldName(REQUEST_ID));
       addedLines += `x-request-id: ${requestId}\r\n`;
     }
     if (makesTrace) {
       // A new trace begins here: what is said of another one has no meaning in it.
-      droppedFields.push(TRACEPARENT, TRACESTATE);
+      droppedFields.push(fieldName(TRACEPARENT), fieldName(TRACESTATE));
       addedLines += `traceparent: ${makeTraceparent(this.#traceparent === 'sampled')}\r\n`;
     }
     const { target = null, cookie = null, view = null } = override ?? {};
@@ -103,10 +103,6 @@ function makeTraceparent(isSampled: boolean): string {
 }
 
 /** True when the request has such a field with something in it. */
-function hasValue({ bytes, at, count }: RequestHead, lowerName: Buffer): boolean {
-  for (let i = 0; i < count; i++) {
-    if (!equalsIgnoringCase(bytes, at[i * 4]!, at[i * 4 + 1]!, lowerName)) continue;
-    if (at[i * 4 + 3]! > at[i * 4 + 2]!) return true;
-  }
-  return false;
+function hasValue(view: RequestView, lowerName: string): boolean {
+  return view.fieldValues(lowerName).some((value) => value.length > 0);
 }

@@ -72,6 +72,7 @@ export function cookieFor(
 
 /** X-Forwarded-Proto of several hops is a list, the client's own first. */
 function cameByHttps(view: RequestView): boolean {
+  if (view.isEncrypted === true) return true;
   const [value] = view.fieldValues('x-forwarded-proto');
   return value !== undefined && /^https(?:[\s,]|$)/i.test(Buffer.from(value).toString('latin1'));
 }

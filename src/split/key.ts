@@ -16,6 +16,8 @@ export interface RequestView {
   host(): Uint8Array;
   /** Client address as text, an IPv4-mapped IPv6 address as plain IPv4; "unix:" on a Unix socket. */
   readonly remoteAddress: string;
+  /** The client's own connection is TLS; absent where none can be. */
+  readonly isEncrypted?: boolean;
 }
 
 /** Why a key text cannot be compiled: "expected …, got …", and the position of the offending "$" in the text. */

@@ -209,6 +209,10 @@ class ViewWithout implements RequestView {
     return this.#whole.remoteAddress;
   }
 
+  get isEncrypted(): boolean {
+    return this.#whole.isEncrypted === true;
+  }
+
   fieldValues(name: string): readonly Uint8Array[] {
     if (name === this.#header) return [];
     if (name !== 'cookie' || this.#cookie === null) return this.#whole.fieldValues(name);

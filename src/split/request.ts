@@ -72,6 +72,11 @@ export class LibraryView implements RequestView {
     return IPV4_MAPPED.exec(address)?.[1] ?? address;
   }
 
+  get isEncrypted(): boolean {
+    const { socket } = this.#request;
+    return socket !== undefined && 'encrypted' in socket;
+  }
+
   #texts(name: string): readonly string[] {
     const { rawHeaders, headers } = this.#request;
     if (rawHeaders !== undefined) {

@@ -167,6 +167,36 @@ describe('the splitter', () => {
     );
   });
 
+  it('an override is cut out of query and cookies, and every other pair stays where it is', () => {
+    const names = fc.constantFrom('v', 'V', 'x', 'vv', 'a%76', '');
+    const pairs = fc.array(fc.tuple(names, fc.constantFrom('', '=', '=1', '=v', '=a=b')), { maxLength: 6 });
+    const list = named([{ share: 10_000 }]);
+    const splitter = new Splitter('s', {
+      key: '$arg_x',
+      method: 'ranges',
+      missingKey: 'default',
+      variants: list,
+      override: { query: 'v', cookie: 'v', variants: ['v0'] },
+    });
+    fc.assert(
+      fc.property(pairs, pairs, (query, cookies) => {
+        const joined = (all: typeof query, by: string) => all.map((pair) => pair.join('')).join(by);
+        const kept = (all: typeof query) => all.filter(([name]) => name.toLowerCase() !== 'v');
+        const url = query.length === 0 ? '/p' : `/p?${joined(query, '&')}`;
+        const view = new LibraryView({ url, headers: { cookie: joined(cookies, '; ') } });
+        const { target = null, cookie = null } = splitter.decide(view).extras?.override ?? {};
+        const [queryLeft, cookiesLeft] = [kept(query), kept(cookies)];
+        const targetLeft = queryLeft.length === 0 ? '/p' : `/p?${joined(queryLeft, '&')}`;
+        const expected = [
+          queryLeft.length === query.length ? null : targetLeft,
+          cookiesLeft.length === cookies.length ? null : joined(cookiesLeft, '; '),
+        ];
+        const text = (bytes: Uint8Array | null) => bytes && Buffer.from(bytes).toString('latin1');
+        expect([text(target), text(cookie)]).toEqual(expected);
+      }),
+    );
+  });
+
   it('decides by the hash of the raw bytes of the key', () => {
     fc.assert(
       fc.property(variants, tokens, (list, token) => {

@@ -43,6 +43,25 @@ async function received(bytes: string): Promise<IncomingMessage> {
 }
 
 describe('decide', () => {
+  it('gives a client without a key one in a cookie, to be set by the caller', () => {
+    const splitter = createSplitter({ ...half, key: ['$arg_token', { mint: 'uid', cookie: 'uid' }] });
+    const first = splitter.decide({ url: '/' });
+    const cookie = first.extras!.setCookie!.split(';')[0]!;
+    const second = splitter.decide({ url: '/', headers: { cookie } });
+    expect(second).toEqual({ ...first, extras: null });
+  });
+
+  it('takes an override, whose secret cannot stand in a file here', () => {
+    const override = { header: 'x-v', variants: ['version_1b'], secret: 'correct-horse-battery' };
+    const headers = { 'x-v': 'version_1b~correct-horse-battery' };
+    const decision = createSplitter({ ...half, override }).decide({ url: '/?token=abc', headers });
+    expect([decision.variant?.name, decision.reason]).toEqual(['version_1b', 'override']);
+    const { secret: _, ...rest } = override;
+    expect(messageOf(() => createSplitter({ ...half, override: { ...rest, secretFile: '/s' } }))).toMatch(
+      /override\.secretFile: expected a secret /,
+    );
+  });
+
   it.each([
     ['/?token=abc', 'version_1a'],
     ['/?token=a', 'version_1b'],

@@ -745,6 +745,80 @@ describe('an upgrade', () => {
   });
 });
 
+describe('overrides, minted keys and fields of our own', () => {
+  const SECRET = 'correct-horse-battery';
+  const more = {
+    variantHeader: { name: 'X-Variant', to: ['upstream', 'client'] },
+    vary: true,
+    requestId: true,
+    forwarded: 'remove',
+    splits: {
+      s: {
+        key: ['$arg_token', { mint: 'uid', cookie: 'uid' }],
+        override: { header: 'x-v', cookie: 'v', query: 'v', variants: ['parked'], secret: SECRET },
+        variants: [
+          { name: 'parked', share: '0%', upstream: 'u' },
+          { name: 'all', share: '*', upstream: 'u' },
+        ],
+      },
+    },
+  };
+  const request = (target: string, ...fields: string[]) =>
+    `${[`GET ${target} HTTP/1.1`, 'Host: h', ...fields].join('\r\n')}\r\n\r\n`;
+
+  it('an override reaches its variant, and the upstream sees nothing of it', async () => {
+    const { client, upstream } = await startLine(undefined, {}, more);
+    const response = await client.ask(
+      request(`/p?v=parked~${SECRET}&token=%31`, 'Cookie: a=1; v=x', 'X_V: x', 'X-Request-ID: mine'),
+    );
+    const [arrived] = upstream.requests;
+    expect(arrived!.line).toBe('GET /p?token=%31 HTTP/1.1');
+    expect([valuesOf(arrived!, 'x-variant'), valuesOf(arrived!, 'cookie')]).toEqual([['parked'], ['a=1']]);
+    expect([valuesOf(arrived!, 'x_v'), valuesOf(arrived!, 'x-request-id')]).toEqual([[], ['mine']]);
+    expect([valuesOf(response, 'x-variant'), valuesOf(response, 'vary')]).toEqual([
+      ['parked'],
+      ['Cookie, x-v'],
+    ]);
+  });
+
+  it('without the secret it is removed all the same, as is a variant that a client or an upstream names', async () => {
+    const { client, upstream } = await startLine(
+      async (peer) => {
+        await peer.request();
+        await peer.ok('', 'x-variant: forged');
+      },
+      {},
+      more,
+    );
+    const response = await client.ask(
+      request('/?token=1', 'X-V: parked', 'X_Variant: parked', 'x-variant: parked'),
+    );
+    const [arrived] = upstream.requests;
+    const seen = ['x-v', 'x_variant', 'x-variant'].map((name) => valuesOf(arrived!, name));
+    expect([...seen, valuesOf(response, 'x-variant')]).toEqual([[], [], ['all'], ['all']]);
+  });
+
+  it('a client without a key gets one, with a failure and with an upgrade too', async () => {
+    const cookie = expect.stringMatching(/^uid=[\w-]{22}; Path=\/; Max-Age=\d+; HttpOnly; SameSite=Lax$/);
+    const { client, upstream, server } = await startLine(
+      async (peer) => {
+        await peer.request();
+        await peer.send(
+          'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n',
+        );
+      },
+      {},
+      more,
+    );
+    const upgrade = request('/', 'Connection: Upgrade', 'Upgrade: websocket');
+    expect(valuesOf(await client.ask(upgrade), 'set-cookie')).toEqual([cookie]);
+    await upstream.close();
+    const other = await server.client();
+    const failed = await other.ask(request('/'));
+    expect([statusOf(failed), valuesOf(failed, 'set-cookie')]).toEqual([502, [cookie]]);
+  });
+});
+
 describe('a configuration that cannot be used', () => {
   const variants = [{ name: 'a', share: '100%', upstream: 'http://127.0.0.1:1' }];
   const twoSplits = { splits: { one: { variants }, two: { variants } } };

@@ -130,6 +130,11 @@ describe('the cookie of a minted key', () => {
     expect(cookie({}, { 'x-forwarded-proto': proto }).endsWith('; Secure')).toBe(isSecure);
   });
 
+  it('auto: a request that came over TLS itself gets Secure', () => {
+    const request = new LibraryView({ url: '/', socket: { encrypted: true } as object });
+    expect(cookieFor(MINT, 'KEY', request)).toMatch(/; Secure$/);
+  });
+
   it('always and never do not ask', () => {
     expect(cookie({ secure: 'always' })).toMatch(/; Secure$/);
     expect(cookie({ secure: 'never' }, { 'x-forwarded-proto': 'https' })).not.toMatch(/Secure/);
