@@ -107,7 +107,20 @@ function splitLines(name: string, split: SplitConfig): string[] {
   return [
     `  split ${name}: ${describeKey(split.key)} by ${split.method}${withoutKey(splitter, split)}`,
     ...table(rows).map((row) => `    ${row}`),
+    ...overrideLines(split),
   ];
+}
+
+function overrideLines({ override }: SplitConfig): string[] {
+  if (override === undefined) return [];
+  const { header, cookie, query, variants, secret } = override;
+  const places = [
+    header === undefined ? [] : `header ${header}`,
+    cookie === undefined ? [] : `cookie ${cookie}`,
+    query === undefined ? [] : `query parameter ${query}`,
+  ].flat();
+  const who = secret === undefined ? 'anybody, as it has no secret' : 'whoever has the secret';
+  return [`    override: ${variants.join(', ')} by ${places.join(', ')}, for ${who}`];
 }
 
 // A request that carries nothing at all tells whether the key can be missing, and who gets such a request then.

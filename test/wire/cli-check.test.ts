@@ -56,6 +56,27 @@ describe('a good configuration', () => {
     );
   });
 
+  it('is told with the keys in their order, and with who can choose a variant', async () => {
+    const text = (secret: string) => `splits:
+  s:
+    key: [$arg_token, { mint: uid, cookie: uid }]
+    variants: [{ name: a, share: 100%, upstream: http://a }, { name: b, share: 0%, upstream: http://b }]
+    override: { header: x-v, query: v, variants: [b]${secret} }
+`;
+    const outputs = [
+      await check([await file('open.yaml', text(''))]),
+      await check([await file('closed.yaml', text(', secret: correct-horse-battery'))]),
+    ].map(({ out }) => out);
+    expect(outputs[0]).toContain('  split s: $arg_token, else a minted $cookie_uid by ranges\n');
+    expect(outputs[0]).toContain(
+      'override: b by header x-v, query parameter v, for anybody, as it has no secret\n',
+    );
+    expect(outputs[1]).toContain(
+      'override: b by header x-v, query parameter v, for whoever has the secret\n',
+    );
+    expect(outputs[1]).not.toContain('horse');
+  });
+
   it('is told with its routes, weights, parked variants and what happens without a key', async () => {
     const long = `listen: ["127.0.0.1:8000", "[::1]:8000", "unix:/run/s.sock"]
 admin: off
