@@ -38,7 +38,7 @@ export interface CrewOptions {
 export async function openCrew(config: Config, options: CrewOptions): Promise<Crew> {
   // Not imported on top: the bundle would load it for every start, also without workers.
   const { default: cluster } = await import('node:cluster');
-  // Workers accept from one shared socket; why not round robin or SO_REUSEPORT: docs/decisions/0011-workers.md.
+  // Workers accept from one shared socket; why not round robin or SO_REUSEPORT: docs/decisions/0016-workers.md.
   if (process.env.NODE_CLUSTER_SCHED_POLICY === undefined) cluster.schedulingPolicy = cluster.SCHED_NONE;
   cluster.setupPrimary({
     exec: process.argv[1]!,
