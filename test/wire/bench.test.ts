@@ -47,8 +47,11 @@ describe.runIf(process.platform === 'linux')('npm run bench', () => {
     const results = JSON.parse(readFileSync(file, 'utf8')) as Results;
     const [direct, proxied] = results.scenarios[0]!.rows;
     expect(direct?.rival).toBe('direct');
-    expect(direct!.turns[0]!.answered + direct!.turns[0]!.errors).toBe(2000);
-    expect(proxied!.turns[0]!.answered + proxied!.turns[0]!.errors).toBe(2000);
+    // The last request may fall on either side of the end of the turn.
+    for (const row of [direct, proxied]) {
+      const { answered, errors } = row!.turns[0]!;
+      expect(Math.abs(answered + errors - 2000)).toBeLessThanOrEqual(1);
+    }
   });
 
   it('names what it does not know, with what it knows', async () => {
