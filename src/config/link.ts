@@ -187,7 +187,7 @@ class Link {
 
   /** What one option of an upstream says about another. */
   #checkUpstreams(document: ConfigDocument): void {
-    for (const [name, { url, servers, tls, eject }] of Object.entries(document.upstreams)) {
+    for (const [name, { url, servers, tls, eject, pool, retry }] of Object.entries(document.upstreams)) {
       const own = mapOf(mapOf(this.#raw.upstreams)[name]);
       if (own.tls !== undefined && url?.tls !== true && servers?.some((server) => server.url.tls) !== true) {
         const got = url === undefined ? 'servers without it' : showGot(own.url);
@@ -195,6 +195,8 @@ class Link {
       }
       this.#checkServers(['upstreams', name], servers);
       this.#checkPair(['upstreams', name, 'tls'], tls);
+      if (own.pool !== undefined || own.retry !== undefined)
+        this.#checkPipelining(['upstreams', name], { pool, retry });
       if (own.eject !== undefined) this.#checkTimes(['upstreams', name, 'eject'], eject);
       if (valueAt(own, ['onDown', 'fallback']) === name) {
         this.#add(['upstreams', name, 'onDown', 'fallback'], 'another upstream', `${showGot(name)} itself`);
@@ -202,6 +204,7 @@ class Link {
     }
     this.#checkPair(['upstreamDefaults', 'tls'], document.upstreamDefaults.tls);
     this.#checkTimes(['upstreamDefaults', 'eject'], document.upstreamDefaults.eject);
+    this.#checkPipelining(['upstreamDefaults'], document.upstreamDefaults);
   }
 
   #checkSetHeaders(path: Path, fields: RawMap): void {
@@ -255,6 +258,13 @@ class Link {
     if (valueAt(this.#raw, [...path, lone]) !== undefined) {
       this.#add([...path, lone], 'certFile and keyFile together', `${lone} alone`);
     }
+  }
+
+  /** Pipelined exchanges fail together; only a retry keeps the failure of one from being that of the others. */
+  #checkPipelining(path: Path, { pool, retry }: Pick<UpstreamConfig, 'pool' | 'retry'>): void {
+    if (pool.pipelining === 1 || retry.attempts > 0) return;
+    const expected = 'retry.attempts: 1 where pool.pipelining is above 1, as its exchanges are lost together';
+    this.#add([...path, 'retry', 'attempts'], expected, String(retry.attempts));
   }
 
   #checkTimes(path: Path, { time, timeMax }: UpstreamConfig['eject']): void {

@@ -199,6 +199,12 @@ const pool = z.strictObject({
     default: 100_000,
     doc: 'A connection that served so many exchanges is not used again (10 % jitter).',
   }),
+  pipelining: integer({
+    min: 1,
+    max: 64,
+    default: 1,
+    doc: 'Most requests without a body that share a connection, sent together and answered in order. Read docs/operations.md before you raise it.',
+  }),
 });
 
 const retry = z.strictObject({

@@ -237,6 +237,12 @@ abstract class Head extends FieldSection {
     this.#scanned = -1;
   }
 
+  /** Lets go of the bytes: between two messages nothing of the last one is held. */
+  release(): void {
+    this.bytes = EMPTY;
+    this.reset();
+  }
+
   /**
    * Parses the head that starts at `from`. Call again with the same `from` bytes in front (they may have moved to
    * another buffer) after INCOMPLETE. Returns the position behind the head, INCOMPLETE, or REFUSED with `fault` set.

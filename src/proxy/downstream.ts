@@ -6,13 +6,17 @@ import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { FAULTS, type FaultCode } from '../errors.ts';
 import type { ForwardedFacts } from '../http1/forward.ts';
-import { RequestFraming } from '../http1/framing.ts';
-import { INCOMPLETE, REFUSED, RequestHead } from '../http1/head.ts';
+import { INCOMPLETE, REFUSED } from '../http1/head.ts';
 import type { Timed } from './deadlines.ts';
-import { Exchange } from './exchange.ts';
+import type { Exchange } from './exchange.ts';
 import type { Listener } from './listener.ts';
 import type { Tunnel } from './tunnel.ts';
+import { ReadMemory, Wire, type WireOwner } from './wire.ts';
 
+/** All clients' bytes are read into this, one read at a time. */
+const memory = new ReadMemory(65_536, 0);
+/** Answers of our own, gathered for a client that sends ahead, above which it is written to before it is read on. */
+const ANSWERS_BYTES_MAX = 65_536;
 /** Bytes held for a client that sends ahead; more stay in the kernel. */
 const HELD_BYTES_MAX = 65_536;
 /** How long a connection that was closed after a refusal is still read from, so that the answer is not lost to a reset. */
@@ -20,22 +24,22 @@ const LINGER_MS = 2000;
 
 const PHASE = { head: 0, exchange: 1, tunnel: 2, lingering: 3, closed: 4 } as const;
 
-export class Downstream implements Timed {
+export class Downstream implements Timed, WireOwner {
   deadline = Number.POSITIVE_INFINITY;
-  readonly head = new RequestHead();
-  readonly framing = new RequestFraming();
   readonly listener: Listener;
-  readonly socket: Socket;
+  readonly wire: Wire;
   readonly forwardedFacts: ForwardedFacts;
+  /** Client address as text; "unix:" on a Unix socket. */
+  readonly remoteAddress: string;
   /** The address that the client came in by, as routes.ts names it. */
   readonly listenedOn: string;
-  readonly #exchange: Exchange;
+  /** Reads, runs and answers the present request; null between two requests, so that an idle client costs little. */
+  #exchange: Exchange | null = null;
   #phase: number = PHASE.head;
   #tunnel: Tunnel | null = null;
   /** Received and not yet read: the beginning of a head, a body that has to wait, or requests sent ahead. */
   #held: Buffer | null = null;
   #isReading = false;
-  #isPaused = false;
   #hasHeadBegun = false;
   #hasEnded = false;
 
@@ -49,18 +53,15 @@ export class Downstream implements Timed {
   ) {
     this.listener = listener;
     this.listenedOn = listenedOn;
-    this.#exchange = new Exchange(this);
-    this.socket = socket;
     this.forwardedFacts = facts;
-    this.head.remoteAddress = remoteAddress;
-    this.head.reset();
+    this.remoteAddress = remoteAddress;
+    this.wire = new Wire(socket, this, true);
     listener.deadlines.add(this);
     this.setDeadline(now + listener.generation.config.timeouts.idle);
-    socket.on('data', this.#onData);
-    socket.on('drain', this.#onDrain);
     socket.on('end', this.#onEnd);
     socket.on('error', this.#onError);
     socket.on('close', this.#onClose);
+    this.wire.startReading(memory);
   }
 
   /** No request is being read or answered. */
@@ -79,40 +80,37 @@ export class Downstream implements Timed {
         this.#refuse('HEAD_TIMEOUT', now);
         return;
       case PHASE.exchange:
-        if (this.#exchange.isWaiting) this.#exchange.waitedTooLong(now);
-        else if (this.socket.writableNeedDrain) this.#exchange.fail('WRITE_TIMEOUT');
-        else this.#exchange.fail('BODY_TIMEOUT');
+        if (this.#exchange!.isWaiting) this.#exchange!.waitedTooLong(now);
+        else if (this.wire.isBlocked) this.#exchange!.fail('WRITE_TIMEOUT');
+        else this.#exchange!.fail('BODY_TIMEOUT');
         return;
       default:
-        this.socket.destroy();
+        this.wire.socket.destroy();
     }
   }
 
-  /** Reads on in what was held, as far as the exchange lets it, and writes what was gathered for the upstream. */
+  /** Reads on in what was held, as far as the exchange lets it. */
   proceed(): void {
     if (this.#isReading) return;
     const held = this.#held;
     if (held !== null) {
       this.#held = null;
-      this.#read(held);
-    } else this.#exchange.flushRequest();
+      this.#read(held, 0, held.length, true);
+    }
     // What is held between two requests is the beginning of a head that wants more, or waits until the client reads. A
     // body waits for the upstream alone: a client may well write all of it before it reads the first answer.
     const wantsMore =
       this.#phase === PHASE.head
-        ? !this.socket.writableNeedDrain
+        ? !this.wire.isBlocked
         : this.#held === null || this.#held.length < HELD_BYTES_MAX;
-    if (this.#isPaused && wantsMore) {
-      this.#isPaused = false;
-      this.socket.resume();
-    }
+    if (wantsMore) this.wire.resume();
   }
 
   /** The exchange has ended and its response is written whole. */
   exchangeEnded(keepAlive: boolean, now: number): void {
-    if (this.#phase !== PHASE.exchange) return;
+    if (this.#phase !== PHASE.exchange) return this.#dropExchange();
     const wantsNoMore = this.listener.isClosing && this.#held === null && !this.#isReading;
-    if (!keepAlive || wantsNoMore || this.socket.destroyed) return this.close(now);
+    if (!keepAlive || wantsNoMore || this.wire.socket.destroyed) return this.close(now);
     this.#nextHead(now);
   }
 
@@ -131,22 +129,26 @@ export class Downstream implements Timed {
 
   /** Ends the exchange that is under way, if there is one. */
   cutExchange(code: FaultCode): void {
-    if (this.#exchange.isActive) this.#exchange.fail(code);
+    if (this.#exchange?.isActive === true) this.#exchange.fail(code);
   }
 
   /** Cuts the connection in the middle of a response; with `reset` where an orderly end would look like a whole one. */
   cut(reset: boolean): void {
+    const { socket } = this.wire;
     this.#phase = PHASE.closed;
     this.#held = null;
+    // What was gathered of a response is true as far as it goes; the cut behind it says that it is not whole.
+    this.wire.flush();
     // A Unix socket knows no reset, and Node throws when it is asked for one.
-    if (reset && this.forwardedFacts.address !== '') this.socket.resetAndDestroy();
-    else this.socket.destroy();
+    if (reset && this.forwardedFacts.address !== '') socket.resetAndDestroy();
+    else socket.destroy();
+    this.#dropExchange();
   }
 
   /** Ends the connection: what is written still leaves; what still comes is read for a moment and thrown away. */
   close(now: number): void {
     if (this.#phase === PHASE.closed || this.#phase === PHASE.lingering) return;
-    this.socket.end();
+    this.wire.end();
     this.linger(now);
   }
 
@@ -156,12 +158,16 @@ export class Downstream implements Timed {
     this.#phase = PHASE.lingering;
     this.#tunnel = null;
     this.#held = null;
-    if (this.#isPaused || this.socket.isPaused()) {
-      this.#isPaused = false;
-      this.socket.resume();
-    }
+    this.#dropExchange();
+    this.wire.resume();
     const { config } = this.listener.generation;
-    this.setDeadline(now + (this.socket.writableLength > 0 ? config.timeouts.write : LINGER_MS));
+    this.setDeadline(now + (this.wire.hasUnsent ? config.timeouts.write : LINGER_MS));
+  }
+
+  /** Ends the connection at once; what was answered still reaches the socket. */
+  destroy(): void {
+    this.wire.flush();
+    this.wire.socket.destroy();
   }
 
   /** Every byte belongs to the tunnel from now on, those that were sent ahead as well. */
@@ -171,35 +177,54 @@ export class Downstream implements Timed {
     this.setDeadline(Number.POSITIVE_INFINITY);
     const held = this.#held;
     this.#held = null;
-    if (this.#isPaused) {
-      this.#isPaused = false;
-      this.socket.resume();
-    }
+    this.#dropExchange();
+    this.wire.resume();
     if (held !== null) tunnel.fromDownstream(held, 0, held.length);
     if (this.#hasEnded) tunnel.downstreamEnded();
   }
 
-  readonly #onData = (chunk: Buffer): void => {
+  received(bytes: Buffer, from: number, to: number): void {
     switch (this.#phase) {
       case PHASE.tunnel:
-        return this.#tunnel!.fromDownstream(chunk, 0, chunk.length);
+        return this.#tunnel!.fromDownstream(bytes, from, to);
       case PHASE.lingering:
       case PHASE.closed:
         return;
     }
-    if (this.#held === null) return this.#read(chunk);
-    const joined = Buffer.concat([this.#held, chunk]);
-    this.#held = null;
-    // A held beginning of a head is read on as soon as there is more; all else waits for its turn.
-    if (this.#phase === PHASE.head && !this.socket.writableNeedDrain) this.#read(joined);
-    else this.#hold(joined, 0);
-  };
+    if (this.#held !== null) {
+      const joined = Buffer.concat([this.#held, bytes.subarray(from, to)]);
+      this.#held = null;
+      // A held beginning of a head is read on as soon as there is more; all else waits for its turn.
+      if (this.#phase === PHASE.head && !this.wire.isBlocked) this.#read(joined, 0, joined.length, true);
+      else this.#hold(joined);
+    } else if (this.#phase === PHASE.head) {
+      // A head stays until its exchange has ended, the memory that it was read into does not.
+      const kept = this.#takeExchange().keep(bytes, from, to);
+      this.#read(kept, 0, to - from, true);
+    } else this.#read(bytes, from, to, false);
+  }
 
-  readonly #onDrain = (): void => {
+  flushed(): void {
+    // Nobody waits for it.
+  }
+
+  blocked(): void {
+    if (this.#phase === PHASE.tunnel) return this.#tunnel!.downstreamBlocked();
+    const now = performance.now();
+    if (this.#phase === PHASE.exchange) this.#exchange!.downstreamBlocked(now);
+    else if (this.#phase === PHASE.head)
+      this.setDeadline(now + this.listener.generation.config.timeouts.write);
+  }
+
+  drained(): void {
     if (this.#phase === PHASE.tunnel) return this.#tunnel!.downstreamDrained();
-    if (this.#phase === PHASE.exchange) this.#exchange.downstreamDrained();
-    else if (this.#phase === PHASE.head) this.proceed();
-  };
+    if (this.#phase === PHASE.exchange) this.#exchange!.downstreamDrained();
+    else if (this.#phase === PHASE.head) {
+      if (!this.#hasHeadBegun)
+        this.setDeadline(performance.now() + this.listener.generation.config.timeouts.idle);
+      this.proceed();
+    }
+  }
 
   readonly #onEnd = (): void => {
     this.#hasEnded = true;
@@ -209,62 +234,67 @@ export class Downstream implements Timed {
         return this.#tunnel!.downstreamEnded();
       case PHASE.exchange:
         // A half-closed client still gets its answer; one whose request is not complete will never complete it.
-        if (!this.#exchange.isRequestSent && this.#held === null) this.#exchange.abort();
+        if (!this.#exchange!.isRequestSent && this.#held === null) this.#exchange!.abort();
         return;
       case PHASE.head:
-        if (this.#held === null || !this.socket.writableNeedDrain) this.close(now);
+        if (this.#held === null || !this.wire.isBlocked) this.close(now);
         return;
       default:
-        this.socket.destroySoon();
+        this.wire.socket.destroySoon();
     }
   };
 
   readonly #onError = (): void => {
     // 'close' follows and ends whatever was under way; a reset by the client is no event for an operator.
-    this.#exchange.abort();
+    this.#exchange?.abort();
   };
 
   readonly #onClose = (): void => {
     this.#tunnel?.downstreamClosed();
-    this.#exchange.abort();
+    this.#exchange?.abort();
     this.#phase = PHASE.closed;
     this.#held = null;
+    this.#dropExchange();
     this.listener.closed(this);
   };
 
-  /** Reads bytes until they end, a request has to wait, or the connection is done with. */
-  #read(bytes: Buffer): void {
+  /**
+   * Reads bytes until they end, a request has to wait, or the connection is done with. `isKept`: the bytes stay as they
+   * are for as long as the exchange or what is held needs them.
+   */
+  #read(bytes: Buffer, from: number, to: number, isKept: boolean): void {
     this.#isReading = true;
-    const exchange = this.#exchange;
-    const to = bytes.length;
-    let position = 0;
+    let position = from;
     while (position < to) {
       if (this.#phase === PHASE.head) {
         // A client that does not read its answers gets no further ones.
-        if (this.socket.writableNeedDrain) break;
+        if (this.wire.isBlocked) break;
         const end = this.#readHead(bytes, position, to);
         if (end < 0) {
           if (end === INCOMPLETE) break;
           position = to;
         } else position = end;
       } else if (this.#phase === PHASE.exchange) {
+        const exchange = this.#exchange!;
         if (exchange.isRequestSent || !exchange.takesBody) break;
         position = exchange.receiveRequestBody(bytes, position, to, performance.now());
       } else position = to;
     }
-    if (position < to) this.#hold(bytes, position);
-    exchange.flushRequest();
+    if (position < to)
+      this.#hold(isKept ? bytes.subarray(position, to) : Buffer.from(bytes.subarray(position, to)));
     this.#isReading = false;
+    if (this.#phase === PHASE.head && this.#held === null) this.#dropExchange();
     if (!this.#hasEnded) return;
     // What is held of a head now is a beginning whose rest will never come, unless it waits until the client reads.
     if (this.#phase === PHASE.head) {
-      if (this.#held === null || !this.socket.writableNeedDrain) this.close(performance.now());
-    } else if (this.#held === null && this.#phase === PHASE.exchange && !exchange.isRequestSent)
-      exchange.abort();
+      if (this.#held === null || !this.wire.isBlocked) this.close(performance.now());
+    } else if (this.#held === null && this.#phase === PHASE.exchange && !this.#exchange!.isRequestSent)
+      this.#exchange!.abort();
   }
 
   #readHead(bytes: Buffer, from: number, to: number): number {
-    const { head, framing } = this;
+    const exchange = this.#takeExchange();
+    const { head, framing } = exchange;
     const now = performance.now();
     const end = head.parse(bytes, from, to);
     if (end === INCOMPLETE) {
@@ -283,44 +313,67 @@ export class Downstream implements Timed {
     this.#phase = PHASE.exchange;
     // Until the exchange says otherwise nobody waits for the client.
     this.deadline = Number.POSITIVE_INFINITY;
-    this.#exchange.begin(end, now);
+    exchange.begin(end, now);
     return end;
   }
 
   #nextHead(now: number): void {
     this.#phase = PHASE.head;
-    this.head.reset();
+    this.#exchange!.head.reset();
     const { timeouts } = this.listener.generation.config;
-    this.setDeadline(now + (this.socket.writableLength > 0 ? timeouts.write : timeouts.idle));
-    if (this.#held !== null || this.#isPaused) this.proceed();
-    else if (this.#hasEnded && !this.#isReading) this.close(now);
+    this.setDeadline(now + (this.wire.isBlocked ? timeouts.write : timeouts.idle));
+    if (this.#held !== null) {
+      // Whether the client reads its answers has to be known before it gets another one.
+      this.wire.flush();
+      return this.proceed();
+    }
+    if (this.#isReading) return;
+    this.#dropExchange();
+    if (this.#hasEnded) this.close(now);
+    else this.wire.resume();
   }
 
-  #hold(bytes: Buffer, from: number): void {
-    this.#held = from === 0 ? bytes : bytes.subarray(from);
-    if (this.#held.length < HELD_BYTES_MAX || this.#isPaused) return;
-    this.#isPaused = true;
-    this.socket.pause();
+  #hold(bytes: Buffer): void {
+    this.#held = bytes;
+    if (bytes.length >= HELD_BYTES_MAX) this.wire.pause();
+  }
+
+  #takeExchange(): Exchange {
+    this.#exchange ??= this.listener.takeExchange(this);
+    return this.#exchange;
+  }
+
+  /** Gives the exchange back, unless it is under way. */
+  #dropExchange(): void {
+    const exchange = this.#exchange;
+    if (exchange === null || exchange.isActive || this.#isReading) return;
+    this.#exchange = null;
+    this.listener.giveBack(exchange);
   }
 
   /** Answers a request that was refused before an exchange began, and closes: its end cannot be trusted. */
   #refuse(code: FaultCode, now: number): void {
-    this.#exchange.refused(code);
+    const exchange = this.#exchange!;
+    exchange.refused(code);
     this.#phase = PHASE.exchange;
-    this.framing.isHead = false;
+    exchange.framing.isHead = false;
     this.answer(code, false, now);
   }
 
   #answer(status: number, fields: string, body: string, keepAlive: boolean, now: number): void {
-    const { socket } = this;
+    const { socket } = this.wire;
     if (socket.destroyed || socket.writableEnded) return this.cut(false);
+    const { head, framing } = this.#exchange!;
     const persists = keepAlive && !this.listener.isDraining;
-    let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${this.listener.dateLine()}${fields}`;
-    if (body !== '') head += 'Content-Type: text/plain; charset=utf-8\r\n';
-    head += `Content-Length: ${body.length}\r\n`;
-    if (!persists) head += 'Connection: close\r\n';
-    else if (this.head.minorVersion === 0) head += 'Connection: keep-alive\r\n';
-    socket.write(`${head}\r\n${this.framing.isHead ? '' : body}`, 'latin1');
+    const out = this.wire.gather();
+    out.text(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${this.listener.dateLine()}${fields}`);
+    if (body !== '') out.text('Content-Type: text/plain; charset=utf-8\r\n');
+    out.text(`Content-Length: ${body.length}\r\n`);
+    if (!persists) out.text('Connection: close\r\n');
+    else if (head.minorVersion === 0) out.text('Connection: keep-alive\r\n');
+    out.text('\r\n');
+    if (!framing.isHead) out.text(body);
+    if (out.length > ANSWERS_BYTES_MAX) this.wire.flush();
     this.exchangeEnded(persists, now);
   }
 }

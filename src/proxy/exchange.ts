@@ -1,12 +1,13 @@
 // One request and its response: receive the head, decide, check a connection out, send, relay, settle. This is where
-// the pure rooms meet: http1 says what the bytes mean, split says where they go. Each downstream connection has one
-// Exchange and uses it again for each of its requests. Sources: RFC 9110 §7.6, §9.2.2, §10.1.1; RFC 9112 §6-7, §9.
+// the pure rooms meet: http1 says what the bytes mean, split says where they go. A client has an Exchange from the first
+// byte of a request to the end of its response; then it is kept for the next client (listener.ts).
+// Sources: RFC 9110 §7.6, §9.2.2, §10.1.1; RFC 9112 §6-7, §9.
 
 import { FAULT_CODES, FAULTS, type FaultCode } from '../errors.ts';
 import { ChunkedDecoder, chunkHead, LAST_CHUNK } from '../http1/chunked.ts';
 import {
   isHopLimited,
-  Output,
+  type Output,
   type RequestEdit,
   type RequestRewrite,
   type ResponseRewrite,
@@ -14,27 +15,20 @@ import {
   writeRequestHead,
   writeResponseHead,
 } from '../http1/forward.ts';
-import { BODY, type ResponseFraming } from '../http1/framing.ts';
-import { FIELD, type FieldSection, type RequestHead, type ResponseHead } from '../http1/head.ts';
+import { BODY, RequestFraming, type ResponseFraming } from '../http1/framing.ts';
+import { FIELD, type FieldSection, RequestHead, type ResponseHead } from '../http1/head.ts';
+import type { DownstreamCounters } from '../telemetry/counters.ts';
 import type { Downstream } from './downstream.ts';
 import type { Edits } from './edits.ts';
 import type { Arm, Destination, Generation, RoutedSplit } from './generation.ts';
-import { Outcome } from './outcome.ts';
+import { type Observers, Outcome } from './outcome.ts';
 import { Tunnel } from './tunnel.ts';
 import type { Address } from './upstream.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
 
-/** Body bytes up to this many are copied behind the head or the chunk size, so that both leave in one write. */
-const COPY_BYTES_MAX = 16_384;
-
-/**
- * What is written in one turn is gathered here, for one exchange at a time: whoever starts to write while another
- * exchange's bytes are still here sends those first, so that no byte of one can leave with another's.
- */
-const requestOut = new Output(16_384);
-const responseOut = new Output(16_384);
-let requestOwner: Exchange | null = null;
-let responseOwner: Exchange | null = null;
+/** Memory that an exchange keeps for the heads of its requests; one that needed more than the second gives it back. */
+const KEPT_BYTES = 2048;
+const KEPT_BYTES_MAX = 16_384;
 
 /** Failures after which another address might do better. */
 const SPEAKS_AGAINST_ADDRESS: ReadonlySet<FaultCode> = new Set([
@@ -48,7 +42,14 @@ const PHASE = { idle: 0, waiting: 1, sent: 2, responding: 3 } as const;
 
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
 
+/** RFC 9110 §9.2.2. */
+function isIdempotent({ bytes, methodStart, methodEnd }: RequestHead): boolean {
+  return IDEMPOTENT.has(bytes.toString('latin1', methodStart, methodEnd));
+}
+
 export class Exchange {
+  readonly head = new RequestHead();
+  readonly framing = new RequestFraming();
   /** The client's request is HEAD. */
   isHead = false;
   /** Every byte of the request has been given to the upstream's socket. */
@@ -59,7 +60,8 @@ export class Exchange {
   readonly failedAddresses: Address[] = [];
   /** The Upgrade that the client asked for is one that may pass. */
   passesUpgrade = false;
-  readonly #downstream: Downstream;
+  #downstream: Downstream | null = null;
+  #kept: Buffer = Buffer.allocUnsafeSlow(KEPT_BYTES);
   #phase: number = PHASE.idle;
   #generation: Generation | null = null;
   #arm: Arm | null = null;
@@ -87,9 +89,35 @@ export class Exchange {
     dateLine: '',
   };
 
-  constructor(downstream: Downstream) {
+  constructor(observers: Observers, counters: DownstreamCounters) {
+    this.#outcome = new Outcome(observers, counters);
+  }
+
+  /** Belongs to this client from now on. */
+  attach(downstream: Downstream): void {
     this.#downstream = downstream;
-    this.#outcome = new Outcome(downstream.listener.observers, downstream.listener.counters);
+    this.head.remoteAddress = downstream.remoteAddress;
+    this.head.reset();
+  }
+
+  /** Belongs to nobody: nothing of its client's request is left in it. Throws while it is under way. */
+  detach(): void {
+    if (this.#phase !== PHASE.idle || this.#connection !== null)
+      throw new Error('broken invariant: an exchange was given back before its end');
+    this.#downstream = null;
+    this.#edit = null;
+    this.#rewrite.addedLines = '';
+    this.head.release();
+    if (this.#kept.length > KEPT_BYTES_MAX) this.#kept = Buffer.allocUnsafeSlow(KEPT_BYTES);
+  }
+
+  /** Copies bytes[from, to) to where they stay for as long as the exchange belongs to its client. */
+  keep(bytes: Buffer, from: number, to: number): Buffer {
+    const byteCount = to - from;
+    if (byteCount > this.#kept.length)
+      this.#kept = Buffer.allocUnsafeSlow(Math.max(byteCount, this.#kept.length * 2));
+    bytes.copy(this.#kept, 0, from, to);
+    return this.#kept;
   }
 
   get isActive(): boolean {
@@ -104,13 +132,13 @@ export class Exchange {
   /** Body bytes of the request may be handed over now. */
   get takesBody(): boolean {
     const connection = this.#connection;
-    return connection !== null && this.#phase >= PHASE.sent && !connection.socket.writableNeedDrain;
+    return connection !== null && this.#phase >= PHASE.sent && !connection.wire.isBlocked;
   }
 
   /** Decides where the request goes and asks for a connection. The head is whole and its framing is read. */
   begin(headEnd: number, now: number): void {
-    const downstream = this.#downstream;
-    const { head, framing } = downstream;
+    const downstream = this.#downstream!;
+    const { head, framing } = this;
     const generation = downstream.listener.generation;
     this.#phase = PHASE.waiting;
     this.#generation = generation;
@@ -173,13 +201,13 @@ export class Exchange {
     this.#connection = connection;
     this.#outcome.connectAt = now;
     // The connect has a limit of its own; that of the wait before it is over.
-    this.#downstream.setDeadline(Number.POSITIVE_INFINITY);
+    this.#downstream!.setDeadline(Number.POSITIVE_INFINITY);
   }
 
   /** No connection is free: wait for one until `deadline`. */
   wait(deadline: number): void {
     this.#connection = null;
-    this.#downstream.setDeadline(deadline);
+    this.#downstream!.setDeadline(deadline);
   }
 
   /** The wait for a connection was too long. */
@@ -209,40 +237,52 @@ export class Exchange {
     return this.#phase === PHASE.waiting && this.#connection === null;
   }
 
+  /** The request may share a connection with others that have not been answered yet (RFC 9112 §9.3.2). */
+  get isPipelinable(): boolean {
+    const { head, framing } = this;
+    return (
+      framing.body === BODY.none &&
+      !this.passesUpgrade &&
+      !framing.expectsContinue &&
+      this.#outcome.retries === 0 &&
+      isIdempotent(head)
+    );
+  }
+
   /** The connection is there: the request goes out. */
   start(connection: UpstreamConnection, now: number): void {
-    const { head, framing, forwardedFacts } = this.#downstream;
+    const { head, framing } = this;
+    const downstream = this.#downstream!;
     this.#connection = connection;
     this.#phase = PHASE.sent;
     connection.expectResponse(this);
     this.#outcome.sentAt = now;
     this.#outcome.address = connection.address.name;
-    this.#downstream.setDeadline(Number.POSITIVE_INFINITY);
-    const rewrite = this.#requestRewrite();
-    this.#claimRequestOut();
+    downstream.setDeadline(Number.POSITIVE_INFINITY);
+    const { wire } = connection;
     writeRequestHead(
-      requestOut,
+      wire.gather(),
       head,
       framing,
       this.#headEnd,
-      rewrite,
-      forwardedFacts,
+      this.#requestRewrite(),
+      downstream.forwardedFacts,
       this.passesUpgrade,
       this.#edit,
     );
-    if (this.#bodyEnd > this.#bodyStart) requestOut.copy(head.bytes, this.#bodyStart, this.#bodyEnd);
+    if (this.#bodyEnd > this.#bodyStart) wire.write(head.bytes, this.#bodyStart, this.#bodyEnd);
     this.#setDeadlines(now);
-    this.#downstream.proceed();
+    downstream.proceed();
   }
 
   /**
    * Takes body bytes of the request from bytes[from, to). Returns the position up to which they belong to the body.
-   * The bytes stay valid and unchanged after the call.
+   * They are valid during the call; those that came with the head stay.
    */
   receiveRequestBody(bytes: Buffer, from: number, to: number, now: number): number {
-    const { framing, head } = this.#downstream;
+    const { framing, head } = this;
+    const { wire } = this.#connection!;
     this.#waitsForContinue = false;
-    this.#claimRequestOut();
     if (framing.body === BODY.length) {
       const end = Math.min(to, from + this.#requestRemaining);
       if (
@@ -255,7 +295,7 @@ export class Exchange {
       }
       this.#requestRemaining -= end - from;
       this.isRequestSent = this.#requestRemaining === 0;
-      this.#sendBody(bytes, from, end);
+      wire.write(bytes, from, end);
       this.#outcome.bytesReceived += end - from;
       this.#setDeadlines(now);
       return end;
@@ -275,42 +315,48 @@ export class Exchange {
           this.fail('BODY_TOO_LARGE');
           return position;
         }
-        requestOut.text(chunkHead(dataEnd - dataStart));
-        this.#sendBody(bytes, dataStart, dataEnd);
-        requestOut.text('\r\n');
+        wire.gather().text(chunkHead(dataEnd - dataStart));
+        wire.write(bytes, dataStart, dataEnd);
+        wire.gather().text('\r\n');
       }
     }
     this.#outcome.bytesReceived += position - from;
     if (decoder.isDone) {
-      writeLastChunk(requestOut, decoder.trailers, framing, this.#droppedTrailers());
+      writeLastChunk(wire.gather(), decoder.trailers, framing, this.#droppedTrailers());
       this.isRequestSent = true;
     }
     this.#setDeadlines(now);
     return position;
   }
 
-  /** Writes what was gathered for the upstream in this turn. */
-  flushRequest(): void {
-    if (requestOut.length === 0 || requestOwner !== this) return;
-    const connection = this.#connection;
-    if (connection === null || !connection.isOpen) return requestOut.clear();
-    const { socket } = connection;
-    socket.write(requestOut.bytes.subarray(0, requestOut.length));
-    if (socket.writableLength > 0) requestOut.renew();
-    else requestOut.clear();
+  /** The upstream's socket takes no more bytes for now. */
+  upstreamBlocked(): void {
+    this.#setDeadlines(performance.now());
   }
 
   /** The upstream's socket takes bytes again. */
   upstreamDrained(): void {
     if (!this.isRequestSent) this.#setDeadlines(performance.now());
-    this.#downstream.proceed();
+    this.#downstream!.proceed();
+  }
+
+  /** The client's socket takes no more bytes for now: nothing is read for it, and it has a limit of its own. */
+  downstreamBlocked(now: number): void {
+    const connection = this.#connection;
+    if (this.#phase !== PHASE.responding) return;
+    if (connection !== null) {
+      connection.wire.pause();
+      connection.waitUntil(Number.POSITIVE_INFINITY);
+    }
+    const downstream = this.#downstream!;
+    downstream.setDeadline(now + downstream.listener.generation.config.timeouts.write);
   }
 
   /** The client's socket takes bytes again. */
   downstreamDrained(): void {
     const connection = this.#connection;
-    if (connection === null || connection.isConnecting) return;
-    connection.resume();
+    if (connection === null || connection.exchange !== this || connection.isConnecting) return;
+    connection.wire.resume();
     this.#setDeadlines(performance.now());
   }
 
@@ -320,17 +366,16 @@ export class Exchange {
       this.#waitsForContinue = false;
       this.#setDeadlines(performance.now());
     }
-    if (this.#downstream.head.minorVersion === 0) return;
+    if (this.head.minorVersion === 0) return;
     this.#rewrite.minorVersion = 1;
     this.#rewrite.via = false;
-    this.#claimResponseOut();
-    writeResponseHead(responseOut, head, framing, headEnd, this.#rewrite);
+    this.#writeHead(head, framing, headEnd);
   }
 
   /** The final response head has come. */
   receiveResponseHead(head: ResponseHead, framing: ResponseFraming, headEnd: number, now: number): void {
-    const downstream = this.#downstream;
-    const { minorVersion } = downstream.head;
+    const downstream = this.#downstream!;
+    const { minorVersion } = this.head;
     const rewrite = this.#rewrite;
     this.#phase = PHASE.responding;
     this.#outcome.status = head.status;
@@ -343,40 +388,34 @@ export class Exchange {
     // An answer that comes before the request is complete ends the connection: nobody can tell whether the client
     // will still send the rest (RFC 9112 §9.3).
     rewrite.keepAlive =
-      downstream.framing.keepAlive &&
-      body !== BODY.close &&
-      this.isRequestSent &&
-      !downstream.listener.isDraining;
+      this.framing.keepAlive && body !== BODY.close && this.isRequestSent && !downstream.listener.isDraining;
     rewrite.via = this.#generation!.config.via;
     rewrite.dateLine = downstream.listener.dateLine();
-    this.#claimResponseOut();
-    writeResponseHead(responseOut, head, framing, headEnd, rewrite);
+    this.#writeHead(head, framing, headEnd);
+    if (downstream.wire.isBlocked) this.downstreamBlocked(now);
   }
 
   /** Body bytes of the response; they are only valid during the call. */
   receiveResponseBody(bytes: Buffer, from: number, to: number): void {
-    const isChunked = this.#rewrite.body === BODY.chunked;
-    this.#claimResponseOut();
-    if (isChunked) responseOut.text(chunkHead(to - from));
-    if (to - from <= COPY_BYTES_MAX) responseOut.copy(bytes, from, to);
-    else this.#writeBehind(bytes, from, to);
-    if (isChunked) responseOut.text('\r\n');
+    const { wire } = this.#downstream!;
+    const outcome = this.#outcome;
+    outcome.bytesSent += to - from;
+    if (this.#rewrite.body !== BODY.chunked) return wire.write(bytes, from, to, true);
+    const size = chunkHead(to - from);
+    outcome.bytesSent += size.length + 2;
+    wire.gather().text(size);
+    wire.write(bytes, from, to, true);
+    wire.gather().text('\r\n');
   }
 
   /** The upstream's chunked body has ended; its trailers pass where the client's framing has room for them. */
   receiveResponseTrailers(trailers: FieldSection, framing: ResponseFraming): void {
     if (this.#rewrite.body !== BODY.chunked) return;
-    this.#claimResponseOut();
-    writeLastChunk(responseOut, trailers, framing, this.#rewrite.droppedFields);
+    const out = this.#downstream!.wire.gather();
+    const before = out.length;
+    writeLastChunk(out, trailers, framing, this.#rewrite.droppedFields);
+    this.#outcome.bytesSent += out.length - before;
     this.#rewrite.body = BODY.none;
-  }
-
-  /** Writes what was gathered for the client in this turn. */
-  flushResponse(): void {
-    if (responseOut.length === 0 || responseOwner !== this) return;
-    this.#writeToClient(responseOut.bytes.subarray(0, responseOut.length));
-    if (this.#downstream.socket.writableLength > 0) responseOut.renew();
-    else responseOut.clear();
   }
 
   /** The response has ended well. `connection` may serve another exchange; null when it is closed. */
@@ -384,21 +423,20 @@ export class Exchange {
     // The connection is no longer this exchange's to pause, whatever the client does with the last bytes.
     this.#connection = null;
     if (this.#rewrite.body === BODY.chunked) {
-      this.#claimResponseOut();
-      responseOut.text(LAST_CHUNK);
+      this.#downstream!.wire.gather().text(LAST_CHUNK);
+      this.#outcome.bytesSent += LAST_CHUNK.length;
     }
-    this.flushResponse();
     const { upstream } = this.#destination!;
     const now = performance.now();
     const keepAlive = this.#rewrite.keepAlive && this.isRequestSent;
     this.#settle(-1, now);
     if (connection !== null) upstream.release(connection, now);
-    this.#downstream.exchangeEnded(keepAlive, now);
+    this.#downstream!.exchangeEnded(keepAlive, now);
   }
 
   /** True when these values of Upgrade are the one protocol that the client asked for and may have (RFC 9110 §7.8). */
   awaitsSwitchTo(protocols: readonly Uint8Array[]): boolean {
-    const { head, framing } = this.#downstream;
+    const { head, framing } = this;
     if (!this.passesUpgrade || protocols.length !== 1) return false;
     const wanted = head.bytes.toString('latin1', framing.upgradeStart, framing.upgradeEnd);
     return Buffer.from(protocols[0]!).toString('latin1').toLowerCase() === wanted.toLowerCase();
@@ -406,13 +444,11 @@ export class Exchange {
 
   /** The upstream agreed to switch protocols: both connections become a tunnel. */
   switchProtocols(head: ResponseHead, framing: ResponseFraming, headEnd: number): void {
-    const downstream = this.#downstream;
+    const downstream = this.#downstream!;
     const connection = this.#connection!;
     this.#outcome.status = 101;
     this.#rewrite.via = false;
-    this.#claimResponseOut();
-    writeResponseHead(responseOut, head, framing, headEnd, this.#rewrite);
-    this.flushResponse();
+    this.#writeHead(head, framing, headEnd);
     this.#connection = null;
     const idleMs = this.#generation!.config.timeouts.tunnelIdle;
     this.#settle(-1, performance.now());
@@ -421,12 +457,15 @@ export class Exchange {
     downstream.becomeTunnel(tunnel);
   }
 
-  /** The upstream's connection was lost before a whole response. `isSilent`: not one byte of a response came. */
-  upstreamLost(connection: UpstreamConnection, code: FaultCode, isSilent: boolean): void {
+  /**
+   * The upstream's connection was lost before a whole response. `isSilent`: not one byte of a response came. `wasSent`:
+   * something of the request has left.
+   */
+  upstreamLost(connection: UpstreamConnection, code: FaultCode, isSilent: boolean, wasSent: boolean): void {
     this.#connection = null;
     const { upstream } = this.#destination!;
     const now = performance.now();
-    if (isSilent && this.#mayRetry(connection)) {
+    if (isSilent && this.#mayRetry(connection, wasSent)) {
       this.#outcome.retried();
       this.#phase = PHASE.waiting;
       upstream.checkOut(this, now, true);
@@ -439,24 +478,21 @@ export class Exchange {
   /** Ends the exchange badly: answers with the code's status where that is still possible, else cuts the connection. */
   fail(code: FaultCode): void {
     const connection = this.#connection;
-    const downstream = this.#downstream;
+    const downstream = this.#downstream!;
     const hasBegun = this.#phase === PHASE.responding;
     const { status } = FAULTS[code];
     const now = performance.now();
-    if (requestOwner === this) requestOut.clear();
-    // What was gathered of a response is true as far as it goes; the cut behind it says that it is not whole.
-    if (hasBegun) this.flushResponse();
-    else if (responseOwner === this) responseOut.clear();
     this.#connection = null;
     if (!hasBegun) this.#outcome.status = status;
-    const keepAlive = downstream.framing.keepAlive && this.isRequestSent && !downstream.listener.isDraining;
+    const keepAlive = this.framing.keepAlive && this.isRequestSent && !downstream.listener.isDraining;
     const upstream = this.#destination?.upstream;
     this.#settle(FAULT_CODES.indexOf(code), now);
     if (connection === null) upstream?.forget(this);
     else if (connection.isConnecting) connection.exchange = null;
     else {
-      if (SPEAKS_AGAINST_ADDRESS.has(code)) upstream?.observeFailure(connection.address, now);
-      connection.destroy();
+      const isUpstreams = SPEAKS_AGAINST_ADDRESS.has(code);
+      if (isUpstreams) upstream?.observeFailure(connection.address, now);
+      connection.leave(this, isUpstreams);
     }
     if (hasBegun || status === 0) downstream.cut(hasBegun && this.#rewrite.body === BODY.close);
     else downstream.answer(code, keepAlive, now, this.#rewrite.addedLines);
@@ -464,7 +500,7 @@ export class Exchange {
 
   /** The request was refused before it could begin. */
   refused(code: FaultCode): void {
-    this.#outcome.refused(code, this.#downstream.head.remoteAddress);
+    this.#outcome.refused(code, this.head.remoteAddress);
   }
 
   /** The client is gone: the upstream need not go on. */
@@ -485,76 +521,40 @@ export class Exchange {
     return [...set.names, ...edit.droppedFields];
   }
 
-  #claimRequestOut(): void {
-    if (requestOwner === this) return;
-    requestOwner?.flushRequest();
-    requestOwner = this;
-  }
-
-  #claimResponseOut(): void {
-    if (responseOwner === this) return;
-    responseOwner?.flushResponse();
-    responseOwner = this;
-  }
-
-  #sendBody(bytes: Buffer, from: number, to: number): void {
-    if (to - from <= COPY_BYTES_MAX) return requestOut.copy(bytes, from, to);
-    this.flushRequest();
-    this.#connection!.socket.write(bytes.subarray(from, to));
-  }
-
-  /**
-   * Writes what was gathered and bytes[from, to) behind it. What was gathered, a head most often, goes over the bytes
-   * in front, which are read already: one write and no copy of the body (64 KiB responses: 5 to 8 % less CPU).
-   */
-  #writeBehind(bytes: Buffer, from: number, to: number): void {
-    const { socket } = this.#downstream;
-    const { length } = responseOut;
-    let start = from;
-    // None of the bytes in front may still wait in a socket, be it this client's or another one's.
-    if (length <= from && this.#connection?.isBufferLent === false) {
-      start -= length;
-      responseOut.bytes.copy(bytes, start, 0, length);
-      responseOut.clear();
-    } else this.flushResponse();
-    this.#writeToClient(bytes.subarray(start, to));
-    if (socket.writableLength > 0) this.#connection?.lendBuffer();
-  }
-
-  #writeToClient(bytes: Buffer): void {
-    const { socket, listener } = this.#downstream;
-    this.#outcome.bytesSent += bytes.length;
-    if (socket.write(bytes)) return;
-    this.#connection?.pause();
-    const connection = this.#connection;
-    if (connection !== null) connection.deadline = Number.POSITIVE_INFINITY;
-    this.#downstream.setDeadline(performance.now() + listener.generation.config.timeouts.write);
+  #writeHead(head: ResponseHead, framing: ResponseFraming, headEnd: number): void {
+    const out: Output = this.#downstream!.wire.gather();
+    const before = out.length;
+    writeResponseHead(out, head, framing, headEnd, this.#rewrite);
+    this.#outcome.bytesSent += out.length - before;
   }
 
   /** Who is waited for now: the client for the rest of the body, or the upstream for its answer or the rest of it. */
   #setDeadlines(now: number): void {
     const connection = this.#connection;
     // A client that does not read has its own limit, and the upstream is not waited for meanwhile.
-    if (connection === null || (this.hasResponseBegun && this.#downstream.socket.writableNeedDrain)) return;
-    const { deadlines, config } = this.#destination!.upstream;
-    const waitsForClient =
-      !this.isRequestSent && !this.#waitsForContinue && !connection.socket.writableNeedDrain;
+    const downstream = this.#downstream!;
+    if (connection === null || (this.hasResponseBegun && downstream.wire.isBlocked)) return;
+    const waitsForClient = !this.isRequestSent && !this.#waitsForContinue && !connection.wire.isBlocked;
     if (waitsForClient) {
-      connection.deadline = Number.POSITIVE_INFINITY;
-      this.#downstream.setDeadline(now + this.#generation!.config.timeouts.requestBody);
+      connection.waitUntil(Number.POSITIVE_INFINITY);
+      downstream.setDeadline(now + this.#generation!.config.timeouts.requestBody);
     } else {
-      deadlines.set(connection, now + config.responseTimeout);
-      this.#downstream.setDeadline(Number.POSITIVE_INFINITY);
+      connection.waitUntil(now + this.#destination!.upstream.config.responseTimeout);
+      downstream.setDeadline(Number.POSITIVE_INFINITY);
     }
   }
 
-  /** A reused connection may have been closed by the upstream before it saw the request (RFC 9112 §9.3.1). */
-  #mayRetry(connection: UpstreamConnection): boolean {
-    if (this.#phase !== PHASE.sent || connection.exchanges < 2) return false;
+  /**
+   * What was not sent may be sent elsewhere, whatever it is; else only what does no harm when it is done twice, and only
+   * on a reused connection, which may have been closed before it saw the request (RFC 9112 §9.3.1, RFC 9110 §9.2.2).
+   */
+  #mayRetry(connection: UpstreamConnection, wasSent: boolean): boolean {
+    if (this.#phase !== PHASE.sent || (wasSent && connection.exchanges < 2)) return false;
     if (this.#outcome.retries >= this.#destination!.upstream.config.retry.attempts) return false;
-    const { head, framing } = this.#downstream;
-    if (!IDEMPOTENT.has(head.bytes.toString('latin1', head.methodStart, head.methodEnd))) return false;
-    return framing.body === BODY.none || this.#bodyEnd > this.#bodyStart;
+    const { head, framing } = this;
+    if (wasSent && !isIdempotent(head)) return false;
+    if (framing.body === BODY.none || this.#bodyEnd > this.#bodyStart) return true;
+    return this.#outcome.bytesReceived === this.#headEnd - head.start;
   }
 
   /** OPTIONS and TRACE that may go no further are answered here (RFC 9110 §7.6.2). */
@@ -563,8 +563,8 @@ export class Exchange {
       if (head.ids[i] !== FIELD.maxForwards || !isHopLimited(head)) continue;
       if (!/^0+$/.test(head.bytes.toString('latin1', head.at[i * 4 + 2]!, head.at[i * 4 + 3]!))) continue;
       const now = performance.now();
-      const downstream = this.#downstream;
-      const keepAlive = downstream.framing.keepAlive && this.isRequestSent;
+      const downstream = this.#downstream!;
+      const keepAlive = this.framing.keepAlive && this.isRequestSent;
       const isOptions = head.bytes[head.methodStart] === 79;
       this.#outcome.status = isOptions ? 200 : 405;
       this.#settle(-1, now);
@@ -575,14 +575,14 @@ export class Exchange {
   }
 
   #isUpgradeAllowed(generation: Generation): boolean {
-    const { head, framing } = this.#downstream;
+    const { head, framing } = this;
     const wanted = head.bytes.toString('latin1', framing.upgradeStart, framing.upgradeEnd).toLowerCase();
     return generation.upgrades.has(wanted);
   }
 
   #settle(fault: number, now: number): void {
     this.#phase = PHASE.idle;
-    this.#outcome.settle(fault, now, this.#downstream.head);
+    this.#outcome.settle(fault, now, this.head);
     this.#arm = null;
     this.#destination = null;
     this.#generation = null;

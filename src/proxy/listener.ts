@@ -7,6 +7,7 @@ import { FAULT_CODES } from '../errors.ts';
 import type { DownstreamCounters } from '../telemetry/counters.ts';
 import type { Deadlines } from './deadlines.ts';
 import { Downstream } from './downstream.ts';
+import { Exchange } from './exchange.ts';
 import type { Generation } from './generation.ts';
 import type { Observers } from './outcome.ts';
 import { addressId } from './routes.ts';
@@ -15,6 +16,8 @@ import type { Tunnel, TunnelHost } from './tunnel.ts';
 const BACKLOG = 4096;
 /** How long a client that was turned away may take to let go. */
 const TURN_AWAY_MS = 500;
+/** Exchanges kept for later clients; about as many as are under way at once in a busy sidecar. */
+const SPARE_EXCHANGES_MAX = 256;
 
 export class Listener implements TunnelHost {
   readonly deadlines: Deadlines;
@@ -29,6 +32,7 @@ export class Listener implements TunnelHost {
   readonly #servers: Server[] = [];
   readonly #connections = new Set<Downstream>();
   readonly #tunnels = new Set<Tunnel>();
+  readonly #spareExchanges: Exchange[] = [];
   #dateLine = '';
   #dateUntil = 0;
   #onEmpty: (() => void) | null = null;
@@ -96,8 +100,20 @@ export class Listener implements TunnelHost {
   /** Ends everything at once. */
   async stop(): Promise<void> {
     const closed = this.#servers.map((server) => new Promise((resolve) => server.close(resolve)));
-    for (const connection of this.#connections) connection.socket.destroy();
+    for (const connection of this.#connections) connection.destroy();
     await Promise.all(closed);
+  }
+
+  /** An exchange for this client, until it is given back. */
+  takeExchange(downstream: Downstream): Exchange {
+    const exchange = this.#spareExchanges.pop() ?? new Exchange(this.observers, this.counters);
+    exchange.attach(downstream);
+    return exchange;
+  }
+
+  giveBack(exchange: Exchange): void {
+    exchange.detach();
+    if (this.#spareExchanges.length < SPARE_EXCHANGES_MAX) this.#spareExchanges.push(exchange);
   }
 
   /** A client connection is closed. */

@@ -1,4 +1,4 @@
-// Two sockets as one stream of bytes after 101 (Switching Protocols). It copies nothing, understands nothing, keeps
+// Two sockets as one stream of bytes after 101 (Switching Protocols). It understands nothing, keeps
 // back-pressure in both directions and passes a half-close on. Source: RFC 9110 §7.8.
 
 import type { Deadlines, Timed } from './deadlines.ts';
@@ -33,40 +33,45 @@ export class Tunnel implements Timed {
     host.tunnelOpened(this);
   }
 
-  /** Bytes from the client; they stay valid after the call. */
+  /** Bytes from the client; they are valid during the call. */
   fromDownstream(bytes: Buffer, from: number, to: number): void {
     this.#sawBytes();
-    if (!this.#upstream.socket.write(bytes.subarray(from, to))) this.#downstream.socket.pause();
+    this.#upstream.wire.write(bytes, from, to);
   }
 
-  /** Bytes from the upstream; they are only valid during the call unless the buffer is lent. */
+  /** Bytes from the upstream; they are valid during the call. */
   fromUpstream(bytes: Buffer, from: number, to: number): void {
     // The upstream is still there to take the last bytes; what it says now has nobody to go to.
     if (this.#isClosed) return;
     this.#sawBytes();
-    const { socket } = this.#downstream;
-    const isRoomLeft = socket.write(bytes.subarray(from, to));
-    if (socket.writableLength > 0) this.#upstream.lendBuffer();
-    if (!isRoomLeft) this.#upstream.pause();
+    this.#downstream.wire.write(bytes, from, to);
+  }
+
+  downstreamBlocked(): void {
+    this.#upstream.wire.pause();
   }
 
   downstreamDrained(): void {
-    this.#upstream.resume();
+    this.#upstream.wire.resume();
+  }
+
+  upstreamBlocked(): void {
+    this.#downstream.wire.pause();
   }
 
   upstreamDrained(): void {
-    this.#downstream.socket.resume();
+    this.#downstream.wire.resume();
   }
 
   downstreamEnded(): void {
     this.#downstreamEnded = true;
-    this.#upstream.socket.end();
+    this.#upstream.wire.end();
     if (this.#upstreamEnded) this.close();
   }
 
   upstreamEnded(): void {
     this.#upstreamEnded = true;
-    this.#downstream.socket.end();
+    this.#downstream.wire.end();
     if (this.#downstreamEnded) this.close();
   }
 
@@ -89,7 +94,7 @@ export class Tunnel implements Timed {
     this.#host.deadlines.remove(this);
     const now = performance.now();
     const { write } = this.#downstream.listener.generation.config.timeouts;
-    this.#downstream.socket.end();
+    this.#downstream.wire.end();
     this.#downstream.linger(now);
     this.#upstream.close(now + write);
     this.#host.tunnelClosed(this);

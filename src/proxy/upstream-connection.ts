@@ -12,17 +12,20 @@ import type { Timed } from './deadlines.ts';
 import type { Exchange } from './exchange.ts';
 import type { Tunnel } from './tunnel.ts';
 import type { Address, Upstream } from './upstream.ts';
+import { ReadMemory, Wire, type WireOwner } from './wire.ts';
 
-/** Bytes read at once; a connection whose responses are larger reads more. */
-const READ_BYTES = 16_384;
-const LARGE_READ_BYTES = 131_072;
-/** Large buffers that no connection uses now; a few are kept for the next large body. */
-const SPARE_LARGE_MAX = 16;
-const spareLarge: Buffer[] = [];
+/**
+ * All upstreams' bytes are read into this, one read at a time: it stays in the processor's cache. In front of what is read
+ * there is room for a response head that has grown, so that head and body leave in one write.
+ */
+const memory = new ReadMemory(131_072, 1024);
 /** Errors of connect(2) that say nothing about the upstream. */
 const OUT_OF_RESOURCES = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EADDRNOTAVAIL', 'EAGAIN']);
 /** Interim responses to one request; more is a flood. */
 const INTERIM_MAX = 32;
+/** How long a pipelined request waits for the answers in front of its own before it is sent again on its own. */
+const PATIENCE_MS = 100;
+const NONE: readonly Exchange[] = [];
 
 const PHASE = {
   connecting: 0,
@@ -35,17 +38,17 @@ const PHASE = {
   closed: 7,
 } as const;
 
-export class UpstreamConnection implements Timed {
+export class UpstreamConnection implements Timed, WireOwner {
   deadline = Number.POSITIVE_INFINITY;
   /** The exchange whose response is read next; null while idle. */
   exchange: Exchange | null = null;
-  /** Exchanges that were sent on this connection, the present one included. */
+  /** Exchanges that were sent on this connection, the present ones included. */
   exchanges = 0;
   /** Time of `performance.now()` after which it serves no further exchange. */
   readonly retireAt: number;
   /** Exchanges after which it serves no further one. */
   readonly exchangesMax: number;
-  readonly socket: Socket;
+  readonly wire: Wire;
   readonly address: Address;
   readonly #upstream: Upstream;
   readonly #head = new ResponseHead();
@@ -57,13 +60,17 @@ export class UpstreamConnection implements Timed {
   #readAt = 0;
   #interims = 0;
   #held: Buffer | null = null;
-  #isPaused = false;
-  #readBuffer: Buffer = Buffer.allocUnsafeSlow(READ_BYTES);
-  #isBufferLent = false;
+  /** Something of what the present exchanges wrote has left. */
+  #isSent = false;
+  /** Pipelined exchanges, in the order of their answers; null = one whose client has gone. */
+  #followers: (Exchange | null)[] = [];
+  /** Time limit of the present exchange. */
+  #answerDueAt = Number.POSITIVE_INFINITY;
+  /** When the patience of the followers ends. */
+  #followersDueAt = Number.POSITIVE_INFINITY;
+  /** Answers will come that nobody waits for any more. */
+  #isSpent = false;
   #errorCode: FaultCode = 'UPSTREAM_RESET';
-  #lastReadBytes = 0;
-  #responseBytes = 0;
-  #isLarge = false;
 
   constructor(upstream: Upstream, address: Address, now: number) {
     const { url, tls } = address.member;
@@ -73,26 +80,16 @@ export class UpstreamConnection implements Timed {
     const { maxAge, maxExchanges } = upstream.config.pool;
     this.retireAt = now + maxAge * (0.9 + Math.random() * 0.1);
     this.exchangesMax = Math.ceil(maxExchanges * (0.9 + Math.random() * 0.1));
-    const onread = { buffer: this.#nextBuffer, callback: this.#onRead };
-    if (url.path !== null) this.socket = connect({ path: url.path, allowHalfOpen: true, onread });
-    else if (tls !== null) {
-      const options = { ...tls.optionsFor(address.host, now), noDelay: true, allowHalfOpen: true };
-      this.socket = connectTls(options);
-      this.socket.on('data', this.#onData);
-    } else {
-      this.socket = connect({
-        host: address.host,
-        port: url.port,
-        noDelay: true,
-        allowHalfOpen: true,
-        onread,
-      });
-    }
-    this.socket.on(url.tls ? 'secureConnect' : 'connect', this.#onConnect);
-    this.socket.on('drain', this.#onDrain);
-    this.socket.on('end', this.#onEnd);
-    this.socket.on('error', this.#onError);
-    this.socket.on('close', this.#onClose);
+    const options = { host: address.host, port: url.port, noDelay: true, allowHalfOpen: true };
+    let socket: Socket;
+    if (url.path !== null) socket = connect({ path: url.path, allowHalfOpen: true });
+    else if (tls === null) socket = connect(options);
+    else socket = connectTls({ ...options, ...tls.optionsFor(address.host, now) });
+    this.wire = new Wire(socket, this, tls === null);
+    socket.on(url.tls ? 'secureConnect' : 'connect', this.#onConnect);
+    socket.on('end', this.#onEnd);
+    socket.on('error', this.#onError);
+    socket.on('close', this.#onClose);
   }
 
   get isOpen(): boolean {
@@ -103,36 +100,40 @@ export class UpstreamConnection implements Timed {
     return this.#phase === PHASE.connecting;
   }
 
-  /** The exchange has written its request head: a response is expected from here on. */
+  /** One more exchange may be sent along with those that were sent on it in this turn. */
+  get takesAnother(): boolean {
+    return (
+      this.exchange !== null &&
+      this.#phase === PHASE.head &&
+      !this.#isSent &&
+      this.#followers.length + 1 < this.#upstream.config.pool.pipelining &&
+      this.exchanges < this.exchangesMax
+    );
+  }
+
+  /** The exchange writes its request head now: a response is expected from here on, behind those of the others. */
   expectResponse(exchange: Exchange): void {
-    this.exchange = exchange;
     this.exchanges++;
+    // A connection that was opened for the exchange has it already.
+    if (this.exchange !== null && this.exchange !== exchange) {
+      this.#followers.push(exchange);
+      return;
+    }
+    this.#isSent = false;
+    this.#expect(exchange);
+  }
+
+  #expect(exchange: Exchange): void {
+    this.exchange = exchange;
     this.#interims = 0;
     this.#phase = PHASE.head;
     this.#head.reset();
   }
 
-  /** Stops reading until `resume`: the client does not keep up. */
-  pause(): void {
-    if (this.#isPaused) return;
-    this.#isPaused = true;
-    this.socket.pause();
-  }
-
-  resume(): void {
-    if (!this.#isPaused) return;
-    this.#isPaused = false;
-    this.socket.resume();
-  }
-
-  /** Bytes of the last read wait in a socket. */
-  get isBufferLent(): boolean {
-    return this.#isBufferLent;
-  }
-
-  /** The bytes of the last read are still in use: the next read goes into new memory. */
-  lendBuffer(): void {
-    this.#isBufferLent = true;
+  /** Sets the time limit of the present exchange. */
+  waitUntil(at: number): void {
+    this.#answerDueAt = at;
+    this.#upstream.deadlines.set(this, Math.min(at, this.#followersDueAt));
   }
 
   /** Both sockets are one stream of bytes from now on. */
@@ -145,21 +146,34 @@ export class UpstreamConnection implements Timed {
   /** Ends a tunnel's connection: what is written still leaves, until `deadline`. */
   close(deadline: number): void {
     if (this.#phase === PHASE.closed) return;
-    this.socket.end();
-    if (this.socket.writableLength === 0) return this.destroy();
+    this.wire.end();
+    if (!this.wire.hasUnsent) return this.destroy();
     this.#upstream.deadlines.set(this, deadline);
-    this.socket.destroySoon();
+    this.wire.socket.destroySoon();
   }
 
-  /** Ends the connection at once; the exchange on it, if any, is not told. */
+  /** Ends the connection at once. The exchange on it, if any, is not told; those behind it are sent elsewhere. */
   destroy(): void {
     if (this.#phase === PHASE.closed) return;
     const wasConnecting = this.#phase === PHASE.connecting;
+    const followers = this.#takeFollowers();
     this.#phase = PHASE.closed;
     this.exchange = null;
     this.#held = null;
-    this.socket.destroy();
+    this.wire.socket.destroy();
     this.#upstream.closed(this, wasConnecting);
+    for (const follower of followers) follower.upstreamLost(this, 'UPSTREAM_RESET', true, this.#isSent);
+  }
+
+  /** The exchange wants no answer any more. `isUpstreams`: the upstream is to blame. */
+  leave(exchange: Exchange, isUpstreams: boolean): void {
+    if (exchange !== this.exchange) {
+      const place = this.#followers.indexOf(exchange);
+      if (place !== -1) this.#followers[place] = null;
+      return;
+    }
+    if (isUpstreams) this.#distrust();
+    this.destroy();
   }
 
   onDeadline(now: number): void {
@@ -167,55 +181,68 @@ export class UpstreamConnection implements Timed {
     if (this.#phase === PHASE.connecting) {
       this.destroy();
       this.#upstream.connectFailed(this, exchange, 'UPSTREAM_CONNECT_TIMEOUT', now);
-    } else if (exchange === null) this.destroy();
-    else exchange.fail(exchange.hasResponseBegun ? 'UPSTREAM_BODY_TIMEOUT' : 'UPSTREAM_RESPONSE_TIMEOUT');
+      return;
+    }
+    if (exchange === null) return this.destroy();
+    if (now < this.#answerDueAt) return this.#letFollowersGo();
+    exchange.fail(exchange.hasResponseBegun ? 'UPSTREAM_BODY_TIMEOUT' : 'UPSTREAM_RESPONSE_TIMEOUT');
   }
 
-  /** Memory for the next read: new when the last one is still in use, large in the middle of a large body. */
-  readonly #nextBuffer = (): Buffer => {
-    const isLarge = this.#readBuffer.length === LARGE_READ_BYTES;
-    const isMidResponse = this.#phase > PHASE.idle && this.#phase < PHASE.closed;
-    // The last response tells of the next one: after a large one the next is read in one piece too.
-    if (isMidResponse && this.#lastReadBytes >= READ_BYTES) this.#isLarge = true;
-    const wantsLarge = this.#isLarge;
-    if (this.#isBufferLent || wantsLarge !== isLarge) {
-      if (isLarge && !this.#isBufferLent && spareLarge.length < SPARE_LARGE_MAX)
-        spareLarge.push(this.#readBuffer);
-      this.#readBuffer = wantsLarge
-        ? (spareLarge.pop() ?? Buffer.allocUnsafeSlow(LARGE_READ_BYTES))
-        : Buffer.allocUnsafeSlow(READ_BYTES);
-      this.#isBufferLent = false;
-    }
-    return this.#readBuffer;
-  };
+  /** The answer in front takes long: those behind it are sent again, each on its own. */
+  #letFollowersGo(): void {
+    // Where the client in front does not read its answer the upstream is not to blame.
+    if (!this.wire.isPaused) this.#distrust();
+    this.#isSpent = true;
+    const followers = this.#takeFollowers();
+    this.waitUntil(this.#answerDueAt);
+    for (const follower of followers) follower.upstreamLost(this, 'UPSTREAM_RESET', true, this.#isSent);
+  }
 
-  readonly #onRead = (byteCount: number): boolean => {
-    this.#lastReadBytes = byteCount;
-    this.#responseBytes += byteCount;
-    this.#read(this.#readBuffer, byteCount);
-    return !this.#isPaused;
-  };
+  #takeFollowers(): readonly Exchange[] {
+    this.#followersDueAt = Number.POSITIVE_INFINITY;
+    if (this.#followers.length === 0) return NONE;
+    const followers = this.#followers;
+    this.#followers = [];
+    this.address.inFlight -= followers.length;
+    return followers.filter((follower) => follower !== null);
+  }
 
-  readonly #onData = (chunk: Buffer): void => {
-    // Each of these is memory of its own.
-    this.#isBufferLent = false;
-    this.#read(chunk, chunk.length);
-  };
+  #distrust(): void {
+    if (this.#followers.length > 0) this.address.restPipelining(performance.now());
+  }
+
+  flushed(): void {
+    if (this.#isSent || this.exchange === null) return;
+    this.#isSent = true;
+    this.address.gatheringEnded(this);
+    if (this.#followers.length === 0) return;
+    this.#followersDueAt = performance.now() + PATIENCE_MS;
+    this.waitUntil(this.#answerDueAt);
+  }
+
+  blocked(): void {
+    if (this.#tunnel !== null) this.#tunnel.upstreamBlocked();
+    else this.exchange?.upstreamBlocked();
+  }
+
+  drained(): void {
+    if (this.#tunnel !== null) this.#tunnel.upstreamDrained();
+    else this.exchange?.upstreamDrained();
+  }
 
   readonly #onConnect = (): void => {
     if (this.#phase !== PHASE.connecting) return;
     this.#phase = PHASE.idle;
+    this.wire.startReading(memory);
     this.#upstream.connected(this);
-  };
-
-  readonly #onDrain = (): void => {
-    if (this.#tunnel !== null) this.#tunnel.upstreamDrained();
-    else this.exchange?.upstreamDrained();
   };
 
   readonly #onEnd = (): void => {
     if (this.#tunnel !== null) return this.#tunnel.upstreamEnded();
-    if (this.#phase === PHASE.close) return this.#finish(true);
+    if (this.#phase === PHASE.close) {
+      this.#finish(true);
+      return;
+    }
     this.#lost('UPSTREAM_RESET');
   };
 
@@ -239,26 +266,28 @@ export class UpstreamConnection implements Timed {
     const wasConnecting = this.#phase === PHASE.connecting;
     // One byte of a response is enough to know that the request was seen.
     const isSilent = this.#phase === PHASE.head && this.#held === null && this.#interims === 0;
+    const wasSent = this.#isSent;
+    this.#distrust();
     this.destroy();
     if (wasConnecting) {
       const fault = code === 'UPSTREAM_RESET' ? 'UPSTREAM_CONNECT_FAILED' : code;
       this.#upstream.connectFailed(this, exchange, fault, performance.now());
-    } else if (exchange !== null) exchange.upstreamLost(this, code, isSilent);
+    } else if (exchange !== null) exchange.upstreamLost(this, code, isSilent, wasSent);
   }
 
-  #read(received: Buffer, byteCount: number): void {
+  received(received: Buffer, from: number, end: number): void {
     let bytes = received;
-    let position = 0;
-    let to = byteCount;
-    if (this.#tunnel !== null) return this.#tunnel.fromUpstream(bytes, 0, to);
-    if (this.exchange === null) {
-      // Bytes that nobody asked for: whatever they are, they must never become somebody's response.
-      return this.destroy();
-    }
+    let position = from;
+    let to = end;
+    if (this.#tunnel !== null) return this.#tunnel.fromUpstream(bytes, from, to);
+    // Bytes that nobody asked for: whatever they are, they must never become somebody's response.
+    if (this.exchange === null) return this.destroy();
+    if (!this.#isSent) return this.#lost('UPSTREAM_BAD_RESPONSE');
     this.#readAt = performance.now();
-    this.#upstream.deadlines.set(this, this.#readAt + this.#upstream.config.responseTimeout);
+    this.waitUntil(this.#readAt + this.#upstream.config.responseTimeout);
     if (this.#held !== null) {
-      bytes = Buffer.concat([this.#held, received.subarray(0, to)]);
+      bytes = Buffer.concat([this.#held, received.subarray(from, to)]);
+      position = 0;
       to = bytes.length;
       this.#held = null;
     }
@@ -269,7 +298,6 @@ export class UpstreamConnection implements Timed {
           : this.#readBody(bytes, position, to);
       if (position < 0) return;
     }
-    this.exchange?.flushResponse();
   }
 
   /** Returns the position behind the head, or -1 when nothing more is to be read now. */
@@ -280,7 +308,6 @@ export class UpstreamConnection implements Timed {
     const end = head.parse(bytes, from, to);
     if (end === INCOMPLETE) {
       this.#held = Buffer.from(bytes.subarray(from, to));
-      exchange.flushResponse();
       return -1;
     }
     const fault = end === REFUSED ? head.fault : framing.read(head, exchange.isHead);
@@ -352,24 +379,38 @@ export class UpstreamConnection implements Timed {
     return to;
   }
 
-  /** The response ends at `end`; bytes behind it make the connection unfit for another one. */
+  /** The response ends at `end`; bytes behind it are the next exchange's, or make the connection unfit for another one. */
   #finishAt(end: number, to: number): number {
-    this.#finish(end < to || !this.#framing.keepAlive);
-    return -1;
+    const hasNext = this.#followers.length > 0;
+    return this.#finish(!this.#framing.keepAlive || (end < to && !hasNext)) ? end : -1;
   }
 
-  #finish(isSpent: boolean): void {
+  /** Ends the present exchange well. Returns true when the next one's response is read from here on. */
+  #finish(isSpent: boolean): boolean {
     const exchange = this.exchange!;
-    const isReusable = !isSpent && exchange.isRequestSent;
-    this.#isLarge = this.#responseBytes > READ_BYTES;
-    this.#responseBytes = 0;
-    this.exchange = null;
-    this.#phase = PHASE.idle;
-    if (!isReusable) {
-      this.destroy();
-      return exchange.finishResponse(null);
+    const followers = this.#followers;
+    const goesOn = !isSpent && !this.#isSpent && exchange.isRequestSent;
+    if (goesOn && followers.length === 0) {
+      this.exchange = null;
+      this.#phase = PHASE.idle;
+      this.wire.resume();
+      exchange.finishResponse(this);
+      return false;
     }
-    this.resume();
-    exchange.finishResponse(this);
+    const next = goesOn ? followers.shift()! : null;
+    if (next === null) {
+      // Closed by the upstream, or the next answer's client has gone: those behind it are sent elsewhere.
+      if (!goesOn) this.#distrust();
+      this.destroy();
+      exchange.finishResponse(null);
+      return false;
+    }
+    if (followers.length === 0) this.#followersDueAt = Number.POSITIVE_INFINITY;
+    this.#expect(next);
+    this.#upstream.answered(this.address);
+    this.wire.resume();
+    this.waitUntil(this.#readAt + this.#upstream.config.responseTimeout);
+    exchange.finishResponse(null);
+    return this.#phase === PHASE.head && this.exchange === next;
   }
 }

@@ -16,6 +16,9 @@ import { UpstreamConnection } from './upstream-connection.ts';
 /** Addresses that are tried for one exchange; more would only spend the client's time. */
 const CONNECT_ATTEMPTS_MAX = 4;
 
+/** For how long nothing is pipelined to an address where that cost somebody a second try. */
+const PIPELINING_REST_MS = 30_000;
+
 /** One address of a server and what is connected to it. */
 export class Address {
   readonly host: string;
@@ -31,11 +34,30 @@ export class Address {
   isGone = false;
   /** Asks regularly whether the address is up; null without `probe`. */
   probe: Probe | null = null;
+  /** The connection on which further exchanges may be sent in this turn; null = none. */
+  gathering: UpstreamConnection | null = null;
+  /** Time of `performance.now()` until which nothing is pipelined: it went wrong. */
+  #pipeliningRestsUntil = 0;
 
   constructor(host: string, member: Member, name: string) {
     this.host = host;
     this.member = member;
     this.name = name;
+  }
+
+  /** Exchanges may share a connection to this address now. */
+  mayPipeline(now: number): boolean {
+    return now >= this.#pipeliningRestsUntil;
+  }
+
+  /** Pipelining has gone wrong here: each exchange has a connection of its own for a while. */
+  restPipelining(now: number): void {
+    this.#pipeliningRestsUntil = now + PIPELINING_REST_MS;
+  }
+
+  /** What was gathered on the connection has left. */
+  gatheringEnded(connection: UpstreamConnection): void {
+    if (this.gathering === connection) this.gathering = null;
   }
 }
 
@@ -160,9 +182,17 @@ export class Upstream {
     const address = this.#pickAddress(exchange, now);
     if (address === null) return exchange.unreachable('UPSTREAM_DOWN', now);
     if (!needsFresh) {
+      const pipelines = this.config.pool.pipelining > 1 && address.mayPipeline(now) && exchange.isPipelinable;
+      const { gathering } = address;
+      if (pipelines && gathering?.takesAnother === true) {
+        address.inFlight++;
+        exchange.start(gathering, now);
+        return;
+      }
       const connection = this.#popIdle(address, now);
       if (connection !== null) {
         address.inFlight++;
+        if (pipelines) address.gathering = connection;
         exchange.start(connection, now);
         return;
       }
@@ -180,10 +210,32 @@ export class Upstream {
     const isSpent = now >= connection.retireAt || connection.exchanges >= connection.exchangesMax;
     if (this.#isRetired || address.isGone || isSpent) return connection.destroy();
     const next = this.#nextWaiting();
-    if (next !== null) return next.start(connection, now);
+    if (next !== null) return this.#startWaiting(next, connection, now);
     address.inFlight--;
     address.idle.push(connection);
     this.deadlines.set(connection, now + this.config.pool.idleTimeout);
+  }
+
+  /** An exchange has ended well on a connection that has another one's answer to read. */
+  answered(address: Address): void {
+    address.inFlight--;
+    address.health.observeSuccess();
+  }
+
+  /** One that waited has the connection, and others with it where they may share it. */
+  #startWaiting(first: Exchange, connection: UpstreamConnection, now: number): void {
+    const { address } = connection;
+    const pipelines = this.config.pool.pipelining > 1 && address.mayPipeline(now) && first.isPipelinable;
+    if (pipelines) address.gathering = connection;
+    first.start(connection, now);
+    if (!pipelines) return;
+    for (const exchange of this.#waiting) {
+      if (!connection.takesAnother) return;
+      if (!exchange.isPipelinable) continue;
+      this.forget(exchange);
+      address.inFlight++;
+      exchange.start(connection, now);
+    }
   }
 
   /** The exchange no longer waits. */

@@ -494,6 +494,13 @@ describe('each kind of mistake is answered with its place, what was expected and
       ['s.yaml:1:36 upstreamDefaults.eject.time: expected at most timeMax, 60000ms, got 120000ms'],
     ],
     [
+      'pipelining without the retry that keeps one failure from being that of others',
+      'upstreamDefaults: { pool: { pipelining: 4 } }\nupstreams: { a: { url: "http://a", retry: { attempts: 0 } } }\nroutes: [{ upstream: a }]\n',
+      [
+        's.yaml:2:53 upstreams.a.retry.attempts: expected retry.attempts: 1 where pool.pipelining is above 1, as its exchanges are lost together, got 0',
+      ],
+    ],
+    [
       'a name that JavaScript keeps for itself',
       'upstreams: { __proto__: { url: http://u } }\nroutes: [{ upstream: __proto__ }]\n',
       ['s.yaml:1:14 upstreams.__proto__: expected another name, got "__proto__"'],

@@ -1,0 +1,254 @@
+// One socket's bytes, in and out. All sockets of a side read into the same memory; what is written in one turn of the event
+// loop is gathered and leaves in one write at its end. Nothing is lent: whoever gets bytes has them for the call, and what
+// a socket does not take at once is copied. It knows nothing of HTTP. Two things go past the public net.Socket, with the
+// public way behind them (docs/decisions/0019): reads of an accepted socket into memory of ours (`onread` is offered to
+// those who connect only), and a write(2) that says how much it took. Source: docs/performance.md.
+
+import { writeSync } from 'node:fs';
+import { Socket } from 'node:net';
+import { Output } from '../http1/forward.ts';
+
+/** Gathered bytes above which a write does not wait for the end of the turn. */
+const GATHERED_BYTES_MAX = 65_536;
+/** Bytes up to this many are copied behind what is gathered; more leave at once, from where they are. */
+const COPY_BYTES_MAX = 16_384;
+/** First size of an Output; one that grew further than the second is not kept. */
+const OUTPUT_BYTES = 4096;
+const OUTPUT_BYTES_KEPT_MAX = 131_072;
+const SPARE_OUTPUTS_MAX = 64;
+
+/** Whose socket it is. */
+export interface WireOwner {
+  /** bytes[from, to) have come. They are valid during the call; those in front of `from` are free to be written over. */
+  received(bytes: Buffer, from: number, to: number): void;
+  /** What was gathered has been handed to the socket. */
+  flushed(): void;
+  /** The peer does not keep up: what is written from now on waits for `drained`. */
+  blocked(): void;
+  /** Everything that was written has left. */
+  drained(): void;
+}
+
+/** What of a socket's handle is used beside net.Socket. */
+interface Handle {
+  /** -1 once it is closed. */
+  readonly fd?: number;
+  useUserBuffer?(buffer: Uint8Array): void;
+}
+
+/** Memory that sockets read into, one read at a time. */
+export class ReadMemory {
+  readonly bytes: Buffer;
+  /** Where a read begins: there is room for a head in front of what was read. */
+  readonly from: number;
+  /** The part that a read may fill. */
+  readonly room: Buffer;
+
+  constructor(byteCount: number, headroom: number) {
+    this.bytes = Buffer.allocUnsafeSlow(headroom + byteCount);
+    this.from = headroom;
+    this.room = this.bytes.subarray(headroom);
+  }
+}
+
+const spareOutputs: Output[] = [];
+/** Wires that have gathered something in this turn. */
+let gathering: Wire[] = [];
+let flushing: Wire[] = [];
+
+function flushAll(): void {
+  const wires = gathering;
+  gathering = flushing;
+  flushing = wires;
+  for (let i = 0; i < wires.length; i++) wires[i]!.endTurn();
+  wires.length = 0;
+}
+
+/** Where net.Socket keeps the buffer and the callback of `onread`; undefined where it does not do so. */
+const ONREAD = (() => {
+  const symbols = Object.getOwnPropertySymbols(new Socket());
+  const find = (name: string) => symbols.find(({ description }) => description === name);
+  const buffer = find('kBuffer');
+  const callback = find('kBufferCb');
+  return buffer === undefined || callback === undefined ? undefined : { buffer, callback };
+})();
+
+export class Wire {
+  readonly socket: Socket;
+  readonly #owner: WireOwner;
+  #memory: ReadMemory | null = null;
+  #out: Output | null = null;
+  #isListed = false;
+  #isBlocked = false;
+  #isPaused = false;
+  /** Writes go straight to the socket's descriptor as long as it takes them. */
+  readonly #isDirect: boolean;
+
+  /** `isPlain`: the socket's bytes are those of the descriptor, not of TLS. */
+  constructor(socket: Socket, owner: WireOwner, isPlain: boolean) {
+    this.socket = socket;
+    this.#owner = owner;
+    this.#isDirect = isPlain;
+  }
+
+  /** Reads from now on. A socket that connects is connected. */
+  startReading(memory: ReadMemory): void {
+    const { socket } = this;
+    const handle = handleOf(socket);
+    if (ONREAD === undefined || !this.#isDirect || typeof handle?.useUserBuffer !== 'function') {
+      socket.on('data', (chunk: Buffer) => this.#owner.received(chunk, 0, chunk.length));
+      return;
+    }
+    this.#memory = memory;
+    const slots = socket as unknown as Record<symbol, unknown>;
+    slots[ONREAD.buffer] = memory.room;
+    slots[ONREAD.callback] = this.#onRead;
+    handle.useUserBuffer(memory.room);
+    socket.resume();
+  }
+
+  /** Something was written that the socket has not taken yet; nothing more is to be read for this peer. */
+  get isBlocked(): boolean {
+    return this.#isBlocked;
+  }
+
+  /** Something was written that has not left. */
+  get hasUnsent(): boolean {
+    return this.#out !== null || this.socket.writableLength > 0;
+  }
+
+  /** Stops reading until `resume`. */
+  pause(): void {
+    if (this.#isPaused) return;
+    this.#isPaused = true;
+    this.socket.pause();
+  }
+
+  resume(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    this.socket.resume();
+  }
+
+  get isPaused(): boolean {
+    return this.#isPaused;
+  }
+
+  /** Where to write what is to leave at the end of this turn. */
+  gather(): Output {
+    if (this.#out !== null) return this.#out;
+    this.#out = spareOutputs.pop() ?? new Output(OUTPUT_BYTES);
+    if (!this.#isListed) {
+      this.#isListed = true;
+      // One immediate for the first of a turn: it runs when every socket that is ready has been read.
+      if (gathering.push(this) === 1) setImmediate(flushAll);
+    }
+    return this.#out;
+  }
+
+  /**
+   * Writes bytes[from, to); they may be changed after the call. `isFrontFree`: those in front of `from` may be written
+   * over by it.
+   */
+  write(bytes: Buffer, from: number, to: number, isFrontFree = false): void {
+    if (to - from <= COPY_BYTES_MAX || this.#isBlocked) {
+      const out = this.gather();
+      out.copy(bytes, from, to);
+      if (out.length > GATHERED_BYTES_MAX) this.flush();
+      return;
+    }
+    const out = this.#out;
+    let start = from;
+    // A head goes over the bytes in front, which have been read: one write, and no copy of the body.
+    if (isFrontFree && out !== null && out.length <= from) {
+      start -= out.length;
+      out.bytes.copy(bytes, start, 0, out.length);
+      this.#drop(out);
+      this.#send(bytes, start, to);
+      this.#owner.flushed();
+      return;
+    }
+    this.flush();
+    if (this.#isBlocked) this.gather().copy(bytes, start, to);
+    else this.#send(bytes, start, to);
+  }
+
+  /** Hands over what was gathered, now. */
+  flush(): void {
+    const out = this.#out;
+    if (out === null || this.#isBlocked) return;
+    this.#out = null;
+    this.#send(out.bytes, 0, out.length);
+    this.#drop(out);
+    this.#owner.flushed();
+  }
+
+  /** Ends the writing side behind everything that was written. */
+  end(): void {
+    const out = this.#out;
+    this.flush();
+    if (out !== null && this.#out === out) {
+      // It waits behind a write that is under way: so does the end.
+      this.socket.write(Buffer.from(out.bytes.subarray(0, out.length)));
+      this.#drop(out);
+    }
+    this.socket.end();
+  }
+
+  /** The turn in which it gathered something ends. */
+  endTurn(): void {
+    this.#isListed = false;
+    this.flush();
+  }
+
+  #drop(out: Output): void {
+    this.#out = null;
+    out.clear();
+    if (spareOutputs.length < SPARE_OUTPUTS_MAX && out.bytes.length <= OUTPUT_BYTES_KEPT_MAX)
+      spareOutputs.push(out);
+  }
+
+  #send(bytes: Buffer, from: number, to: number): void {
+    const { socket } = this;
+    let start = from;
+    if (this.#isDirect) {
+      // Asked for each time: a closed handle says -1, where a number kept from before may be another client's by now.
+      const fd = handleOf(socket)?.fd ?? -1;
+      if (fd >= 0 && !socket.writableEnded) {
+        try {
+          start += writeSync(fd, bytes, start, to - start);
+        } catch (cause) {
+          const { code } = cause as NodeJS.ErrnoException;
+          if (code !== 'EAGAIN') {
+            socket.destroy(cause as Error);
+            return;
+          }
+        }
+        if (start === to) return;
+      }
+    }
+    if (socket.destroyed || socket.writableEnded) return;
+    socket.write(Buffer.from(bytes.subarray(start, to)), this.#onWritten);
+    if (socket.writableLength === 0 || this.#isBlocked) return;
+    this.#isBlocked = true;
+    this.#owner.blocked();
+  }
+
+  readonly #onWritten = (): void => {
+    if (!this.#isBlocked || this.socket.writableLength > 0) return;
+    this.#isBlocked = false;
+    if (this.socket.destroyed) return;
+    this.flush();
+    if (!this.#isBlocked) this.#owner.drained();
+  };
+
+  readonly #onRead = (byteCount: number): boolean => {
+    const { bytes, from } = this.#memory!;
+    this.#owner.received(bytes, from, from + byteCount);
+    return !this.#isPaused;
+  };
+}
+
+function handleOf(socket: Socket): Handle | null {
+  return (socket as unknown as { readonly _handle: Handle | null })._handle;
+}
