@@ -497,7 +497,7 @@ describe('each kind of mistake is answered with its place, what was expected and
       'pipelining without the retry that keeps one failure from being that of others',
       'upstreamDefaults: { pool: { pipelining: 4 } }\nupstreams: { a: { url: "http://a", retry: { attempts: 0 } } }\nroutes: [{ upstream: a }]\n',
       [
-        's.yaml:2:53 upstreams.a.retry.attempts: expected retry.attempts: 1 where pool.pipelining is above 1, as its exchanges are lost together, got 0',
+        's.yaml:2:55 upstreams.a.retry.attempts: expected retry.attempts: 1 where pool.pipelining is above 1, as its exchanges are lost together, got 0',
       ],
     ],
     [
