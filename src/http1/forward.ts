@@ -5,6 +5,9 @@
 import { BODY, type RequestFraming, type ResponseFraming } from './framing.ts';
 import { equalsIgnoringCase, FIELD, type FieldSection, type RequestHead, type ResponseHead } from './head.ts';
 
+/** Characters up to this many are written one by one: a call into the buffer costs more. */
+const SHORT_TEXT = 24;
+
 /** A buffer that grows, written from the front. `bytes.subarray(0, length)` is what was written. */
 export class Output {
   bytes: Buffer;
@@ -43,8 +46,15 @@ export class Output {
 
   /** Appends text whose characters are all below U+0100, one byte each. */
   text(text: string): void {
-    if (this.length + text.length > this.bytes.length) this.#grow(text.length);
-    this.length += this.bytes.write(text, this.length, 'latin1');
+    const count = text.length;
+    if (this.length + count > this.bytes.length) this.#grow(count);
+    if (count > SHORT_TEXT) {
+      this.length += this.bytes.write(text, this.length, 'latin1');
+      return;
+    }
+    const { bytes, length } = this;
+    for (let i = 0; i < count; i++) bytes[length + i] = text.charCodeAt(i);
+    this.length = length + count;
   }
 
   #grow(byteCount: number): void {

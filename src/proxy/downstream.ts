@@ -366,7 +366,7 @@ export class Downstream implements Timed, WireOwner {
     const { head, framing } = this.#exchange!;
     const persists = keepAlive && !this.listener.isDraining;
     const out = this.wire.gather();
-    out.text(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${this.listener.dateLine()}${fields}`);
+    out.text(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${this.listener.dateLine(now)}${fields}`);
     if (body !== '') out.text('Content-Type: text/plain; charset=utf-8\r\n');
     out.text(`Content-Length: ${body.length}\r\n`);
     if (!persists) out.text('Connection: close\r\n');

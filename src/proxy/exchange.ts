@@ -146,7 +146,7 @@ export class Exchange {
     this.#headEnd = headEnd;
     this.#outcome.begin(now, headEnd - head.start, generation.number);
     this.connectAttempts = 0;
-    this.failedAddresses.length = 0;
+    if (this.failedAddresses.length > 0) this.failedAddresses.length = 0;
     this.#edit = null;
     this.#rewrite.droppedFields = null;
     this.#rewrite.addedLines = '';
@@ -390,7 +390,7 @@ export class Exchange {
     rewrite.keepAlive =
       this.framing.keepAlive && body !== BODY.close && this.isRequestSent && !downstream.listener.isDraining;
     rewrite.via = this.#generation!.config.via;
-    rewrite.dateLine = downstream.listener.dateLine();
+    rewrite.dateLine = downstream.listener.dateLine(now);
     this.#writeHead(head, framing, headEnd);
     if (downstream.wire.isBlocked) this.downstreamBlocked(now);
   }
@@ -418,8 +418,8 @@ export class Exchange {
     this.#rewrite.body = BODY.none;
   }
 
-  /** The response has ended well. `connection` may serve another exchange; null when it is closed. */
-  finishResponse(connection: UpstreamConnection | null): void {
+  /** The response has ended well. `connection` may serve another exchange; null when it may not. */
+  finishResponse(connection: UpstreamConnection | null, now: number): void {
     // The connection is no longer this exchange's to pause, whatever the client does with the last bytes.
     this.#connection = null;
     if (this.#rewrite.body === BODY.chunked) {
@@ -427,7 +427,6 @@ export class Exchange {
       this.#outcome.bytesSent += LAST_CHUNK.length;
     }
     const { upstream } = this.#destination!;
-    const now = performance.now();
     const keepAlive = this.#rewrite.keepAlive && this.isRequestSent;
     this.#settle(-1, now);
     if (connection !== null) upstream.release(connection, now);

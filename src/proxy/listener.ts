@@ -133,12 +133,12 @@ export class Listener implements TunnelHost {
     if (this.#tunnels.delete(tunnel)) this.counters.tunnelClosed();
   }
 
-  /** "Date: …" CRLF of now, made anew each second. */
-  dateLine(): string {
-    const now = Date.now();
+  /** "Date: …" CRLF of `now`, a time of `performance.now()`; made anew each second. */
+  dateLine(now: number): string {
     if (now >= this.#dateUntil) {
-      this.#dateUntil = now - (now % 1000) + 1000;
-      this.#dateLine = `Date: ${new Date(now).toUTCString()}\r\n`;
+      const date = new Date();
+      this.#dateUntil = now + 1000 - date.getMilliseconds();
+      this.#dateLine = `Date: ${date.toUTCString()}\r\n`;
     }
     return this.#dateLine;
   }
@@ -175,7 +175,7 @@ export class Listener implements TunnelHost {
     socket.resume();
     socket.setTimeout(TURN_AWAY_MS, () => socket.destroy());
     socket.end(
-      `HTTP/1.1 503 Service Unavailable\r\n${this.dateLine()}x-splitter-error: ${code}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`,
+      `HTTP/1.1 503 Service Unavailable\r\n${this.dateLine(performance.now())}x-splitter-error: ${code}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`,
     );
   }
 }

@@ -26,6 +26,8 @@ const INTERIM_MAX = 32;
 /** How long a pipelined request waits for the answers in front of its own before it is sent again on its own. */
 const PATIENCE_MS = 100;
 const NONE: readonly Exchange[] = [];
+/** A head that comes in one piece is read and written anew within one call: one of them is enough, and stays in the cache. */
+const sharedHead = new ResponseHead();
 
 const PHASE = {
   connecting: 0,
@@ -51,7 +53,8 @@ export class UpstreamConnection implements Timed, WireOwner {
   readonly wire: Wire;
   readonly address: Address;
   readonly #upstream: Upstream;
-  readonly #head = new ResponseHead();
+  /** The head that is being read: the one that all connections share, or one of its own for what came in pieces. */
+  #head = sharedHead;
   readonly #framing = new ResponseFraming();
   #decoder: ChunkedDecoder | null = null;
   #tunnel: Tunnel | null = null;
@@ -127,7 +130,7 @@ export class UpstreamConnection implements Timed, WireOwner {
     this.exchange = exchange;
     this.#interims = 0;
     this.#phase = PHASE.head;
-    this.#head.reset();
+    this.#head = sharedHead;
   }
 
   /** Sets the time limit of the present exchange. */
@@ -240,6 +243,7 @@ export class UpstreamConnection implements Timed, WireOwner {
   readonly #onEnd = (): void => {
     if (this.#tunnel !== null) return this.#tunnel.upstreamEnded();
     if (this.#phase === PHASE.close) {
+      this.#readAt = performance.now();
       this.#finish(true);
       return;
     }
@@ -303,10 +307,18 @@ export class UpstreamConnection implements Timed, WireOwner {
   /** Returns the position behind the head, or -1 when nothing more is to be read now. */
   #readHead(bytes: Buffer, from: number, to: number): number {
     const exchange = this.exchange!;
-    const head = this.#head;
     const framing = this.#framing;
+    if (this.#head === sharedHead) sharedHead.reset();
+    let head = this.#head;
     const end = head.parse(bytes, from, to);
     if (end === INCOMPLETE) {
+      // What has been parsed of it goes on in a head of its own, from its beginning.
+      if (head === sharedHead) {
+        head = new ResponseHead();
+        head.reset();
+        head.parse(bytes, from, to);
+        this.#head = head;
+      }
       this.#held = Buffer.from(bytes.subarray(from, to));
       return -1;
     }
@@ -322,7 +334,7 @@ export class UpstreamConnection implements Timed, WireOwner {
         return -1;
       }
       exchange.receiveInterim(head, framing, end);
-      head.reset();
+      this.#head = sharedHead;
       return end;
     }
     exchange.receiveResponseHead(head, framing, end, this.#readAt);
@@ -394,7 +406,7 @@ export class UpstreamConnection implements Timed, WireOwner {
       this.exchange = null;
       this.#phase = PHASE.idle;
       this.wire.resume();
-      exchange.finishResponse(this);
+      exchange.finishResponse(this, this.#readAt);
       return false;
     }
     const next = goesOn ? followers.shift()! : null;
@@ -402,7 +414,7 @@ export class UpstreamConnection implements Timed, WireOwner {
       // Closed by the upstream, or the next answer's client has gone: those behind it are sent elsewhere.
       if (!goesOn) this.#distrust();
       this.destroy();
-      exchange.finishResponse(null);
+      exchange.finishResponse(null, this.#readAt);
       return false;
     }
     if (followers.length === 0) this.#followersDueAt = Number.POSITIVE_INFINITY;
@@ -410,7 +422,7 @@ export class UpstreamConnection implements Timed, WireOwner {
     this.#upstream.answered(this.address);
     this.wire.resume();
     this.waitUntil(this.#readAt + this.#upstream.config.responseTimeout);
-    exchange.finishResponse(null);
+    exchange.finishResponse(null, this.#readAt);
     return this.#phase === PHASE.head && this.exchange === next;
   }
 }

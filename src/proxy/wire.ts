@@ -64,6 +64,12 @@ function flushAll(): void {
   wires.length = 0;
 }
 
+function giveBack(out: Output): void {
+  out.clear();
+  if (spareOutputs.length < SPARE_OUTPUTS_MAX && out.bytes.length <= OUTPUT_BYTES_KEPT_MAX)
+    spareOutputs.push(out);
+}
+
 /** Where net.Socket keeps the buffer and the callback of `onread`; undefined where it does not do so. */
 const ONREAD = (() => {
   const symbols = Object.getOwnPropertySymbols(new Socket());
@@ -81,6 +87,9 @@ export class Wire {
   #isListed = false;
   #isBlocked = false;
   #isPaused = false;
+  #hasEnded = false;
+  /** The last bytes that were handed over have been taken. */
+  #isTaken = true;
   /** Writes go straight to the socket's descriptor as long as it takes them. */
   readonly #isDirect: boolean;
 
@@ -114,7 +123,7 @@ export class Wire {
 
   /** Something was written that has not left. */
   get hasUnsent(): boolean {
-    return this.#out !== null || this.socket.writableLength > 0;
+    return this.#isBlocked || this.#out !== null;
   }
 
   /** Stops reading until `resume`. */
@@ -163,7 +172,8 @@ export class Wire {
     if (isFrontFree && out !== null && out.length <= from) {
       start -= out.length;
       out.bytes.copy(bytes, start, 0, out.length);
-      this.#drop(out);
+      this.#out = null;
+      giveBack(out);
       this.#send(bytes, start, to);
       this.#owner.flushed();
       return;
@@ -178,20 +188,24 @@ export class Wire {
     const out = this.#out;
     if (out === null || this.#isBlocked) return;
     this.#out = null;
-    this.#send(out.bytes, 0, out.length);
-    this.#drop(out);
+    if (this.#isDirect) this.#hand(out.bytes.subarray(0, out.length), out);
+    else {
+      this.#write(Buffer.from(out.bytes.subarray(0, out.length)));
+      giveBack(out);
+    }
     this.#owner.flushed();
   }
 
   /** Ends the writing side behind everything that was written. */
   end(): void {
-    const out = this.#out;
     this.flush();
-    if (out !== null && this.#out === out) {
+    const out = this.#out;
+    if (out !== null) {
       // It waits behind a write that is under way: so does the end.
-      this.socket.write(Buffer.from(out.bytes.subarray(0, out.length)));
-      this.#drop(out);
+      this.#out = null;
+      this.#hand(Buffer.from(out.bytes.subarray(0, out.length)), out);
     }
+    this.#hasEnded = true;
     this.socket.end();
   }
 
@@ -201,46 +215,77 @@ export class Wire {
     this.flush();
   }
 
-  #drop(out: Output): void {
-    this.#out = null;
-    out.clear();
-    if (spareOutputs.length < SPARE_OUTPUTS_MAX && out.bytes.length <= OUTPUT_BYTES_KEPT_MAX)
-      spareOutputs.push(out);
-  }
-
+  /** Writes as many bytes as the socket takes from where they are; the others are copied. */
   #send(bytes: Buffer, from: number, to: number): void {
     const { socket } = this;
     let start = from;
-    if (this.#isDirect) {
-      // Asked for each time: a closed handle says -1, where a number kept from before may be another client's by now.
-      const fd = handleOf(socket)?.fd ?? -1;
-      if (fd >= 0 && !socket.writableEnded) {
-        try {
-          start += writeSync(fd, bytes, start, to - start);
-        } catch (cause) {
-          const { code } = cause as NodeJS.ErrnoException;
-          if (code !== 'EAGAIN') {
-            socket.destroy(cause as Error);
-            return;
-          }
+    // Asked for each time: a closed handle says -1, where a number kept from before may be another client's by now.
+    const fd = this.#isDirect && !this.#hasEnded ? (handleOf(socket)?.fd ?? -1) : -1;
+    if (fd >= 0) {
+      try {
+        start += writeSync(fd, bytes, start, to - start);
+      } catch (cause) {
+        if ((cause as NodeJS.ErrnoException).code !== 'EAGAIN') {
+          socket.destroy(cause as Error);
+          return;
         }
-        if (start === to) return;
       }
+      if (start === to) return;
     }
+    const rest = Buffer.from(bytes.subarray(start, to));
+    if (this.#isDirect) this.#hand(rest, null);
+    else this.#write(rest);
+  }
+
+  /**
+   * Gives bytes to the handle without the stream's own bookkeeping, which costs more than the rest of a small write.
+   * They belong to the socket until it has taken them; `out`, where they are, is given back when that was at once.
+   */
+  #hand(bytes: Buffer, out: Output | null): void {
+    const { socket } = this;
+    // A closed socket has no handle; the stream's own getters cost as much as what they guard.
+    if (this.#hasEnded || handleOf(socket) === null) {
+      if (out !== null) giveBack(out);
+      return;
+    }
+    this.#isTaken = false;
+    socket._write(bytes, 'buffer' as BufferEncoding, this.#onTaken);
+    if (this.#isTaken) {
+      if (out !== null) giveBack(out);
+      return;
+    }
+    this.#block();
+  }
+
+  readonly #onTaken = (cause?: Error | null): void => {
+    this.#isTaken = true;
+    if (cause) this.socket.destroy(cause);
+    else if (this.#isBlocked) this.#unblock();
+  };
+
+  #write(bytes: Buffer): void {
+    const { socket } = this;
     if (socket.destroyed || socket.writableEnded) return;
-    socket.write(Buffer.from(bytes.subarray(start, to)), this.#onWritten);
-    if (socket.writableLength === 0 || this.#isBlocked) return;
+    socket.write(bytes, this.#onWritten);
+    if (socket.writableLength > 0) this.#block();
+  }
+
+  readonly #onWritten = (): void => {
+    if (this.#isBlocked && this.socket.writableLength === 0) this.#unblock();
+  };
+
+  #block(): void {
+    if (this.#isBlocked) return;
     this.#isBlocked = true;
     this.#owner.blocked();
   }
 
-  readonly #onWritten = (): void => {
-    if (!this.#isBlocked || this.socket.writableLength > 0) return;
+  #unblock(): void {
     this.#isBlocked = false;
     if (this.socket.destroyed) return;
     this.flush();
     if (!this.#isBlocked) this.#owner.drained();
-  };
+  }
 
   readonly #onRead = (byteCount: number): boolean => {
     const { bytes, from } = this.#memory!;
