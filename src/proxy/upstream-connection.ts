@@ -401,6 +401,7 @@ export class UpstreamConnection implements Timed, WireOwner {
     if (next === null) {
       // Closed by the upstream, or the next answer's client has gone: those behind it are sent elsewhere.
       if (!goesOn) this.#distrust();
+      else this.address.inFlight--;
       this.destroy();
       exchange.finishResponse(null);
       return false;
