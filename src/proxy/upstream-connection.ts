@@ -67,6 +67,8 @@ export class UpstreamConnection implements Timed, WireOwner {
   #isSent = false;
   /** Pipelined exchanges, in the order of their answers; null = one whose client has gone. */
   #followers: (Exchange | null)[] = [];
+  /** The present exchange stood behind another one. */
+  #isBehind = false;
   /** Time limit of the present exchange. */
   #answerDueAt = Number.POSITIVE_INFINITY;
   /** When the patience of the followers ends. */
@@ -123,6 +125,7 @@ export class UpstreamConnection implements Timed, WireOwner {
       return;
     }
     this.#isSent = false;
+    this.#isBehind = false;
     this.#expect(exchange);
   }
 
@@ -211,7 +214,7 @@ export class UpstreamConnection implements Timed, WireOwner {
   }
 
   #distrust(): void {
-    if (this.#followers.length > 0) this.address.restPipelining(performance.now());
+    if (this.#followers.length > 0 || this.#isBehind) this.address.restPipelining(performance.now());
   }
 
   flushed(): void {
@@ -323,16 +326,10 @@ export class UpstreamConnection implements Timed, WireOwner {
       return -1;
     }
     const fault = end === REFUSED ? head.fault : framing.read(head, exchange.isHead);
-    if (fault !== null) {
-      exchange.fail(fault);
-      return -1;
-    }
+    if (fault !== null) return this.#refuse(exchange, fault);
     if (framing.isInterim) {
       if (head.status === 101) return this.#switchProtocols(exchange, bytes, end, to);
-      if (++this.#interims > INTERIM_MAX) {
-        exchange.fail('UPSTREAM_BAD_RESPONSE');
-        return -1;
-      }
+      if (++this.#interims > INTERIM_MAX) return this.#refuse(exchange, 'UPSTREAM_BAD_RESPONSE');
       exchange.receiveInterim(head, framing, end);
       this.#head = sharedHead;
       return end;
@@ -356,10 +353,16 @@ export class UpstreamConnection implements Timed, WireOwner {
     }
   }
 
+  /** No answer can be read here. Where one is behind, it may be the rest of the answer in front: it is sent again. */
+  #refuse(exchange: Exchange, fault: FaultCode): number {
+    if (this.#isBehind) this.#lost(fault);
+    else exchange.fail(fault);
+    return -1;
+  }
+
   #switchProtocols(exchange: Exchange, bytes: Buffer, end: number, to: number): number {
     if (!this.#framing.connectionUpgrade || !exchange.awaitsSwitchTo(this.#head.fieldValues('upgrade'))) {
-      exchange.fail('UPSTREAM_BAD_RESPONSE');
-      return -1;
+      return this.#refuse(exchange, 'UPSTREAM_BAD_RESPONSE');
     }
     exchange.switchProtocols(this.#head, this.#framing, end);
     if (end < to) this.#tunnel?.fromUpstream(bytes, end, to);
@@ -380,6 +383,7 @@ export class UpstreamConnection implements Timed, WireOwner {
       if (decoder.dataEnd > decoder.dataStart)
         exchange.receiveResponseBody(bytes, decoder.dataStart, decoder.dataEnd);
       if (decoder.isRefused) {
+        this.#distrust();
         exchange.fail('UPSTREAM_BODY_CUT');
         return -1;
       }
@@ -404,6 +408,7 @@ export class UpstreamConnection implements Timed, WireOwner {
     const goesOn = !isSpent && !this.#isSpent && exchange.isRequestSent;
     if (goesOn && followers.length === 0) {
       this.exchange = null;
+      this.#isBehind = false;
       this.#phase = PHASE.idle;
       this.wire.resume();
       exchange.finishResponse(this, this.#readAt);
@@ -413,11 +418,13 @@ export class UpstreamConnection implements Timed, WireOwner {
     if (next === null) {
       // Closed by the upstream, or the next answer's client has gone: those behind it are sent elsewhere.
       if (!goesOn) this.#distrust();
+      else this.address.inFlight--;
       this.destroy();
       exchange.finishResponse(null, this.#readAt);
       return false;
     }
     if (followers.length === 0) this.#followersDueAt = Number.POSITIVE_INFINITY;
+    this.#isBehind = true;
     this.#expect(next);
     this.#upstream.answered(this.address);
     this.wire.resume();

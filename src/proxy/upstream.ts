@@ -192,7 +192,8 @@ export class Upstream {
       const connection = this.#popIdle(address, now);
       if (connection !== null) {
         address.inFlight++;
-        if (pipelines) address.gathering = connection;
+        // Of one that was opened for an exchange that has gone nothing is known yet.
+        if (pipelines && connection.exchanges > 0) address.gathering = connection;
         exchange.start(connection, now);
         return;
       }
@@ -225,7 +226,9 @@ export class Upstream {
   /** One that waited has the connection, and others with it where they may share it. */
   #startWaiting(first: Exchange, connection: UpstreamConnection, now: number): void {
     const { address } = connection;
-    const pipelines = this.config.pool.pipelining > 1 && address.mayPipeline(now) && first.isPipelinable;
+    const isKnown = connection.exchanges > 0;
+    const pipelines =
+      this.config.pool.pipelining > 1 && isKnown && address.mayPipeline(now) && first.isPipelinable;
     if (pipelines) address.gathering = connection;
     first.start(connection, now);
     if (!pipelines) return;
