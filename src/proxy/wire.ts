@@ -1,7 +1,7 @@
 // One socket's bytes, in and out. All sockets of a side read into the same memory; what is written in one turn of the event
 // loop is gathered and leaves in one write at its end. Nothing is lent: whoever gets bytes has them for the call, and what
 // a socket does not take at once is copied. It knows nothing of HTTP. Two things go past the public net.Socket, with the
-// public way behind them (docs/decisions/0019): reads of an accepted socket into memory of ours (`onread` is offered to
+// public way behind them (docs/decisions/0018): reads of an accepted socket into memory of ours (`onread` is offered to
 // those who connect only), and a write(2) that says how much it took. Source: docs/performance.md.
 
 import { writeSync } from 'node:fs';
