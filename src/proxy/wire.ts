@@ -21,7 +21,7 @@ const SPARE_OUTPUTS_MAX = 64;
 export interface WireOwner {
   /** bytes[from, to) have come. They are valid during the call; those in front of `from` are free to be written over. */
   received(bytes: Buffer, from: number, to: number): void;
-  /** What was gathered has been handed to the socket. */
+  /** What was gathered has been handed to the socket, which did not refuse it. */
   flushed(): void;
   /** The peer does not keep up: what is written from now on waits for `drained`. */
   blocked(): void;
@@ -165,7 +165,7 @@ export class Wire {
       out.bytes.copy(bytes, start, 0, out.length);
       this.#drop(out);
       this.#send(bytes, start, to);
-      this.#owner.flushed();
+      if (!this.socket.destroyed) this.#owner.flushed();
       return;
     }
     this.flush();
@@ -180,7 +180,7 @@ export class Wire {
     this.#out = null;
     this.#send(out.bytes, 0, out.length);
     this.#drop(out);
-    this.#owner.flushed();
+    if (!this.socket.destroyed) this.#owner.flushed();
   }
 
   /** Ends the writing side behind everything that was written. */
