@@ -198,6 +198,35 @@ describe('what was read before others were', () => {
   });
 });
 
+describe('a write that the kernel refuses', () => {
+  it('sent nothing: the request goes elsewhere, whatever its method', async () => {
+    // The upstream resets its idle connection in the very turn in which a request was read: it is gathered already, and the
+    // reset is seen no sooner than by the write.
+    const { client, splitter, upstream } = await startLine(async (peer, index) => {
+      await peer.request();
+      await peer.ok('warm');
+      if (index > 0) await mirror(peer, index);
+    });
+    await client.ask(get('/warm'));
+    const trigger = await splitter.client();
+    const far = await startUpstream(async (peer) => {
+      await peer.untilText('now');
+    });
+    const near = await RawClient.connect(far.port);
+    onTestFinished(() => near.close());
+    const { socket } = await far.peer();
+    await turns(5);
+    socket.once('data', () => upstream.peers[0]!.reset());
+    trigger.socket.write(`${request('POST', '/once', 'Content-Length: 2')}ab`);
+    near.socket.write('now');
+    expect(statusOf(await trigger.response())).toBe(200);
+    expect(upstream.peers[0]!.transcript).not.toContain('POST');
+    expect(upstream.peers[1]!.requests.map(({ line, body }) => [line, body])).toEqual([
+      ['POST /once HTTP/1.1', 'ab'],
+    ]);
+  });
+});
+
 describe('a descriptor', () => {
   it('that was closed under a blocked response is never written to again, whoever has its number now', async () => {
     // A large response waits for a client that does not read. The client goes; the next one gets the same number from the
