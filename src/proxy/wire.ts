@@ -21,7 +21,7 @@ const SPARE_OUTPUTS_MAX = 64;
 export interface WireOwner {
   /** bytes[from, to) have come. They are valid during the call; those in front of `from` are free to be written over. */
   received(bytes: Buffer, from: number, to: number): void;
-  /** What was gathered has been handed to the socket. */
+  /** What was gathered has been handed to the socket, which did not refuse it. */
   flushed(): void;
   /** The peer does not keep up: what is written from now on waits for `drained`. */
   blocked(): void;
@@ -175,7 +175,7 @@ export class Wire {
       this.#out = null;
       giveBack(out);
       this.#send(bytes, start, to);
-      this.#owner.flushed();
+      if (!this.socket.destroyed) this.#owner.flushed();
       return;
     }
     this.flush();
@@ -193,7 +193,8 @@ export class Wire {
       this.#write(Buffer.from(out.bytes.subarray(0, out.length)));
       giveBack(out);
     }
-    this.#owner.flushed();
+    // What the kernel refused was not sent.
+    if (!this.socket.destroyed) this.#owner.flushed();
   }
 
   /** Ends the writing side behind everything that was written. */
@@ -203,7 +204,10 @@ export class Wire {
     if (out !== null) {
       // It waits behind a write that is under way: so does the end.
       this.#out = null;
-      this.#hand(Buffer.from(out.bytes.subarray(0, out.length)), out);
+      const rest = Buffer.from(out.bytes.subarray(0, out.length));
+      giveBack(out);
+      if (this.#isDirect) this.#hand(rest, null);
+      else this.#write(rest);
     }
     this.#hasEnded = true;
     this.socket.end();

@@ -108,6 +108,30 @@ describe.skipIf(isMissing)('an https upstream', () => {
     expect(splitter.ambassador.counters.upstream('u').connectionsOpened).toBe(1);
   });
 
+  it('gets requests that begin together on one connection where pool.pipelining says so, and answers each client', async () => {
+    const server = await NamedServer.listen('secure', '127.0.0.1', 0, pair('backend'));
+    const { client, splitter } = await ask(`https://backend.test:${server.port}`, {
+      tls: { caFile: at('ca.crt') },
+      pool: { pipelining: 4 },
+    });
+    const sockets = new Set<unknown>();
+    const answers: (() => void)[] = [];
+    server.answer = (request, response) => {
+      sockets.add(request.socket);
+      answers.push(() => response.end(`own ${request.url} ${'x'.repeat(40_000)}`));
+      // None is answered before all are there.
+      if (answers.length === 4) for (const answer of answers) answer();
+    };
+    const clients = [client];
+    for (let i = 1; i < 4; i++) clients.push(await splitter.client());
+    for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
+    for (const [i, one] of clients.entries()) one.socket.write(GET.replace('/', `/${i}`));
+    for (const [i, one] of clients.entries())
+      expect((await one.response()).body).toBe(`own /${i} ${'x'.repeat(40_000)}`);
+    expect(sockets.size).toBe(1);
+    expect(splitter.ambassador.counters.upstream('u').connectionsOpened).toBe(1);
+  });
+
   it('passes large bodies both ways', async () => {
     const server = await NamedServer.listen('secure', '127.0.0.1', 0, pair('backend'));
     server.answer = (request, response) => void request.pipe(response);
