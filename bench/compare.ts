@@ -1,136 +1,116 @@
-// node bench/compare.ts SCENARIO [--rounds N] [--seconds N] NAME=dist/main.js[,--node-flag][,VARIABLE:value]… nginx-tuned…
-// For whoever optimises: builds of the splitter, and rivals by their names, in turns under the same load (wrk where it is
-// installed), as CPU per answered request. Prints figures, judges nothing.
-
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+// node bench/compare.ts SCENARIO NAME=path/to/main.js … nginx-tuned: builds of the splitter, flags of node and
+// configurations against each other and against rivals, in turns. For whoever makes it faster: profile first
+// (`npm run bench -- --profile FOLDER`), then change one thing, then compare. Writes nothing.
+import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import type { LoadResult } from './load/result.ts';
-import {
-  cpuMicroseconds,
-  findProgram,
-  freePorts,
-  memoryMiB,
-  Running,
-  scratchDirectory,
-  stopAll,
-  untilAnswering,
-} from './processes.ts';
-import { figure } from './report.ts';
-import { RIVALS, type Rival } from './rivals.ts';
-import { requestsOf, SCENARIOS, serialize } from './scenarios.ts';
+import { parseBuild } from './builds.ts';
+import { measureScenario } from './measure.ts';
+import { choose, loadTool, orProblem, positive } from './options.ts';
+import { planOf } from './plan.ts';
+import { findProgram, pinSelf, stopAll } from './processes.ts';
+import { table } from './report.ts';
+import { cpuOfTurns, figure, isComparable, medianOf, type ScenarioResult } from './results.ts';
+import { REFERENCE, RIVALS, type Rival } from './rivals.ts';
+import { SCENARIOS } from './scenarios.ts';
+import { openRig } from './turns.ts';
 
-const { values, positionals } = parseArgs({
-  options: { rounds: { type: 'string', default: '5' }, seconds: { type: 'string', default: '2' } },
-  allowPositionals: true,
-});
-const [scenarioName, ...names] = positionals;
-const scenario = SCENARIOS.find(({ name }) => name === scenarioName);
-if (scenario === undefined || names.length === 0)
-  throw new Error(`expected a scenario (${SCENARIOS.map(({ name }) => name).join(' ')}) and what to compare`);
-const rounds = Number(values.rounds);
-const seconds = Number(values.seconds);
-const here = import.meta.dirname;
-const wrk = findProgram('wrk');
-const scratch = scratchDirectory();
+const HELP = `node bench/compare.ts SCENARIO [options] CONTENDER…
 
-interface Contender {
-  readonly name: string;
-  readonly port: number;
-  readonly process: Running;
-  readonly turns: { cpu: number; rate: number }[];
-  memoryMiB: number;
-  errors: number;
+  CONTENDER    NAME=path/to/main.js, with commas behind it --a-node-flag, a VARIABLE=value of its
+               environment, or a configuration.yaml with @LISTEN@ and the like (as in bench/rivals);
+               or one of ${RIVALS.map(({ name }) => name).join(' ')}
+  SCENARIO     ${SCENARIOS.map(({ name }) => name).join(' ')}
+  --rounds N   turns of each (default 5)
+  --seconds S  length of a turn (default 3)
+  --load TOOL  wrk (default where it is installed) or autocannon
+  --profile FOLDER  CPU profiles of the builds there
+
+  node bench/compare.ts small-get before=/tmp/before/main.js after=dist/main.js nginx-tuned
+  node bench/compare.ts get-64k 4=dist/main.js 16=dist/main.js,--max-semi-space-size=16
+`;
+
+/** A line for each contender: the least CPU time says most where others use the machine, too. */
+function compareTable({ rows }: ScenarioResult): string {
+  const medians = new Map(rows.map((row) => [row.rival, figure(cpuOfTurns(row))]));
+  const reference = medians.get(REFERENCE)?.median ?? Number.NaN;
+  return table(
+    ['', 'CPU µs/request', 'spread', 'least', 'ratio', 'requests/s', 'core busy', 'p99 ms', 'MiB', 'failed'],
+    rows.map((row) => {
+      const { median, spread } = medians.get(row.rival) ?? figure([]);
+      const shown = (value: number, digits: number) => (Number.isFinite(value) ? value.toFixed(digits) : '-');
+      return [
+        row.title,
+        shown(median, 2),
+        `±${shown(spread * 100, 0)}%`,
+        shown(Math.min(...cpuOfTurns(row)), 2),
+        shown(median / reference, 3),
+        shown(
+          medianOf(row, (turn) => turn.answered / turn.seconds),
+          0,
+        ),
+        `${shown(
+          medianOf(row, (turn) => turn.cpuMicroseconds / turn.seconds / 1e4),
+          0,
+        )}%`,
+        shown(
+          medianOf(row, (turn) => turn.latencyMs.p99),
+          2,
+        ),
+        shown(Math.max(...row.turns.map((turn) => turn.memoryMiB)), 0),
+        `${row.turns.reduce((sum, turn) => sum + turn.errors, 0)}${isComparable(row) ? '' : ' !'}`,
+      ];
+    }),
+  );
 }
 
-const find = (name: string): Rival => {
-  const rival = RIVALS.find((one) => one.name === name);
-  if (rival === undefined) throw new Error(`expected NAME=FILE or a rival, got ${name}`);
-  return rival;
-};
-
-async function start(text: string, upstreams: readonly [number, number]): Promise<Contender> {
-  const [port, admin] = (await freePorts(2)) as [number, number];
-  const at = text.indexOf('=');
-  const name = at === -1 ? text : text.slice(0, at);
-  const rival = find(at === -1 ? text : 'request-splitter');
-  const command = rival.command({ listen: port, admin, upstreamA: upstreams[0], upstreamB: upstreams[1] });
-  let { args, env } = command;
-  if (at !== -1) {
-    const [file, ...settings] = text.slice(at + 1).split(',') as [string, ...string[]];
-    args = [...settings.filter((one) => one.startsWith('--')), file];
-    const variables = settings.filter((one) => !one.startsWith('--')).map((one) => one.split(/:(.*)/s, 2));
-    env = { ...env, ...Object.fromEntries(variables) };
-  }
-  const started = new Running(name, 'measured', command.command, args, env);
-  await untilAnswering(started, port, performance.now());
-  return { name, port, process: started, turns: [], memoryMiB: 0, errors: 0 };
-}
-
-async function load(port: number, length: number): Promise<LoadResult> {
-  let command = process.execPath;
-  let args = [
-    join(here, 'load', 'autocannon.ts'),
-    JSON.stringify({ scenario: scenario!.name, port, seconds: length }),
-  ];
-  if (wrk !== undefined) {
-    const file = join(scratch, String(port));
-    const texts = requestsOf(scenario!).map((one) =>
-      serialize(one, `127.0.0.1:${port}`, scenario!.newConnectionEach),
-    );
-    writeFileSync(file, texts.join('\0'), 'latin1');
-    command = wrk;
-    const pace = ['-t1', `-c${scenario!.connections}`, `-d${length}s`, '--timeout', '30s'];
-    args = [...pace, '-s', join(here, 'load', 'wrk.lua'), `http://127.0.0.1:${port}`, '--', file];
-  }
-  const output = await new Running('load', 'load', command, args).result();
-  return JSON.parse(output.split('\n').find((line) => line.startsWith('{'))!) as LoadResult;
-}
-
-async function takeTurn(contender: Contender): Promise<void> {
-  const { process: measured, port } = contender;
-  const count = scenario!.idleConnections;
-  const args = [join(here, 'load', 'idle.ts'), String(port), String(count)];
-  const idle = count === 0 ? null : new Running('idle connections', 'load', process.execPath, args);
-  await idle?.until('ready');
-  const before = cpuMicroseconds(measured.pid);
-  const result = await load(port, seconds);
-  contender.turns.push({
-    cpu: (cpuMicroseconds(measured.pid) - before) / result.answered,
-    rate: result.answered / result.seconds,
+function readCommand(args: readonly string[]) {
+  const { values: flags, positionals } = parseArgs({
+    args: [...args],
+    options: {
+      rounds: { type: 'string' },
+      seconds: { type: 'string' },
+      load: { type: 'string', default: findProgram('wrk') === undefined ? 'autocannon' : 'wrk' },
+      profile: { type: 'string' },
+      help: { type: 'boolean', default: false },
+    },
+    allowPositionals: true,
   });
-  contender.memoryMiB = Math.max(contender.memoryMiB, memoryMiB(measured.pid));
-  contender.errors += result.errors;
-  await idle?.stop();
+  const [scenario, ...contenders] = positionals;
+  return {
+    help: flags.help || scenario === undefined || contenders.length === 0,
+    scenarios: choose(SCENARIOS, scenario),
+    rivals: contenders.map((text): Rival => parseBuild(text) ?? (choose(RIVALS, text)?.[0] as Rival)),
+    rounds: positive('--rounds', flags.rounds) ?? 5,
+    seconds: positive('--seconds', flags.seconds) ?? 3,
+    load: loadTool(flags.load),
+    profileTo: flags.profile === undefined ? null : resolve(flags.profile),
+  };
 }
 
-async function main(): Promise<void> {
-  const upstreams = (await freePorts(2)) as [number, number];
-  const upstream = new Running('upstream', 'upstream', process.execPath, [
-    join(here, 'upstream.ts'),
-    ...upstreams.map(String),
-  ]);
-  await upstream.until('ready');
-  const contenders: Contender[] = [];
-  for (const name of names) contenders.push(await start(name, upstreams));
-  for (const { port } of contenders) await load(port, 2);
-  for (let round = 0; round < rounds; round += 1) for (const one of contenders) await takeTurn(one);
-  const medianOf = ({ turns }: Contender) => figure(turns.map(({ cpu }) => cpu)).median;
-  const reference = contenders.find(({ name }) => name === 'nginx-tuned');
-  for (const one of contenders) {
-    const ratio = reference === undefined ? Number.NaN : medianOf(one) / medianOf(reference);
-    const least = Math.min(...one.turns.map(({ cpu }) => cpu));
-    const rate = figure(one.turns.map((turn) => turn.rate)).median;
-    console.log(
-      `${one.name.padEnd(20)} ${medianOf(one).toFixed(2).padStart(8)} µs, least ${least.toFixed(2)}` +
-        `${Number.isNaN(ratio) ? '' : `, ${ratio.toFixed(3)}x nginx-tuned`}` +
-        `, ${rate.toFixed(0)} requests/s, ${one.memoryMiB.toFixed(0)} MiB, ${one.errors} errors`,
-    );
-  }
+const command = orProblem(() => readCommand(process.argv.slice(2)));
+if ('problem' in command) {
+  console.error(command.problem);
+  process.exit(2);
 }
-
+if (command.help) {
+  console.log(HELP);
+  process.exit(0);
+}
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => void stopAll().then(() => process.exit(130)));
+}
 try {
-  await main();
+  pinSelf();
+  for (const part of planOf({ ...command, quick: false })) {
+    const rig = await openRig(command.load, command.profileTo);
+    const { result, failures } = await measureScenario(rig, part, (text) => {
+      if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
+    });
+    if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+    for (const { message } of failures) console.log(message);
+    for (const note of result.notes) console.log(note);
+    console.log(`${result.title}, ${result.length}\n\n${compareTable(result)}`);
+  }
 } finally {
   await stopAll();
 }

@@ -1,6 +1,8 @@
-// node bench/micro.ts: nanoseconds of the steps that every exchange takes, each on 10,000 different requests so that
-// no branch or cache is trained on one. Plain loops on process.hrtime: the median of many rounds and the fastest.
+// node bench/micro.ts [--json]: nanoseconds of the steps that every exchange takes, each on 10,000 different requests
+// so that no branch or cache is trained on one. What tinybench times is all 10,000 of them together: one step takes
+// less than its clock can tell.
 import { pino } from 'pino';
+import { Bench } from 'tinybench';
 import { documentSchema } from '../src/config/schema.ts';
 import { Output, writeRequestHead, writeResponseHead } from '../src/http1/forward.ts';
 import { RequestFraming, ResponseFraming } from '../src/http1/framing.ts';
@@ -9,6 +11,8 @@ import { Splitter } from '../src/split/splitter.ts';
 import { AccessLog } from '../src/telemetry/access-log.ts';
 import { Counters } from '../src/telemetry/counters.ts';
 import { Uniques } from '../src/telemetry/uniques.ts';
+import { microTable } from './report.ts';
+import { DECIDE, type MicroRow } from './results.ts';
 import { requestsOf, SCENARIOS, serialize } from './scenarios.ts';
 
 const ROUNDS = 60;
@@ -17,16 +21,12 @@ const COUNT = 10_000;
 /** What the measured steps leave behind, so that none of them can be optimised away. */
 let sink = 0;
 
+const bench = new Bench({ iterations: ROUNDS, time: 0, warmupIterations: 10, warmupTime: 0 });
+
 function measure(name: string, step: (at: number) => number): void {
-  const nanoseconds: number[] = [];
-  for (let round = 0; round < ROUNDS; round += 1) {
-    const start = process.hrtime.bigint();
+  bench.add(name, () => {
     for (let at = 0; at < COUNT; at += 1) sink += step(at);
-    nanoseconds.push(Number(process.hrtime.bigint() - start) / COUNT);
-  }
-  nanoseconds.sort((one, other) => one - other);
-  const [fastest, median] = [nanoseconds[0] ?? 0, nanoseconds[ROUNDS >> 1] ?? 0];
-  console.log(`${name.padEnd(52)} ${median.toFixed(0).padStart(6)} ${fastest.toFixed(0).padStart(8)}`);
+  });
 }
 
 const headsOf = (name: string) =>
@@ -65,7 +65,6 @@ const facts = {
   lines: Buffer.from('X-Forwarded-For: 10.1.2.3\r\nX-Forwarded-Proto: http\r\n'),
 };
 
-console.log(`${'step'.padEnd(52)} median fastest (ns)`);
 for (const [kind, heads] of Object.entries(HEADS)) {
   const head = new RequestHead();
   const framing = new RequestFraming();
@@ -87,7 +86,7 @@ for (const [kind, heads] of Object.entries(HEADS)) {
     `parse it and read its framing, ${kind}`,
     (at) => parse(at) + (framing.read(head) === null ? 1 : 0),
   );
-  measure(`decide by $arg_token, ${kind}`, (at) => splitter.decide(parsed[at]!.head).hash);
+  measure(`${DECIDE}, ${kind}`, (at) => splitter.decide(parsed[at]!.head).hash);
   measure(`write the request head that goes on, ${kind}`, (at) => {
     const one = parsed[at]!;
     out.clear();
@@ -143,4 +142,12 @@ measure('count one exchange and its key, ask whether to log', (at) => {
   uniques.add(at & 1, Math.imul(at, 2654435761) >>> 0);
   return accessLog.wants(200, -1) ? 1 : 0;
 });
-console.log(`(${sink % 2 === 0 ? 'even' : 'odd'} sum of results)`);
+
+bench.runSync();
+const rows = bench.tasks.map(({ name, result }): MicroRow => {
+  if (result.state !== 'completed') throw new Error(`${name}: expected figures, got ${result.state}`);
+  const nanoseconds = (ms: number) => (ms * 1e6) / COUNT;
+  return { name, medianNs: nanoseconds(result.latency.p50), fastestNs: nanoseconds(result.latency.min) };
+});
+if (process.argv[2] === '--json') console.log(JSON.stringify(rows));
+else console.log(`${microTable(rows)}\n(${sink % 2 === 0 ? 'even' : 'odd'} sum of results)`);

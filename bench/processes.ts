@@ -23,7 +23,13 @@ export const cores =
   taskset === undefined || availableParallelism() < 2
     ? null
     : { measured: 1, load: 0, upstream: availableParallelism() > 2 ? 2 : 0 };
-export type Role = 'measured' | 'load' | 'upstream';
+type Role = 'measured' | 'load' | 'upstream';
+
+/** Moves the bench itself to the load generator's core: it reads logs and /proc while others are measured. */
+export function pinSelf(): void {
+  if (taskset === undefined || cores === null) return;
+  execFileSync(taskset, ['-a', '-p', '-c', String(cores.load), String(process.pid)], { stdio: 'ignore' });
+}
 
 const running = new Set<Running>();
 
@@ -102,9 +108,12 @@ export class Running {
     return this.#output;
   }
 
-  /** Ends the process in its own way (nginx takes its worker along), by force after 3 s, and waits until it is gone. */
+  /**
+   * Ends the process at once but in its own way (nginx takes its worker along, node writes its profile), by force
+   * after 3 s, and waits until it is gone.
+   */
   async stop(): Promise<void> {
-    if (!this.hasEnded) this.#child.kill('SIGTERM');
+    if (!this.hasEnded) this.#child.kill('SIGINT');
     const force = setTimeout(() => this.#child.kill('SIGKILL'), 3000);
     await this.#ended;
     clearTimeout(force);
@@ -142,6 +151,7 @@ export async function untilAnswering(process: Running, port: number, sinceMs: nu
         socket.destroy();
         resolve(chunk.toString('latin1', 0, 13) === 'HTTP/1.1 200 ');
       });
+      socket.setTimeout(2000, () => socket.destroy());
       socket.on('error', () => resolve(false));
       socket.on('close', () => resolve(false));
     });

@@ -11,29 +11,36 @@ const CHUNKS = 8;
 const CHUNK_FRAMED = Buffer.concat([Buffer.from('1000\r\n'), CHUNK, Buffer.from('\r\n')]);
 const CHUNKED_HEAD = 'HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n';
 
-const fixed = (body: Buffer, type: string) =>
-  Buffer.concat([
-    Buffer.from(`HTTP/1.1 200 OK\r\nContent-Type: ${type}\r\nContent-Length: ${body.length}\r\n\r\n`),
-    body,
-  ]);
+/** The same answer twice: for a connection that is kept, and for one that ends with it, which says so (RFC 9112 §9.6). */
+const fixed = (body: Buffer, type: string) => {
+  const head = `HTTP/1.1 200 OK\r\nContent-Type: ${type}\r\nContent-Length: ${body.length}\r\n`;
+  return {
+    kept: Buffer.concat([Buffer.from(`${head}\r\n`), body]),
+    last: Buffer.concat([Buffer.from(`${head}Connection: close\r\n\r\n`), body]),
+  };
+};
 
-const ANSWERS = new Map<string, Buffer>([
+const ANSWERS = new Map([
   ['/small', fixed(Buffer.from('hello backend\n'), 'text/plain')],
   ['/slow', fixed(Buffer.from('hello backend\n'), 'text/plain')],
   ['/64k', fixed(Buffer.alloc(64 * 1024, 'k'), 'application/octet-stream')],
   ['/1m', fixed(Buffer.alloc(1024 * 1024, 'm'), 'application/octet-stream')],
 ]);
-const NOT_FOUND = Buffer.from('HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n');
+const NOT_FOUND = 'HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n';
 
 /** One chunk a turn of the event loop, as an application that streams would send them. */
-function stream(socket: Socket, http10: boolean, left: number): void {
+function stream(socket: Socket, http10: boolean, close: boolean, left: number): void {
   if (left === 0) {
-    if (http10) socket.end();
-    else socket.write(CHUNKED_END);
+    finish(socket, http10 ? '' : CHUNKED_END, close);
     return;
   }
   socket.write(http10 ? CHUNK : CHUNK_FRAMED);
-  setImmediate(stream, socket, http10, left - 1);
+  setImmediate(stream, socket, http10, close, left - 1);
+}
+
+function finish(socket: Socket, bytes: Buffer | string, close: boolean): void {
+  if (close) socket.end(bytes);
+  else socket.write(bytes);
 }
 
 function answer(socket: Socket, head: string): void {
@@ -44,14 +51,14 @@ function answer(socket: Socket, head: string): void {
   const http10 = head.includes(' HTTP/1.0\r\n');
   const close = http10 || /\r\nconnection: close\r\n/i.test(head);
   if (path === '/chunked') {
-    socket.write(`${CHUNKED_HEAD}${http10 ? 'Connection: close' : 'Transfer-Encoding: chunked'}\r\n\r\n`);
-    stream(socket, http10, CHUNKS);
+    const framing = http10 ? '' : 'Transfer-Encoding: chunked\r\n';
+    socket.write(`${CHUNKED_HEAD}${framing}${close ? 'Connection: close\r\n' : ''}\r\n`);
+    stream(socket, http10, close, CHUNKS);
     return;
   }
-  const bytes = ANSWERS.get(path) ?? NOT_FOUND;
-  if (path === '/slow') setTimeout(() => socket.write(bytes), SLOW_MS);
-  else if (close) socket.end(bytes);
-  else socket.write(bytes);
+  const bytes = ANSWERS.get(path)?.[close ? 'last' : 'kept'] ?? NOT_FOUND;
+  if (path === '/slow') setTimeout(finish, SLOW_MS, socket, bytes, close);
+  else finish(socket, bytes, close);
 }
 
 function serve(socket: Socket): void {

@@ -1,139 +1,142 @@
-// How measured rounds become figures, tables and charts.
+// How results become tables and bench/RESULTS.md.
 import { describe, expect, it } from 'vitest';
-import { barChart } from '../../../bench/chart.ts';
-import {
-  cpuPerRequest,
-  figure,
-  type Results,
-  type Row,
-  resultsMarkdown,
-  type ScenarioResult,
-  scenarioTable,
-  targetTable,
-} from '../../../bench/report.ts';
+import { resultsMarkdown, scenarioTable, soakTable, targetTable } from '../../../bench/report.ts';
+import { costing, results, row, scenario, soak, turn } from './made-up.ts';
 
-const turn = (answered: number, cpuMicroseconds: number, p99 = 2) => ({
-  answered,
-  seconds: 2,
-  errors: 0,
-  complete: true,
-  cpuMicroseconds,
-  memoryMiB: 50,
-  latencyMs: { p50: 1, p99, p999: 3, max: 4 },
-});
-const row = (rival: string, ...turns: Row['turns']): Row => ({ rival, title: rival, turns });
-const scenario = (name: string, rate: number | null, ...rows: Row[]): ScenarioResult => ({
-  name,
-  title: `title of ${name}`,
-  rate,
-  rows,
-});
-
-describe('a figure', () => {
-  it('is the median, with half the distance of the extremes as spread', () => {
-    expect(figure([30, 10, 20])).toEqual({ median: 20, spread: 0.5 });
-    expect(figure([10, 20])).toEqual({ median: 15, spread: 1 / 3 });
-    expect(figure([7])).toEqual({ median: 7, spread: 0 });
-  });
-
-  it('is not a number when nothing was measured', () => {
-    expect(figure([]).median).toBeNaN();
-  });
-
-  it('counts processor time over the requests that were answered, round by round', () => {
-    expect(cpuPerRequest(row('a', turn(100, 1000), turn(100, 3000), turn(200, 2400))).median).toBe(12);
-  });
-});
+const cellsOf = (text: string, line: number) =>
+  text
+    .split('\n')
+    [line]?.split('|')
+    .slice(1, -1)
+    .map((cell) => cell.trim());
 
 describe('the table of a scenario', () => {
   it('gives the ratio to the reference, the throughput and the busy share of the core', () => {
     const text = scenarioTable(
-      scenario('s', null, row('ours', turn(1000, 20_000)), row('nginx-tuned', turn(1000, 10_000))),
+      scenario('s', null, row('ours', costing(20)), row('nginx-tuned', costing(10))),
       'nginx-tuned',
     );
-    const cells = text
-      .split('\n')[2]
-      ?.split('|')
-      .map((cell) => cell.trim());
-    expect(cells?.slice(1, 9)).toEqual(['ours', '20.0', '±0%', '2.00x', '500', '1%', '1.00', '2.00']);
+    expect(cellsOf(text, 2)).toEqual([
+      'title of ours',
+      '20.0',
+      '±0%',
+      '2.00x',
+      '500',
+      '1%',
+      '1.00',
+      '2.00',
+      '50',
+    ]);
   });
 
-  it('has p99.9 only where requests came by the clock', () => {
-    expect(scenarioTable(scenario('s', null, row('a', turn(1, 1))), 'a')).not.toContain('p99.9');
-    expect(scenarioTable(scenario('s', 2000, row('a', turn(1, 1))), 'a')).toContain('p99.9 ms');
+  it('has p99.9 only where requests came by the clock, and no cost for the way without a proxy', () => {
+    expect(scenarioTable(scenario('s', null, row('a', turn())), 'a')).not.toContain('p99.9');
+    const byTheClock = scenarioTable(scenario('s', 2000, row('direct', turn())), 'a');
+    expect(byTheClock).toContain('p99.9 ms');
+    expect(cellsOf(byTheClock, 2)).toEqual([
+      'title of direct',
+      '-',
+      '',
+      '-',
+      '500',
+      '-',
+      '1.00',
+      '2.00',
+      '3.00',
+      '-',
+    ]);
   });
 
-  it('says below it which rival failed or cut answers short', () => {
+  it('marks who failed more than one request in a thousand, and says of everybody how many', () => {
     const text = scenarioTable(
-      scenario('s', null, row('a', { ...turn(10, 1), errors: 3, complete: false })),
+      scenario(
+        's',
+        null,
+        row('a', turn({ answered: 97, errors: 3 })),
+        row('b', turn({ answered: 9999, errors: 1 })),
+      ),
       'a',
     );
-    expect(text).toContain('a: 3 requests failed in 1 rounds');
-    expect(text).toContain('a: answers too short in 1 rounds, its figures are worthless');
+    expect(cellsOf(text, 2)?.[0]).toBe('title of a **!**');
+    expect(cellsOf(text, 3)?.[0]).toBe('title of b');
+    expect(text).toContain('**!** more than 0.1 % of its requests failed');
+    expect(text).toContain('title of a: 3 requests failed in 1 rounds (3.00 %)');
+    expect(text).toContain('title of b: 1 requests failed in 1 rounds (0.01 %)');
   });
 
-  it('prints a dash, never NaN, for a rival that answered nothing', () => {
-    const text = scenarioTable(scenario('s', null, row('a', turn(0, 0))), 'nginx-tuned');
-    expect(text).not.toMatch(/NaN|Infinity/);
-  });
-});
-
-const results: Results = {
-  at: '2026-01-01T00:00:00.000Z',
-  machine: { processor: 'one' },
-  run: { load: 'autocannon' },
-  reference: 'nginx-tuned',
-  missing: ['httpxy needs httpxy'],
-  scenarios: [
-    scenario(
-      'small-get',
-      null,
-      row('request-splitter', turn(100, 1300)),
-      row('nginx-tuned', turn(100, 1000)),
-      row('nginx-plain', turn(100, 4000)),
-    ),
-    scenario(
-      'rate-2000',
-      2000,
-      row('direct', turn(100, 0, 1)),
-      row('request-splitter', turn(100, 1, 1.4)),
-      row('nginx-tuned', turn(100, 1, 1.4)),
-    ),
-  ],
-  starts: [{ rival: 'request-splitter', title: 'request-splitter', startMs: [150, 180, 170], memoryMiB: 60 }],
-};
-
-describe('the targets', () => {
-  const lines = targetTable(results).split('\n');
-
-  it('are judged by the medians, and a missed one says NO', () => {
-    expect(lines.find((line) => line.includes('against nginx tuned'))).toMatch(/1\.25x \| +1\.30x \| +NO/);
-    expect(lines.find((line) => line.includes('against nginx plain'))).toMatch(/0\.35x \| +0\.33x \| +yes/);
-    expect(lines.find((line) => line.includes('p99 added'))).toMatch(/1\.5x \| +1\.00x \| +yes/);
-    expect(lines.find((line) => line.includes('first answer'))).toMatch(/200 ms \| +170 ms \| +yes/);
+  it('says below it who cut answers short or dropped lines of its log, and which turns are missing', () => {
+    const text = scenarioTable(
+      {
+        ...scenario('s', null, row('a', turn({ complete: false, linesDropped: 7 }))),
+        notes: ['a: no figure of round 2'],
+      },
+      'a',
+    );
+    expect(text).toContain('title of a: answers too short in 1 of 1 rounds, its figures are worthless');
+    expect(text).toContain('title of a: 7 lines of its log were dropped in 1 rounds');
+    expect(text).toContain('a: no figure of round 2');
   });
 
-  it('leave out what the run did not measure', () => {
-    expect(lines.join('\n')).not.toContain('http-proxy');
-    expect(targetTable({ ...results, scenarios: [], starts: [] })).toBe('');
+  it('prints a dash, never NaN, for a contender that answered nothing or took no turn', () => {
+    const nothing = row('a', turn({ answered: 0, cpuMicroseconds: 0 }));
+    expect(scenarioTable(scenario('s', null, nothing, row('b')), 'nginx-tuned')).not.toMatch(/NaN|Infinity/);
   });
 });
 
 describe('the written results', () => {
-  it('name the machine, the conditions and who was missing', () => {
-    const text = resultsMarkdown(results, (name) => `charts/${name}.svg`);
+  const charts = {
+    cpu: (name: string) => `charts/${name}.svg`,
+    latency: (name: string) => `charts/${name}-latency.svg`,
+    soak: 'charts/soak.svg',
+  };
+  const all = results({
+    missing: ['HAProxy needs haproxy'],
+    scenarios: [
+      scenario('small-get', null, row('request-splitter', costing(13)), row('nginx-tuned', costing(10))),
+      scenario('rate-2000', 2000, row('direct', turn()), row('request-splitter', turn())),
+    ],
+    starts: [{ rival: 'request-splitter', title: 'request-splitter', startMs: [150], memoryMiB: 60 }],
+    micro: [{ name: 'decide by $arg_token, small', medianNs: 99.6, fastestNs: 90.2 }],
+    soak: soak(90, 100, 101),
+  });
+  const text = resultsMarkdown(all, charts);
+
+  it('name the machine, the versions, the conditions and who was missing', () => {
     expect(text).toContain('- processor: one');
-    expect(text).toContain('- missing: httpxy needs httpxy');
-    expect(text).toContain('![CPU per request](charts/small-get.svg)');
-    expect(text).not.toContain('NaN');
+    expect(text).toContain('- httpxy: httpxy 1.2.3');
+    expect(text).toContain('- missing: HAProxy needs haproxy');
+    expect(text).toContain('length of small-get.');
+    expect(text).toContain('## Conditions');
+    expect(text).not.toMatch(/NaN|undefined/);
   });
 
-  it('draw one bar for each rival, the cheapest first, and none for the run without a proxy', () => {
-    const svg = barChart(results.scenarios[1] as ScenarioResult);
-    expect(svg.match(/<rect x=/g)).toHaveLength(2);
-    const order = [
-      ...barChart(results.scenarios[0] as ScenarioResult).matchAll(/text-anchor="end">([^<]+)/g),
-    ];
-    expect(order.map((match) => match[1])).toEqual(['nginx-tuned', 'request-splitter', 'nginx-plain']);
+  it('show a chart of each scenario, of latencies where requests came by the clock, and of the soak', () => {
+    expect([...text.matchAll(/\]\((charts\/[^)]+)\)/g)].map((match) => match[1])).toEqual([
+      'charts/small-get.svg',
+      'charts/rate-2000.svg',
+      'charts/rate-2000-latency.svg',
+      'charts/soak.svg',
+    ]);
+  });
+
+  it('have the targets, the starts, the soak and the steps of an exchange', () => {
+    expect(text).toContain(targetTable(all));
+    expect(text).toContain(soakTable(soak(90, 100, 101)));
+    expect(text).toContain('1000 requests answered, 0 failed');
+    expect(text).toMatch(/\| decide by \$arg_token, small \| +100 \| +90 \|/);
+    expect(text).toMatch(/\| request-splitter \| +150 \|/);
+  });
+
+  it('have no section for what was not measured', () => {
+    const less = resultsMarkdown({ ...all, starts: [], micro: [], soak: null }, charts);
+    expect(less).not.toMatch(/^## (Start|Soak|Steps of an exchange)$/m);
+  });
+});
+
+describe('the table of a soak', () => {
+  it('has the memory after each load, a line for each circle', () => {
+    const text = soakTable(soak(90, 100));
+    expect(cellsOf(text, 0)).toEqual(['MiB after', 'small-get', 'open-2000']);
+    expect(cellsOf(text, 3)).toEqual(['circle 2', '50', '100']);
   });
 });

@@ -1,0 +1,26 @@
+// What a run was made on: the machine, and the versions of everybody who took part.
+import { readFileSync } from 'node:fs';
+import { cpus, loadavg, release, totalmem, type } from 'node:os';
+import { join } from 'node:path';
+import type { LoadTool } from './options.ts';
+import { programVersion, type Rival } from './rivals.ts';
+
+export function describeMachine(): Record<string, string> {
+  return {
+    processor: `${cpus()[0]?.model ?? 'unknown'}, ${cpus().length} cores`,
+    memory: `${Math.round(totalmem() / 2 ** 30)} GiB`,
+    system: `${type()} ${release()}`,
+    node: process.version,
+    'load on the machine before the run': loadavg()[0]?.toFixed(2) ?? 'unknown',
+  };
+}
+
+export const versionsOf = (rivals: readonly Rival[]): Record<string, string> =>
+  Object.fromEntries(rivals.map((rival) => [rival.title, rival.version()]));
+
+/** Name and version of the load generator. */
+export function loadVersion(tool: LoadTool): string {
+  if (tool === 'wrk') return programVersion('wrk', '--version').replace(/ \[.*/, '');
+  const path = join(import.meta.dirname, '..', 'node_modules', 'autocannon', 'package.json');
+  return `autocannon ${(JSON.parse(readFileSync(path, 'utf8')) as { version: string }).version}`;
+}

@@ -1,0 +1,132 @@
+// The command line of `npm run bench`: words in, what to do or what is wrong with them out. Pure.
+import { resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import type { Wishes } from './plan.ts';
+import { RIVALS } from './rivals.ts';
+import { SCENARIOS } from './scenarios.ts';
+
+export type LoadTool = 'autocannon' | 'wrk';
+
+export interface Options {
+  readonly help: boolean;
+  readonly wishes: Wishes;
+  readonly load: LoadTool;
+  readonly starts: boolean;
+  readonly micro: boolean;
+  /** Nothing but the soak. */
+  readonly soakAlone: boolean;
+  /** 0 = no soak. */
+  readonly soakMinutes: number;
+  readonly json: string | null;
+  /** Write bench/RESULTS.md, results.json and the charts. */
+  readonly results: boolean;
+  readonly profileTo: string | null;
+}
+
+const names = (all: readonly { name: string }[]) => all.map(({ name }) => name).join(' ');
+
+export const HELP = `npm run bench -- [options]
+
+  --quick               three scenarios, the main rivals, short turns: under two minutes
+  --scenario A,B        only these: ${names(SCENARIOS)}, or none
+  --rivals A,B          only these: ${names(RIVALS)}
+  --load autocannon|wrk load generator (scenarios with a fixed rate have one of their own)
+  --rounds N            turns of each contender in each scenario (default 3, 5 at a fixed rate)
+  --seconds N           length of a turn (default 3)
+  --no-start            leave out the measurement of starts
+  --micro               the steps of an exchange one by one, too (a run of everything and --quick do)
+  --soak MINUTES        only this: the splitter under changing load, its memory over time (a run of
+                        everything has 2 minutes of it)
+  --profile FOLDER      CPU profiles of request-splitter there, for chrome://inspect or speedscope; what is
+                        measured meanwhile costs more
+  --json FILE           write the results there
+  --results             write bench/RESULTS.md and its charts (a run of everything does)
+
+  node bench/compare.ts --help compares builds of the splitter with each other
+`;
+
+class Wrong extends Error {}
+
+/** The named ones of a list, null when none were named. Throws Wrong. */
+export function choose<T extends { name: string }>(all: readonly T[], given: string | undefined): T[] | null {
+  if (given === undefined) return null;
+  if (given === 'none') return [];
+  return given.split(',').map((name) => {
+    const found = all.find((one) => one.name === name);
+    if (found === undefined) throw new Wrong(`expected one of ${names(all)}, got ${name}`);
+    return found;
+  });
+}
+
+/** A number above 0, null when none was given. Throws Wrong. */
+export function positive(flag: string, text: string | undefined): number | null {
+  if (text === undefined) return null;
+  const value = Number(text);
+  if (!(value > 0)) throw new Wrong(`${flag}: expected a number above 0, got ${text}`);
+  return value;
+}
+
+/** The load generator by its name. Throws Wrong. */
+export function loadTool(text: string): LoadTool {
+  if (text === 'wrk' || text === 'autocannon') return text;
+  throw new Wrong(`--load: expected autocannon or wrk, got ${text}`);
+}
+
+function read(args: readonly string[]): Options {
+  const { values: flags } = parseArgs({
+    args: [...args],
+    options: {
+      quick: { type: 'boolean', default: false },
+      scenario: { type: 'string' },
+      rivals: { type: 'string' },
+      load: { type: 'string', default: 'autocannon' },
+      rounds: { type: 'string' },
+      seconds: { type: 'string' },
+      start: { type: 'boolean', default: true },
+      micro: { type: 'boolean' },
+      soak: { type: 'string' },
+      profile: { type: 'string' },
+      json: { type: 'string' },
+      results: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+    allowNegative: true,
+  });
+  const isAll = flags.scenario === undefined && flags.rivals === undefined;
+  const isWhole = isAll && !flags.quick && flags.profile === undefined;
+  const soak = positive('--soak', flags.soak);
+  return {
+    help: flags.help,
+    wishes: {
+      quick: flags.quick,
+      scenarios: choose(SCENARIOS, flags.scenario),
+      rivals: choose(RIVALS, flags.rivals),
+      rounds: positive('--rounds', flags.rounds),
+      seconds: positive('--seconds', flags.seconds),
+    },
+    load: loadTool(flags.load),
+    starts: flags.start,
+    micro: flags.micro ?? (isAll && flags.profile === undefined),
+    soakAlone: soak !== null,
+    soakMinutes: soak ?? (isWhole ? 2 : 0),
+    json: flags.json ?? null,
+    results: flags.results || (isWhole && soak === null),
+    profileTo: flags.profile === undefined ? null : resolve(flags.profile),
+  };
+}
+
+/** Runs what throws for bad words; a sentence in place of its result then. */
+export function orProblem<T>(work: () => T): T | { readonly problem: string } {
+  try {
+    return work();
+  } catch (error) {
+    const isExpected =
+      error instanceof Wrong || String((error as { code?: unknown }).code).startsWith('ERR_PARSE_ARGS');
+    if (!isExpected) throw error;
+    return { problem: (error as Error).message };
+  }
+}
+
+/** The options, or a sentence that says what was wrong. */
+export const readOptions = (args: readonly string[]): Options | { readonly problem: string } =>
+  orProblem(() => read(args));

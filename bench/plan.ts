@@ -1,0 +1,86 @@
+// What a run measures: which contenders take part in which scenario, how often and for how long. Pure. A whole run
+// takes about half an hour on two cores, so a contender is left out of a scenario in which it would say nothing new.
+import { RIVALS, type Rival } from './rivals.ts';
+import { SCENARIOS, type Scenario } from './scenarios.ts';
+
+interface Lengths {
+  readonly rounds: number;
+  /** Length of a measured turn, before the scenario's own factor. */
+  readonly seconds: number;
+  /** Closed-loop load on each fresh process before the first round, so that its code is compiled. */
+  readonly warmupSeconds: number;
+  /** The scenario's own load before each turn, so that connections are open and caches are filled. */
+  readonly rewarmSeconds: number;
+}
+
+export interface Part extends Lengths {
+  readonly scenario: Scenario;
+  readonly contenders: readonly Rival[];
+}
+
+const WHOLE: Lengths = { rounds: 3, seconds: 3, warmupSeconds: 2, rewarmSeconds: 0.5 };
+const QUICK: Lengths = { rounds: 2, seconds: 0.8, warmupSeconds: 0.6, rewarmSeconds: 0.2 };
+
+/** Latency at a fixed rate is a matter of a few hundred microseconds: more rounds than where processor time counts. */
+const RATE_ROUNDS = { whole: 5, quick: 3 };
+
+/** Enough of each kind: own, nginx twice, HAProxy, the best and the best known of those in Node. */
+const MAIN = ['request-splitter', 'nginx-tuned', 'nginx-plain', 'haproxy', 'node-undici', 'http-proxy'];
+
+/** Where it is not everybody: small-get. */
+const CONTENDERS: Readonly<Record<string, readonly string[]>> = {
+  'small-get': RIVALS.map(({ name }) => name),
+  'browser-get': [...MAIN, 'request-splitter-pipelining', 'request-splitter-observed'],
+  'idle-1000': [...MAIN, 'request-splitter-pipelining'],
+  'open-2000': [...MAIN, 'request-splitter-observed', 'request-splitter-2-workers'],
+  'rate-2000': [...MAIN, 'request-splitter-pipelining', 'request-splitter-observed'],
+};
+
+const QUICK_SCENARIOS = ['small-get', 'get-64k', 'rate-2000'];
+const QUICK_CONTENDERS = ['request-splitter', 'nginx-tuned', 'nginx-plain', 'haproxy', 'http-proxy'];
+
+/** In the order of RIVALS, whatever the order of the names. */
+const rivalsOf = (names: readonly string[]) => RIVALS.filter(({ name }) => names.includes(name));
+
+export interface Wishes {
+  readonly quick: boolean;
+  /** Only these, each with everybody who is named; null = as planned. */
+  readonly scenarios: readonly Scenario[] | null;
+  readonly rivals: readonly Rival[] | null;
+  readonly rounds: number | null;
+  readonly seconds: number | null;
+}
+
+/** The parts of a run, in the order of SCENARIOS. */
+export function planOf(wishes: Wishes): Part[] {
+  const usual = wishes.quick ? QUICK : WHOLE;
+  const seconds = wishes.seconds ?? usual.seconds;
+  const scenarios =
+    wishes.scenarios ?? SCENARIOS.filter(({ name }) => !wishes.quick || QUICK_SCENARIOS.includes(name));
+  return scenarios.map((scenario) => ({
+    scenario,
+    contenders:
+      wishes.rivals ?? rivalsOf(wishes.quick ? QUICK_CONTENDERS : (CONTENDERS[scenario.name] ?? MAIN)),
+    rounds:
+      wishes.rounds ??
+      (scenario.rate === null ? usual.rounds : RATE_ROUNDS[wishes.quick ? 'quick' : 'whole']),
+    seconds,
+    // A run that was asked to be short is short all over.
+    warmupSeconds: Math.min(usual.warmupSeconds, seconds),
+    rewarmSeconds: Math.min(usual.rewarmSeconds, seconds),
+  }));
+}
+
+/** Who takes part at all, in the order of RIVALS. */
+export const contendersOf = (parts: readonly Part[]): Rival[] =>
+  RIVALS.filter((rival) => parts.some(({ contenders }) => contenders.includes(rival)));
+
+/** Seconds that a plan takes, about: with a moment for each start of a load generator. */
+export function estimateSeconds(parts: readonly Part[]): number {
+  const START = 0.35;
+  return parts.reduce((sum, { scenario, contenders, rounds, seconds, warmupSeconds, rewarmSeconds }) => {
+    const turn = rewarmSeconds + seconds * scenario.lengthFactor + 2 * START;
+    const turns = rounds * (contenders.length + (scenario.rate === null ? 0 : 1));
+    return sum + contenders.length * (warmupSeconds + 2 * START) + turns * turn;
+  }, 0);
+}

@@ -1,0 +1,70 @@
+// The splitter alone under a load that changes every few seconds, and its memory meanwhile: in whole circles of the
+// same loads, so that like is compared with like.
+import type { Progress } from './measure.ts';
+import { memoryMiB } from './processes.ts';
+import type { SoakResult, SoakSample } from './results.ts';
+import type { Rival } from './rivals.ts';
+import { SCENARIOS } from './scenarios.ts';
+import { applyLoad, type Rig, startRival, withIdle } from './turns.ts';
+
+const KINDS = ['small-get', 'browser-get', 'post-4k', 'get-64k', 'chunked', 'new-connection', 'open-2000'];
+const LOAD_SECONDS_MAX = 10;
+/** A load generator needs about so long to start. */
+const START_SECONDS = 0.5;
+const SAMPLE_MS = 1000;
+
+/** How many whole circles of `loads` loads fit into so many minutes, and how long each load is. At least four circles. */
+export function soakPlan(minutes: number, loads: number): { circles: number; loadSeconds: number } {
+  const seconds = minutes * 60;
+  const fitting = Math.floor(seconds / (loads * (LOAD_SECONDS_MAX + START_SECONDS)));
+  const circles = Math.max(4, fitting);
+  const loadSeconds = Math.min(LOAD_SECONDS_MAX, seconds / circles / loads - START_SECONDS);
+  return { circles, loadSeconds: Math.max(0.5, Math.round(loadSeconds * 10) / 10) };
+}
+
+/** Runs it to the end; throws StartFailure when the splitter gives no answer. */
+export async function soak(rig: Rig, rival: Rival, minutes: number, progress: Progress): Promise<SoakResult> {
+  const loads = SCENARIOS.filter(({ name }) => KINDS.includes(name));
+  const { circles, loadSeconds } = soakPlan(minutes, loads.length);
+  const { process, port } = await startRival(rig, rival);
+  const startedAt = performance.now();
+  const samples: SoakSample[] = [];
+  const sample = () =>
+    samples.push({
+      seconds: Math.round((performance.now() - startedAt) / 100) / 10,
+      memoryMiB: Math.round(memoryMiB(process.pid) * 10) / 10,
+    });
+  sample();
+  const sampler = setInterval(sample, SAMPLE_MS);
+  const after: number[][] = [];
+  let answered = 0;
+  let errors = 0;
+  try {
+    for (let circle = 1; circle <= circles; circle += 1) {
+      const memories: number[] = [];
+      for (const scenario of loads) {
+        progress(`soak, circle ${circle} of ${circles}: ${scenario.name}`);
+        const memory = await withIdle(scenario, port, async () => {
+          const result = await applyLoad(rig, scenario, port, loadSeconds);
+          answered += result.answered;
+          errors += result.errors;
+          return memoryMiB(process.pid);
+        });
+        memories.push(Math.round(memory * 10) / 10);
+      }
+      after.push(memories);
+    }
+  } finally {
+    clearInterval(sampler);
+    await process.stop();
+  }
+  return {
+    title: rival.title,
+    loads: loads.map(({ name }) => name),
+    loadSeconds,
+    circles: after,
+    samples,
+    answered,
+    errors,
+  };
+}

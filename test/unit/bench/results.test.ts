@@ -1,0 +1,81 @@
+// How measured rounds become figures.
+import { describe, expect, it } from 'vitest';
+import {
+  addedP99Ms,
+  cpuPerRequest,
+  failedShare,
+  figure,
+  isComparable,
+  soakGrowth,
+} from '../../../bench/results.ts';
+import { row, scenario, soak, turn, withP99 } from './made-up.ts';
+
+describe('a figure', () => {
+  it('is the median, with half the distance of the extremes as spread', () => {
+    expect(figure([30, 10, 20])).toEqual({ median: 20, spread: 0.5 });
+    expect(figure([10, 20])).toEqual({ median: 15, spread: 1 / 3 });
+    expect(figure([7])).toEqual({ median: 7, spread: 0 });
+  });
+
+  it('is not a number when nothing was measured', () => {
+    expect(figure([]).median).toBeNaN();
+  });
+
+  it('counts processor time over the requests that were answered, round by round', () => {
+    const rounds = [
+      [100, 1000],
+      [100, 3000],
+      [200, 2400],
+    ].map(([answered, cpuMicroseconds]) => turn({ answered: answered!, cpuMicroseconds: cpuMicroseconds! }));
+    expect(cpuPerRequest(row('a', ...rounds)).median).toBe(12);
+  });
+});
+
+describe('a contender', () => {
+  it('may be compared as long as one request in a thousand fails at most', () => {
+    const failing = (errors: number) =>
+      row('a', turn({ answered: 9990, errors }), turn({ answered: 10_000 }));
+    expect(failedShare(failing(10))).toBe(0.0005);
+    expect(isComparable(failing(10))).toBe(true);
+    expect(isComparable(failing(30))).toBe(false);
+  });
+
+  it('may not be compared when it cut one answer short, or was never measured', () => {
+    expect(isComparable(row('a', turn(), turn({ complete: false })))).toBe(false);
+    expect(isComparable(row('a'))).toBe(false);
+  });
+});
+
+describe('what a proxy adds to p99', () => {
+  it('is the median of the differences to the turn without a proxy of the same round', () => {
+    const slowSecond = scenario(
+      'rate-2000',
+      2000,
+      row('direct', withP99(1, 1), withP99(2, 50), withP99(3, 1)),
+      row('a', withP99(1, 1.5), withP99(2, 50.25), withP99(3, 3)),
+    );
+    expect(addedP99Ms(slowSecond, 'a')).toBe(0.5);
+  });
+
+  it('leaves out a round that has only one of the two', () => {
+    const holes = scenario(
+      'rate-2000',
+      2000,
+      row('direct', withP99(2, 1)),
+      row('a', withP99(1, 9), withP99(2, 3)),
+    );
+    expect(addedP99Ms(holes, 'a')).toBe(2);
+    expect(addedP99Ms(holes, 'nobody')).toBeNaN();
+    expect(addedP99Ms(scenario('rate-2000', 2000, row('a', withP99(1, 9))), 'a')).toBeNaN();
+  });
+});
+
+describe('the growth over a soak', () => {
+  it('compares the end of the last circle with that of the second, whatever the first was', () => {
+    expect(soakGrowth(soak(10, 100, 300, 110))).toBe(1.1);
+  });
+
+  it('is not a number before there are three circles', () => {
+    expect(soakGrowth(soak(100, 100))).toBeNaN();
+  });
+});
