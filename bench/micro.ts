@@ -4,9 +4,10 @@
 import { pino } from 'pino';
 import { Bench } from 'tinybench';
 import { documentSchema } from '../src/config/schema.ts';
-import { Output, writeRequestHead, writeResponseHead } from '../src/http1/forward.ts';
+import { writeRequestHead, writeResponseHead } from '../src/http1/forward.ts';
 import { RequestFraming, ResponseFraming } from '../src/http1/framing.ts';
 import { RequestHead, ResponseHead } from '../src/http1/head.ts';
+import { Output } from '../src/http1/output.ts';
 import { Splitter } from '../src/split/splitter.ts';
 import { AccessLog } from '../src/telemetry/access-log.ts';
 import { Counters } from '../src/telemetry/counters.ts';

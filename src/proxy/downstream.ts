@@ -81,7 +81,8 @@ export class Downstream implements Timed, WireOwner {
         return;
       case PHASE.exchange:
         if (this.#exchange!.isWaiting) this.#exchange!.waitedTooLong(now);
-        else if (this.wire.isBlocked) this.#exchange!.fail('WRITE_TIMEOUT');
+        else if (this.wire.isBlocked && this.#exchange!.hasResponseBegun)
+          this.#exchange!.fail('WRITE_TIMEOUT');
         else this.#exchange!.fail('BODY_TIMEOUT');
         return;
       default:
@@ -181,6 +182,8 @@ export class Downstream implements Timed, WireOwner {
     this.wire.resume();
     if (held !== null) tunnel.fromDownstream(held, 0, held.length);
     if (this.#hasEnded) tunnel.downstreamEnded();
+    // What an earlier answer left unsent says nothing any more when it goes on being so.
+    if (this.wire.isBlocked) tunnel.downstreamBlocked();
   }
 
   received(bytes: Buffer, from: number, to: number): void {
@@ -212,7 +215,7 @@ export class Downstream implements Timed, WireOwner {
     if (this.#phase === PHASE.tunnel) return this.#tunnel!.downstreamBlocked();
     const now = performance.now();
     if (this.#phase === PHASE.exchange) this.#exchange!.downstreamBlocked(now);
-    else if (this.#phase === PHASE.head)
+    else if (this.#phase === PHASE.head && !this.#hasHeadBegun)
       this.setDeadline(now + this.listener.generation.config.timeouts.write);
   }
 
@@ -262,11 +265,20 @@ export class Downstream implements Timed, WireOwner {
    * Reads bytes until they end, a request has to wait, or the connection is done with. `isKept`: the bytes stay as they
    * are for as long as the exchange or what is held needs them.
    */
-  #read(bytes: Buffer, from: number, to: number, isKept: boolean): void {
+  #read(received: Buffer, from: number, end: number, isKept: boolean): void {
     this.#isReading = true;
+    let bytes = received;
     let position = from;
+    let to = end;
+    let stays = isKept;
     while (position < to) {
       if (this.#phase === PHASE.head) {
+        if (!stays) {
+          bytes = Buffer.from(bytes.subarray(position, to));
+          position = 0;
+          to = bytes.length;
+          stays = true;
+        }
         // A client that does not read its answers gets no further ones.
         if (this.wire.isBlocked) break;
         const end = this.#readHead(bytes, position, to);
@@ -281,7 +293,7 @@ export class Downstream implements Timed, WireOwner {
       } else position = to;
     }
     if (position < to)
-      this.#hold(isKept ? bytes.subarray(position, to) : Buffer.from(bytes.subarray(position, to)));
+      this.#hold(stays ? bytes.subarray(position, to) : Buffer.from(bytes.subarray(position, to)));
     this.#isReading = false;
     if (this.#phase === PHASE.head && this.#held === null) this.#dropExchange();
     if (!this.#hasEnded) return;

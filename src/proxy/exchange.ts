@@ -7,7 +7,6 @@ import { FAULT_CODES, FAULTS, type FaultCode } from '../errors.ts';
 import { ChunkedDecoder, chunkHead, LAST_CHUNK } from '../http1/chunked.ts';
 import {
   isHopLimited,
-  type Output,
   type RequestEdit,
   type RequestRewrite,
   type ResponseRewrite,
@@ -41,6 +40,13 @@ const SPEAKS_AGAINST_ADDRESS: ReadonlySet<FaultCode> = new Set([
 const PHASE = { idle: 0, waiting: 1, sent: 2, responding: 3 } as const;
 
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
+
+const SAFE = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
+
+/** RFC 9110 §9.2.1. */
+function isSafe({ bytes, methodStart, methodEnd }: RequestHead): boolean {
+  return SAFE.has(bytes.toString('latin1', methodStart, methodEnd));
+}
 
 /** RFC 9110 §9.2.2. */
 function isIdempotent({ bytes, methodStart, methodEnd }: RequestHead): boolean {
@@ -79,6 +85,8 @@ export class Exchange {
   /** The whole body, when it came in one piece with the head: it can be sent a second time. */
   #bodyStart = 0;
   #bodyEnd = 0;
+  /** An upstream that was lost may have seen the request: it is never shown to another one. */
+  #wasShown = false;
   readonly #rewrite: ResponseRewrite = {
     minorVersion: 1,
     body: BODY.none,
@@ -100,13 +108,15 @@ export class Exchange {
     this.head.reset();
   }
 
-  /** Belongs to nobody: nothing of its client's request is left in it. Throws while it is under way. */
+  /** Belongs to nobody, and points to nothing of its client's request. Throws while it is under way. */
   detach(): void {
     if (this.#phase !== PHASE.idle || this.#connection !== null)
       throw new Error('broken invariant: an exchange was given back before its end');
     this.#downstream = null;
     this.#edit = null;
     this.#rewrite.addedLines = '';
+    this.failedAddresses.length = 0;
+    this.#outcome.forget();
     this.head.release();
     if (this.#kept.length > KEPT_BYTES_MAX) this.#kept = Buffer.allocUnsafeSlow(KEPT_BYTES);
   }
@@ -146,6 +156,7 @@ export class Exchange {
     this.#headEnd = headEnd;
     this.#outcome.begin(now, headEnd - head.start, generation.number);
     this.connectAttempts = 0;
+    this.#wasShown = false;
     if (this.failedAddresses.length > 0) this.failedAddresses.length = 0;
     this.#edit = null;
     this.#rewrite.droppedFields = null;
@@ -221,8 +232,7 @@ export class Exchange {
   /** No connection can be made, so nothing was sent: the fallback takes the exchange, marked as such, or it fails. */
   unreachable(code: FaultCode, now: number): void {
     const arm = this.#arm!;
-    // After a retry the upstream may have seen the request: it is never shown to another one.
-    const mayFallBack = this.#destination !== arm.fallback && this.#outcome.retries === 0;
+    const mayFallBack = this.#destination !== arm.fallback && !this.#wasShown;
     if (arm.fallback === null || !mayFallBack || code === 'RESOURCES_EXHAUSTED') return this.fail(code);
     this.#destination = arm.fallback;
     this.#connection = null;
@@ -231,6 +241,11 @@ export class Exchange {
     this.#rewrite.addedLines += `x-splitter-fallback: ${arm.fallback.upstream.name}\r\n`;
     this.#outcome.fellBack(arm.fallback.upstream.name);
     arm.fallback.upstream.checkOut(this, now, false);
+  }
+
+  /** It was accepted once already: it is sent again. */
+  get isRetry(): boolean {
+    return this.#outcome.retries > 0;
   }
 
   get isWaiting(): boolean {
@@ -245,7 +260,7 @@ export class Exchange {
       !this.passesUpgrade &&
       !framing.expectsContinue &&
       this.#outcome.retries === 0 &&
-      isIdempotent(head)
+      isSafe(head)
     );
   }
 
@@ -285,13 +300,13 @@ export class Exchange {
     this.#waitsForContinue = false;
     if (framing.body === BODY.length) {
       const end = Math.min(to, from + this.#requestRemaining);
-      if (
-        this.#requestRemaining === framing.length &&
-        end - from === framing.length &&
-        bytes === head.bytes
-      ) {
-        this.#bodyStart = from;
-        this.#bodyEnd = end;
+      const isWhole = this.#requestRemaining === framing.length && end - from === framing.length;
+      // What was held is a view of the same memory as the head.
+      const shift = bytes.byteOffset - head.bytes.byteOffset;
+      const staysWithHead = bytes.buffer === head.bytes.buffer && shift >= 0;
+      if (isWhole && staysWithHead && shift + end <= head.bytes.length) {
+        this.#bodyStart = shift + from;
+        this.#bodyEnd = shift + end;
       }
       this.#requestRemaining -= end - from;
       this.isRequestSent = this.#requestRemaining === 0;
@@ -454,6 +469,7 @@ export class Exchange {
     const tunnel = new Tunnel(downstream, connection, downstream.listener, idleMs);
     connection.becomeTunnel(tunnel);
     downstream.becomeTunnel(tunnel);
+    if (connection.wire.isBlocked) tunnel.upstreamBlocked();
   }
 
   /**
@@ -465,6 +481,7 @@ export class Exchange {
     const { upstream } = this.#destination!;
     const now = performance.now();
     if (isSilent && this.#mayRetry(connection, wasSent)) {
+      this.#wasShown ||= wasSent;
       this.#outcome.retried();
       this.#phase = PHASE.waiting;
       upstream.checkOut(this, now, true);
@@ -521,7 +538,7 @@ export class Exchange {
   }
 
   #writeHead(head: ResponseHead, framing: ResponseFraming, headEnd: number): void {
-    const out: Output = this.#downstream!.wire.gather();
+    const out = this.#downstream!.wire.gather();
     const before = out.length;
     writeResponseHead(out, head, framing, headEnd, this.#rewrite);
     this.#outcome.bytesSent += out.length - before;

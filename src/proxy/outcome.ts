@@ -95,6 +95,12 @@ export class Outcome {
     this.#isFallback = false;
   }
 
+  /** Holds nothing of its request any more. */
+  forget(): void {
+    this.requestId = null;
+    this.#extras = null;
+  }
+
   /** A splitter has decided. */
   decided(split: RoutedSplit, variant: number, { hash, reason, extras }: Decision): void {
     this.#split = split;

@@ -65,6 +65,8 @@ export class UpstreamConnection implements Timed, WireOwner {
   #held: Buffer | null = null;
   /** Something of what the present exchanges wrote has left. */
   #isSent = false;
+  /** Nobody may stand behind the exchange that came last. */
+  #isLast = false;
   /** Pipelined exchanges, in the order of their answers; null = one whose client has gone. */
   #followers: (Exchange | null)[] = [];
   /** The present exchange stood behind another one. */
@@ -97,10 +99,6 @@ export class UpstreamConnection implements Timed, WireOwner {
     socket.on('close', this.#onClose);
   }
 
-  get isOpen(): boolean {
-    return this.#phase !== PHASE.closed;
-  }
-
   get isConnecting(): boolean {
     return this.#phase === PHASE.connecting;
   }
@@ -111,6 +109,7 @@ export class UpstreamConnection implements Timed, WireOwner {
       this.exchange !== null &&
       this.#phase === PHASE.head &&
       !this.#isSent &&
+      !this.#isLast &&
       this.#followers.length + 1 < this.#upstream.config.pool.pipelining &&
       this.exchanges < this.exchangesMax
     );
@@ -119,6 +118,8 @@ export class UpstreamConnection implements Timed, WireOwner {
   /** The exchange writes its request head now: a response is expected from here on, behind those of the others. */
   expectResponse(exchange: Exchange): void {
     this.exchanges++;
+    // A server that answers HEAD with a body, as some do, would write it where the next client's answer is read.
+    this.#isLast = exchange.isHead;
     // A connection that was opened for the exchange has it already.
     if (this.exchange !== null && this.exchange !== exchange) {
       this.#followers.push(exchange);
@@ -168,7 +169,7 @@ export class UpstreamConnection implements Timed, WireOwner {
     this.#held = null;
     this.wire.socket.destroy();
     this.#upstream.closed(this, wasConnecting);
-    for (const follower of followers) follower.upstreamLost(this, 'UPSTREAM_RESET', true, this.#isSent);
+    this.#sendElsewhere(followers);
   }
 
   /** The exchange wants no answer any more. `isUpstreams`: the upstream is to blame. */
@@ -178,7 +179,7 @@ export class UpstreamConnection implements Timed, WireOwner {
       if (place !== -1) this.#followers[place] = null;
       return;
     }
-    if (isUpstreams) this.#distrust();
+    if (isUpstreams) this.#restPipelining();
     this.destroy();
   }
 
@@ -197,10 +198,14 @@ export class UpstreamConnection implements Timed, WireOwner {
   /** The answer in front takes long: those behind it are sent again, each on its own. */
   #letFollowersGo(): void {
     // Where the client in front does not read its answer the upstream is not to blame.
-    if (!this.wire.isPaused) this.#distrust();
+    if (!this.wire.isPaused) this.#restPipelining();
     this.#isSpent = true;
     const followers = this.#takeFollowers();
     this.waitUntil(this.#answerDueAt);
+    this.#sendElsewhere(followers);
+  }
+
+  #sendElsewhere(followers: readonly Exchange[]): void {
     for (const follower of followers) follower.upstreamLost(this, 'UPSTREAM_RESET', true, this.#isSent);
   }
 
@@ -213,7 +218,7 @@ export class UpstreamConnection implements Timed, WireOwner {
     return followers.filter((follower) => follower !== null);
   }
 
-  #distrust(): void {
+  #restPipelining(): void {
     if (this.#followers.length > 0 || this.#isBehind) this.address.restPipelining(performance.now());
   }
 
@@ -274,7 +279,7 @@ export class UpstreamConnection implements Timed, WireOwner {
     // One byte of a response is enough to know that the request was seen.
     const isSilent = this.#phase === PHASE.head && this.#held === null && this.#interims === 0;
     const wasSent = this.#isSent;
-    this.#distrust();
+    this.#restPipelining();
     this.destroy();
     if (wasConnecting) {
       const fault = code === 'UPSTREAM_RESET' ? 'UPSTREAM_CONNECT_FAILED' : code;
@@ -383,7 +388,7 @@ export class UpstreamConnection implements Timed, WireOwner {
       if (decoder.dataEnd > decoder.dataStart)
         exchange.receiveResponseBody(bytes, decoder.dataStart, decoder.dataEnd);
       if (decoder.isRefused) {
-        this.#distrust();
+        this.#restPipelining();
         exchange.fail('UPSTREAM_BODY_CUT');
         return -1;
       }
@@ -405,7 +410,8 @@ export class UpstreamConnection implements Timed, WireOwner {
   #finish(isSpent: boolean): boolean {
     const exchange = this.exchange!;
     const followers = this.#followers;
-    const goesOn = !isSpent && !this.#isSpent && exchange.isRequestSent;
+    // A body that was handed over may still wait for an upstream that has answered without reading it.
+    const goesOn = !isSpent && !this.#isSpent && exchange.isRequestSent && !this.wire.isBlocked;
     if (goesOn && followers.length === 0) {
       this.exchange = null;
       this.#isBehind = false;
@@ -417,7 +423,7 @@ export class UpstreamConnection implements Timed, WireOwner {
     const next = goesOn ? followers.shift()! : null;
     if (next === null) {
       // Closed by the upstream, or the next answer's client has gone: those behind it are sent elsewhere.
-      if (!goesOn) this.#distrust();
+      if (!goesOn) this.#restPipelining();
       else this.address.inFlight--;
       this.destroy();
       exchange.finishResponse(null, this.#readAt);

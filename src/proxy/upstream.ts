@@ -324,7 +324,9 @@ export class Upstream {
   }
 
   #wait(exchange: Exchange, now: number, timeoutMs: number): void {
-    if (this.#waiting.size >= this.config.pool.maxQueued) return exchange.fail('QUEUE_FULL');
+    // One that is sent again was accepted before: whoever pushed it off its connection must not have it refused.
+    if (this.#waiting.size >= this.config.pool.maxQueued && !exchange.isRetry)
+      return exchange.fail('QUEUE_FULL');
     this.#waiting.add(exchange);
     this.#counters.waiting(1);
     exchange.wait(now + timeoutMs);

@@ -6,7 +6,7 @@
 
 import { writeSync } from 'node:fs';
 import { Socket } from 'node:net';
-import { Output } from '../http1/forward.ts';
+import { Output } from '../http1/output.ts';
 
 /** Gathered bytes above which a write does not wait for the end of the turn. */
 const GATHERED_BYTES_MAX = 65_536;
@@ -228,11 +228,8 @@ export class Wire {
     if (fd >= 0) {
       try {
         start += writeSync(fd, bytes, start, to - start);
-      } catch (cause) {
-        if ((cause as NodeJS.ErrnoException).code !== 'EAGAIN') {
-          socket.destroy(cause as Error);
-          return;
-        }
+      } catch {
+        // Nothing was taken: there is no room now, or the socket's own write says what is wrong.
       }
       if (start === to) return;
     }

@@ -5,6 +5,7 @@ import { statusOf, valuesOf } from '../support/message.ts';
 import type { RawClient } from '../support/raw-client.ts';
 import type { Peer, ScriptedUpstream } from '../support/scripted-upstream.ts';
 import { get, readAll, request, startShared, turns } from '../support/shared-connection.ts';
+import { startUpstream } from '../support/splitter.ts';
 
 const ok = (body: string, ...fields: string[]) =>
   `${['HTTP/1.1 200 OK', `Content-Length: ${body.length}`, ...fields].join('\r\n')}\r\n\r\n${body}`;
@@ -333,5 +334,41 @@ describe('bytes that come before the gathered requests have left', () => {
     expect(upstream.peers[1]!.requests[0]!.body).toBe('ab');
     expect(shared.transcript).not.toContain('POST');
     await isOver(1);
+  });
+});
+
+describe('what was sent already', () => {
+  it('is not refused for want of room in the queue, when the client in front leaves and all have to wait again', async () => {
+    const { upstream, together, isOver } = await startShared(async (peer) => void (await readAll(peer, 6)), {
+      pool: { pipelining: 8, maxConnections: 1, maxQueued: 1 },
+    });
+    const clients = await together(...['/0', '/1', '/2', '/3', '/4', '/5'].map(get));
+    const shared = upstream.peers[0]!;
+    for (let turn = 0; turn < 1000 && shared.requests.length < 7; turn++) await turns(1);
+    clients[0]!.reset();
+    for (const [index, one] of clients.entries())
+      if (index > 0) expect((await one.response()).body).toBe(`GET /${index} HTTP/1.1`);
+    await isOver(5);
+  });
+});
+
+describe('a request that was lost before anything of it had left', () => {
+  it('still has the fallback, as no upstream has seen it', async () => {
+    const other = await startUpstream(async (peer) => {
+      await peer.request();
+      await peer.ok('fallback');
+    });
+    const { upstream, together } = await startShared(async (peer) => peer.ended.then(() => undefined), {
+      settings: { onDown: { fallback: other.url } },
+    });
+    const shared = upstream.peers[0]!;
+    // In one turn: a request is gathered on the idle connection, then its end is read; nobody listens any more.
+    const clients = await together(get('/0'));
+    const closed = upstream.close();
+    shared.end();
+    const response = await clients[0]!.response();
+    expect(response.body).toBe('fallback');
+    expect(valuesOf(response, 'x-splitter-fallback')).toHaveLength(1);
+    await closed;
   });
 });

@@ -27,11 +27,12 @@ describe('requests that begin in one turn', () => {
     `HTTP/1.1 200 OK\r\nContent-Length: ${large.length}\r\n\r\n${large}`,
     'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n',
     `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${chunk('chunks')}${chunk(large)}0\r\nT: 1\r\n\r\n`,
-    'HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n',
     'HTTP/1.1 204 No Content\r\n\r\n',
     'HTTP/1.1 304 Not Modified\r\nContent-Length: 1000\r\n\r\n',
-    'HTTP/1.1 103 Early Hints\r\nX: 6\r\n\r\nHTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nseven',
+    'HTTP/1.1 103 Early Hints\r\nX: 5\r\n\r\nHTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nseven',
     'HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\neight',
+    // Nobody stands behind a HEAD.
+    'HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n',
   ];
   const wire = answers.join('');
   const headEnd = wire.indexOf('0123');
@@ -53,27 +54,27 @@ describe('requests that begin in one turn', () => {
       },
       { pool: { pipelining: 8 } },
     );
-    const methods = ['GET', 'DELETE', 'GET', 'HEAD', 'PUT', 'GET', 'OPTIONS', 'TRACE'];
+    const methods = ['GET', 'GET', 'GET', 'OPTIONS', 'GET', 'GET', 'TRACE', 'HEAD'];
     const clients = await together(...methods.map((method, index) => request(method, `/${index}`)));
     const responses = [];
     for (const [index, one] of clients.entries()) {
       let response = await one.response(methods[index]);
       while (statusOf(response) < 200) {
-        expect(index).toBe(6);
+        expect(index).toBe(5);
         response = await one.response();
       }
       responses.push(response);
     }
-    expect(responses.map(statusOf)).toEqual([200, 200, 200, 200, 204, 304, 200, 404]);
+    expect(responses.map(statusOf)).toEqual([200, 200, 200, 204, 304, 200, 404, 200]);
     expect(responses.map(({ body }) => body === large || body)).toEqual([
       true,
       '',
       `chunks${large}`,
       '',
       '',
-      '',
       'seven',
       'eight',
+      '',
     ]);
     expect(responses[2]!.trailers).toEqual([['T', '1']]);
     for (const one of clients) expect([one.pending, one.ending]).toEqual(['', null]);
@@ -143,6 +144,9 @@ const echoLine0 = (peer: Parameters<typeof echoLine>[0]) => echoLine(peer, 0);
 describe('a connection is not shared', () => {
   it.each([
     ['POST without a body', request('POST', '/own', 'Content-Length: 0')],
+    // Done twice it is answered otherwise the second time (404): what stands behind a slow answer may be sent again.
+    ['DELETE', request('DELETE', '/own')],
+    ['PUT without a body', request('PUT', '/own', 'Content-Length: 0')],
     ['a method that nobody knows', request('X-OWN', '/own')],
     ['PUT with a body', `${request('PUT', '/own', 'Content-Length: 2')}ab`],
     ['GET with a chunked body', `${request('GET', '/own', 'Transfer-Encoding: chunked')}0\r\n\r\n`],
@@ -160,6 +164,18 @@ describe('a connection is not shared', () => {
       if (place > 0) expect(carried[0]).toEqual(['/warm', '/1', '/2']);
       await isOver(0);
     }
+  });
+
+  it('by anybody behind a HEAD: a server that answers it with a body would write that where the next answer is read', async () => {
+    const { upstream, together, isOver } = await startShared(echoLine0);
+    const clients = await together(get('/1'), request('HEAD', '/2'), get('/3'));
+    for (const [index, one] of clients.entries())
+      expect(statusOf(await one.response(index === 1 ? 'HEAD' : 'GET'))).toBe(200);
+    expect(upstream.peers.map(({ requests }) => requests.map(({ line }) => line))).toEqual([
+      ['GET /warm HTTP/1.1', 'GET /1 HTTP/1.1', 'HEAD /2 HTTP/1.1'],
+      ['GET /3 HTTP/1.1'],
+    ]);
+    await isOver(0);
   });
 
   it('while it has not answered yet: requests that begin together on fresh connections have one each', async () => {

@@ -1,0 +1,53 @@
+// A buffer that grows, for heads and small bodies on their way out. It knows bytes and short texts, and nothing of what they
+// mean.
+
+/** Characters up to this many are written one by one: a call into the buffer costs more. */
+const SHORT_TEXT = 24;
+
+/** A buffer that grows, written from the front. `bytes.subarray(0, length)` is what was written. */
+export class Output {
+  bytes: Buffer;
+  length = 0;
+
+  constructor(initialBytes: number) {
+    this.bytes = Buffer.allocUnsafeSlow(initialBytes);
+  }
+
+  /** Starts over in the same memory. */
+  clear(): void {
+    this.length = 0;
+  }
+
+  /** Appends source[start, end). */
+  copy(source: Buffer, start: number, end: number): void {
+    if (this.length + end - start > this.bytes.length) this.#grow(end - start);
+    source.copy(this.bytes, this.length, start, end);
+    this.length += end - start;
+  }
+
+  /** Appends bytes from elsewhere. */
+  append(bytes: Uint8Array): void {
+    if (this.length + bytes.length > this.bytes.length) this.#grow(bytes.length);
+    this.bytes.set(bytes, this.length);
+    this.length += bytes.length;
+  }
+
+  /** Appends text whose characters are all below U+0100, one byte each. */
+  text(text: string): void {
+    const count = text.length;
+    if (this.length + count > this.bytes.length) this.#grow(count);
+    if (count > SHORT_TEXT) {
+      this.length += this.bytes.write(text, this.length, 'latin1');
+      return;
+    }
+    const { bytes, length } = this;
+    for (let i = 0; i < count; i++) bytes[length + i] = text.charCodeAt(i);
+    this.length = length + count;
+  }
+
+  #grow(byteCount: number): void {
+    const grown = Buffer.allocUnsafeSlow(Math.max(this.bytes.length * 2, this.length + byteCount));
+    this.bytes.copy(grown, 0, 0, this.length);
+    this.bytes = grown;
+  }
+}
