@@ -1,4 +1,4 @@
-# The sidecar image: node, one bundled file and the licences of what is in it.
+# The sidecar image: node, the bundle (a start reads of it what it needs) and the licences of what is in it.
 #
 #   docker build -t request-splitter:0.1.0 .
 #   docker build --build-arg NODE_IMAGE=node:26-slim@sha256:… -t request-splitter:0.1.0 .     # pinned for good
@@ -13,7 +13,9 @@ COPY package.json package-lock.json ./
 # No package's install script runs; nothing in the bundle needs one.
 RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY . .
-RUN npm run build && install -D -m 755 dist/main.js /out/main.js && node scripts/image-licences.ts > /out/LICENCES
+# The package.json spares node the guess whether a file is a module, which reads it twice.
+RUN npm run build && install -D -m 755 dist/main.js /out/main.js && cp -r dist/chunks /out/ \
+    && echo '{ "type": "module" }' > /out/package.json && node scripts/image-licences.ts > /out/LICENCES
 
 FROM ${NODE_IMAGE}
 # npm and its packages are no part of what runs, only of what a scanner finds.
@@ -42,7 +44,7 @@ HEALTHCHECK --interval=5s --timeout=2s --start-period=5s CMD ["node", "/app/main
 # node is PID 1 and gets every signal itself: no shell, no init. Its only children are workers, which it reaps itself.
 #   --max-old-space-size-percentage   the heap follows the container's memory limit; the other half is for what lies
 #                                     outside of it: buffers of connections, the young generation, code, node itself
-#   --max-semi-space-size             a young generation of 4 MiB halves, not of 16: 20 MiB less at 1,500 connections
-#                                     under load, at the same CPU time for a request
+#   --max-semi-space-size             a young generation of 1 MiB halves, not of 16: some MiB less after the start and more
+#                                     under load, at the same CPU time for a request (docs/performance.md)
 # No V8 compile cache: docs/decisions/0013.
-ENTRYPOINT ["node", "--max-old-space-size-percentage=50", "--max-semi-space-size=4", "/app/main.js"]
+ENTRYPOINT ["node", "--max-old-space-size-percentage=50", "--max-semi-space-size=1", "/app/main.js"]

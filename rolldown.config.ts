@@ -1,23 +1,56 @@
-// Builds what ships: one self-contained dist/main.js for the image and the benches, and the library entries for
-// embedders, whose dependencies stay outside. Not minified and without a source map: a stack trace names the
+// Builds what ships: dist/main.js with its chunks for the image and the benches, self-contained, of which a start reads what
+// it needs (docs/decisions/0020), and the library entries for embedders, whose dependencies stay outside. Not minified and without a source map: a stack trace names the
 // functions of the sources as they are, a map would only be read with --enable-source-maps, which costs memory and
-// start time, and minifying was measured to save neither (start 190 ms and 81 MiB with and without).
+// start time, and minifying was measured to save neither.
+import { isBuiltin } from 'node:module';
 import { defineConfig } from 'rolldown';
 import { readPage } from './src/admin/page/assets.ts';
 
+/** What only some configurations need: https upstreams, secrets, keys that are made. Loaded by the first call. */
+const LOADED_BY_CALL = ['node:child_process', 'node:crypto', 'node:tls'];
+
 /**
- * `import` of node:http reads every one of its exports, and one of them (WebSocket) loads the undici that is inside
- * of Node: 20 ms and 6 MiB at start. Taken with getBuiltinModule, only what is named is read.
+ * `import` of a module of Node reads every one of its exports, and some of them load more: `promises` of node:fs, half of
+ * node:util, the undici behind `WebSocket` of node:http. Taken with getBuiltinModule, only what is named is read.
  */
-const leanHttp = {
-  name: 'lean-node-http',
-  resolveId: (id: string) => (id === 'node:http' ? '\0node:http' : null),
+const leanBuiltins = {
+  name: 'lean-builtins',
+  resolveId(id: string, _importer: string | undefined, { kind }: { kind: string }) {
+    if (!isBuiltin(id)) return null;
+    return `\0${kind === 'require-call' ? 'required' : 'imported'}:${id.replace(/^(?:node:)?/, 'node:')}`;
+  },
   load(id: string) {
-    if (id !== '\0node:http') return null;
-    const names = Object.keys(process.getBuiltinModule('node:http')).filter(
-      (name) => !['WebSocket', 'CloseEvent', 'MessageEvent'].includes(name),
+    const [, kind, name] = /^\0(required|imported):(node:.*)$/.exec(id) ?? [];
+    if (name === undefined) return null;
+    const got = `process.getBuiltinModule('${name}')`;
+    if (kind === 'required') return `module.exports = ${got};`;
+    const exported = process.getBuiltinModule(name) as Record<string, unknown>;
+    const names = Object.keys(exported).filter((one) => /^(?!default$)[\w$]+$/.test(one));
+    const byCall = LOADED_BY_CALL.includes(name);
+    const lines = names.map((one) =>
+      byCall
+        ? `export const ${one} = (...given) => ${got}.${one}(...given);`
+        : `export const ${one} = /* @__PURE__ */ (() => ${got}.${one})();`,
     );
-    return `const { ${names.join(', ')} } = process.getBuiltinModule('node:http');\nexport { ${names.join(', ')} };`;
+    const whole = byCall ? `{ ${names.join(', ')} }` : `/* @__PURE__ */ (() => ${got})()`;
+    return [...lines, `export default ${whole};`].join('\n');
+  },
+};
+
+/**
+ * What packages carry that nothing here calls: pino's transports (threads), and in prom-client the push gateway, the
+ * cluster and the default metrics (node:https, node:cluster, node:perf_hooks and what these load).
+ */
+const withoutUnused = {
+  name: 'without-unused',
+  load(id: string) {
+    if (id.endsWith('/pino/lib/transport.js')) {
+      return "module.exports = () => { throw new Error('this build of pino has no transports'); };";
+    }
+    if (id.endsWith('/prom-client/index.js')) {
+      return "exports.Registry = require('./lib/registry'); exports.Gauge = require('./lib/gauge');";
+    }
+    return null;
   },
 };
 
@@ -50,8 +83,14 @@ export default defineConfig([
   {
     input: 'src/main.ts',
     platform: 'node',
-    plugins: [leanHttp, inlinePage, asciiOnly],
-    output: { file: 'dist/main.js', format: 'esm', codeSplitting: false, minify: false },
+    plugins: [leanBuiltins, withoutUnused, inlinePage, asciiOnly],
+    output: {
+      dir: 'dist',
+      entryFileNames: '[name].js',
+      chunkFileNames: 'chunks/[name].js',
+      format: 'esm',
+      minify: false,
+    },
   },
   { ...library, input: 'src/index.ts', output: { file: 'dist/index.js', format: 'esm' } },
   { ...library, input: 'src/http-proxy.ts', output: { file: 'dist/http-proxy.js', format: 'esm' } },

@@ -111,7 +111,12 @@ export function splitter(name: string, title: string, choice: SplitterChoice = {
       return {
         command: process.execPath,
         args: [...NODE_FLAGS, ...(choice.nodeFlags ?? []), ...profile, main, ...file],
-        env: { ...(choice.config === undefined ? byEnvironment(place) : {}), ...choice.env },
+        env: {
+          // The image has no place for a compile cache that outlives a container; one of this machine would flatter it.
+          NODE_DISABLE_COMPILE_CACHE: '1',
+          ...(choice.config === undefined ? byEnvironment(place) : {}),
+          ...choice.env,
+        },
       };
     },
   };

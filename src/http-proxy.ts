@@ -8,7 +8,7 @@ import { Agent as TlsAgent } from 'node:https';
 import { isIP, type Socket } from 'node:net';
 import { type Duplex, Stream } from 'node:stream';
 import httpProxy from 'http-proxy';
-import type { z } from 'zod';
+import type * as z from 'zod/mini';
 import { linkSource } from './config/link.ts';
 import { formatPath, formatProblem, type Path, type Problem } from './config/problem.ts';
 import {

@@ -1,7 +1,7 @@
 // The library: the pure decision for any Node server, in-process. Brings configuration check and splitter together;
 // imports no sockets and no proxy code.
 
-import type { z } from 'zod';
+import type * as z from 'zod/mini';
 import { linkSource } from './config/link.ts';
 import { formatPath, formatProblem, type Path } from './config/problem.ts';
 import type { documentSchema } from './config/schema.ts';

@@ -15,7 +15,6 @@ import { describeConfig } from './effective-config.ts';
 import { explainQuery } from './explain.ts';
 import { HISTORY_INTERVAL_MS, History } from './history.ts';
 import { isFromOtherSite, isOwnHost } from './host-check.ts';
-import { readPage } from './page/assets.ts';
 import { describeStatus } from './status.ts';
 
 const CONNECTIONS_MAX = 200;
@@ -114,6 +113,14 @@ function describeAddress(asked: ListenAddress, bound: AddressInfo | string | nul
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
+type Page = Readonly<Record<string, Pick<Answer, 'type' | 'body'>>>;
+
+/** The page with its chart is larger than the rest of this room, and in most pods nobody ever opens it. */
+async function loadPage(): Promise<Page> {
+  const { readPage } = await import('./page/assets.ts');
+  return readPage();
+}
+
 function answerer(
   running: Running,
   reloads: ReloadStatus,
@@ -121,7 +128,7 @@ function answerer(
   history: History,
 ): (request: IncomingMessage) => Promise<Answer> {
   const metrics = createMetrics(running, reloads, log);
-  const page = readPage();
+  let page: Page | undefined;
   const ownName = hostname();
 
   return async (request) => {
@@ -171,6 +178,7 @@ function answerer(
           history.describe(Number(/(?:^|&)since=(\d+)/.exec(target.slice(query + 1))?.[1] ?? 0)),
         );
       default:
+        page ??= await loadPage();
         if (Object.hasOwn(page, path)) return { status: 200, ...page[path]! };
         return text(404, `there is no ${path} here\n\n${ENDPOINTS}`);
     }

@@ -6,15 +6,21 @@ import { SETTINGS } from '../config/env.ts';
 import { DEFAULT_FILE } from '../config/load.ts';
 import { didYouMean } from '../config/problem.ts';
 import { VERSION } from '../telemetry/version.ts';
-import { checkCommand } from './check.ts';
-import { demoCommand } from './demo.ts';
-import { explainCommand } from './explain.ts';
-import { healthcheckCommand } from './healthcheck.ts';
-import { importCommand } from './import.ts';
-import { planCommand } from './plan.ts';
-import { serveCommand } from './serve.ts';
-import { simulateCommand } from './simulate.ts';
 import type { Terminal } from './terminal.ts';
+
+/** Every command, in the order of the help. Each is loaded when it is called, so that `serve` holds none of the others. */
+const COMMANDS: Readonly<Record<string, () => Promise<(terminal: Terminal) => Command>>> = {
+  serve: async () => (await import('./serve.ts')).serveCommand,
+  demo: async () => (await import('./demo.ts')).demoCommand,
+  check: async () => (await import('./check.ts')).checkCommand,
+  explain: async () => (await import('./explain.ts')).explainCommand,
+  simulate: async () => (await import('./simulate.ts')).simulateCommand,
+  plan: async () => (await import('./plan.ts')).planCommand,
+  import: async () => (await import('./import.ts')).importCommand,
+  healthcheck: async () => (await import('./healthcheck.ts')).healthcheckCommand,
+};
+const NAMES = Object.keys(COMMANDS);
+const DEFAULT_COMMAND = 'serve';
 
 /** Exit codes: 0 good, 1 the answer is no (or it did not start), 2 wrong usage. */
 const WRONG_USAGE = 2;
@@ -23,12 +29,12 @@ const SEE_HELP = '(request-splitter --help says what there is)';
 
 /** Runs one command line, `argv` without node and script; gives the exit code. Throws only on a fault of its own. */
 export async function runProgram(argv: readonly string[], terminal: Terminal): Promise<number> {
-  const program = createProgram(terminal);
-  const unknown = unknownCommand(argv, program);
+  const unknown = unknownCommand(argv);
   if (unknown !== null) {
     terminal.writeErr(`error: ${unknown}\n${SEE_HELP}\n`);
     return WRONG_USAGE;
   }
+  const program = await createProgram(terminal, calledBy(argv));
   try {
     await program.parseAsync(argv, { from: 'user' });
     return 0;
@@ -40,28 +46,30 @@ export async function runProgram(argv: readonly string[], terminal: Terminal): P
 }
 
 /** Commander would hand a word that is no command to `serve`, and complain of one argument too many. */
-function unknownCommand([word = '']: readonly string[], program: Command): string | null {
-  const names = program.commands.map((command) => command.name());
-  if (word === '' || word.startsWith('-') || names.includes(word)) return null;
-  return `expected one of the commands ${names.join(', ')}; got ${JSON.stringify(word)}${didYouMean(word, names)}`;
+function unknownCommand([word = '']: readonly string[]): string | null {
+  if (word === '' || word.startsWith('-') || NAMES.includes(word)) return null;
+  return `expected one of the commands ${NAMES.join(', ')}; got ${JSON.stringify(word)}${didYouMean(word, NAMES)}`;
 }
 
-function createProgram(terminal: Terminal): Command {
+/** Names of the commands that a command line needs: the one that it calls, or all where their list may be printed. */
+function calledBy(argv: readonly string[]): readonly string[] {
+  if (argv.some((word) => /^--?h/.test(word))) return NAMES;
+  const [word = ''] = argv;
+  return [NAMES.includes(word) ? word : DEFAULT_COMMAND];
+}
+
+async function createProgram(terminal: Terminal, names: readonly string[]): Promise<Command> {
   const program = new Command('request-splitter')
     .description(
       'Splits requests over upstreams by a token: the same token always to the same upstream, bit for bit as nginx split_clients does it. Without a command it serves.',
     )
     .version(VERSION, '-V, --version', 'print the version')
     .helpCommand(false)
-    .addCommand(serveCommand(terminal), { isDefault: true })
-    .addCommand(demoCommand(terminal))
-    .addCommand(checkCommand(terminal))
-    .addCommand(explainCommand(terminal))
-    .addCommand(simulateCommand(terminal))
-    .addCommand(planCommand(terminal))
-    .addCommand(importCommand(terminal))
-    .addCommand(healthcheckCommand(terminal))
-    .addHelpText('after', helpEnding());
+    .addHelpText('after', helpEnding);
+  for (const name of names) {
+    const makeCommand = await COMMANDS[name]!();
+    program.addCommand(makeCommand(terminal), { isDefault: name === DEFAULT_COMMAND });
+  }
   for (const command of [program, ...program.commands]) {
     command
       .exitOverride()

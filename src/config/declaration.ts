@@ -1,7 +1,7 @@
 // Reads the option declaration back: which keys are known at a place, every option as a row of the manual, the
 // JSON Schema for editors. Adds nothing that config/schema does not say; no option is named here.
 
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import type { Path } from './problem.ts';
 import { documentSchema } from './schema.ts';
 
@@ -27,15 +27,17 @@ type AnySchema = z.core.$ZodType;
 /** The schema under defaults, optionals, preprocessing and transforms; what a user writes is checked by it. */
 function core(schema: AnySchema): AnySchema {
   if (
-    schema instanceof z.ZodOptional ||
-    schema instanceof z.ZodNullable ||
-    schema instanceof z.ZodDefault ||
-    schema instanceof z.ZodPrefault
+    schema instanceof z.core.$ZodOptional ||
+    schema instanceof z.core.$ZodNullable ||
+    schema instanceof z.core.$ZodDefault ||
+    schema instanceof z.core.$ZodPrefault
   ) {
-    return core(schema.def.innerType);
+    return core(schema._zod.def.innerType);
   }
-  if (schema instanceof z.ZodPipe) {
-    return core(schema.def.in instanceof z.ZodTransform ? schema.def.out : schema.def.in);
+  if (schema instanceof z.core.$ZodPipe) {
+    return core(
+      schema._zod.def.in instanceof z.core.$ZodTransform ? schema._zod.def.out : schema._zod.def.in,
+    );
   }
   return schema;
 }
@@ -48,21 +50,21 @@ export function knownKeys(path: Path): string[] {
     if (next === undefined) return [];
     schema = core(next);
   }
-  if (schema instanceof z.ZodUnion) {
-    const objects = schema.options.map(core).filter((option) => option instanceof z.ZodObject);
-    return objects.flatMap((object) => Object.keys(object.shape));
+  if (schema instanceof z.core.$ZodUnion) {
+    const objects = schema._zod.def.options.map(core).filter((option) => option instanceof z.core.$ZodObject);
+    return objects.flatMap((object) => Object.keys(object._zod.def.shape));
   }
-  return schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
+  return schema instanceof z.core.$ZodObject ? Object.keys(schema._zod.def.shape) : [];
 }
 
 function child(schema: AnySchema, step: string | number): AnySchema | undefined {
-  if (schema instanceof z.ZodObject) {
-    return Object.hasOwn(schema.shape, step) ? schema.shape[step] : undefined;
+  if (schema instanceof z.core.$ZodObject) {
+    return Object.hasOwn(schema._zod.def.shape, step) ? schema._zod.def.shape[step] : undefined;
   }
-  if (schema instanceof z.ZodRecord) return schema.def.valueType;
-  if (schema instanceof z.ZodArray) return schema.element;
-  if (schema instanceof z.ZodUnion) {
-    for (const option of schema.options) {
+  if (schema instanceof z.core.$ZodRecord) return schema._zod.def.valueType;
+  if (schema instanceof z.core.$ZodArray) return schema._zod.def.element;
+  if (schema instanceof z.core.$ZodUnion) {
+    for (const option of schema._zod.def.options) {
       const found = child(core(option), step);
       if (found !== undefined) return found;
     }
@@ -87,12 +89,12 @@ export function standardOf(path: string): string | undefined {
 }
 
 function collect(schema: AnySchema, prefix: string, rows: OptionRow[]): void {
-  if (schema instanceof z.ZodRecord) collect(core(schema.def.valueType), `${prefix}.*`, rows);
-  else if (schema instanceof z.ZodArray) collect(core(schema.element), `${prefix}[]`, rows);
-  else if (schema instanceof z.ZodUnion) {
-    for (const option of schema.options) collect(core(option), prefix, rows);
-  } else if (schema instanceof z.ZodObject) {
-    for (const [key, option] of Object.entries(schema.shape)) {
+  if (schema instanceof z.core.$ZodRecord) collect(core(schema._zod.def.valueType), `${prefix}.*`, rows);
+  else if (schema instanceof z.core.$ZodArray) collect(core(schema._zod.def.element), `${prefix}[]`, rows);
+  else if (schema instanceof z.core.$ZodUnion) {
+    for (const option of schema._zod.def.options) collect(core(option), prefix, rows);
+  } else if (schema instanceof z.core.$ZodObject) {
+    for (const [key, option] of Object.entries(schema._zod.def.shape)) {
       const path = prefix === '' ? key : `${prefix}.${key}`;
       const meta = metaOf(option);
       if (meta.kind !== undefined) {
@@ -114,23 +116,23 @@ function metaOf(schema: AnySchema): Meta {
   const own = z.globalRegistry.get(schema) as Meta | undefined;
   if (own?.kind !== undefined) return own;
   if (
-    schema instanceof z.ZodOptional ||
-    schema instanceof z.ZodDefault ||
-    schema instanceof z.ZodPrefault ||
-    schema instanceof z.ZodNullable
+    schema instanceof z.core.$ZodOptional ||
+    schema instanceof z.core.$ZodDefault ||
+    schema instanceof z.core.$ZodPrefault ||
+    schema instanceof z.core.$ZodNullable
   ) {
-    return metaOf(schema.def.innerType);
+    return metaOf(schema._zod.def.innerType);
   }
   return own ?? {};
 }
 
 function defaultOf(schema: AnySchema): string {
-  if (schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault) {
-    const value: unknown = schema.def.defaultValue;
+  if (schema instanceof z.core.$ZodDefault || schema instanceof z.core.$ZodPrefault) {
+    const value: unknown = schema._zod.def.defaultValue;
     if (typeof value === 'object' && value !== null && Object.keys(value).length === 0) return '';
     return typeof value === 'string' ? value : JSON.stringify(value);
   }
-  return schema instanceof z.ZodOptional ? '' : 'required';
+  return schema instanceof z.core.$ZodOptional ? '' : 'required';
 }
 
 /** JSON Schema (draft 2020-12) of the file format, for editors; what only linking can tell is not in it. */

@@ -3,7 +3,7 @@
 // Knows positions only as `source.locate`, and key texts only as the check that is handed in.
 
 import { createHash, scryptSync } from 'node:crypto';
-import type { z } from 'zod';
+import type * as z from 'zod/mini';
 import { knownKeys, optionRows } from './declaration.ts';
 import { didYouMean, type Path, type Place, type Problem, showGot } from './problem.ts';
 import {

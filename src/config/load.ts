@@ -6,10 +6,10 @@ import { open } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { configFromOverrides, type Override, overridesFrom, type Setting } from './env.ts';
 import type { CheckKey, Outcome, ReadSecret } from './link.ts';
-import { parseNginx } from './nginx.ts';
+import type * as nginx from './nginx.ts';
 import type { ReadInclude } from './nginx-syntax.ts';
-import { parseConfig, TEXT_BYTES_MAX, tooLarge } from './parse.ts';
 import type { Problem } from './problem.ts';
+import { TEXT_BYTES_MAX, tooLarge } from './text.ts';
 
 /** Read when nothing names a file; a ConfigMap is mounted at its directory. */
 export const DEFAULT_FILE = '/etc/request-splitter/splitter.yaml';
@@ -64,6 +64,8 @@ export async function loadConfig(wishes: Wishes, options: LoadOptions): Promise<
   if (typeof read === 'string') {
     const secretFiles: string[] = [];
     const readSecret = secretReader(wishes.environment, secretFiles);
+    // The grammars are loaded by those who have such a file: a sidecar that is configured by variables has none.
+    const { parseConfig } = await import('./parse.ts');
     const outcome = parseConfig(read, file, { ...options, overrides, readSecret });
     return { ...outcome, file, files: [file, ...secretFiles], notes: [] };
   }
@@ -98,9 +100,10 @@ async function loadNginx(
 export async function translateNginx(
   file: string,
   options: { readonly checkKey: CheckKey; readonly overrides?: readonly Override[] },
-): Promise<ReturnType<typeof parseNginx>> {
+): Promise<ReturnType<typeof nginx.parseNginx>> {
   const read = await readText(file);
   if (typeof read !== 'string') return { problems: [read.problem] };
+  const { parseNginx } = await import('./nginx.ts');
   return parseNginx(read, file, { ...options, readInclude: includesBeside(file) });
 }
 

@@ -19,8 +19,8 @@ import {
 import { ProxyGoals } from './nginx-proxy.ts';
 import { Report } from './nginx-report.ts';
 import { type Directive, type Position, type ReadInclude, readDirectives } from './nginx-syntax.ts';
-import { refuseText } from './parse.ts';
 import { type Problem, showGot } from './problem.ts';
+import { refuseText } from './text.ts';
 
 /** A translated nginx.conf: the document as YAML would have it, and what the user should know. */
 export interface Translation {

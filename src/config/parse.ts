@@ -20,9 +20,8 @@ import {
 import { type Override, overlay } from './env.ts';
 import { type CheckKey, linkSource, type Outcome, type ReadSecret, type Source } from './link.ts';
 import { formatPath, type Path, type Place, type Problem, showGot } from './problem.ts';
+import { refuseText } from './text.ts';
 
-/** Largest configuration text, in bytes: a ConfigMap holds no more either. */
-export const TEXT_BYTES_MAX = 1024 * 1024;
 const VALUES_MAX = 200_000;
 const ALIAS_COUNT_MAX = 10_000;
 const SYNTAX_PROBLEMS_MAX = 5;
@@ -45,12 +44,6 @@ export function parseConfig(text: string, file: string, options: ParseOptions): 
   const outcome = linkSource(source, options.checkKey, options.readSecret);
   if (problems.length === 0) return outcome;
   return { problems: [...problems, ...(outcome.problems ?? [])].sort((a, b) => a.order - b.order) };
-}
-
-/** The one problem of a text that is too large to be a configuration. `bytes` is its size. */
-export function tooLarge(file: string, bytes: number): Problem {
-  const got = `${(bytes / TEXT_BYTES_MAX).toFixed(1)} MiB`;
-  return { at: file, path: '', order: 0, expected: 'a configuration of 1 MiB at most', got };
 }
 
 function readYaml(text: string, file: string): Source | { problems: readonly Problem[] } {
@@ -118,23 +111,6 @@ function readYaml(text: string, file: string): Source | { problems: readonly Pro
     }
     throw cause;
   }
-}
-
-/** The one problem of what is no text of `kind`: too large, binary, or not UTF-8. Undefined when it may be parsed. */
-export function refuseText(text: string, file: string, kind: string): Problem | undefined {
-  if (text.length > TEXT_BYTES_MAX) return tooLarge(file, Buffer.byteLength(text));
-  const odd = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f\ufffd]/.exec(text);
-  if (odd === null) return undefined;
-  const code =
-    odd[0] === '\ufffd' ? 'no UTF-8' : `the byte 0x${odd[0].charCodeAt(0).toString(16).padStart(2, '0')}`;
-  const before = text.slice(0, odd.index).split('\n');
-  return {
-    at: `${file}:${before.length}:${before.at(-1)!.length + 1}`,
-    path: '',
-    order: odd.index,
-    expected: `${kind} in UTF-8`,
-    got: `binary data (${code})`,
-  };
 }
 
 function syntax(

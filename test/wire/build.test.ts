@@ -46,10 +46,12 @@ afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
 describe('dist/main.js', () => {
   const alone = join(scratch, 'alone');
-  const main = join(alone, 'main.mjs');
+  const main = join(alone, 'main.js');
   beforeAll(() => {
     mkdirSync(alone);
     copyFileSync(join(copy, 'dist', 'main.js'), main);
+    cpSync(join(copy, 'dist', 'chunks'), join(alone, 'chunks'), { recursive: true });
+    writeFileSync(join(alone, 'package.json'), '{ "type": "module" }');
   });
 
   /** The bundle as a process, and where it listens. */
@@ -71,11 +73,42 @@ describe('dist/main.js', () => {
     return { child, origin };
   }
 
-  it('is one file that needs nothing but node: --version and --help answer in an empty directory', async () => {
+  it('needs nothing but node and its own chunks: --version and --help answer in an empty directory', async () => {
     const version = await run(process.execPath, [main, '--version'], { cwd: alone, env: {} });
     expect(version.stdout).toBe(`${manifest.version}\n`);
     const help = await run(process.execPath, [main, '--help'], { cwd: alone, env: {} });
     expect(help.stdout).toMatch(/^Usage: request-splitter/);
+  });
+
+  it('loads for `serve` by environment none of what only some need: files, other commands, the page, undici', () => {
+    // Followed through the built files by their static imports: what is loaded at once with serve.
+    const loaded = new Set<string>();
+    const load = (file: string) => {
+      if (loaded.has(file)) return;
+      loaded.add(file);
+      const text = readFileSync(file, 'utf8');
+      for (const [, path] of text.matchAll(/^import\s[^'"]*["'](\.[^'"]+)["'];/gm))
+        load(join(file, '..', path!));
+    };
+    for (const name of ['program', 'serve']) load(join(alone, 'chunks', `${name}.js`));
+    const regions = [...loaded].flatMap((file) =>
+      [...readFileSync(file, 'utf8').matchAll(/^\/\/ (\S*(?:node_modules|src)\/\S+)$/gm)].map(
+        ([, path]) => path!,
+      ),
+    );
+    const has = (part: string) => regions.some((path) => path.includes(part));
+    for (const part of ['src/proxy/exchange.ts', 'node_modules/pino/', 'src/config/schema.ts'])
+      expect([part, has(part)]).toEqual([part, true]);
+    for (const part of [
+      'node_modules/undici/',
+      'node_modules/yaml/',
+      'node_modules/uplot/',
+      'src/config/nginx.ts',
+      'src/config/parse.ts',
+      'src/cli/plan.ts',
+      'src/workers/crew.ts',
+    ])
+      expect([part, has(part)]).toEqual([part, false]);
   });
 
   it('starts there, answers through the split, and ends when it is told to', async () => {
@@ -160,7 +193,10 @@ server { listen 8000; location / { proxy_set_header Host $host; proxy_pass http:
   });
 
   it('holds nothing beyond ASCII, which would double the memory of its source', () => {
-    expect(readFileSync(main, 'latin1')).not.toMatch(/[^\0-\x7f]/);
+    const files = [main, ...globSync(join(alone, 'chunks', '*.js'))];
+    expect(files.length).toBeGreaterThan(10);
+    for (const file of files)
+      expect([file, /[^\0-\x7f]/.exec(readFileSync(file, 'latin1'))]).toEqual([file, null]);
   });
 });
 
