@@ -12,6 +12,8 @@ export interface Options {
   readonly wishes: Wishes;
   readonly load: LoadTool;
   readonly starts: boolean;
+  /** What processor time is judged by is measured with wrk as well, where that is installed. */
+  readonly saturates: boolean;
   readonly micro: boolean;
   /** Nothing but the soak. */
   readonly soakAlone: boolean;
@@ -107,6 +109,7 @@ function read(args: readonly string[]): Options {
     load: loadTool(flags.load),
     starts: flags.start,
     micro: flags.micro ?? (isAll && flags.profile === undefined),
+    saturates: isWhole && flags.load === 'autocannon',
     soakAlone: soak !== null,
     soakMinutes: soak ?? (isWhole ? 2 : 0),
     json: flags.json ?? null,

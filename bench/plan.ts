@@ -71,6 +71,23 @@ export function planOf(wishes: Wishes): Part[] {
   }));
 }
 
+/** Scenarios that processor time is judged by. */
+const JUDGED_BY_CPU = ['small-get', 'get-64k', 'get-1m'];
+
+/** Their parts once more, for a load generator that keeps the measured core busy. */
+export function saturatedPartsOf(): Part[] {
+  return SCENARIOS.filter(({ name }) => JUDGED_BY_CPU.includes(name)).map((scenario) => ({
+    ...WHOLE,
+    scenario,
+    rounds: 5,
+    contenders: rivalsOf(
+      scenario.name === 'small-get'
+        ? [...MAIN, 'request-splitter-pipelining', 'request-splitter-2-workers']
+        : MAIN,
+    ),
+  }));
+}
+
 /** Who takes part at all, in the order of RIVALS. */
 export const contendersOf = (parts: readonly Part[]): Rival[] =>
   RIVALS.filter((rival) => parts.some(({ contenders }) => contenders.includes(rival)));

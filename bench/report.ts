@@ -190,6 +190,19 @@ export function resultsMarkdown(results: Results, charts: ChartPaths): string {
       ...(scenario.rate === null ? [] : [`![Latency](${charts.latency(scenario.name)})`]),
       scenarioTable(scenario, results.reference),
     ]),
+    ...(results.saturated.length > 0
+      ? [
+          '## With a saturated core',
+          'The scenarios that processor time is judged by, once more with wrk, which costs so little that the measured' +
+            ' core is busy nearly all of the time: each turn of an event loop serves as many requests as it can, for' +
+            ' everybody.',
+        ]
+      : []),
+    ...results.saturated.flatMap((scenario) => [
+      `### ${scenario.title}`,
+      `${scenario.length}.`,
+      scenarioTable(scenario, results.reference),
+    ]),
     ...(results.starts.length > 0
       ? [
           '## Start',

@@ -83,6 +83,8 @@ export interface Results {
   /** Contenders that are not installed or did not start, each with the reason. */
   readonly missing: readonly string[];
   readonly scenarios: readonly ScenarioResult[];
+  /** The scenarios that processor time is judged by, once more with a load that keeps the measured core busy. */
+  readonly saturated: readonly ScenarioResult[];
   readonly starts: readonly StartRow[];
   readonly micro: readonly MicroRow[];
   readonly soak: SoakResult | null;

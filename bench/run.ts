@@ -7,7 +7,7 @@ import { barChart, latencyChart, memoryChart } from './chart.ts';
 import { describeMachine, loadVersion, versionsOf } from './machine.ts';
 import { measureScenario, measureStarts, placement } from './measure.ts';
 import { HELP, type Options, readOptions } from './options.ts';
-import { contendersOf, estimateSeconds, type Part, planOf } from './plan.ts';
+import { contendersOf, estimateSeconds, type Part, planOf, saturatedPartsOf } from './plan.ts';
 import { findProgram, pinSelf, Running, stopAll } from './processes.ts';
 import { microTable, resultsMarkdown, scenarioTable, soakTable, startTable, targetTable } from './report.ts';
 import { type MicroRow, type Results, type ScenarioResult, type SoakResult, soakGrowth } from './results.ts';
@@ -134,6 +134,7 @@ async function main(options: Options): Promise<void> {
     return;
   }
   const parts = planOf(options.wishes);
+  const saturatedParts = options.saturates && findProgram('wrk') !== undefined ? saturatedPartsOf() : [];
   const absent = new Absent();
   // Without a scenario only starts are measured: of those who are named, or of everybody.
   const wanted = parts.length > 0 ? contendersOf(parts) : (options.wishes.rivals ?? RIVALS);
@@ -141,7 +142,8 @@ async function main(options: Options): Promise<void> {
     const what = rival.missing();
     if (what !== undefined) absent.add(rival, `${rival.title} needs ${what}`);
   }
-  announce(`about ${Math.ceil(estimateSeconds(parts) / 60 + options.soakMinutes)} minutes`);
+  const seconds = estimateSeconds([...parts, ...saturatedParts]);
+  announce(`about ${Math.ceil(seconds / 60 + options.soakMinutes)} minutes`);
 
   let starts: Results['starts'] = [];
   if (options.starts) {
@@ -158,6 +160,8 @@ async function main(options: Options): Promise<void> {
     starts = measured.starts;
   }
   const scenarios = await runScenarios(options, parts, absent);
+  if (saturatedParts.length > 0) console.log('\nWith wrk, which keeps the measured core busy');
+  const saturated = await runScenarios({ ...options, load: 'wrk' }, saturatedParts, absent);
   if (starts.length > 0) console.log(`\nStart\n\n${startTable(starts)}`);
   const micro = options.micro ? await runMicro() : [];
   const results: Results = {
@@ -176,6 +180,7 @@ async function main(options: Options): Promise<void> {
     reference: REFERENCE,
     missing: absent.reasons,
     scenarios,
+    saturated,
     starts,
     micro,
     soak: options.soakMinutes > 0 ? await runSoak(options) : null,

@@ -37,14 +37,25 @@ function judge(
 
 /** Every target that the run can say something about, in the order of the report. */
 export function judgedTargets(results: Results): Judged[] {
-  const rowOf = (scenario: string, rival: string) =>
-    results.scenarios.find(({ name }) => name === scenario)?.rows.find((row) => row.rival === rival);
+  const rowOf = (scenario: string, rival: string, of = results.scenarios) =>
+    of.find(({ name }) => name === scenario)?.rows.find((row) => row.rival === rival);
 
-  const cpu = (text: string, limit: number, scenario: string, rival: string, own = OWN) => {
-    const [mine, theirs] = [rowOf(scenario, own), rowOf(scenario, rival)];
+  const cpuOf = (
+    of: Results['scenarios'],
+    text: string,
+    limit: number,
+    scenario: string,
+    rival: string,
+    own: string,
+  ) => {
+    const [mine, theirs] = [rowOf(scenario, own, of), rowOf(scenario, rival, of)];
     if (mine === undefined || theirs === undefined) return [];
     return judge(text, limit, cpuPerRequest(mine).median / cpuPerRequest(theirs).median, 'x', [mine, theirs]);
   };
+  const cpu = (text: string, limit: number, scenario: string, rival: string, own = OWN) => [
+    ...cpuOf(results.scenarios, text, limit, scenario, rival, own),
+    ...cpuOf(results.saturated, `${text}, core saturated`, limit, scenario, rival, own),
+  ];
 
   const added = (rival: string, name: string): Judged[] => {
     const result = results.scenarios.find(({ rate }) => rate !== null);

@@ -51,6 +51,7 @@ export const results = (given: Partial<Results> = {}): Results => ({
   reference: 'nginx-tuned',
   missing: [],
   scenarios: [],
+  saturated: [],
   starts: [],
   micro: [],
   soak: null,

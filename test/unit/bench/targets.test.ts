@@ -32,6 +32,18 @@ describe('the targets', () => {
     });
   });
 
+  it('are judged a second time where the core was saturated', () => {
+    const saturated = scenario(
+      'get-64k',
+      null,
+      row('request-splitter', costing(20)),
+      row('nginx-tuned', costing(25)),
+    );
+    expect(judged({ saturated: [saturated] })).toEqual({
+      '64 KiB responses: CPU per request against nginx tuned, core saturated': '0.80x yes',
+    });
+  });
+
   it('are not judged by a contender that failed its requests, on either side', () => {
     const failed = turn({ errors: 100, cpuMicroseconds: 20_000 });
     const [text] = ['small GET: CPU per request against nginx tuned'];
