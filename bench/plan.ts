@@ -30,6 +30,7 @@ const MAIN = ['request-splitter', 'nginx-tuned', 'nginx-plain', 'haproxy', 'node
 /** Where it is not everybody: small-get. */
 const CONTENDERS: Readonly<Record<string, readonly string[]>> = {
   'small-get': RIVALS.map(({ name }) => name),
+  'small-get-256': [...MAIN, 'request-splitter-2-workers'],
   'browser-get': [...MAIN, 'request-splitter-pipelining', 'request-splitter-observed'],
   'idle-1000': [...MAIN, 'request-splitter-pipelining'],
   'open-2000': [...MAIN, 'request-splitter-observed', 'request-splitter-2-workers'],
@@ -72,7 +73,7 @@ export function planOf(wishes: Wishes): Part[] {
 }
 
 /** Scenarios that processor time is judged by. */
-const JUDGED_BY_CPU = ['small-get', 'get-64k', 'get-1m'];
+const JUDGED_BY_CPU = ['small-get', 'small-get-256', 'get-64k', 'get-1m'];
 
 /** Their parts once more, for a load generator that keeps the measured core busy. */
 export function saturatedPartsOf(): Part[] {
@@ -81,7 +82,7 @@ export function saturatedPartsOf(): Part[] {
     scenario,
     rounds: 5,
     contenders: rivalsOf(
-      scenario.name === 'small-get'
+      scenario.name.startsWith('small-get')
         ? [...MAIN, 'request-splitter-pipelining', 'request-splitter-2-workers']
         : MAIN,
     ),

@@ -154,6 +154,8 @@ const CONDITIONS = [
     ' that moment (no coordinated omission). What a proxy adds to p99 is a few hundred microseconds on machines that' +
     ' are busier than that for other reasons: it is the median of the differences to the turn without a proxy in the' +
     ' same round, over more rounds than elsewhere. It is judged against nginx tuned and against nginx plain.',
+  'Two workers are measured on the same single core as everything else and switch it to and fro between them: with' +
+    ' few connections each of them finds fewer requests at a time, which is where they cost most.',
   'All of them are in the scenario of small requests; elsewhere those are left out that would say nothing new (the' +
     ' other proxies in Node lie near node:http + undici or near http-proxy).',
 ];

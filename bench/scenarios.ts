@@ -43,6 +43,13 @@ const scenario = (
 export const SCENARIOS: readonly Scenario[] = [
   scenario({ name: 'small-get', title: 'Small GET, keep-alive', path: '/small', answerBytes: 14 }),
   scenario({
+    name: 'small-get-256',
+    title: 'Small GET over 256 connections',
+    path: '/small',
+    answerBytes: 14,
+    connections: 256,
+  }),
+  scenario({
     name: 'browser-get',
     title: "GET with a browser's header fields, different in each request",
     path: '/small',

@@ -89,6 +89,13 @@ export function judgedTargets(results: Results): Judged[] {
       `${OWN}-pipelining`,
     ),
     ...cpu(`${small} with 2 workers against 1`, 1.1, 'small-get', OWN, `${OWN}-2-workers`),
+    ...cpu(
+      `${small} with 2 workers against 1, 256 connections`,
+      1.1,
+      'small-get-256',
+      OWN,
+      `${OWN}-2-workers`,
+    ),
     ...cpu('64 KiB responses: CPU per request against nginx tuned', 1, 'get-64k', 'nginx-tuned'),
     ...cpu('1 MiB responses: CPU per request against nginx tuned', 1.5, 'get-1m', 'nginx-tuned'),
     ...added('nginx-tuned', 'nginx tuned'),

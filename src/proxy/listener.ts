@@ -17,7 +17,7 @@ const BACKLOG = 4096;
 /** How long a client that was turned away may take to let go. */
 const TURN_AWAY_MS = 500;
 /** Exchanges kept for later clients; about as many as are under way at once in a busy sidecar. */
-const SPARE_EXCHANGES_MAX = 256;
+const SPARE_EXCHANGES_MAX = 1024;
 
 export class Listener implements TunnelHost {
   readonly deadlines: Deadlines;

@@ -12,10 +12,13 @@ import { Output } from '../http1/output.ts';
 const GATHERED_BYTES_MAX = 65_536;
 /** Bytes up to this many are copied behind what is gathered; more leave at once, from where they are. */
 const COPY_BYTES_MAX = 16_384;
-/** First size of an Output; one that grew further than the second is not kept. */
-const OUTPUT_BYTES = 4096;
-const OUTPUT_BYTES_KEPT_MAX = 131_072;
-const SPARE_OUTPUTS_MAX = 64;
+/** First size of an Output. */
+const OUTPUT_BYTES = 2048;
+/** Most Outputs that are kept, as many as wires gather in a turn of a busy process; and of those that have grown. */
+const SPARE_OUTPUTS_MAX = 1024;
+const SPARE_GROWN_MAX = 64;
+/** One that grew further is not kept at all. */
+const GROWN_BYTES_MAX = 65_536;
 
 /** Whose socket it is. */
 export interface WireOwner {
@@ -66,8 +69,8 @@ function flushAll(): void {
 
 function giveBack(out: Output): void {
   out.clear();
-  if (spareOutputs.length < SPARE_OUTPUTS_MAX && out.bytes.length <= OUTPUT_BYTES_KEPT_MAX)
-    spareOutputs.push(out);
+  const keptMax = out.bytes.length === OUTPUT_BYTES ? SPARE_OUTPUTS_MAX : SPARE_GROWN_MAX;
+  if (spareOutputs.length < keptMax && out.bytes.length <= GROWN_BYTES_MAX) spareOutputs.push(out);
 }
 
 /** Where net.Socket keeps the buffer and the callback of `onread`; undefined where it does not do so. */
