@@ -33,7 +33,7 @@ export const HELP = `npm run bench -- [options]
   --scenario A,B        only these: ${names(SCENARIOS)}, or none
   --rivals A,B          only these: ${names(RIVALS)}
   --load autocannon|wrk load generator (scenarios with a fixed rate have one of their own)
-  --rounds N            turns of each contender in each scenario (default 3, 5 at a fixed rate)
+  --rounds N            turns of each contender in each scenario (default 3, 5 where a target is judged)
   --seconds N           length of a turn (default 3)
   --no-start            leave out the measurement of starts
   --micro               the steps of an exchange one by one, too (a run of everything and --quick do)

@@ -1,5 +1,5 @@
 // What a run measures: which contenders take part in which scenario, how often and for how long. Pure. A whole run
-// takes about half an hour on two cores, so a contender is left out of a scenario in which it would say nothing new.
+// takes about three quarters of an hour on two cores, so a contender is left out of a scenario in which it would say nothing new.
 import { RIVALS, type Rival } from './rivals.ts';
 import { SCENARIOS, type Scenario } from './scenarios.ts';
 
@@ -21,8 +21,17 @@ export interface Part extends Lengths {
 const WHOLE: Lengths = { rounds: 3, seconds: 3, warmupSeconds: 2, rewarmSeconds: 0.5 };
 const QUICK: Lengths = { rounds: 2, seconds: 0.8, warmupSeconds: 0.6, rewarmSeconds: 0.2 };
 
-/** Latency at a fixed rate is a matter of a few hundred microseconds: more rounds than where processor time counts. */
-const RATE_ROUNDS = { whole: 5, quick: 3 };
+/** Scenarios that processor time is judged by. */
+const JUDGED_BY_CPU = ['small-get', 'small-get-256', 'get-64k', 'get-1m'];
+
+/** More rounds where a figure is judged: latency at a fixed rate is a matter of a few hundred microseconds. */
+const JUDGED_ROUNDS = 5;
+const QUICK_RATE_ROUNDS = 3;
+
+function roundsOf({ name, rate }: Scenario, quick: boolean): number {
+  if (quick) return rate === null ? QUICK.rounds : QUICK_RATE_ROUNDS;
+  return rate !== null || JUDGED_BY_CPU.includes(name) ? JUDGED_ROUNDS : WHOLE.rounds;
+}
 
 /** Enough of each kind: own, nginx twice, HAProxy, the best and the best known of those in Node. */
 const MAIN = ['request-splitter', 'nginx-tuned', 'nginx-plain', 'haproxy', 'node-undici', 'http-proxy'];
@@ -62,9 +71,7 @@ export function planOf(wishes: Wishes): Part[] {
     scenario,
     contenders:
       wishes.rivals ?? rivalsOf(wishes.quick ? QUICK_CONTENDERS : (CONTENDERS[scenario.name] ?? MAIN)),
-    rounds:
-      wishes.rounds ??
-      (scenario.rate === null ? usual.rounds : RATE_ROUNDS[wishes.quick ? 'quick' : 'whole']),
+    rounds: wishes.rounds ?? roundsOf(scenario, wishes.quick),
     seconds,
     // A run that was asked to be short is short all over.
     warmupSeconds: Math.min(usual.warmupSeconds, seconds),
@@ -72,15 +79,12 @@ export function planOf(wishes: Wishes): Part[] {
   }));
 }
 
-/** Scenarios that processor time is judged by. */
-const JUDGED_BY_CPU = ['small-get', 'small-get-256', 'get-64k', 'get-1m'];
-
-/** Their parts once more, for a load generator that keeps the measured core busy. */
+/** The parts that are judged by processor time once more, for a load generator that keeps the measured core busy. */
 export function saturatedPartsOf(): Part[] {
   return SCENARIOS.filter(({ name }) => JUDGED_BY_CPU.includes(name)).map((scenario) => ({
     ...WHOLE,
     scenario,
-    rounds: 5,
+    rounds: JUDGED_ROUNDS,
     contenders: rivalsOf(
       scenario.name.startsWith('small-get')
         ? [...MAIN, 'request-splitter-pipelining', 'request-splitter-2-workers']
