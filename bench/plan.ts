@@ -1,5 +1,5 @@
 // What a run measures: which contenders take part in which scenario, how often and for how long. Pure. A whole run
-// takes about three quarters of an hour on two cores, so a contender is left out of a scenario in which it would say nothing new.
+// takes about fifty minutes on two cores, so a contender is left out of a scenario in which it would say nothing new.
 import { RIVALS, type Rival } from './rivals.ts';
 import { SCENARIOS, type Scenario } from './scenarios.ts';
 
