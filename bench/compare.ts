@@ -9,7 +9,7 @@ import { choose, loadTool, orProblem, positive } from './options.ts';
 import { planOf } from './plan.ts';
 import { findProgram, pinSelf, stopAll } from './processes.ts';
 import { table } from './report.ts';
-import { cpuOfTurns, figure, isComparable, medianOf, type ScenarioResult } from './results.ts';
+import { cpuOfTurns, cpuRatio, figure, isComparable, medianOf, type ScenarioResult } from './results.ts';
 import { REFERENCE, RIVALS, type Rival } from './rivals.ts';
 import { SCENARIOS } from './scenarios.ts';
 import { openRig } from './turns.ts';
@@ -32,9 +32,21 @@ const HELP = `node bench/compare.ts SCENARIO [options] CONTENDER…
 /** A line for each contender: the least CPU time says most where others use the machine, too. */
 function compareTable({ rows }: ScenarioResult): string {
   const medians = new Map(rows.map((row) => [row.rival, figure(cpuOfTurns(row))]));
-  const reference = medians.get(REFERENCE)?.median ?? Number.NaN;
+  const reference = rows.find(({ rival }) => rival === REFERENCE);
   return table(
-    ['', 'CPU µs/request', 'spread', 'least', 'ratio', 'requests/s', 'core busy', 'p99 ms', 'MiB', 'failed'],
+    [
+      '',
+      'CPU µs/request',
+      'spread',
+      'least',
+      'ratio',
+      'requests/s',
+      'core busy',
+      'sleeps/request',
+      'p99 ms',
+      'MiB',
+      'failed',
+    ],
     rows.map((row) => {
       const { median, spread } = medians.get(row.rival) ?? figure([]);
       const shown = (value: number, digits: number) => (Number.isFinite(value) ? value.toFixed(digits) : '-');
@@ -43,7 +55,7 @@ function compareTable({ rows }: ScenarioResult): string {
         shown(median, 2),
         `±${shown(spread * 100, 0)}%`,
         shown(Math.min(...cpuOfTurns(row)), 2),
-        shown(median / reference, 3),
+        shown(reference === undefined ? Number.NaN : cpuRatio(row, reference).median, 3),
         shown(
           medianOf(row, (turn) => turn.answered / turn.seconds),
           0,
@@ -52,6 +64,10 @@ function compareTable({ rows }: ScenarioResult): string {
           medianOf(row, (turn) => turn.cpuMicroseconds / turn.seconds / 1e4),
           0,
         )}%`,
+        shown(
+          medianOf(row, (turn) => turn.sleeps / turn.answered),
+          2,
+        ),
         shown(
           medianOf(row, (turn) => turn.latencyMs.p99),
           2,

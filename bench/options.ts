@@ -33,12 +33,12 @@ export const HELP = `npm run bench -- [options]
   --scenario A,B        only these: ${names(SCENARIOS)}, or none
   --rivals A,B          only these: ${names(RIVALS)}
   --load autocannon|wrk load generator (scenarios with a fixed rate have one of their own)
-  --rounds N            turns of each contender in each scenario (default 3, 5 where a target is judged)
-  --seconds N           length of a turn (default 3)
+  --rounds N            turns of each contender in each scenario (default 3, 7 where a target is judged)
+  --seconds N           length of a turn (default 3, 2 where processor time is judged)
   --no-start            leave out the measurement of starts
   --micro               the steps of an exchange one by one, too (a run of everything and --quick do)
   --soak MINUTES        only this: the splitter under changing load, its memory over time (a run of
-                        everything has 2 minutes of it)
+                        everything has 4 minutes of it)
   --profile FOLDER      CPU profiles of request-splitter there, for chrome://inspect or speedscope; what is
                         measured meanwhile costs more
   --json FILE           write the results there
@@ -111,7 +111,7 @@ function read(args: readonly string[]): Options {
     micro: flags.micro ?? (isAll && flags.profile === undefined),
     saturates: isWhole && flags.load === 'autocannon',
     soakAlone: soak !== null,
-    soakMinutes: soak ?? (isWhole ? 2 : 0),
+    soakMinutes: soak ?? (isWhole ? 4 : 0),
     json: flags.json ?? null,
     results: flags.results || (isWhole && soak === null),
     profileTo: flags.profile === undefined ? null : resolve(flags.profile),

@@ -1,5 +1,5 @@
 // What a run measures: which contenders take part in which scenario, how often and for how long. Pure. A whole run
-// takes about three quarters of an hour on two cores, so a contender is left out of a scenario in which it would say nothing new.
+// takes about fifty minutes on two cores, so a contender is left out of a scenario in which it would say nothing new.
 import { RIVALS, type Rival } from './rivals.ts';
 import { SCENARIOS, type Scenario } from './scenarios.ts';
 
@@ -24,13 +24,15 @@ const QUICK: Lengths = { rounds: 2, seconds: 0.8, warmupSeconds: 0.6, rewarmSeco
 /** Scenarios that processor time is judged by. */
 const JUDGED_BY_CPU = ['small-get', 'small-get-256', 'get-64k', 'get-1m'];
 
-/** More rounds where a figure is judged: latency at a fixed rate is a matter of a few hundred microseconds. */
-const JUDGED_ROUNDS = 5;
-const QUICK_RATE_ROUNDS = 3;
+/** More rounds, and shorter ones, where a target is judged: other users of a machine come and go within seconds. */
+const JUDGED = { rounds: 7, seconds: 2 };
+/** Latency at a fixed rate is a matter of a few hundred microseconds, of the few slowest requests of a turn. */
+const RATE_ROUNDS = { whole: 7, quick: 3 };
 
-function roundsOf({ name, rate }: Scenario, quick: boolean): number {
-  if (quick) return rate === null ? QUICK.rounds : QUICK_RATE_ROUNDS;
-  return rate !== null || JUDGED_BY_CPU.includes(name) ? JUDGED_ROUNDS : WHOLE.rounds;
+function lengthsOf({ name, rate }: Scenario, quick: boolean): Lengths {
+  if (quick) return rate === null ? QUICK : { ...QUICK, rounds: RATE_ROUNDS.quick };
+  if (rate !== null) return { ...WHOLE, rounds: RATE_ROUNDS.whole };
+  return JUDGED_BY_CPU.includes(name) ? { ...WHOLE, ...JUDGED } : WHOLE;
 }
 
 /** Enough of each kind: own, nginx twice, HAProxy, the best and the best known of those in Node. */
@@ -63,28 +65,30 @@ export interface Wishes {
 
 /** The parts of a run, in the order of SCENARIOS. */
 export function planOf(wishes: Wishes): Part[] {
-  const usual = wishes.quick ? QUICK : WHOLE;
-  const seconds = wishes.seconds ?? usual.seconds;
   const scenarios =
     wishes.scenarios ?? SCENARIOS.filter(({ name }) => !wishes.quick || QUICK_SCENARIOS.includes(name));
-  return scenarios.map((scenario) => ({
-    scenario,
-    contenders:
-      wishes.rivals ?? rivalsOf(wishes.quick ? QUICK_CONTENDERS : (CONTENDERS[scenario.name] ?? MAIN)),
-    rounds: wishes.rounds ?? roundsOf(scenario, wishes.quick),
-    seconds,
-    // A run that was asked to be short is short all over.
-    warmupSeconds: Math.min(usual.warmupSeconds, seconds),
-    rewarmSeconds: Math.min(usual.rewarmSeconds, seconds),
-  }));
+  return scenarios.map((scenario) => {
+    const usual = lengthsOf(scenario, wishes.quick);
+    const seconds = wishes.seconds ?? usual.seconds;
+    return {
+      scenario,
+      contenders:
+        wishes.rivals ?? rivalsOf(wishes.quick ? QUICK_CONTENDERS : (CONTENDERS[scenario.name] ?? MAIN)),
+      rounds: wishes.rounds ?? usual.rounds,
+      seconds,
+      // A run that was asked to be short is short all over.
+      warmupSeconds: Math.min(usual.warmupSeconds, seconds),
+      rewarmSeconds: Math.min(usual.rewarmSeconds, seconds),
+    };
+  });
 }
 
 /** The parts that are judged by processor time once more, for a load generator that keeps the measured core busy. */
 export function saturatedPartsOf(): Part[] {
   return SCENARIOS.filter(({ name }) => JUDGED_BY_CPU.includes(name)).map((scenario) => ({
     ...WHOLE,
+    ...JUDGED,
     scenario,
-    rounds: JUDGED_ROUNDS,
     contenders: rivalsOf(
       scenario.name.startsWith('small-get')
         ? [...MAIN, 'request-splitter-pipelining', 'request-splitter-2-workers']

@@ -207,6 +207,17 @@ export function cpuMicroseconds(pid: number): number {
   return sum;
 }
 
+/** How often a process, its threads and its children have gone to sleep of themselves so far. */
+export function sleepCount(pid: number): number {
+  let sum = 0;
+  for (const one of family(pid)) {
+    for (const path of globSync(`/proc/${one}/task/*/status`)) {
+      sum += Number(/^voluntary_ctxt_switches:\s+(\d+)/m.exec(readFileSync(path, 'utf8'))?.[1] ?? 0);
+    }
+  }
+  return sum;
+}
+
 /** Resident memory of a process and its children in MiB. */
 export function memoryMiB(pid: number): number {
   let sum = 0;

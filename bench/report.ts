@@ -2,6 +2,7 @@
 // Markdown of bench/RESULTS.md. Pure: data in, text out.
 import {
   cpuPerRequest,
+  cpuRatio,
   DIRECT,
   FAILED_SHARE_MAX,
   failedShare,
@@ -58,10 +59,9 @@ function wrongIn(result: ScenarioResult): string[] {
 export function scenarioTable(result: ScenarioResult, reference: string): string {
   const byTheClock = result.rate !== null;
   const referenceRow = result.rows.find((row) => row.rival === reference);
-  const referenceCpu = referenceRow === undefined ? Number.NaN : cpuPerRequest(referenceRow).median;
   const rows = result.rows.map((row) => {
     const cpu = cpuPerRequest(row);
-    const ratio = cpu.median / referenceCpu;
+    const ratio = referenceRow === undefined ? Number.NaN : cpuRatio(row, referenceRow).median;
     const ofProxy = (text: string) => (row.rival === DIRECT ? '-' : text);
     const mark = row.turns.length > 0 && !isComparable(row) ? ' **!**' : '';
     const ms = (pick: (latency: (typeof row.turns)[number]['latencyMs']) => number) =>
@@ -156,6 +156,9 @@ const CONDITIONS = [
     ' same round, over more rounds than elsewhere. It is judged against nginx tuned and against nginx plain.',
   'Two workers are measured on the same single core as everything else and switch it to and fro between them: with' +
     ' few connections each of them finds fewer requests at a time, which is where they cost most.',
+  'Where the upstream takes 50 ms, 2,000 clients want 1,000 connections to each of the two: request-splitter keeps to its' +
+    ' default of 256 (`pool.maxConnections`), as node:http + undici does, and lets the others wait, so its requests/s' +
+    ' are those of the limit. The other contenders open as many as there are clients.',
   'All of them are in the scenario of small requests; elsewhere those are left out that would say nothing new (the' +
     ' other proxies in Node lie near node:http + undici or near http-proxy).',
 ];
@@ -179,7 +182,8 @@ export function resultsMarkdown(results: Results, charts: ChartPaths): string {
   const parts = [
     '# What it costs',
     `Written by \`npm run bench\`; do not edit. Medians over the rounds; the spread is half the distance from the` +
-      ` least to the greatest, as a share of the median. The ratio is against ${results.reference}.`,
+      ` least to the greatest, as a share of the median. A ratio is against ${results.reference}, the median of those of` +
+      ' each round; among the targets stand the least and the greatest of them, too.',
     facts.filter((text) => text !== '').join('\n'),
     '## Targets',
     targetTable(results),

@@ -11,6 +11,8 @@ export interface Turn {
   readonly complete: boolean;
   readonly cpuMicroseconds: number;
   readonly memoryMiB: number;
+  /** How often it waited for something to do: seldom where it is kept busy. */
+  readonly sleeps: number;
   /** Lines of its log that the contender could not get rid of; one that drops them is cheaper than it looks. */
   readonly linesDropped: number;
   readonly latencyMs: {
@@ -116,6 +118,27 @@ export const cpuOfTurns = (row: Row): number[] =>
 
 /** Processor time for one answered request, in microseconds. */
 export const cpuPerRequest = (row: Row): Figure => figure(cpuOfTurns(row));
+
+interface Ratio {
+  readonly median: number;
+  readonly least: number;
+  readonly greatest: number;
+}
+
+/**
+ * Processor time for a request as a multiple of another contender's, in each round by itself, so that a round in which
+ * the machine was slow counts against both. NaN without a round that both took part in.
+ */
+export function cpuRatio(row: Row, reference: Row): Ratio {
+  const cost = ({ cpuMicroseconds, answered }: Turn) => cpuMicroseconds / answered;
+  const costs = new Map(reference.turns.map((turn) => [turn.round, cost(turn)]));
+  const ratios = row.turns.flatMap((turn) => {
+    const other = costs.get(turn.round);
+    return other === undefined ? [] : [cost(turn) / other];
+  });
+  if (ratios.length === 0) return { median: Number.NaN, least: Number.NaN, greatest: Number.NaN };
+  return { median: figure(ratios).median, least: Math.min(...ratios), greatest: Math.max(...ratios) };
+}
 
 /** The median of one figure over the turns. */
 export const medianOf = (row: Row, pick: (turn: Turn) => number): number =>

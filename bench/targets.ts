@@ -2,7 +2,7 @@
 // out; one whose figures come from a contender that failed requests is not judged.
 import {
   addedP99Ms,
-  cpuPerRequest,
+  cpuRatio,
   DECIDE,
   figure,
   isComparable,
@@ -50,7 +50,11 @@ export function judgedTargets(results: Results): Judged[] {
   ) => {
     const [mine, theirs] = [rowOf(scenario, own, of), rowOf(scenario, rival, of)];
     if (mine === undefined || theirs === undefined) return [];
-    return judge(text, limit, cpuPerRequest(mine).median / cpuPerRequest(theirs).median, 'x', [mine, theirs]);
+    const { median, least, greatest } = cpuRatio(mine, theirs);
+    return judge(text, limit, median, 'x', [mine, theirs]).map((one) => ({
+      ...one,
+      reached: `${one.reached} (${least.toFixed(2)} to ${greatest.toFixed(2)})`,
+    }));
   };
   const cpu = (text: string, limit: number, scenario: string, rival: string, own = OWN) => [
     ...cpuOf(results.scenarios, text, limit, scenario, rival, own),

@@ -12,6 +12,7 @@ import {
   memoryMiB,
   Running,
   scratchDirectory,
+  sleepCount,
   untilAnswering,
 } from './processes.ts';
 import type { Turn } from './results.ts';
@@ -188,7 +189,13 @@ export async function takeDirectTurn(
   const [port] = rig.upstreams;
   await applyLoad(rig, scenario, port, lengths.rewarmSeconds);
   const result = await applyLoad(rig, scenario, port, lengths.seconds * scenario.lengthFactor);
-  return { ...loadPart(result, round, scenario), cpuMicroseconds: 0, memoryMiB: 0, linesDropped: 0 };
+  return {
+    ...loadPart(result, round, scenario),
+    cpuMicroseconds: 0,
+    memoryMiB: 0,
+    sleeps: 0,
+    linesDropped: 0,
+  };
 }
 
 /** One turn of a contender: its own load for a moment, then the same load measured. */
@@ -204,6 +211,7 @@ export async function takeTurn(
   await applyLoad(rig, scenario, port, lengths.rewarmSeconds);
   const [turn, scraped] = await withIdle(scenario, port, () =>
     whileScraped(candidate, async () => {
+      const sleepsBefore = sleepCount(process.pid);
       const before = cpuMicroseconds(process.pid);
       const result = await applyLoad(rig, scenario, port, lengths.seconds * scenario.lengthFactor);
       const cpu = cpuMicroseconds(process.pid) - before;
@@ -211,6 +219,7 @@ export async function takeTurn(
         ...loadPart(result, round, scenario),
         cpuMicroseconds: cpu,
         memoryMiB: memoryMiB(process.pid),
+        sleeps: sleepCount(process.pid) - sleepsBefore,
       };
     }),
   );

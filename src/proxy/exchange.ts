@@ -4,15 +4,12 @@
 // Sources: RFC 9110 §7.6, §9.2.2, §10.1.1; RFC 9112 §6-7, §9.
 
 import { FAULT_CODES, FAULTS, type FaultCode } from '../errors.ts';
-import { ChunkedDecoder, chunkHead, LAST_CHUNK } from '../http1/chunked.ts';
 import {
   isHopLimited,
   type RequestEdit,
   type RequestRewrite,
-  type ResponseRewrite,
   writeLastChunk,
   writeRequestHead,
-  writeResponseHead,
 } from '../http1/forward.ts';
 import { BODY, RequestFraming, type ResponseFraming } from '../http1/framing.ts';
 import { FIELD, type FieldSection, RequestHead, type ResponseHead } from '../http1/head.ts';
@@ -21,6 +18,8 @@ import type { Downstream } from './downstream.ts';
 import type { Edits } from './edits.ts';
 import type { Arm, Destination, Generation, RoutedSplit } from './generation.ts';
 import { type Observers, Outcome } from './outcome.ts';
+import { RequestBody } from './request-body.ts';
+import { ResponseRelay } from './response-relay.ts';
 import { Tunnel } from './tunnel.ts';
 import type { Address } from './upstream.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
@@ -35,6 +34,7 @@ const SPEAKS_AGAINST_ADDRESS: ReadonlySet<FaultCode> = new Set([
   'UPSTREAM_BODY_TIMEOUT',
   'UPSTREAM_BAD_RESPONSE',
   'UPSTREAM_HEAD_TOO_LARGE',
+  'UPSTREAM_BODY_CUT',
 ]);
 
 const PHASE = { idle: 0, waiting: 1, sent: 2, responding: 3 } as const;
@@ -58,8 +58,6 @@ export class Exchange {
   readonly framing = new RequestFraming();
   /** The client's request is HEAD. */
   isHead = false;
-  /** Every byte of the request has been given to the upstream's socket. */
-  isRequestSent = false;
   /** Connects that failed for this exchange. */
   connectAttempts = 0;
   /** The addresses at which a connect failed for this exchange. */
@@ -78,24 +76,11 @@ export class Exchange {
   /** How the request is edited, each time it is sent; null = not at all. */
   #edit: RequestEdit | null = null;
   readonly #outcome: Outcome;
-  #requestRemaining = 0;
-  #bodyBytesMax = 0;
-  #requestDecoder: ChunkedDecoder | null = null;
+  readonly #body = new RequestBody();
+  readonly #response = new ResponseRelay();
   #waitsForContinue = false;
-  /** The whole body, when it came in one piece with the head: it can be sent a second time. */
-  #bodyStart = 0;
-  #bodyEnd = 0;
   /** An upstream that was lost may have seen the request: it is never shown to another one. */
   #wasShown = false;
-  readonly #rewrite: ResponseRewrite = {
-    minorVersion: 1,
-    body: BODY.none,
-    keepAlive: true,
-    via: false,
-    droppedFields: null,
-    addedLines: '',
-    dateLine: '',
-  };
 
   constructor(observers: Observers, counters: DownstreamCounters) {
     this.#outcome = new Outcome(observers, counters);
@@ -114,7 +99,7 @@ export class Exchange {
       throw new Error('broken invariant: an exchange was given back before its end');
     this.#downstream = null;
     this.#edit = null;
-    this.#rewrite.addedLines = '';
+    this.#response.begin();
     this.failedAddresses.length = 0;
     this.#outcome.forget();
     this.head.release();
@@ -132,6 +117,11 @@ export class Exchange {
 
   get isActive(): boolean {
     return this.#phase !== PHASE.idle;
+  }
+
+  /** Every byte of the request has been given to the upstream's socket. */
+  get isRequestSent(): boolean {
+    return this.#body.isSent;
   }
 
   /** A final response head has been written to the client. */
@@ -159,23 +149,14 @@ export class Exchange {
     this.#wasShown = false;
     if (this.failedAddresses.length > 0) this.failedAddresses.length = 0;
     this.#edit = null;
-    this.#rewrite.droppedFields = null;
-    this.#rewrite.addedLines = '';
-    this.#bodyStart = 0;
-    this.#bodyEnd = 0;
+    this.#response.begin();
+    this.#body.begin(framing);
     this.isHead = framing.isHead;
-    this.isRequestSent = framing.body === BODY.none;
-    this.#requestRemaining = framing.body === BODY.length ? framing.length : 0;
     this.#waitsForContinue = framing.expectsContinue && !this.isRequestSent;
     this.passesUpgrade = framing.upgradeEnd > framing.upgradeStart && this.#isUpgradeAllowed(generation);
-    if (framing.body === BODY.chunked) {
-      this.#requestDecoder ??= new ChunkedDecoder();
-      this.#requestDecoder.reset();
-    }
     const { route } = generation;
     const target = route(head, downstream.listenedOn);
     if (typeof target === 'string') return this.fail(target);
-    this.#bodyBytesMax = target.bodyBytesMax;
     const arm = target.splitter === null ? target.arm : this.#decide(target, head);
     if (arm === null) return this.fail('KEY_MISSING');
     this.#arm = arm;
@@ -183,9 +164,7 @@ export class Exchange {
     this.#outcome.belongsTo(arm);
     if (arm.edits !== null) this.#prepareEdits(arm.edits, head);
     if (this.passesUpgrade && !this.isRequestSent) return this.fail('BAD_UPGRADE');
-    if (framing.body === BODY.length && framing.length > target.bodyBytesMax) {
-      return this.fail('BODY_TOO_LARGE');
-    }
+    if (!this.#body.limit(framing, target.bodyBytesMax)) return this.fail('BODY_TOO_LARGE');
     if (!this.#answersItself(head)) arm.upstream.checkOut(this, now, false);
   }
 
@@ -203,8 +182,8 @@ export class Exchange {
     const requestId = edits.makeRequestId(head);
     this.#outcome.requestId = requestId;
     this.#edit = edits.ofRequest(head, extras, requestId);
-    this.#rewrite.droppedFields = edits.droppedFromResponse;
-    this.#rewrite.addedLines = edits.linesOfResponse(extras, reason);
+    this.#response.drop(edits.droppedFromResponse);
+    this.#response.add(edits.linesOfResponse(extras, reason));
   }
 
   /** A connection is being opened for this exchange. */
@@ -238,7 +217,7 @@ export class Exchange {
     this.#connection = null;
     this.connectAttempts = 0;
     this.failedAddresses.length = 0;
-    this.#rewrite.addedLines += `x-splitter-fallback: ${arm.fallback.upstream.name}\r\n`;
+    this.#response.add(`x-splitter-fallback: ${arm.fallback.upstream.name}\r\n`);
     this.#outcome.fellBack(arm.fallback.upstream.name);
     arm.fallback.upstream.checkOut(this, now, false);
   }
@@ -285,7 +264,7 @@ export class Exchange {
       this.passesUpgrade,
       this.#edit,
     );
-    if (this.#bodyEnd > this.#bodyStart) wire.write(head.bytes, this.#bodyStart, this.#bodyEnd);
+    this.#body.sendAgain(wire, head.bytes);
     this.#setDeadlines(now);
     downstream.proceed();
   }
@@ -296,52 +275,19 @@ export class Exchange {
    */
   receiveRequestBody(bytes: Buffer, from: number, to: number, now: number): number {
     const { framing, head } = this;
+    const body = this.#body;
     const { wire } = this.#connection!;
     this.#waitsForContinue = false;
-    if (framing.body === BODY.length) {
-      const end = Math.min(to, from + this.#requestRemaining);
-      const isWhole = this.#requestRemaining === framing.length && end - from === framing.length;
-      // What was held is a view of the same memory as the head.
-      const shift = bytes.byteOffset - head.bytes.byteOffset;
-      const staysWithHead = bytes.buffer === head.bytes.buffer && shift >= 0;
-      if (isWhole && staysWithHead && shift + end <= head.bytes.length) {
-        this.#bodyStart = shift + from;
-        this.#bodyEnd = shift + end;
-      }
-      this.#requestRemaining -= end - from;
-      this.isRequestSent = this.#requestRemaining === 0;
-      wire.write(bytes, from, end);
-      this.#outcome.bytesReceived += end - from;
-      this.#setDeadlines(now);
+    const end = body.relay(wire, framing, head.bytes, bytes, from, to);
+    if (body.fault !== null) {
+      this.fail(body.fault);
       return end;
     }
-    const decoder = this.#requestDecoder!;
-    let position = from;
-    while (position < to && !decoder.isDone) {
-      position = decoder.next(bytes, position, to);
-      if (decoder.isRefused) {
-        this.fail('BAD_CHUNK');
-        return position;
-      }
-      const { dataStart, dataEnd } = decoder;
-      if (dataEnd > dataStart) {
-        this.#requestRemaining += dataEnd - dataStart;
-        if (this.#requestRemaining > this.#bodyBytesMax) {
-          this.fail('BODY_TOO_LARGE');
-          return position;
-        }
-        wire.gather().text(chunkHead(dataEnd - dataStart));
-        wire.write(bytes, dataStart, dataEnd);
-        wire.gather().text('\r\n');
-      }
-    }
-    this.#outcome.bytesReceived += position - from;
-    if (decoder.isDone) {
-      writeLastChunk(wire.gather(), decoder.trailers, framing, this.#droppedTrailers());
-      this.isRequestSent = true;
-    }
+    this.#outcome.bytesReceived += end - from;
+    if (body.isSent && framing.body === BODY.chunked)
+      writeLastChunk(wire.gather(), body.trailers, framing, this.#droppedTrailers());
     this.#setDeadlines(now);
-    return position;
+    return end;
   }
 
   /** The upstream's socket takes no more bytes for now. */
@@ -382,67 +328,49 @@ export class Exchange {
       this.#setDeadlines(performance.now());
     }
     if (this.head.minorVersion === 0) return;
-    this.#rewrite.minorVersion = 1;
-    this.#rewrite.via = false;
-    this.#writeHead(head, framing, headEnd);
+    this.#writeInterim(head, framing, headEnd);
   }
 
   /** The final response head has come. */
   receiveResponseHead(head: ResponseHead, framing: ResponseFraming, headEnd: number, now: number): void {
     const downstream = this.#downstream!;
-    const { minorVersion } = this.head;
-    const rewrite = this.#rewrite;
     this.#phase = PHASE.responding;
     this.#outcome.status = head.status;
     this.#outcome.firstByteAt = now;
     this.#waitsForContinue = false;
-    let body = framing.body;
-    if (body === BODY.chunked || body === BODY.close) body = minorVersion === 1 ? BODY.chunked : BODY.close;
-    rewrite.minorVersion = minorVersion;
-    rewrite.body = body;
-    // An answer that comes before the request is complete ends the connection: nobody can tell whether the client
-    // will still send the rest (RFC 9112 §9.3).
-    rewrite.keepAlive =
-      this.framing.keepAlive && body !== BODY.close && this.isRequestSent && !downstream.listener.isDraining;
-    rewrite.via = this.#generation!.config.via;
-    rewrite.dateLine = downstream.listener.dateLine(now);
-    this.#writeHead(head, framing, headEnd);
+    const { listener } = downstream;
+    this.#outcome.bytesSent += this.#response.writeFinal(
+      downstream.wire,
+      head,
+      framing,
+      headEnd,
+      this.head.minorVersion,
+      // An answer that comes before the request is complete ends the connection: nobody can tell whether the client
+      // will still send the rest (RFC 9112 §9.3).
+      this.framing.keepAlive && this.isRequestSent && !listener.isDraining,
+      this.#generation!.config.via,
+      listener.dateLine(now),
+    );
     if (downstream.wire.isBlocked) this.downstreamBlocked(now);
   }
 
   /** Body bytes of the response; they are only valid during the call. */
   receiveResponseBody(bytes: Buffer, from: number, to: number): void {
-    const { wire } = this.#downstream!;
-    const outcome = this.#outcome;
-    outcome.bytesSent += to - from;
-    if (this.#rewrite.body !== BODY.chunked) return wire.write(bytes, from, to, true);
-    const size = chunkHead(to - from);
-    outcome.bytesSent += size.length + 2;
-    wire.gather().text(size);
-    wire.write(bytes, from, to, true);
-    wire.gather().text('\r\n');
+    this.#outcome.bytesSent += this.#response.writeBody(this.#downstream!.wire, bytes, from, to);
   }
 
   /** The upstream's chunked body has ended; its trailers pass where the client's framing has room for them. */
   receiveResponseTrailers(trailers: FieldSection, framing: ResponseFraming): void {
-    if (this.#rewrite.body !== BODY.chunked) return;
-    const out = this.#downstream!.wire.gather();
-    const before = out.length;
-    writeLastChunk(out, trailers, framing, this.#rewrite.droppedFields);
-    this.#outcome.bytesSent += out.length - before;
-    this.#rewrite.body = BODY.none;
+    this.#outcome.bytesSent += this.#response.writeTrailers(this.#downstream!.wire, trailers, framing);
   }
 
   /** The response has ended well. `connection` may serve another exchange; null when it may not. */
   finishResponse(connection: UpstreamConnection | null, now: number): void {
     // The connection is no longer this exchange's to pause, whatever the client does with the last bytes.
     this.#connection = null;
-    if (this.#rewrite.body === BODY.chunked) {
-      this.#downstream!.wire.gather().text(LAST_CHUNK);
-      this.#outcome.bytesSent += LAST_CHUNK.length;
-    }
+    this.#outcome.bytesSent += this.#response.writeEnd(this.#downstream!.wire);
     const { upstream } = this.#destination!;
-    const keepAlive = this.#rewrite.keepAlive && this.isRequestSent;
+    const keepAlive = this.#response.keepAlive && this.isRequestSent;
     this.#settle(-1, now);
     if (connection !== null) upstream.release(connection, now);
     this.#downstream!.exchangeEnded(keepAlive, now);
@@ -461,8 +389,7 @@ export class Exchange {
     const downstream = this.#downstream!;
     const connection = this.#connection!;
     this.#outcome.status = 101;
-    this.#rewrite.via = false;
-    this.#writeHead(head, framing, headEnd);
+    this.#writeInterim(head, framing, headEnd);
     this.#connection = null;
     const idleMs = this.#generation!.config.timeouts.tunnelIdle;
     this.#settle(-1, performance.now());
@@ -510,8 +437,8 @@ export class Exchange {
       if (isUpstreams) upstream?.observeFailure(connection.address, now);
       connection.leave(this, isUpstreams);
     }
-    if (hasBegun || status === 0) downstream.cut(hasBegun && this.#rewrite.body === BODY.close);
-    else downstream.answer(code, keepAlive, now, this.#rewrite.addedLines);
+    if (hasBegun || status === 0) downstream.cut(hasBegun && this.#response.endsWithConnection);
+    else downstream.answer(code, keepAlive, now, this.#response.addedLines);
   }
 
   /** The request was refused before it could begin. */
@@ -537,11 +464,9 @@ export class Exchange {
     return [...set.names, ...edit.droppedFields];
   }
 
-  #writeHead(head: ResponseHead, framing: ResponseFraming, headEnd: number): void {
-    const out = this.#downstream!.wire.gather();
-    const before = out.length;
-    writeResponseHead(out, head, framing, headEnd, this.#rewrite);
-    this.#outcome.bytesSent += out.length - before;
+  #writeInterim(head: ResponseHead, framing: ResponseFraming, headEnd: number): void {
+    const { wire } = this.#downstream!;
+    this.#outcome.bytesSent += this.#response.writeInterim(wire, head, framing, headEnd);
   }
 
   /** Who is waited for now: the client for the rest of the body, or the upstream for its answer or the rest of it. */
@@ -569,7 +494,7 @@ export class Exchange {
     if (this.#outcome.retries >= this.#destination!.upstream.config.retry.attempts) return false;
     const { head, framing } = this;
     if (wasSent && !isIdempotent(head)) return false;
-    if (framing.body === BODY.none || this.#bodyEnd > this.#bodyStart) return true;
+    if (framing.body === BODY.none || this.#body.isKept) return true;
     return this.#outcome.bytesReceived === this.#headEnd - head.start;
   }
 

@@ -388,7 +388,6 @@ export class UpstreamConnection implements Timed, WireOwner {
       if (decoder.dataEnd > decoder.dataStart)
         exchange.receiveResponseBody(bytes, decoder.dataStart, decoder.dataEnd);
       if (decoder.isRefused) {
-        this.#restPipelining();
         exchange.fail('UPSTREAM_BODY_CUT');
         return -1;
       }

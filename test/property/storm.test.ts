@@ -36,6 +36,8 @@ const DEEDS = [
   'switch',
 ] as const;
 type Deed = (typeof DEEDS)[number];
+/** While requests share connections a second answer to one of them cannot be told from the answer to the next one. */
+const DEEDS_PIPELINED = DEEDS.filter((deed) => deed !== 'more');
 
 type Random = (below: number) => number;
 
@@ -150,8 +152,8 @@ interface Asked {
   readonly deed: Deed;
 }
 
-function request(random: Random, nonce: string): Asked {
-  const deed = DEEDS[random(DEEDS.length)]!;
+function request(random: Random, nonce: string, deeds: readonly Deed[]): Asked {
+  const deed = deeds[random(deeds.length)]!;
   const path = ['/', '/', '/gone', '/nowhere'][random(4)]!;
   const head = (method: string, fields: string) =>
     `${method} ${path} HTTP/1.1\r\nHost: h\r\nx-nonce: ${nonce}\r\nx-deed: ${deed}\r\n${fields}\r\n`;
@@ -196,9 +198,9 @@ function check(answer: Message, { nonce, method, deed }: Asked): void {
 }
 
 /** One client: some requests, sent in pieces, behind each other or ahead, up to an end of some kind. */
-async function play(random: Random, port: number, name: string): Promise<number> {
+async function play(random: Random, port: number, name: string, deeds: readonly Deed[]): Promise<number> {
   const client = await RawClient.connect(port);
-  const asked = Array.from({ length: 1 + random(4) }, (_, i) => request(random, `<${name}.${i}>`));
+  const asked = Array.from({ length: 1 + random(4) }, (_, i) => request(random, `<${name}.${i}>`, deeds));
   const text = asked.map((one) => one.text).join('');
   const isCut = random(4) === 0;
   const whole = isCut ? text.slice(0, random(text.length)) : text;
@@ -245,106 +247,113 @@ async function play(random: Random, port: number, name: string): Promise<number>
   return read;
 }
 
-it('when a storm is over nothing is left of it, and no exchange saw a byte of another one', async () => {
-  const seed = Number(process.env.STORM_SEED ?? Math.floor(Math.random() * 2 ** 31));
-  const open = new Set<Socket>();
-  const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => serve(socket, open));
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  const configWith = (responseTimeout: string) =>
-    configOf({
-      listen: '127.0.0.1:0',
-      admin: 'off',
-      upstreamDefaults: {
-        connectTimeout: '200ms',
-        responseTimeout,
-        pool: { maxConnections: 4, maxQueued: 20, queueTimeout: '120ms', maxExchanges: 9 },
-        eject: { failures: 3, time: '20ms' },
-      },
-      upstreams: {
-        // Nobody listens at the second address.
-        two: { url: `http://two.test:${port}` },
-        gone: { url: 'http://gone.test:1', onDown: { fallback: 'two' } },
-      },
-      routes: [
-        { path: '/gone', upstream: 'gone' },
-        { path: '/nowhere', host: 'elsewhere', upstream: 'two' },
-        { path: '/', upstream: 'two' },
-      ],
-      timeouts: {
-        idle: '150ms',
-        requestHead: '120ms',
-        requestBody: '120ms',
-        write: '300ms',
-        tunnelIdle: '150ms',
-      },
-    });
-  const deadlines = new Deadlines();
-  const counters = new Counters();
-  const all: Upstream[] = [];
-  const generationOf = (number: number) => {
-    const config = configWith(`${100 + number}ms`);
-    const upstreams = new Map(
-      [...config.upstreams].map(([name, settings]) => {
-        const lookup = async (host: string) =>
-          host === 'two.test' ? ['127.0.0.1', '127.0.0.2'] : ['127.0.0.3'];
-        const upstream = new Upstream(name, settings, deadlines, counters.upstream(name), lookup);
-        all.push(upstream);
-        return [name, upstream] as const;
-      }),
-    );
-    return buildGeneration(number, config, upstreams, counters);
-  };
-  const listener = new Listener(generationOf(1), deadlines, counters.downstream, {
-    accessLog: null,
-    assignments: null,
-  });
-  const url = await listener.listen(listener.generation.config.listen[0]!);
-  onTestFinished(async () => {
-    await listener.stop();
-    for (const upstream of all) upstream.stop();
-    deadlines.stop();
-    server.close();
-    for (const socket of open) socket.destroy();
-  });
-
-  let next = 0;
-  let answers = 0;
-  const worker = async (): Promise<void> => {
-    while (next < CLIENTS) {
-      const number = next++;
-      // A reload now and then, while others wait, connect and stream.
-      if (number % 100 === 99) {
-        const old = listener.generation;
-        listener.generation = generationOf(old.number + 1);
-        for (const upstream of old.upstreams.values()) upstream.retire();
-      }
-      const read = await play(
-        seeded(seed + number * 7919),
-        Number(url.split(':').pop()),
-        `${seed}.${number}`,
+it.each([
+  { pipelining: 1, deeds: DEEDS },
+  { pipelining: 8, deeds: DEEDS_PIPELINED },
+])(
+  'when a storm with pipelining $pipelining is over nothing is left of it, and no exchange saw a byte of another one',
+  async ({ pipelining, deeds }) => {
+    const seed = Number(process.env.STORM_SEED ?? Math.floor(Math.random() * 2 ** 31));
+    const open = new Set<Socket>();
+    const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => serve(socket, open));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    const configWith = (responseTimeout: string) =>
+      configOf({
+        listen: '127.0.0.1:0',
+        admin: 'off',
+        upstreamDefaults: {
+          connectTimeout: '200ms',
+          responseTimeout,
+          pool: { maxConnections: 4, maxQueued: 20, queueTimeout: '120ms', maxExchanges: 9, pipelining },
+          eject: { failures: 3, time: '20ms' },
+        },
+        upstreams: {
+          // Nobody listens at the second address.
+          two: { url: `http://two.test:${port}` },
+          gone: { url: 'http://gone.test:1', onDown: { fallback: 'two' } },
+        },
+        routes: [
+          { path: '/gone', upstream: 'gone' },
+          { path: '/nowhere', host: 'elsewhere', upstream: 'two' },
+          { path: '/', upstream: 'two' },
+        ],
+        timeouts: {
+          idle: '150ms',
+          requestHead: '120ms',
+          requestBody: '120ms',
+          write: '300ms',
+          tunnelIdle: '150ms',
+        },
+      });
+    const deadlines = new Deadlines();
+    const counters = new Counters();
+    const all: Upstream[] = [];
+    const generationOf = (number: number) => {
+      const config = configWith(`${100 + number}ms`);
+      const upstreams = new Map(
+        [...config.upstreams].map(([name, settings]) => {
+          const lookup = async (host: string) =>
+            host === 'two.test' ? ['127.0.0.1', '127.0.0.2'] : ['127.0.0.3'];
+          const upstream = new Upstream(name, settings, deadlines, counters.upstream(name), lookup);
+          all.push(upstream);
+          return [name, upstream] as const;
+        }),
       );
-      answers += read;
-    }
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, worker));
-  const isQuiet = () =>
-    listener.connectionCount === 0 && all.every((one) => one.describe().every((a) => a.inFlight === 0));
-  while (!isQuiet()) await new Promise((resolve) => setImmediate(resolve));
+      return buildGeneration(number, config, upstreams, counters);
+    };
+    const listener = new Listener(generationOf(1), deadlines, counters.downstream, {
+      accessLog: null,
+      assignments: null,
+    });
+    const url = await listener.listen(listener.generation.config.listen[0]!);
+    onTestFinished(async () => {
+      await listener.stop();
+      for (const upstream of all) upstream.stop();
+      deadlines.stop();
+      server.close();
+      for (const socket of open) socket.destroy();
+    });
 
-  expect(answers, `seed ${seed}`).toBeGreaterThan(CLIENTS / 4);
-  for (const row of counters.variants()) expect(row.inFlight, `seed ${seed}`).toBe(0);
-  expect([counters.downstream.connectionsOpen, counters.downstream.tunnelsOpen], `seed ${seed}`).toEqual([
-    0, 0,
-  ]);
-  let connections = 0;
-  for (const upstream of all) {
-    const idle = upstream.describe().reduce((sum, address) => sum + address.idle, 0);
-    expect(upstream.connectionCount, `seed ${seed}`).toBe(idle);
-    connections += idle;
-  }
-  for (const row of counters.upstreams()) expect(row.exchangesWaiting, `seed ${seed}`).toBe(0);
-  const counted = [...counters.upstreams()].reduce((sum, row) => sum + row.connectionsOpen, 0);
-  expect(counted, `seed ${seed}`).toBe(connections);
-  expect(deadlines.size, `seed ${seed}`).toBe(connections);
-});
+    let next = 0;
+    let answers = 0;
+    const worker = async (): Promise<void> => {
+      while (next < CLIENTS) {
+        const number = next++;
+        // A reload now and then, while others wait, connect and stream.
+        if (number % 100 === 99) {
+          const old = listener.generation;
+          listener.generation = generationOf(old.number + 1);
+          for (const upstream of old.upstreams.values()) upstream.retire();
+        }
+        const read = await play(
+          seeded(seed + number * 7919),
+          Number(url.split(':').pop()),
+          `${seed}.${number}`,
+          deeds,
+        );
+        answers += read;
+      }
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, worker));
+    const isQuiet = () =>
+      listener.connectionCount === 0 && all.every((one) => one.describe().every((a) => a.inFlight === 0));
+    while (!isQuiet()) await new Promise((resolve) => setImmediate(resolve));
+
+    expect(answers, `seed ${seed}`).toBeGreaterThan(CLIENTS / 4);
+    for (const row of counters.variants()) expect(row.inFlight, `seed ${seed}`).toBe(0);
+    expect([counters.downstream.connectionsOpen, counters.downstream.tunnelsOpen], `seed ${seed}`).toEqual([
+      0, 0,
+    ]);
+    let connections = 0;
+    for (const upstream of all) {
+      const idle = upstream.describe().reduce((sum, address) => sum + address.idle, 0);
+      expect(upstream.connectionCount, `seed ${seed}`).toBe(idle);
+      connections += idle;
+    }
+    for (const row of counters.upstreams()) expect(row.exchangesWaiting, `seed ${seed}`).toBe(0);
+    const counted = [...counters.upstreams()].reduce((sum, row) => sum + row.connectionsOpen, 0);
+    expect(counted, `seed ${seed}`).toBe(connections);
+    expect(deadlines.size, `seed ${seed}`).toBe(connections);
+  },
+);

@@ -78,6 +78,24 @@ describe('an upstream with two addresses', () => {
     expect((await client.ask(GET)).body).toBe('well again');
   });
 
+  it('ejects one that breaks off in the middle of its chunks, whether it ends or writes what is no chunk', async () => {
+    for (const rest of ['', '5\r\nhelloo\r\n']) {
+      const { a, port } = await twoAddresses();
+      a.answer = (_, response) => {
+        response.socket!.end(`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n${rest}`);
+      };
+      const settings = { pool: { maxExchanges: 1 }, eject: { failures: 1, time: '1m' } };
+      const splitter = await startSplitter(upstreamAt(port, settings), { lookup: both });
+      let cut = 0;
+      while (cut === 0) {
+        const client = await splitter.client();
+        await client.ask(GET).catch(() => cut++);
+      }
+      expect(splitter.ambassador.counters.upstream('u').ejections).toBe(1);
+      expect(new Set(await bodies(await splitter.client(), 20))).toEqual(new Set(['b']));
+    }
+  });
+
   it('leaves an address that the name no longer has, and closes what was idle to it', async () => {
     const { a, b, port } = await twoAddresses();
     let hosts = ['127.0.0.1'];

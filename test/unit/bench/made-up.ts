@@ -9,6 +9,7 @@ export const turn = (given: Partial<Turn> = {}): Turn => ({
   complete: true,
   cpuMicroseconds: 10_000,
   memoryMiB: 50,
+  sleeps: 0,
   linesDropped: 0,
   latencyMs: { p50: 1, p99: 2, p999: 3, max: 4 },
   ...given,

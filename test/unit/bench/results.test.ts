@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import {
   addedP99Ms,
   cpuPerRequest,
+  cpuRatio,
   failedShare,
   figure,
   isComparable,
@@ -43,6 +44,26 @@ describe('a contender', () => {
   it('may not be compared when it cut one answer short, or was never measured', () => {
     expect(isComparable(row('a', turn(), turn({ complete: false })))).toBe(false);
     expect(isComparable(row('a'))).toBe(false);
+  });
+});
+
+describe('a ratio', () => {
+  const costs = (...microseconds: number[]) =>
+    microseconds.map((one, at) => turn({ round: at + 1, cpuMicroseconds: one * 1000 }));
+
+  it('is taken in each round, so that a slow one counts against both', () => {
+    const [own, other] = [row('a', ...costs(12, 55, 10, 15, 44)), row('b', ...costs(10, 50, 10, 10, 40))];
+    expect(cpuRatio(own, other)).toEqual({ median: 1.1, least: 1, greatest: 1.5 });
+  });
+
+  it('leaves out a round that only one of the two took part in', () => {
+    const [first, second] = costs(10, 20);
+    expect(cpuRatio(row('a', first!, second!), row('b', second!))).toEqual({
+      median: 1,
+      least: 1,
+      greatest: 1,
+    });
+    expect(cpuRatio(row('a', first!), row('b', second!)).median).toBeNaN();
   });
 });
 
