@@ -61,6 +61,19 @@ function append(bytes: Uint8Array, start: number, end: number): void {
   for (let i = start; i < end; i++) scratch[length++] = bytes[i]!;
 }
 
+/** Appends what is in front of the next "&" or "#", or of `end`. */
+function appendValue(bytes: Uint8Array, start: number, end: number): void {
+  if (length + end - start > scratch.length) grow(length + end - start);
+  const key = scratch;
+  let to = length;
+  for (let at = start; at < end; at++) {
+    const byte = bytes[at]!;
+    if (byte === AMPERSAND || byte === HASH) break;
+    key[to++] = byte;
+  }
+  length = to;
+}
+
 // Bounded by the longest head that is accepted times the variables of the longest key text.
 function grow(size: number): void {
   const larger = new Uint8Array(Math.max(size, scratch.length * 2));
@@ -145,12 +158,11 @@ class Argument implements Part {
         at++;
         matched++;
       }
-      const end = endOfArgument(bytes, at, targetEnd);
-      if (matched === name.length && at < end && bytes[at] === EQUALS) {
-        append(bytes, at + 1, end);
+      if (matched === name.length && at < targetEnd && bytes[at] === EQUALS) {
+        appendValue(bytes, at + 1, targetEnd);
         return;
       }
-      at = end;
+      at = endOfArgument(bytes, at, targetEnd);
     }
   }
 }
