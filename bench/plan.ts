@@ -27,7 +27,7 @@ const JUDGED_BY_CPU = ['small-get', 'small-get-256', 'get-64k', 'get-1m'];
 /** More rounds, and shorter ones, where a target is judged: other users of a machine come and go within seconds. */
 const JUDGED = { rounds: 7, seconds: 2 };
 /** Latency at a fixed rate is a matter of a few hundred microseconds, of the few slowest requests of a turn. */
-const RATE_ROUNDS = { whole: 7, quick: 3 };
+const RATE_ROUNDS = { whole: 7, quick: 2 };
 
 function lengthsOf({ name, rate }: Scenario, quick: boolean): Lengths {
   if (quick) return rate === null ? QUICK : { ...QUICK, rounds: RATE_ROUNDS.quick };
