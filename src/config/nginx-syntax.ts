@@ -155,6 +155,10 @@ type Token =
   | ({ readonly kind: ';' | '{' | '}' } & Position)
   | ({ readonly kind: 'fault'; readonly expected: string; readonly got: string } & Position);
 
+/** What ends a word. Other spaces of Unicode, and \v and \f, are letters to nginx like any other. */
+const WORD_END = /[ \t\r\n;{]/;
+const QUOTED_WORD_END = /[ \t\r\n;{)]/;
+
 function* tokens(text: string, file: string): Generator<Token> {
   let line = 1;
   let lineStart = 0;
@@ -184,7 +188,7 @@ function* tokens(text: string, file: string): Generator<Token> {
           line++;
           lineStart = at + 1;
         }
-        if (quote === null ? /[\s;{]/.test(one) && !(one === '{' && text[at - 1] === '$') : one === quote)
+        if (quote === null ? WORD_END.test(one) && !(one === '{' && text[at - 1] === '$') : one === quote)
           break;
         if (one !== '\\') word += one;
         else word += escaped(text[++at] ?? '');
@@ -195,7 +199,7 @@ function* tokens(text: string, file: string): Generator<Token> {
           return;
         }
         at++;
-        if (at < text.length && !/[\s;{)]/.test(text[at]!)) {
+        if (at < text.length && !QUOTED_WORD_END.test(text[at]!)) {
           yield {
             kind: 'fault',
             ...here(),

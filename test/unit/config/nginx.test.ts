@@ -52,6 +52,14 @@ describe('the syntax', () => {
 
   it.each<[string, string, unknown]>([
     [
+      'spaces that are none to nginx as letters',
+      'a b\u00a0c\v; \u00a0 d;',
+      [
+        ['a', 'b\u00a0c\v'],
+        ['\u00a0', 'd'],
+      ],
+    ],
+    [
       'words and blocks',
       'a b c; d { e f; g { } }',
       [
