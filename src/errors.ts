@@ -9,17 +9,21 @@ interface Fault {
   readonly blame: Blame;
   /** Status of the response when none has begun; 0 = nothing can be answered, the connection is cut. */
   readonly status: number;
-  /** True where another connection may succeed; whether a retry is allowed also depends on the request. */
-  readonly retryable: boolean;
   readonly sentence: string;
 }
 
-const fault = (blame: Blame, status: number, sentence: string, retryable = false): Fault => ({
-  blame,
-  status,
-  retryable,
-  sentence,
-});
+/** What exactly went wrong, beyond the code. Bounded, printable text. */
+export interface Cause {
+  /** Anybody may read it: it names no address, no host and no value. */
+  readonly text: string;
+  /** For the log alone; empty when there is nothing to add. */
+  readonly detail: string;
+}
+
+/** A cause that hides nothing. */
+export const causeOf = (text: string, detail = ''): Cause => ({ text, detail });
+
+const fault = (blame: Blame, status: number, sentence: string): Fault => ({ blame, status, sentence });
 
 /** Every way an exchange can fail, by code. Sources: RFC 9110 §15, RFC 9112 §2-7, and what the splitter limits. */
 export const FAULTS = {
@@ -49,10 +53,10 @@ export const FAULTS = {
   DOWNSTREAM_GONE: fault('downstream', 0, 'the client went away before the exchange ended'),
   WRITE_TIMEOUT: fault('downstream', 0, 'the client did not read the response in time'),
 
-  UPSTREAM_UNRESOLVED: fault('upstream', 502, "the upstream's name has no address", true),
-  UPSTREAM_CONNECT_FAILED: fault('upstream', 502, 'no address of the upstream accepts a connection', true),
+  UPSTREAM_UNRESOLVED: fault('upstream', 502, "the upstream's name has no address"),
+  UPSTREAM_CONNECT_FAILED: fault('upstream', 502, 'no address of the upstream accepts a connection'),
   UPSTREAM_TLS_FAILED: fault('upstream', 502, "the upstream's TLS handshake or certificate failed"),
-  UPSTREAM_RESET: fault('upstream', 502, 'the upstream broke the connection before it answered', true),
+  UPSTREAM_RESET: fault('upstream', 502, 'the upstream broke the connection before it answered'),
   UPSTREAM_BAD_RESPONSE: fault(
     'upstream',
     502,
@@ -64,7 +68,7 @@ export const FAULTS = {
     "the upstream's response head is over 32 KiB or 100 fields",
   ),
   UPSTREAM_DOWN: fault('upstream', 503, 'the probes say that no address of the upstream is up'),
-  UPSTREAM_CONNECT_TIMEOUT: fault('upstream', 504, 'the upstream did not accept a connection in time', true),
+  UPSTREAM_CONNECT_TIMEOUT: fault('upstream', 504, 'the upstream did not accept a connection in time'),
   UPSTREAM_RESPONSE_TIMEOUT: fault('upstream', 504, 'the upstream was silent for too long'),
   UPSTREAM_BODY_CUT: fault('upstream', 0, 'the upstream broke off in the middle of its response'),
   UPSTREAM_BODY_TIMEOUT: fault('upstream', 0, 'the upstream fell silent in the middle of its response'),

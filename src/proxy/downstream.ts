@@ -4,7 +4,7 @@
 
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
-import { FAULTS, type FaultCode } from '../errors.ts';
+import { type Cause, FAULTS, type FaultCode } from '../errors.ts';
 import type { ForwardedFacts } from '../http1/forward.ts';
 import { INCOMPLETE, REFUSED } from '../http1/head.ts';
 import type { Timed } from './deadlines.ts';
@@ -116,9 +116,9 @@ export class Downstream implements Timed, WireOwner {
   }
 
   /** Answers the present request with a fault code of errors.ts; without `keepAlive` the connection closes behind it. `addedLines` end with CRLF. */
-  answer(code: FaultCode, keepAlive: boolean, now: number, addedLines = ''): void {
+  answer(code: FaultCode, keepAlive: boolean, now: number, addedLines: string, cause: Cause | null): void {
     const { status, sentence } = FAULTS[code];
-    const body = `${code}: ${sentence}\n`;
+    const body = cause === null ? `${code}: ${sentence}\n` : `${code}: ${sentence} (${cause.text})\n`;
     const allow = status === 405 ? 'Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n' : '';
     this.#answer(status, `${allow}x-splitter-error: ${code}\r\n${addedLines}`, body, keepAlive, now);
   }
@@ -129,8 +129,8 @@ export class Downstream implements Timed, WireOwner {
   }
 
   /** Ends the exchange that is under way, if there is one. */
-  cutExchange(code: FaultCode): void {
-    if (this.#exchange?.isActive === true) this.#exchange.fail(code);
+  cutExchange(code: FaultCode, cause: Cause | null = null): void {
+    if (this.#exchange?.isActive === true) this.#exchange.fail(code, cause);
   }
 
   /** Cuts the connection in the middle of a response; with `reset` where an orderly end would look like a whole one. */
@@ -364,12 +364,12 @@ export class Downstream implements Timed, WireOwner {
   }
 
   /** Answers a request that was refused before an exchange began, and closes: its end cannot be trusted. */
-  #refuse(code: FaultCode, now: number): void {
+  #refuse(code: FaultCode, now: number, cause: Cause | null = null): void {
     const exchange = this.#exchange!;
-    exchange.refused(code);
+    exchange.refused(code, cause);
     this.#phase = PHASE.exchange;
     exchange.framing.isHead = false;
-    this.answer(code, false, now);
+    this.answer(code, false, now, '', cause);
   }
 
   #answer(status: number, fields: string, body: string, keepAlive: boolean, now: number): void {

@@ -3,7 +3,7 @@
 // byte of a request to the end of its response; then it is kept for the next client (listener.ts).
 // Sources: RFC 9110 §7.6, §9.2.2, §10.1.1; RFC 9112 §6-7, §9.
 
-import { FAULT_CODES, FAULTS, type FaultCode } from '../errors.ts';
+import { type Cause, FAULT_CODES, FAULTS, type FaultCode } from '../errors.ts';
 import {
   isHopLimited,
   type RequestEdit,
@@ -209,10 +209,11 @@ export class Exchange {
   }
 
   /** No connection can be made, so nothing was sent: the fallback takes the exchange, marked as such, or it fails. */
-  unreachable(code: FaultCode, now: number): void {
+  unreachable(code: FaultCode, now: number, cause: Cause | null = null): void {
     const arm = this.#arm!;
     const mayFallBack = this.#destination !== arm.fallback && !this.#wasShown;
-    if (arm.fallback === null || !mayFallBack || code === 'RESOURCES_EXHAUSTED') return this.fail(code);
+    if (arm.fallback === null || !mayFallBack || code === 'RESOURCES_EXHAUSTED')
+      return this.fail(code, cause);
     this.#destination = arm.fallback;
     this.#connection = null;
     this.connectAttempts = 0;
@@ -403,7 +404,13 @@ export class Exchange {
    * The upstream's connection was lost before a whole response. `isSilent`: not one byte of a response came. `wasSent`:
    * something of the request has left.
    */
-  upstreamLost(connection: UpstreamConnection, code: FaultCode, isSilent: boolean, wasSent: boolean): void {
+  upstreamLost(
+    connection: UpstreamConnection,
+    code: FaultCode,
+    isSilent: boolean,
+    wasSent: boolean,
+    cause: Cause | null = null,
+  ): void {
     this.#connection = null;
     const { upstream } = this.#destination!;
     const now = performance.now();
@@ -415,11 +422,14 @@ export class Exchange {
       return;
     }
     upstream.observeFailure(connection.address, now);
-    this.fail(this.#phase === PHASE.responding ? 'UPSTREAM_BODY_CUT' : code);
+    this.fail(this.#phase === PHASE.responding ? 'UPSTREAM_BODY_CUT' : code, cause);
   }
 
-  /** Ends the exchange badly: answers with the code's status where that is still possible, else cuts the connection. */
-  fail(code: FaultCode): void {
+  /**
+   * Ends the exchange badly: answers with the code's status where that is still possible, else cuts the connection.
+   * `cause`: what is known beyond the code, made only now.
+   */
+  fail(code: FaultCode, cause: Cause | null = null): void {
     const connection = this.#connection;
     const downstream = this.#downstream!;
     const hasBegun = this.#phase === PHASE.responding;
@@ -429,7 +439,7 @@ export class Exchange {
     if (!hasBegun) this.#outcome.status = status;
     const keepAlive = this.framing.keepAlive && this.isRequestSent && !downstream.listener.isDraining;
     const upstream = this.#destination?.upstream;
-    this.#settle(FAULT_CODES.indexOf(code), now);
+    this.#settle(FAULT_CODES.indexOf(code), now, cause);
     if (connection === null) upstream?.forget(this);
     else if (connection.isConnecting) connection.exchange = null;
     else {
@@ -438,12 +448,12 @@ export class Exchange {
       connection.leave(this, isUpstreams);
     }
     if (hasBegun || status === 0) downstream.cut(hasBegun && this.#response.endsWithConnection);
-    else downstream.answer(code, keepAlive, now, this.#response.addedLines);
+    else downstream.answer(code, keepAlive, now, this.#response.addedLines, cause);
   }
 
   /** The request was refused before it could begin. */
-  refused(code: FaultCode): void {
-    this.#outcome.refused(code, this.head.remoteAddress);
+  refused(code: FaultCode, cause: Cause | null): void {
+    this.#outcome.refused(code, this.head.remoteAddress, cause);
   }
 
   /** The client is gone: the upstream need not go on. */
@@ -521,9 +531,9 @@ export class Exchange {
     return generation.upgrades.has(wanted);
   }
 
-  #settle(fault: number, now: number): void {
+  #settle(fault: number, now: number, cause: Cause | null = null): void {
     this.#phase = PHASE.idle;
-    this.#outcome.settle(fault, now, this.head);
+    this.#outcome.settle(fault, now, this.head, cause);
     this.#arm = null;
     this.#destination = null;
     this.#generation = null;

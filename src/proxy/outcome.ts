@@ -1,7 +1,7 @@
 // What is told of an exchange when it has ended: to the counters, the sample of its split, the access log and the
 // assignment events. It gathers facts while the exchange runs and decides nothing about it.
 
-import { FAULT_CODES, FAULTS, type FaultCode } from '../errors.ts';
+import { type Cause, FAULT_CODES, FAULTS, type FaultCode } from '../errors.ts';
 import type { RequestHead } from '../http1/head.ts';
 import type { Decision, DecisionExtras, Reason, Splitter } from '../split/splitter.ts';
 import type { AccessLog, ExchangeRecord } from '../telemetry/access-log.ts';
@@ -29,6 +29,7 @@ const NOTHING: ExchangeRecord = {
   address: '',
   status: 0,
   code: null,
+  cause: null,
   queueMs: -1,
   connectMs: -1,
   firstByteMs: -1,
@@ -143,7 +144,7 @@ export class Outcome {
   }
 
   /** It has ended. `fault` is a position in FAULT_CODES, -1 = none. `head` is the request's, for the log. */
-  settle(fault: number, now: number, head: RequestHead): void {
+  settle(fault: number, now: number, head: RequestHead, cause: Cause | null): void {
     const arm = this.#arm;
     if (arm === null) this.#refusals.refused(fault);
     else arm.counters.end(this.status, fault, now - this.#startedAt, this.bytesReceived, this.bytesSent);
@@ -153,19 +154,19 @@ export class Outcome {
       if (this.#observers.assignments !== null) this.#assign(this.#observers.assignments, split, head);
     }
     const { accessLog } = this.#observers;
-    if (accessLog?.wants(this.status, fault)) this.#log(accessLog, fault, now, head);
+    if (accessLog?.wants(this.status, fault)) this.#log(accessLog, fault, now, head, cause);
     this.#arm = null;
     this.#split = null;
   }
 
   /** A request was refused before it could be given to an exchange; nothing of its head can be trusted in a log. */
-  refused(code: FaultCode, client: string): void {
+  refused(code: FaultCode, client: string, cause: Cause | null): void {
     const fault = FAULT_CODES.indexOf(code);
     const { status } = FAULTS[code];
     this.#refusals.refused(fault);
     const { accessLog } = this.#observers;
     if (!accessLog?.wants(status, fault)) return;
-    accessLog.write({ ...NOTHING, client, status, code });
+    accessLog.write({ ...NOTHING, client, status, code, cause });
   }
 
   #countExtras({ counters }: Arm, { mintedKey, override }: DecisionExtras): void {
@@ -184,7 +185,7 @@ export class Outcome {
     assignments.write({ split: splitter.name, variant, generation: this.#generation }, key);
   }
 
-  #log(accessLog: AccessLog, fault: number, now: number, head: RequestHead): void {
+  #log(accessLog: AccessLog, fault: number, now: number, head: RequestHead, cause: Cause | null): void {
     const splitter: Splitter | undefined = this.#split?.splitter;
     const reached = this.sentAt > 0;
     const isFresh = this.connectAt > 0;
@@ -203,6 +204,7 @@ export class Outcome {
       address: this.address,
       status: this.status,
       code: fault < 0 ? null : FAULT_CODES[fault]!,
+      cause,
       queueMs: reached ? (isFresh ? this.connectAt : this.sentAt) - this.#startedAt : -1,
       connectMs: reached && isFresh ? this.sentAt - this.connectAt : -1,
       firstByteMs: this.firstByteAt > 0 ? this.firstByteAt - this.#startedAt : -1,

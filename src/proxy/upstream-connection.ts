@@ -4,7 +4,7 @@
 
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
-import type { FaultCode } from '../errors.ts';
+import { type Cause, causeOf, type FaultCode } from '../errors.ts';
 import { ChunkedDecoder } from '../http1/chunked.ts';
 import { BODY, ResponseFraming } from '../http1/framing.ts';
 import { INCOMPLETE, REFUSED, ResponseHead } from '../http1/head.ts';
@@ -78,6 +78,7 @@ export class UpstreamConnection implements Timed, WireOwner {
   /** Answers will come that nobody waits for any more. */
   #isSpent = false;
   #errorCode: FaultCode = 'UPSTREAM_RESET';
+  #errorCause: Cause | null = null;
 
   constructor(upstream: Upstream, address: Address, now: number) {
     const { url, tls } = address.member;
@@ -260,6 +261,7 @@ export class UpstreamConnection implements Timed, WireOwner {
 
   readonly #onError = (error: NodeJS.ErrnoException): void => {
     const code = error.code ?? '';
+    this.#errorCause = causeOf(code);
     if (OUT_OF_RESOURCES.has(code)) this.#errorCode = 'RESOURCES_EXHAUSTED';
     else if (/^(?:ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO)/.test(code))
       this.#errorCode = 'UPSTREAM_TLS_FAILED';
@@ -268,11 +270,11 @@ export class UpstreamConnection implements Timed, WireOwner {
 
   readonly #onClose = (): void => {
     this.#tunnel?.upstreamClosed();
-    this.#lost(this.#errorCode);
+    this.#lost(this.#errorCode, this.#errorCause);
   };
 
   /** The peer ended or broke the connection where no message ends. */
-  #lost(code: FaultCode): void {
+  #lost(code: FaultCode, cause: Cause | null = null): void {
     if (this.#phase === PHASE.closed) return;
     const { exchange } = this;
     const wasConnecting = this.#phase === PHASE.connecting;
@@ -283,8 +285,8 @@ export class UpstreamConnection implements Timed, WireOwner {
     this.destroy();
     if (wasConnecting) {
       const fault = code === 'UPSTREAM_RESET' ? 'UPSTREAM_CONNECT_FAILED' : code;
-      this.#upstream.connectFailed(this, exchange, fault, performance.now());
-    } else if (exchange !== null) exchange.upstreamLost(this, code, isSilent, wasSent);
+      this.#upstream.connectFailed(this, exchange, fault, performance.now(), cause);
+    } else if (exchange !== null) exchange.upstreamLost(this, code, isSilent, wasSent, cause);
   }
 
   received(received: Buffer, from: number, end: number): void {
@@ -359,9 +361,9 @@ export class UpstreamConnection implements Timed, WireOwner {
   }
 
   /** No answer can be read here. Where one is behind, it may be the rest of the answer in front: it is sent again. */
-  #refuse(exchange: Exchange, fault: FaultCode): number {
-    if (this.#isBehind) this.#lost(fault);
-    else exchange.fail(fault);
+  #refuse(exchange: Exchange, fault: FaultCode, cause: Cause | null = null): number {
+    if (this.#isBehind) this.#lost(fault, cause);
+    else exchange.fail(fault, cause);
     return -1;
   }
 

@@ -3,7 +3,7 @@
 // or of HTTP. Sources: RFC 9112 §9.3-9.4; two random choices after Mitzenmacher (2001); nginx's upstream module.
 
 import { type MemberConfig, membersOf, type UpstreamConfig, type UpstreamUrl } from '../config/schema.ts';
-import { FAULT_CODES, type FaultCode } from '../errors.ts';
+import { type Cause, FAULT_CODES, type FaultCode } from '../errors.ts';
 import { Probe } from '../health/probe.ts';
 import { AddressHealth, type EjectSettings } from '../health/state.ts';
 import type { UpstreamCounters } from '../telemetry/counters.ts';
@@ -278,6 +278,7 @@ export class Upstream {
     exchange: Exchange | null,
     code: FaultCode,
     now: number,
+    cause: Cause | null = null,
   ): void {
     this.#counters.connectFailed(FAULT_CODES.indexOf(code));
     if (code !== 'RESOURCES_EXHAUSTED') this.observeFailure(connection.address, now);
@@ -287,7 +288,7 @@ export class Upstream {
     exchange.failedAddresses.push(connection.address);
     const canTryOther = exchange.connectAttempts < Math.min(this.#addresses.length, CONNECT_ATTEMPTS_MAX);
     if (canTryOther && code !== 'RESOURCES_EXHAUSTED') this.checkOut(exchange, now, true);
-    else exchange.unreachable(code, now);
+    else exchange.unreachable(code, now, cause);
   }
 
   /** An exchange failed in a way that speaks against the address: a reset, silence, or something that is no HTTP. */

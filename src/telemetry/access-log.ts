@@ -3,7 +3,7 @@
 
 import type { Logger } from 'pino';
 import type { ACCESS_LOG_MODES } from '../config/schema.ts';
-import type { FaultCode } from '../errors.ts';
+import type { Cause, FaultCode } from '../errors.ts';
 
 /** Which exchanges are logged. `sampled` takes every one that went wrong and a share of the others. */
 type AccessLogMode = (typeof ACCESS_LOG_MODES)[number];
@@ -28,6 +28,8 @@ export interface ExchangeRecord {
   /** Status that was sent; 0 = none. */
   readonly status: number;
   readonly code: FaultCode | null;
+  /** What is known beyond the code; null when nothing is. */
+  readonly cause: Cause | null;
   readonly queueMs: number;
   readonly connectMs: number;
   readonly firstByteMs: number;
@@ -69,15 +71,16 @@ export class AccessLog {
   }
 
   write(record: ExchangeRecord): void {
-    const { code, split, keyHash } = record;
+    const { code, cause, split, keyHash } = record;
     this.#log[code === null ? 'info' : 'warn'](
       {
         requestId: record.requestId === '' ? undefined : record.requestId,
         client: record.client,
-        method: record.method,
-        path: record.path,
+        method: record.method === '' ? undefined : record.method,
+        path: record.path === '' ? undefined : record.path,
         status: record.status,
         code: code ?? undefined,
+        cause: cause === null ? undefined : formatCause(cause),
         split: split === '' ? undefined : split,
         variant: record.variant === '' ? undefined : record.variant,
         reason: split === '' ? undefined : record.reason,
@@ -95,6 +98,10 @@ export class AccessLog {
       'exchange',
     );
   }
+}
+
+function formatCause({ text, detail }: Cause): string {
+  return detail === '' ? text : `${text}: ${detail}`;
 }
 
 function milliseconds(value: number): number | undefined {

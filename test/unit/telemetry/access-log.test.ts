@@ -17,6 +17,7 @@ const RECORD: ExchangeRecord = {
   address: '10.0.0.2:80',
   status: 200,
   code: null,
+  cause: null,
   queueMs: 0,
   connectMs: -1,
   firstByteMs: 1.23456,
