@@ -18,6 +18,7 @@ import {
   type UpstreamConfig,
   type UpstreamUrl,
 } from './config/schema.ts';
+import { afterEarlierAnswers, cutAnswer, trackAnswer } from './embed/answer-order.ts';
 import { FAULTS, type FaultCode } from './errors.ts';
 import { isFieldOf, type RequestEdit } from './http1/forward.ts';
 import { type Edits, editsFor } from './proxy/edits.ts';
@@ -187,6 +188,7 @@ function decide({ splitter, edits }: Door, view: LibraryView): Course | null {
 }
 
 function handleRequest(door: Door, request: IncomingMessage, response: ServerResponse): void {
+  trackAnswer(request, response);
   const view = new LibraryView(request);
   const course = decide(door, view);
   const coding = request.headers['transfer-encoding']?.toLowerCase();
@@ -368,7 +370,7 @@ class Exchange extends Attempt {
     request.resume();
     if (code === null) return;
     if (!response.headersSent && !response.destroyed) answer(response, code, this.course.added);
-    else cut(request, response);
+    else cutAnswer(request, response);
     this.door.onFault(code, request, cause);
   }
 
@@ -417,15 +419,16 @@ class Exchange extends Attempt {
   }
 }
 
-/** Ends a response in its middle. Where only the end of the connection ends it, that end must not look orderly. */
-function cut(request: IncomingMessage, response: ServerResponse): void {
-  const { socket } = response;
-  const isPlain = socket !== null && !socket.destroyed && !('encrypted' in socket);
-  if (isPlain && request.httpVersion === '1.0') socket.resetAndDestroy();
-  else response.destroy();
+/** Node hands the socket over at once; earlier requests on it may still be waiting for their answers. */
+function handleUpgrade(door: Door, request: IncomingMessage, socket: Socket, head: Buffer): void {
+  afterEarlierAnswers(
+    socket,
+    () => startUpgrade(door, request, socket, head),
+    () => door.onFault('DOWNSTREAM_GONE', request, null),
+  );
 }
 
-function handleUpgrade(door: Door, request: IncomingMessage, socket: Socket, head: Buffer): void {
+function startUpgrade(door: Door, request: IncomingMessage, socket: Socket, head: Buffer): void {
   const protocol = request.headers.upgrade?.toLowerCase();
   const passes = door.config.upgrades.some((name) => name.toLowerCase() === protocol);
   if (hasBody(request)) return refuseUpgrade(door, request, socket, 'BAD_UPGRADE');

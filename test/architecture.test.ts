@@ -54,7 +54,7 @@ const ROOMS: readonly (readonly [pattern: RegExp, level: Level])[] = [
   [/^src\/config\/(watch|load)\.ts$/, 'io'],
   [/^src\/health\/state\.ts$/, 'pure'],
   [/^src\/(split|http1|config)\//, 'pure'],
-  [/^src\/(proxy|health|telemetry|admin|demo)\//, 'io'],
+  [/^src\/(proxy|health|telemetry|admin|demo|embed)\//, 'io'],
   [/^src\/(index|http-proxy)\.ts$/, 'io'], // the library: what embedders import, beside the ambassador
   [/^src\/(ambassador\.ts$|workers\/)/, 'ambassador'],
   [/^src\/cli\//, 'cli'],

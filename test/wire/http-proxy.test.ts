@@ -1,66 +1,18 @@
 // The door for servers that already exist, over real sockets: what upstreams and clients get to see, and what happens
 // when an upstream refuses, resets, hangs, or breaks off in the middle.
 import { once } from 'node:events';
-import { createServer, type IncomingMessage } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import { createHandler, type FaultCode, type HandlerConfig } from '../../src/http-proxy.ts';
+import { documentOf, HandlerServer as Server } from '../support/handler-server.ts';
 import { statusOf, valuesOf } from '../support/message.ts';
-import { RawClient } from '../support/raw-client.ts';
+import type { RawClient } from '../support/raw-client.ts';
 import { freePort, type Script } from '../support/scripted-upstream.ts';
 import { startUpstream } from '../support/splitter.ts';
 
 const GET = 'GET /?token=abc HTTP/1.1\r\nHost: h\r\n\r\n';
-
-/** A Node server with the handler in it, the faults it reported, and the first of them as an event. */
-class Server {
-  readonly port: number;
-  readonly faults: FaultCode[] = [];
-  readonly #faulted: (() => void)[] = [];
-
-  constructor(port: number) {
-    this.port = port;
-  }
-
-  static async start(config: HandlerConfig): Promise<Server> {
-    const faults: { report?: (code: FaultCode) => void } = {};
-    const handler = createHandler(config, { onFault: (code) => faults.report?.(code) });
-    const http = createServer(handler.request).on('upgrade', handler.upgrade).listen(0, '127.0.0.1');
-    await once(http, 'listening');
-    onTestFinished(async () => {
-      http.closeAllConnections();
-      http.close();
-      await once(http, 'close');
-      handler.close();
-    });
-    const server = new Server((http.address() as AddressInfo).port);
-    faults.report = (code) => {
-      server.faults.push(code);
-      for (const wake of server.#faulted.splice(0)) wake();
-    };
-    return server;
-  }
-
-  async client(): Promise<RawClient> {
-    const client = await RawClient.connect(this.port);
-    onTestFinished(() => client.close());
-    return client;
-  }
-
-  /** Waits until a fault has been reported. */
-  async fault(): Promise<FaultCode> {
-    while (this.faults.length === 0) await new Promise<void>((resolve) => this.#faulted.push(resolve));
-    return this.faults[0]!;
-  }
-}
-
-/** A document with one upstream that takes everything. */
-const documentOf = (url: string, settings: object = {}, more: object = {}): HandlerConfig => ({
-  upstreams: { u: { url, ...settings } },
-  splits: { s: { variants: [{ name: 'all', share: '100%', upstream: 'u' }] } },
-  ...more,
-});
 
 /** One scripted upstream, a server with a handler in front of it, and a client. */
 async function startLine(script?: Script, settings: object = {}, more: object = {}) {

@@ -1,0 +1,56 @@
+// A Node server with the handler of `request-splitter/http-proxy` in it, for wire tests.
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { onTestFinished } from 'vitest';
+import { createHandler, type FaultCode, type HandlerConfig } from '../../src/http-proxy.ts';
+import { RawClient } from './raw-client.ts';
+
+/** A Node server with the handler in it, the faults it reported, and the first of them as an event. */
+export class HandlerServer {
+  readonly port: number;
+  readonly faults: FaultCode[] = [];
+  readonly #faulted: (() => void)[] = [];
+
+  constructor(port: number) {
+    this.port = port;
+  }
+
+  static async start(config: HandlerConfig): Promise<HandlerServer> {
+    const faults: { report?: (code: FaultCode) => void } = {};
+    const handler = createHandler(config, { onFault: (code) => faults.report?.(code) });
+    const http = createServer(handler.request).on('upgrade', handler.upgrade).listen(0, '127.0.0.1');
+    await once(http, 'listening');
+    onTestFinished(async () => {
+      http.closeAllConnections();
+      http.close();
+      await once(http, 'close');
+      handler.close();
+    });
+    const server = new HandlerServer((http.address() as AddressInfo).port);
+    faults.report = (code) => {
+      server.faults.push(code);
+      for (const wake of server.#faulted.splice(0)) wake();
+    };
+    return server;
+  }
+
+  async client(): Promise<RawClient> {
+    const client = await RawClient.connect(this.port);
+    onTestFinished(() => client.close());
+    return client;
+  }
+
+  /** Waits until a fault has been reported. */
+  async fault(): Promise<FaultCode> {
+    while (this.faults.length === 0) await new Promise<void>((resolve) => this.#faulted.push(resolve));
+    return this.faults[0]!;
+  }
+}
+
+/** A document with one upstream that takes everything. */
+export const documentOf = (url: string, settings: object = {}, more: object = {}): HandlerConfig => ({
+  upstreams: { u: { url, ...settings } },
+  splits: { s: { variants: [{ name: 'all', share: '100%', upstream: 'u' }] } },
+  ...more,
+});
