@@ -1,12 +1,11 @@
 // What is counted: one row of numbers per (split, variant, upstream), per upstream, and one for the downstream side.
 // The hot path only adds integers into typed arrays here; metrics.ts turns them into text when somebody scrapes.
 // Rows are found by name once per generation and live as long as the process, so a reload resets nothing.
-// Every cell is a Float64Array entry that holds an integer, exact up to 2^53: a Uint32Array would wrap after
-// 4.3 billion requests, two and a half days at 20,000/s, and costs the same to add to.
 
 import type { SplitConfig } from '../config/schema.ts';
 import { FAULT_CODES } from '../errors.ts';
 import type { Variant } from '../split/splitter.ts';
+import { declareRow, Row } from './rows.ts';
 import { defineSample, Sample } from './sample.ts';
 
 /**
@@ -41,47 +40,54 @@ function findBucket(durationUs: number): number {
 
 const LAST_CLASS = STATUS_CLASSES.length - 1;
 
-/** The cells of one row as plain numbers. Readings of rows of the same class have the same order. */
-export interface RowReading {
-  /** Only ever grow. */
-  readonly counts: Float64Array;
-  /** Numbers of what is there now. */
-  readonly gauges: Float64Array;
-}
+/** Everything that is counted for one (split, variant, upstream). */
+export const VARIANT_ROW = declareRow(
+  {
+    requests: STATUS_CLASSES.length,
+    faults: FAULT_CODES.length,
+    durations: DURATION_BOUNDS_SECONDS.length + 1,
+    durationSumUs: 1,
+    bytesReceived: 1,
+    bytesSent: 1,
+    retries: 1,
+    missingKeys: 1,
+    fallbacks: 1,
+    overrides: 1,
+    overridesRefused: 1,
+    keysMinted: 1,
+  },
+  ['inFlight'],
+);
+const VARIANT = { ...VARIANT_ROW.at, ...VARIANT_ROW.gauges };
 
-/** Adds the first cells to these arrays, one after the other; returns the position of the next one. */
-function addCells(cells: Float64Array, ...arrays: readonly Float64Array[]): number {
-  let at = 0;
-  for (const array of arrays) {
-    for (let index = 0; index < array.length; index += 1) array[index]! += cells[at + index]!;
-    at += array.length;
-  }
-  return at;
-}
+/** Everything that is counted for one upstream. */
+export const UPSTREAM_ROW = declareRow({ connectFailures: FAULT_CODES.length, opened: 1, ejections: 1 }, [
+  'open',
+  'waiting',
+]);
+const UPSTREAM = { ...UPSTREAM_ROW.at, ...UPSTREAM_ROW.gauges };
+
+/** Everything that is counted for the side that calls us. */
+export const DOWNSTREAM_ROW = declareRow({ refusals: FAULT_CODES.length, accepted: 1, tunnelsOpened: 1 }, [
+  'open',
+  'tunnelsOpen',
+]);
+const DOWNSTREAM = { ...DOWNSTREAM_ROW.at, ...DOWNSTREAM_ROW.gauges };
 
 /** Numbers of one (split, variant, upstream). A route straight to an upstream has split "" and variant "". */
-export class VariantCounters {
+export class VariantCounters extends Row<keyof typeof VARIANT_ROW.at, keyof typeof VARIANT_ROW.gauges> {
   readonly split: string;
   readonly variant: string;
   readonly upstream: string;
   /** Ended exchanges by slot of STATUS_CLASSES. */
-  readonly requests = new Float64Array(STATUS_CLASSES.length);
+  readonly requests = this.cellsOf('requests');
   /** Ended exchanges by position of their code in FAULT_CODES; an exchange without a fault is not here. */
-  readonly faults = new Float64Array(FAULT_CODES.length);
+  readonly faults = this.cellsOf('faults');
   /** Ended exchanges by duration, one cell a bucket, not cumulative. */
-  readonly durations = new Float64Array(DURATION_BOUNDS_SECONDS.length + 1);
-  #durationSumUs = 0;
-  #bytesReceived = 0;
-  #bytesSent = 0;
-  #inFlight = 0;
-  #retries = 0;
-  #missingKeys = 0;
-  #fallbacks = 0;
-  #overrides = 0;
-  #overridesRefused = 0;
-  #keysMinted = 0;
+  readonly durations = this.cellsOf('durations');
 
   constructor(split: string, variant: string, upstream: string) {
+    super(VARIANT_ROW);
     this.split = split;
     this.variant = variant;
     this.upstream = upstream;
@@ -89,7 +95,7 @@ export class VariantCounters {
 
   /** An exchange was given to this variant. */
   begin(): void {
-    this.#inFlight += 1;
+    this.gauges[VARIANT.inFlight]! += 1;
   }
 
   /**
@@ -106,123 +112,98 @@ export class VariantCounters {
     // A clock that was read once for many exchanges may be a little behind: never negative, never NaN in the sum.
     const durationUs = durationMs > 0 ? Math.round(durationMs * 1000) : 0;
     this.durations[findBucket(durationUs)]! += 1;
-    this.#durationSumUs += durationUs;
-    this.#bytesReceived += bytesReceived;
-    this.#bytesSent += bytesSent;
-    this.#inFlight -= 1;
+    this.counts[VARIANT.durationSumUs]! += durationUs;
+    this.counts[VARIANT.bytesReceived]! += bytesReceived;
+    this.counts[VARIANT.bytesSent]! += bytesSent;
+    this.gauges[VARIANT.inFlight]! -= 1;
   }
 
   /** A request without a key was given to this variant by the split's `missingKey`. */
   missingKey(): void {
-    this.#missingKeys += 1;
+    this.counts[VARIANT.missingKeys]! += 1;
   }
 
   /** An exchange was sent again on another connection. */
   retry(): void {
-    this.#retries += 1;
+    this.counts[VARIANT.retries]! += 1;
   }
 
   /** An exchange of this variant was sent to the upstream of `onDown: { fallback }`. */
   fallback(): void {
-    this.#fallbacks += 1;
+    this.counts[VARIANT.fallbacks]! += 1;
   }
 
   /** A tester chose this variant. */
   override(): void {
-    this.#overrides += 1;
+    this.counts[VARIANT.overrides]! += 1;
   }
 
   /** An override was asked for and not granted; the request came to this variant as if nothing had been there. */
   overrideRefused(): void {
-    this.#overridesRefused += 1;
+    this.counts[VARIANT.overridesRefused]! += 1;
   }
 
   /** A request got a new key, which belongs to this variant. */
   keyMinted(): void {
-    this.#keysMinted += 1;
+    this.counts[VARIANT.keysMinted]! += 1;
   }
 
   get inFlight(): number {
-    return this.#inFlight;
+    return this.gauges[VARIANT.inFlight]!;
   }
   get overrides(): number {
-    return this.#overrides;
+    return this.counts[VARIANT.overrides]!;
   }
   get overridesRefused(): number {
-    return this.#overridesRefused;
+    return this.counts[VARIANT.overridesRefused]!;
   }
   get keysMinted(): number {
-    return this.#keysMinted;
+    return this.counts[VARIANT.keysMinted]!;
   }
   get fallbacks(): number {
-    return this.#fallbacks;
+    return this.counts[VARIANT.fallbacks]!;
   }
   /** Sum of all durations in whole microseconds. */
   get durationSumUs(): number {
-    return this.#durationSumUs;
+    return this.counts[VARIANT.durationSumUs]!;
   }
   get bytesReceived(): number {
-    return this.#bytesReceived;
+    return this.counts[VARIANT.bytesReceived]!;
   }
   get bytesSent(): number {
-    return this.#bytesSent;
+    return this.counts[VARIANT.bytesSent]!;
   }
   get retries(): number {
-    return this.#retries;
+    return this.counts[VARIANT.retries]!;
   }
   get missingKeys(): number {
-    return this.#missingKeys;
+    return this.counts[VARIANT.missingKeys]!;
   }
   /** Ended exchanges, all classes together. */
   get ended(): number {
     return this.requests.reduce((sum, count) => sum + count, 0);
   }
-
-  /** Everything counted here, to be added up elsewhere. */
-  read(): RowReading {
-    const sums = [this.#durationSumUs, this.#bytesReceived, this.#bytesSent];
-    const counts = [...sums, this.#retries, this.#missingKeys, this.#fallbacks];
-    return {
-      counts: Float64Array.of(...this.requests, ...this.faults, ...this.durations, ...counts),
-      gauges: Float64Array.of(this.#inFlight),
-    };
-  }
-
-  /** Adds the difference of two readings of a row elsewhere. */
-  add({ counts, gauges }: RowReading): void {
-    const at = addCells(counts, this.requests, this.faults, this.durations);
-    this.#durationSumUs += counts[at]!;
-    this.#bytesReceived += counts[at + 1]!;
-    this.#bytesSent += counts[at + 2]!;
-    this.#retries += counts[at + 3]!;
-    this.#missingKeys += counts[at + 4]!;
-    this.#fallbacks += counts[at + 5]!;
-    this.#inFlight += gauges[0]!;
-  }
 }
 
 /** Numbers of one upstream, whichever variants use it. */
-export class UpstreamCounters {
+export class UpstreamCounters extends Row<keyof typeof UPSTREAM_ROW.at, keyof typeof UPSTREAM_ROW.gauges> {
   readonly upstream: string;
   /** Failed connects by position of their code in FAULT_CODES. */
-  readonly connectFailures = new Float64Array(FAULT_CODES.length);
-  #opened = 0;
-  #open = 0;
-  #waiting = 0;
-  #ejections = 0;
+  readonly connectFailures = this.cellsOf('connectFailures');
 
   constructor(upstream: string) {
+    super(UPSTREAM_ROW);
     this.upstream = upstream;
   }
 
   connectionOpened(): void {
-    this.#opened += 1;
-    this.#open += 1;
+    this.counts[UPSTREAM.opened]! += 1;
+    this.gauges[UPSTREAM.open]! += 1;
   }
 
   /** A connection that was counted by connectionOpened() is gone. */
   connectionClosed(): void {
-    this.#open -= 1;
+    this.gauges[UPSTREAM.open]! -= 1;
   }
 
   /** @param fault position of the code in FAULT_CODES */
@@ -232,62 +213,48 @@ export class UpstreamCounters {
 
   /** An address was ejected. */
   ejected(): void {
-    this.#ejections += 1;
+    this.counts[UPSTREAM.ejections]! += 1;
   }
 
   /** @param delta +1 when an exchange begins to wait for a connection, -1 when it has one or has given up */
   waiting(delta: number): void {
-    this.#waiting += delta;
+    this.gauges[UPSTREAM.waiting]! += delta;
   }
 
   get ejections(): number {
-    return this.#ejections;
+    return this.counts[UPSTREAM.ejections]!;
   }
   get connectionsOpened(): number {
-    return this.#opened;
+    return this.counts[UPSTREAM.opened]!;
   }
   get connectionsOpen(): number {
-    return this.#open;
+    return this.gauges[UPSTREAM.open]!;
   }
   get exchangesWaiting(): number {
-    return this.#waiting;
-  }
-
-  /** Everything counted here, to be added up elsewhere. */
-  read(): RowReading {
-    return {
-      counts: Float64Array.of(...this.connectFailures, this.#opened, this.#ejections),
-      gauges: Float64Array.of(this.#open, this.#waiting),
-    };
-  }
-
-  /** Adds the difference of two readings of a row elsewhere. */
-  add({ counts, gauges }: RowReading): void {
-    const at = addCells(counts, this.connectFailures);
-    this.#opened += counts[at]!;
-    this.#ejections += counts[at + 1]!;
-    this.#open += gauges[0]!;
-    this.#waiting += gauges[1]!;
+    return this.gauges[UPSTREAM.waiting]!;
   }
 }
 
 /** Numbers of the side that calls us. */
-export class DownstreamCounters {
+export class DownstreamCounters extends Row<
+  keyof typeof DOWNSTREAM_ROW.at,
+  keyof typeof DOWNSTREAM_ROW.gauges
+> {
   /** Requests refused before a variant was chosen, by position of their code in FAULT_CODES. */
-  readonly refusals = new Float64Array(FAULT_CODES.length);
-  #accepted = 0;
-  #open = 0;
-  #tunnelsOpened = 0;
-  #tunnelsOpen = 0;
+  readonly refusals = this.cellsOf('refusals');
+
+  constructor() {
+    super(DOWNSTREAM_ROW);
+  }
 
   connectionOpened(): void {
-    this.#accepted += 1;
-    this.#open += 1;
+    this.counts[DOWNSTREAM.accepted]! += 1;
+    this.gauges[DOWNSTREAM.open]! += 1;
   }
 
   /** A connection that was counted by connectionOpened() is gone. */
   connectionClosed(): void {
-    this.#open -= 1;
+    this.gauges[DOWNSTREAM.open]! -= 1;
   }
 
   /** @param fault position of the code in FAULT_CODES */
@@ -296,43 +263,26 @@ export class DownstreamCounters {
   }
 
   tunnelOpened(): void {
-    this.#tunnelsOpened += 1;
-    this.#tunnelsOpen += 1;
+    this.counts[DOWNSTREAM.tunnelsOpened]! += 1;
+    this.gauges[DOWNSTREAM.tunnelsOpen]! += 1;
   }
 
   /** A tunnel that was counted by tunnelOpened() is gone. */
   tunnelClosed(): void {
-    this.#tunnelsOpen -= 1;
+    this.gauges[DOWNSTREAM.tunnelsOpen]! -= 1;
   }
 
   get connectionsAccepted(): number {
-    return this.#accepted;
+    return this.counts[DOWNSTREAM.accepted]!;
   }
   get connectionsOpen(): number {
-    return this.#open;
+    return this.gauges[DOWNSTREAM.open]!;
   }
   get tunnelsOpened(): number {
-    return this.#tunnelsOpened;
+    return this.counts[DOWNSTREAM.tunnelsOpened]!;
   }
   get tunnelsOpen(): number {
-    return this.#tunnelsOpen;
-  }
-
-  /** Everything counted here, to be added up elsewhere. */
-  read(): RowReading {
-    return {
-      counts: Float64Array.of(...this.refusals, this.#accepted, this.#tunnelsOpened),
-      gauges: Float64Array.of(this.#open, this.#tunnelsOpen),
-    };
-  }
-
-  /** Adds the difference of two readings of a row elsewhere. */
-  add({ counts, gauges }: RowReading): void {
-    const at = addCells(counts, this.refusals);
-    this.#accepted += counts[at]!;
-    this.#tunnelsOpened += counts[at + 1]!;
-    this.#open += gauges[0]!;
-    this.#tunnelsOpen += gauges[1]!;
+    return this.gauges[DOWNSTREAM.tunnelsOpen]!;
   }
 }
 

@@ -3,7 +3,7 @@
 
 import type { Config } from '../config/schema.ts';
 import type { AssignmentEvent } from '../telemetry/assignments.ts';
-import type { RowReading } from '../telemetry/counters.ts';
+import type { RowReading } from '../telemetry/rows.ts';
 import type { ProcessFacts } from '../telemetry/running.ts';
 
 /** The argument by which a process knows that it is a worker. */

@@ -2,7 +2,8 @@
 // between two readings of the same process are added: nothing that was counted ever goes down when a worker dies or is
 // late, and what is only there at the moment (open connections) goes with the process that had it.
 
-import { Counters, type RowReading } from '../telemetry/counters.ts';
+import { Counters } from '../telemetry/counters.ts';
+import { difference } from '../telemetry/rows.ts';
 import type { ProcessFacts } from '../telemetry/running.ts';
 import type { Reading, SampleReading } from './messages.ts';
 
@@ -74,15 +75,4 @@ export class Tally {
 
 function idOf({ split, variant, upstream }: { split: string; variant: string; upstream: string }): string {
   return `${split}\0${variant}\0${upstream}`;
-}
-
-/** From one reading of a row to the next; without a next one its counts stay and its gauges return to nothing. */
-function difference(before: RowReading | undefined, now: RowReading | undefined): RowReading {
-  const some = now ?? before!;
-  return {
-    counts: some.counts.map((_, cell) =>
-      now === undefined ? 0 : now.counts[cell]! - (before?.counts[cell] ?? 0),
-    ),
-    gauges: some.gauges.map((_, cell) => (now?.gauges[cell] ?? 0) - (before?.gauges[cell] ?? 0)),
-  };
 }
