@@ -152,6 +152,8 @@ class Lane {
     const document = {
       listen: '127.0.0.1:0',
       admin: 'off',
+      // The client ends its side behind the bytes that it has, and reads on.
+      halfClose: 'answer',
       upstreams: {
         u: {
           url: `http://127.0.0.1:${await this.#upstream.listen()}`,

@@ -788,6 +788,9 @@ const limits = z.strictObject({
   }),
 });
 
+/** What becomes of an exchange whose client ends its side of the connection. */
+const HALF_CLOSE = ['close', 'answer'] as const;
+
 const drain = z.strictObject({
   grace: duration({
     min: '0ms',
@@ -981,6 +984,13 @@ export const documentSchema = z.strictObject({
   limits: z
     .prefault(limits, {})
     .register(z.globalRegistry, { description: 'Limits towards clients.', kind: 'map' }),
+  halfClose: z
+    ._default(z.enum(HALF_CLOSE, { error: 'close or answer' }), 'close')
+    .register(z.globalRegistry, {
+      description:
+        'What a client means that ends its side of the connection (FIN) before it has its whole answer: `close` = it has gone, its exchange ends; `answer` = it has sent everything and still reads. Tunnels pass the FIN on.',
+      kind: 'close | answer',
+    }),
   drain: z
     .prefault(drain, {})
     .register(z.globalRegistry, { description: 'How the splitter goes away.', kind: 'map' }),

@@ -64,6 +64,11 @@ export class Downstream implements Timed, WireOwner {
     this.wire.startReading(memory);
   }
 
+  /** A client that has ended its side still gets its answers. */
+  get #isAnswered(): boolean {
+    return this.listener.generation.config.halfClose === 'answer';
+  }
+
   /** No request is being read or answered. */
   get isIdle(): boolean {
     return this.#phase === PHASE.head && !this.#hasHeadBegun;
@@ -236,11 +241,13 @@ export class Downstream implements Timed, WireOwner {
       case PHASE.tunnel:
         return this.#tunnel!.downstreamEnded();
       case PHASE.exchange:
-        // A half-closed client still gets its answer; one whose request is not complete will never complete it.
-        if (!this.#exchange!.isRequestSent && this.#held === null) this.#exchange!.abort();
+        // A request that is not complete never will be.
+        if (!this.#isAnswered || (!this.#exchange!.isRequestSent && this.#held === null))
+          this.#exchange!.abort();
         return;
       case PHASE.head:
-        if (this.#held === null || !this.wire.isBlocked) this.close(now);
+        // Requests that wait until the client reads are answered only if it may still want the answers.
+        if (!this.#isAnswered || this.#held === null || !this.wire.isBlocked) this.close(now);
         return;
       default:
         this.wire.socket.destroySoon();

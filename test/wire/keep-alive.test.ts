@@ -168,12 +168,14 @@ describe('pipelined requests', () => {
   });
 });
 
-describe('a half-closed client', () => {
+describe('a client that ends its side, where halfClose is answer,', () => {
+  const document = { halfClose: 'answer' };
+
   it('gets its answer', async () => {
     const { client } = await startLine(async (peer) => {
       await peer.request();
       await peer.ok('answer');
-    });
+    }, document);
     await client.send(get('/'));
     client.end();
     expect((await client.response()).body).toBe('answer');
@@ -181,23 +183,23 @@ describe('a half-closed client', () => {
   });
 
   it('gets the answers to all its pipelined requests', async () => {
-    const { client } = await startLine();
+    const { client } = await startLine(undefined, document);
     await client.send(get('/1') + get('/2') + get('/3'));
     client.end();
     for (const path of ['/1', '/2', '/3']) expect((await client.response()).body).toContain(path);
     expect(await client.ended).toBe('end');
   });
 
-  it('that ended in the middle of its request gets none, and the upstream is let go', async () => {
+  it('in the middle of its request gets none, and the upstream is let go', async () => {
     for (const part of ['GET / HT', 'GET / HTTP/1.1\r\nHost: h\r\n']) {
-      const { client, upstream } = await startLine();
+      const { client, upstream } = await startLine(undefined, document);
       await client.send(part);
       client.end();
       await client.ended;
       expect(client.bytesReceived).toBe(0);
       expect(upstream.peers).toHaveLength(0);
     }
-    const { client, upstream } = await startLine();
+    const { client, upstream } = await startLine(undefined, document);
     await client.send('POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhe');
     const peer = await upstream.peer();
     await peer.untilText('he');

@@ -2,15 +2,18 @@
 import { expect, it } from 'vitest';
 import { startLine } from '../support/splitter.ts';
 
-it('a half-closed client gets its answer, and the beginning of a further request is not waited for', async () => {
+it('a half-closed client gets its answer where halfClose is answer, and the beginning of a further request is not waited for', async () => {
   const gate = Promise.withResolvers<void>();
   const arrived = Promise.withResolvers<void>();
-  const { client } = await startLine(async (peer) => {
-    const { line } = await peer.request();
-    arrived.resolve();
-    await gate.promise;
-    await peer.ok(line);
-  });
+  const { client } = await startLine(
+    async (peer) => {
+      const { line } = await peer.request();
+      arrived.resolve();
+      await gate.promise;
+      await peer.ok(line);
+    },
+    { halfClose: 'answer' },
+  );
   await client.send('GET /1 HTTP/1.1\r\nHost: h\r\n\r\nGET /2 HTTP/1.1\r\nHo');
   client.end();
   await arrived.promise;
