@@ -83,6 +83,11 @@ export const FAULTS = {
   QUEUE_TIMEOUT: fault('splitter', 503, 'no connection to the upstream came free in time'),
   DRAIN_DEADLINE: fault('splitter', 503, 'the splitter is shutting down and the drain deadline has passed'),
   TUNNEL_IDLE: fault('splitter', 0, 'nothing passed through the tunnel for timeouts.tunnelIdle'),
+  BODY_ALREADY_READ: fault(
+    'splitter',
+    500,
+    'the server around the handler has read the request body: mount the handler before body parsers',
+  ),
   INTERNAL: fault('splitter', 500, 'a fault of the splitter itself; please report it'),
 } as const satisfies Record<string, Fault>;
 

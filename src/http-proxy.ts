@@ -24,7 +24,7 @@ import { isFieldOf, type RequestEdit } from './http1/forward.ts';
 import { type Edits, editsFor } from './proxy/edits.ts';
 import { checkKey } from './split/key.ts';
 import { LibraryView } from './split/request.ts';
-import { Splitter, type Variant } from './split/splitter.ts';
+import { type DecisionExtras, Splitter, type Variant } from './split/splitter.ts';
 
 export type { FaultCode } from './errors.ts';
 
@@ -48,7 +48,10 @@ export interface HandlerOptions {
 
 /** Listeners for a Node server; both are bound and never throw. */
 export interface Handler {
-  /** For `createServer(handler.request)` or a route of one's own. It needs the request's body unread. */
+  /**
+   * For `createServer(handler.request)` or a route of your server. It needs the request's body unread: mount it before
+   * body parsers such as `express.json()`, else requests with a body get 500 BODY_ALREADY_READ.
+   */
   readonly request: (request: IncomingMessage, response: ServerResponse) => void;
   /** For `server.on('upgrade', handler.upgrade)`. */
   readonly upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
@@ -177,25 +180,42 @@ interface Course {
 }
 
 /** Null when the request has no key and such requests are rejected. */
-function decide({ splitter, edits }: Door, view: LibraryView): Course | null {
-  const { variant, reason, extras } = splitter.decide(view);
+function decide({ splitter, edits }: Door, request: IncomingMessage, view: LibraryView): Course | null {
+  // A router may have cut its mount path off what is forwarded; the key is that of the whole target, as in nginx.
+  const { originalUrl } = request as { readonly originalUrl?: string };
+  const whole = originalUrl === undefined || originalUrl === request.url ? view : new LibraryView(request);
+  const { variant, reason, extras } = splitter.decide(whole);
   if (variant === null) return null;
   const own = edits[variant.index]!;
   if (own === null) return { variant, edit: null, dropped: [], added: [] };
   const added = fieldsOf(own.linesOfResponse(extras, reason));
-  const edit = own.ofRequest(view, extras, own.makeRequestId(view));
+  const edit = own.ofRequest(view, inForwarded(splitter, view, whole, extras), own.makeRequestId(view));
   return { variant, edit, dropped: own.droppedFromResponse ?? [], added };
+}
+
+/** The override is removed from the target that is forwarded, which a router may have shortened. */
+function inForwarded(
+  splitter: Splitter,
+  view: LibraryView,
+  whole: LibraryView,
+  extras: DecisionExtras | null,
+) {
+  if (whole === view || extras === null || extras.override === null) return extras;
+  return { ...extras, override: splitter.decide(view).extras?.override ?? null };
 }
 
 function handleRequest(door: Door, request: IncomingMessage, response: ServerResponse): void {
   trackAnswer(request, response);
-  const view = new LibraryView(request);
-  const course = decide(door, view);
+  const view = new LibraryView(request, request.url);
+  const course = decide(door, request, view);
   const coding = request.headers['transfer-encoding']?.toLowerCase();
   if (course === null) return refuse(door, request, response, 'KEY_MISSING');
   if (coding !== undefined && coding !== 'chunked') {
     return refuse(door, request, response, 'UNKNOWN_TRANSFER_ENCODING');
   }
+  // A body that is gone cannot be sent: the upstream would wait for it.
+  if (hasBody(request) && request.readableDidRead)
+    return refuse(door, request, response, 'BODY_ALREADY_READ');
   const upstream = door.upstreams.get(course.variant.upstream)!;
   if (upstream.isFull()) return refuse(door, request, response, 'QUEUE_FULL', course.added);
   new Exchange(door, upstream, course, view, request, response).send();
@@ -435,8 +455,8 @@ function startUpgrade(door: Door, request: IncomingMessage, socket: Socket, head
   if (!passes || protocol !== 'websocket' || request.method !== 'GET') {
     return handleWithoutUpgrade(door, request, socket);
   }
-  const view = new LibraryView(request);
-  const course = decide(door, view);
+  const view = new LibraryView(request, request.url);
+  const course = decide(door, request, view);
   if (course === null) return refuseUpgrade(door, request, socket, 'KEY_MISSING');
   new Tunnel(door, door.upstreams.get(course.variant.upstream)!, course, request, socket).send(view, head);
 }

@@ -25,23 +25,30 @@ export interface SplitOptions extends Omit<SplitInput, 'variants'> {
   readonly variants: readonly VariantOptions[];
 }
 
-/** What `createSplitter` gives. */
-export interface RequestSplitter {
+/** What `createSplitter` gives. `V` is the type of a decision's variant. */
+export interface RequestSplitter<V extends Variant | null = Variant | null> {
   /** The variants in the order of the configuration. */
   readonly variants: readonly Variant[];
   /**
-   * The variant for this request; `variant` is null only with `missingKey: reject` and no key. With a minted key or an
-   * override the decision has `extras`: give `extras.setCookie` to the client, and leave `extras.override` out of what
-   * goes on. Never throws. Node's
-   * own HTTP parser refuses targets with raw bytes over 0x7f, so behind a Node server only fields can hold them.
+   * The variant for this request; `variant` is null only with `missingKey: 'reject'` and no key. With a minted key or
+   * an override the decision has `extras`: send `extras.setCookie` to the client, and remove `extras.override` from a
+   * request that you forward. Throws only a TypeError, for a value that is no request. Node's own HTTP parser refuses
+   * targets with raw bytes over 0x7f, so after a Node server only fields can hold them.
    */
-  decide(request: RequestLike): Decision;
-  /** The decision and the way to it. It shows the key, which is often a credential: do not log it. */
-  explain(request: RequestLike): Explanation;
+  decide(request: RequestLike): Decision & { readonly variant: V };
+  /** The decision and how it was reached. It shows the key, which is often a credential: do not log it. */
+  explain(request: RequestLike): Explanation & { readonly variant: V };
 }
 
+/** Null is among the variants only where requests without a key may be rejected. */
+type VariantOf<C extends SplitOptions> = 'missingKey' extends keyof C
+  ? 'reject' extends C['missingKey']
+    ? Variant | null
+    : Variant
+  : Variant;
+
 /**
- * A splitter for a server of one's own: the same tokens to the same variants as nginx's split_clients.
+ * A splitter for your own server: the same tokens to the same variants as nginx's split_clients.
  *
  *     const splitter = createSplitter({
  *       key: '$arg_token',
@@ -52,7 +59,10 @@ export interface RequestSplitter {
  * Throws one TypeError that lists every problem of `config`. `random` serves `missingKey: random`: ratios from 0 to
  * below 1.
  */
-export function createSplitter(config: SplitOptions, random: () => number = Math.random): RequestSplitter {
+export function createSplitter<const C extends SplitOptions>(
+  config: C,
+  random: () => number = Math.random,
+): RequestSplitter<VariantOf<C>> {
   const outcome = linkSource({ document: documentOf(config), locate }, checkKey);
   if (outcome.config === undefined) {
     const lines = outcome.problems.map((problem) => `  ${formatProblem(problem)}`);
@@ -64,10 +74,11 @@ export function createSplitter(config: SplitOptions, random: () => number = Math
     upstream: config.variants[index]!.upstream ?? variant.name,
   }));
   const splitter = new Splitter(SPLIT, { ...split, variants }, random);
+  type V = VariantOf<C>;
   return {
     variants: splitter.variants,
-    decide: (request) => splitter.decide(new LibraryView(request)),
-    explain: (request) => splitter.explain(new LibraryView(request)),
+    decide: (request) => splitter.decide(new LibraryView(request)) as Decision & { variant: V },
+    explain: (request) => splitter.explain(new LibraryView(request)) as Explanation & { variant: V },
   };
 }
 

@@ -1,16 +1,23 @@
-// A request as Node shows it (strings) as the view that key texts read (bytes). For the library doors alone: the
-// data plane's parsed head is such a view by itself. Knows nothing of keys or shares.
+// Turns a request as a server framework shows it (strings) into the view that key texts read (bytes). Only the library
+// uses it: the data plane's parsed head is such a view already. Knows nothing of keys or shares.
 // Source: RFC 9112 §3.2 for the forms of a target; nginx's ngx_http_validate_host for the host.
 
 import type { RequestView } from './key.ts';
 
-/** What a decision can depend on: a plain object, or an `http.IncomingMessage` as it is. */
+/** Fields as an object by name, in any case, with the values of a repeated one in an array. */
+type HeaderRecord = Readonly<Record<string, string | readonly string[] | undefined>>;
+
+/** Fields as pairs of name and value: a Fetch `Headers`, a `Map`, an array of pairs. */
+type HeaderPairs = Iterable<readonly [name: string, value: string]>;
+
+/** What a decision can depend on: a plain object, an `http.IncomingMessage` or a Fetch `Request`, each as it is. */
 export interface RequestLike {
   readonly method?: string | undefined;
   /** Request target as it came: "/path?query", an absolute-form or "*". */
   readonly url?: string | undefined;
-  /** Fields by name, in any case; the values of a repeated one as an array. */
-  readonly headers?: Readonly<Record<string, string | readonly string[] | undefined>> | undefined;
+  /** The target before a router of Express or Connect cut its mount path off; preferred to `url` for decisions. */
+  readonly originalUrl?: string | undefined;
+  readonly headers?: HeaderRecord | HeaderPairs | undefined;
   /** Names and values in turn, as Node gives them; preferred to `headers`, which joins or drops repeated fields. */
   readonly rawHeaders?: readonly string[] | undefined;
   /** Address of the client; the socket's when it is absent. */
@@ -18,7 +25,7 @@ export interface RequestLike {
   readonly socket?: { readonly remoteAddress?: string | undefined; readonly destroyed?: boolean } | undefined;
 }
 
-const ABSOLUTE_FORM = /^[A-Za-z][A-Za-z0-9+.-]*:\/\/([^/?#]*)/;
+const ABSOLUTE_FORM = /^[A-Za-z][A-Za-z0-9+.-]*:\/\/([^/?#]*)([^#]*)/;
 const IPV4_MAPPED = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i;
 const EMPTY = Buffer.alloc(0);
 
@@ -39,11 +46,12 @@ export class LibraryView implements RequestView {
   readonly authority: string | undefined;
   readonly #request: RequestLike;
 
-  constructor(request: RequestLike) {
+  /** `url` stands in for the request's own target. Throws a TypeError for a value that is no request. */
+  constructor(request: RequestLike, url: string = targetOf(request)) {
     const method = request.method ?? 'GET';
-    const url = request.url ?? '/';
     const absolute = ABSOLUTE_FORM.exec(url);
-    const path = absolute === null ? url : url.slice(absolute[0].length);
+    // The URL of a Fetch request may have a fragment, which no server would have received.
+    const path = absolute?.[2] ?? url;
     this.target = absolute === null || path.startsWith('/') ? path : `/${path}`;
     this.authority = absolute?.[1];
     this.bytes = bytesOf(method + this.target);
@@ -58,7 +66,7 @@ export class LibraryView implements RequestView {
   }
 
   host(): Uint8Array {
-    const authority = this.authority ?? this.#texts('host')[0];
+    const authority = this.authority ?? this.#texts('host')[0] ?? this.#texts(':authority')[0];
     if (authority === undefined) return EMPTY;
     const host = /^(?:\[[^\]]*\]|[^:]*)/.exec(authority)![0];
     return bytesOf(host.toLowerCase().replace(/(?<=.)\.$/, ''));
@@ -82,10 +90,24 @@ export class LibraryView implements RequestView {
     if (rawHeaders !== undefined) {
       return rawHeaders.filter((_, i) => i % 2 === 1 && rawHeaders[i - 1]!.toLowerCase() === name);
     }
-    return Object.entries(headers ?? {})
+    const pairs = isPairs(headers) ? [...headers] : Object.entries(headers ?? {});
+    return pairs
       .filter(([key, value]) => value !== undefined && key.toLowerCase() === name)
       .flatMap(([, value]) => value!);
   }
+}
+
+function targetOf(request: RequestLike): string {
+  if (typeof request !== 'object' || request === null) {
+    throw new TypeError(
+      `expected a request with url and headers, got ${request === null ? 'null' : typeof request}`,
+    );
+  }
+  return request.originalUrl ?? request.url ?? '/';
+}
+
+function isPairs(headers: RequestLike['headers']): headers is HeaderPairs {
+  return typeof headers === 'object' && Symbol.iterator in headers;
 }
 
 function bytesOf(text: string): Uint8Array {

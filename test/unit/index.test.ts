@@ -181,3 +181,45 @@ describe('a configuration that cannot be used', () => {
     expect(messageOf(() => createSplitter(value as unknown as SplitOptions))).toContain('expected');
   });
 });
+
+describe('the requests of other frameworks', () => {
+  const byField = createSplitter({ key: '$http_x_user', missingKey: 'reject', variants: half.variants });
+  const expected = byField.decide({ headers: { 'X-User': 'ada' } });
+  const url = 'http://shop.example/?token=a#top';
+
+  it.each([
+    ['a Fetch Request', new Request(url, { headers: { 'x-user': 'ada' } })],
+    ['Fetch Headers', { url, headers: new Headers({ 'X-User': 'ada' }) }],
+    ['a Map', { url, headers: new Map([['X-User', 'ada']]) }],
+    ['pairs', { url, headers: [['X-USER', 'ada']] as const }],
+  ])('%s: its fields are read', (_, request) => {
+    expect(expected.variant).not.toBeNull();
+    expect(byField.decide(request)).toEqual(expected);
+  });
+
+  it('a Fetch Request has the cookies, the host and the query of its URL, without the fragment', () => {
+    const request = new Request(url, { headers: { cookie: 'a=1; uid=ada' } });
+    const keyOf = (key: string) => createSplitter({ ...half, key }).explain(request).key;
+    expect(keyOf('$cookie_uid')).toBe('ada');
+    expect(keyOf('$host')).toBe('shop.example');
+    expect(keyOf('$arg_token')).toBe('a');
+    expect(keyOf('$request_uri')).toBe('/?token=a');
+  });
+
+  it('an HTTP/2 request of node:http2 has its :authority for its host', () => {
+    const request = { url: '/', rawHeaders: [':authority', 'shop.example:8443', 'x', 'y'] };
+    expect(createSplitter({ ...half, key: '$host' }).explain(request).key).toBe('shop.example');
+  });
+
+  it('a router of Express that cut its mount path off the URL does not change the key', () => {
+    const request = { url: '/x', originalUrl: '/sub/x' };
+    expect(createSplitter({ ...half, key: '$uri' }).explain(request).key).toBe('/sub/x');
+  });
+
+  it.each([undefined, null, 'GET /'])('%s is no request: a TypeError says so', (nothing) => {
+    const got = nothing === null ? 'null' : typeof nothing;
+    expect(messageOf(() => createSplitter(half).decide(nothing as never))).toBe(
+      `expected a request with url and headers, got ${got}`,
+    );
+  });
+});

@@ -227,7 +227,12 @@ describe('the packed library', () => {
         'const handler = createHandler(split);',
         "createServer(handler.request).on('upgrade', handler.upgrade);",
         'handler.close();',
-        'console.log(decision.variant?.name);',
+        "console.log(splitter.decide({ url: '/?token=xbaaErt4' }).variant.name);",
+        "const rejecting = createSplitter({ ...split, missingKey: 'reject' });",
+        '// @ts-expect-error a request without a key is rejected: there is no variant',
+        'const name = (): string => rejecting.decide({}).variant.name;',
+        "const read: string = createSplitter({ ...split, key: '$host' }).decide(new Request('http://a/')).variant.name;",
+        'void [name, read, decision];',
       ].join('\n'),
     );
   });
