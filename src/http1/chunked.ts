@@ -3,6 +3,7 @@
 // Source: RFC 9112 §7.1. Chunk extensions are checked and dropped, as §7.1.1 allows.
 
 import { TOKEN, TrailerSection } from './head.ts';
+import { describeRule, type Rule } from './rules.ts';
 
 /** Longest chunk-size line, its extensions and CRLF included: a flood of extensions is an attack, never a need. */
 const SIZE_LINE_BYTES_MAX = 1024;
@@ -53,6 +54,8 @@ export class ChunkedDecoder {
   /** Nothing of the extension's name or value came yet, and it must not be empty. */
   #isEmpty = false;
   #trailerBytes: Buffer | null = null;
+  #rule: Rule = 'chunkLine';
+  #badByte = 0;
 
   reset(): void {
     this.#state = STATE.size;
@@ -62,6 +65,8 @@ export class ChunkedDecoder {
     this.#isEmpty = false;
     this.#trailerBytes = null;
     this.trailers.count = 0;
+    this.trailers.fault = null;
+    this.#rule = 'chunkLine';
     this.dataStart = 0;
     this.dataEnd = 0;
   }
@@ -74,6 +79,12 @@ export class ChunkedDecoder {
   /** The body breaks the grammar. */
   get isRefused(): boolean {
     return this.#state === STATE.refused;
+  }
+
+  /** Which rule the refused body broke, as text. To be called while the bytes are there. */
+  describeFault(): string {
+    if (this.trailers.fault !== null) return this.trailers.describeFault();
+    return describeRule(this.#rule, this.#badByte);
   }
 
   /**
@@ -95,11 +106,11 @@ export class ChunkedDecoder {
           return end;
         }
         case STATE.dataCr:
-          if (bytes[position++] !== CR) return this.#refuse(position);
+          if (bytes[position++] !== CR) return this.#refuse(position, 'chunkEnd');
           this.#state = STATE.dataLf;
           break;
         case STATE.dataLf:
-          if (bytes[position++] !== LF) return this.#refuse(position);
+          if (bytes[position++] !== LF) return this.#refuse(position, 'chunkEnd');
           this.#state = STATE.size;
           this.#digits = 0;
           this.#lineBytes = 0;
@@ -110,30 +121,34 @@ export class ChunkedDecoder {
         case STATE.refused:
           return position;
         default:
-          if (!this.#readSizeByte(bytes[position++]!)) return this.#refuse(position);
+          if (!this.#readSizeByte(bytes[position++]!)) {
+            this.#badByte = bytes[position - 1]!;
+            return this.#refuse(position, this.#rule);
+          }
       }
     }
     return position;
   }
 
-  #refuse(position: number): number {
+  #refuse(position: number, rule: Rule): number {
+    this.#rule = rule;
     this.#state = STATE.refused;
     return position;
   }
 
   #readSizeByte(byte: number): boolean {
-    if (++this.#lineBytes > SIZE_LINE_BYTES_MAX) return false;
+    if (++this.#lineBytes > SIZE_LINE_BYTES_MAX) return this.#breaks('chunkLineLong');
     switch (this.#state) {
       case STATE.size: {
         const digit = HEX[byte]!;
         if (digit !== 255) {
           if (this.#digits === 0) this.#size = 0;
           // Thirteen digits reach 2^52: no sum can pass 2^53 - 1, and a row of leading zeros ends here as well.
-          if (++this.#digits > 13) return false;
+          if (++this.#digits > 13) return this.#breaks('chunkSizeLong');
           this.#size = this.#size * 16 + digit;
           return true;
         }
-        if (this.#digits === 0) return false;
+        if (this.#digits === 0) return this.#breaks('chunkSize');
         return this.#endExtension(byte);
       }
       case STATE.extensionName:
@@ -171,6 +186,11 @@ export class ChunkedDecoder {
     }
   }
 
+  #breaks(rule: Rule): false {
+    this.#rule = rule;
+    return false;
+  }
+
   /** What may stand behind the size or a whole extension: the next extension or the line end. */
   #endExtension(byte: number): boolean {
     this.#state = byte === CR ? STATE.sizeLf : STATE.extensionName;
@@ -192,7 +212,7 @@ export class ChunkedDecoder {
         this.#state = STATE.done;
         return end;
       }
-      if (this.trailers.fault !== null) return this.#refuse(to);
+      if (this.trailers.fault !== null) return this.#refuse(to, 'trailer');
       this.#trailerBytes = Buffer.from(bytes.subarray(from, to));
       return to;
     }
@@ -205,7 +225,7 @@ export class ChunkedDecoder {
     const end = this.trailers.parse(joined, 0, joined.length);
     if (end < 0) {
       this.#trailerBytes = joined;
-      return this.trailers.fault === null ? to : this.#refuse(to);
+      return this.trailers.fault === null ? to : this.#refuse(to, 'trailer');
     }
     this.#state = STATE.done;
     return from + end - held.length;

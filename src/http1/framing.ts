@@ -11,6 +11,7 @@ import {
   type ResponseHead,
   TARGET_FORM,
 } from './head.ts';
+import { describeRule, type Rule } from './rules.ts';
 
 /** How a body ends: there is none, after so many bytes, with the last chunk, or with the connection. */
 export const BODY = { none: 0, length: 1, chunked: 2, close: 3 } as const;
@@ -39,6 +40,8 @@ class Framing {
   keepAlive = true;
   /** Connection names `upgrade`. */
   connectionUpgrade = false;
+  /** Which rule a refused head broke. */
+  rule: Rule = 'hostMissing';
   /** Positions (start, end) of the field names that Connection nominates besides close, keep-alive and upgrade. */
   readonly nominated: number[] = [];
 
@@ -62,6 +65,16 @@ class Framing {
       if (same) return true;
     }
     return false;
+  }
+
+  /** Why the head was refused, as text. */
+  describeFault(): string {
+    return describeRule(this.rule);
+  }
+
+  protected refuse(fault: FaultCode, rule: Rule): FaultCode {
+    this.rule = rule;
+    return fault;
   }
 
   /** More names are nominated than anybody honest would. */
@@ -187,16 +200,20 @@ export class RequestFraming extends Framing {
           break;
       }
     }
-    if (this.nominatesTooMuch) return 'HEAD_TOO_LARGE';
-    if (hosts > 1 || (hosts === 0 && minorVersion === 1)) return 'BAD_HOST';
-    if (hosts === 1 && !isAuthority(bytes, head.hostStart, head.hostEnd)) return 'BAD_HOST';
+    if (this.nominatesTooMuch) return this.refuse('HEAD_TOO_LARGE', 'nominations');
+    if (hosts > 1) return this.refuse('BAD_HOST', 'hostTwice');
+    if (hosts === 0 && minorVersion === 1) return this.refuse('BAD_HOST', 'hostMissing');
+    if (hosts === 1 && !isAuthority(bytes, head.hostStart, head.hostEnd))
+      return this.refuse('BAD_HOST', 'hostForm');
     if (codings > 0) {
-      if (lengths > 0) return 'LENGTH_AND_CHUNKED';
-      if (minorVersion === 0) return 'CHUNKED_IN_HTTP_1_0';
-      if (codings > 1 || !isChunked) return 'UNKNOWN_TRANSFER_ENCODING';
+      if (lengths > 0) return this.refuse('LENGTH_AND_CHUNKED', 'lengthAndCoding');
+      if (minorVersion === 0) return this.refuse('CHUNKED_IN_HTTP_1_0', 'codingInHttp10');
+      if (codings > 1) return this.refuse('UNKNOWN_TRANSFER_ENCODING', 'codingTwice');
+      if (!isChunked) return this.refuse('UNKNOWN_TRANSFER_ENCODING', 'codingUnknown');
       this.body = BODY.chunked;
     } else if (lengths > 0) {
-      if (lengths > 1 || this.length < 0) return 'BAD_CONTENT_LENGTH';
+      if (lengths > 1) return this.refuse('BAD_CONTENT_LENGTH', 'lengthTwice');
+      if (this.length < 0) return this.refuse('BAD_CONTENT_LENGTH', 'lengthForm');
       this.body = this.length > 0 ? BODY.length : BODY.none;
     }
     this.keepAlive = !options.close && (minorVersion === 1 || options.keepAlive);
@@ -247,10 +264,15 @@ export class ResponseFraming extends Framing {
         this.readConnection(bytes, start, end, options);
       }
     }
-    if (this.nominatesTooMuch) return 'UPSTREAM_HEAD_TOO_LARGE';
-    if (lengths > 1 || (lengths === 1 && this.length < 0)) return 'UPSTREAM_BAD_RESPONSE';
-    if (codings > 0 && (lengths > 0 || codings > 1 || !isChunked || minorVersion === 0))
-      return 'UPSTREAM_BAD_RESPONSE';
+    if (this.nominatesTooMuch) return this.refuse('UPSTREAM_HEAD_TOO_LARGE', 'nominations');
+    if (lengths > 1) return this.refuse('UPSTREAM_BAD_RESPONSE', 'lengthTwice');
+    if (lengths === 1 && this.length < 0) return this.refuse('UPSTREAM_BAD_RESPONSE', 'lengthForm');
+    if (codings > 0) {
+      if (lengths > 0) return this.refuse('UPSTREAM_BAD_RESPONSE', 'lengthAndCoding');
+      if (codings > 1) return this.refuse('UPSTREAM_BAD_RESPONSE', 'codingTwice');
+      if (!isChunked) return this.refuse('UPSTREAM_BAD_RESPONSE', 'codingUnknown');
+      if (minorVersion === 0) return this.refuse('UPSTREAM_BAD_RESPONSE', 'codingInHttp10');
+    }
     this.isInterim = status < 200;
     this.keepAlive = !options.close && (minorVersion === 1 || options.keepAlive);
     if (this.isInterim || status === 204 || status === 304 || answersHead) {

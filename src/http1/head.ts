@@ -6,6 +6,7 @@
 // start of its last incomplete line, so every cut of the same bytes gives the same result.
 
 import type { FaultCode } from '../errors.ts';
+import { describeBreach, type Rule } from './rules.ts';
 
 /** Longest request line, its CRLF included, in bytes. */
 export const REQUEST_LINE_BYTES_MAX = 8192;
@@ -129,6 +130,11 @@ export class FieldSection {
   readonly at = new Int32Array(FIELDS_MAX * 4);
   /** Why the section was refused. */
   fault: FaultCode | null = null;
+  /** Which rule was broken, and where, once `fault` is set. */
+  rule: Rule = 'field';
+  lineStart = 0;
+  badAt = 0;
+  readTo = 0;
 
   /** Where the line that is parsed next starts. */
   protected position = 0;
@@ -152,30 +158,30 @@ export class FieldSection {
       if (bytes[position] === CR) {
         if (position + 1 >= to) break;
         if (bytes[position + 1] !== LF)
-          return this.#refuseField(position + 1 - sectionStart, badField, tooLarge);
-        if (position + 2 - sectionStart > FIELDS_BYTES_MAX) return this.refuse(tooLarge);
+          return this.#refuseField(position + 1, to, sectionStart, badField, tooLarge);
+        if (position + 2 - sectionStart > FIELDS_BYTES_MAX) return this.refuse(tooLarge, 'fieldBytes');
         this.position = position + 2;
         return position + 2;
       }
       while (position < to && TOKEN[bytes[position]!] === 1) position++;
       if (position === to) break;
       if (bytes[position] !== COLON || position === lineStart) {
-        return this.#refuseField(position - sectionStart, badField, tooLarge);
+        return this.#refuseField(position, to, sectionStart, badField, tooLarge);
       }
       const nameEnd = position++;
       while (position < to && (bytes[position] === SP || bytes[position] === HT)) position++;
       const valueStart = position;
       while (position < to && TEXT[bytes[position]!] === 1) position++;
       if (position === to) break;
-      if (bytes[position] !== CR) return this.#refuseField(position - sectionStart, badField, tooLarge);
+      if (bytes[position] !== CR) return this.#refuseField(position, to, sectionStart, badField, tooLarge);
       if (position + 1 === to) break;
       if (bytes[position + 1] !== LF)
-        return this.#refuseField(position + 1 - sectionStart, badField, tooLarge);
+        return this.#refuseField(position + 1, to, sectionStart, badField, tooLarge);
       let valueEnd = position;
       while (valueEnd > valueStart && (bytes[valueEnd - 1] === SP || bytes[valueEnd - 1] === HT)) valueEnd--;
       position += 2;
-      if (this.count === FIELDS_MAX || position - sectionStart > FIELDS_BYTES_MAX)
-        return this.refuse(tooLarge);
+      if (this.count === FIELDS_MAX) return this.refuse(tooLarge, 'fieldCount');
+      if (position - sectionStart > FIELDS_BYTES_MAX) return this.refuse(tooLarge, 'fieldBytes');
       const i = this.count++;
       ids[i] = identify(bytes, lineStart, nameEnd);
       at[i * 4] = lineStart;
@@ -184,18 +190,42 @@ export class FieldSection {
       at[i * 4 + 3] = valueEnd;
       this.position = position;
     }
-    if (to - sectionStart > FIELDS_BYTES_MAX) return this.refuse(tooLarge);
+    if (to - sectionStart > FIELDS_BYTES_MAX) return this.refuse(tooLarge, 'fieldBytes');
     return INCOMPLETE;
   }
 
   /** A bad byte behind the limit counts for nothing: read in pieces, the section was refused as too large before. */
-  #refuseField(offset: number, badField: FaultCode, tooLarge: FaultCode): number {
-    return this.refuse(offset > FIELDS_BYTES_MAX ? tooLarge : badField);
+  #refuseField(
+    badAt: number,
+    to: number,
+    sectionStart: number,
+    badField: FaultCode,
+    tooLarge: FaultCode,
+  ): number {
+    if (badAt - sectionStart > FIELDS_BYTES_MAX) return this.refuse(tooLarge, 'fieldBytes');
+    this.lineStart = this.position;
+    this.readTo = to;
+    return this.refuse(badField, 'field', badAt);
   }
 
-  protected refuse(fault: FaultCode): number {
+  protected refuse(fault: FaultCode, rule: Rule, badAt = 0): number {
     this.fault = fault;
+    this.rule = rule;
+    this.badAt = badAt;
     return REFUSED;
+  }
+
+  /** Where the name of the last whole field line is; an empty range when there is none. */
+  get lastNameStart(): number {
+    return this.count === 0 ? 0 : this.at[(this.count - 1) * 4]!;
+  }
+  get lastNameEnd(): number {
+    return this.count === 0 ? 0 : this.at[(this.count - 1) * 4 + 1]!;
+  }
+
+  /** Why it was refused, as text. To be called while the bytes are there. */
+  describeFault(): string {
+    return describeBreach(this);
   }
 
   /** Values of the fields with this lower-case name, in order of arrival; empty when there is none. */
@@ -343,61 +373,79 @@ export class RequestHead extends Head {
     // RFC 9112 §2.2: one empty line in front of a request is forgiven; old clients send it after a POST.
     if (position < to && bytes[position] === CR) {
       if (position + 1 === to) return INCOMPLETE;
-      if (bytes[position + 1] !== LF) return this.refuse('BAD_REQUEST_LINE');
+      if (bytes[position + 1] !== LF) return this.refuse('BAD_REQUEST_LINE', 'requestLineStart');
       position += 2;
     }
     const lineStart = position;
     while (position < to && TOKEN[bytes[position]!] === 1) position++;
     if (position === to) return this.#unfinished(position - lineStart);
-    if (position - lineStart > REQUEST_LINE_BYTES_MAX) return this.refuse('TARGET_TOO_LONG');
-    if (bytes[position] !== SP || position === lineStart) return this.refuse('BAD_REQUEST_LINE');
+    if (position - lineStart > REQUEST_LINE_BYTES_MAX) return this.refuse('TARGET_TOO_LONG', 'lineBytes');
+    if (bytes[position] !== SP || position === lineStart) {
+      const isTls = position === lineStart && bytes[position] === 0x16;
+      const rule = isTls ? 'tls' : bytes[position] === SP ? 'noMethod' : 'methodByte';
+      return this.refuse('BAD_REQUEST_LINE', rule, position);
+    }
     const methodEnd = position++;
     const targetStart = position;
     while (position < to && TARGET[bytes[position]!] === 1) position++;
     if (position === to) return this.#unfinished(position - lineStart);
-    if (position - lineStart > REQUEST_LINE_BYTES_MAX) return this.refuse('TARGET_TOO_LONG');
+    if (position - lineStart > REQUEST_LINE_BYTES_MAX) return this.refuse('TARGET_TOO_LONG', 'lineBytes');
     if (bytes[position] !== SP) {
+      if (position === targetStart) return this.refuse('BAD_REQUEST_LINE', 'noTarget');
       const lineEnds = bytes[position] === CR || bytes[position] === LF;
-      return this.refuse(lineEnds || position === targetStart ? 'BAD_REQUEST_LINE' : 'BAD_TARGET');
+      if (lineEnds) return this.refuse('BAD_REQUEST_LINE', 'noVersion');
+      return this.refuse('BAD_TARGET', 'targetByte', position);
     }
-    if (position === targetStart) return this.refuse('BAD_REQUEST_LINE');
+    if (position === targetStart) return this.refuse('BAD_REQUEST_LINE', 'noTarget');
     const targetEnd = position++;
     const versionEnd = position + 8;
     // Before anything is said of the version: a line that comes in pieces is refused as too long without its end.
-    if (versionEnd + 2 - lineStart > REQUEST_LINE_BYTES_MAX) return this.refuse('TARGET_TOO_LONG');
+    if (versionEnd + 2 - lineStart > REQUEST_LINE_BYTES_MAX)
+      return this.refuse('TARGET_TOO_LONG', 'lineBytes');
     if (versionEnd + 2 > to) {
       const incomplete = !isVersionPrefix(bytes, position, to);
-      return incomplete ? this.refuse('BAD_REQUEST_LINE') : this.#unfinished(to - lineStart);
+      return incomplete ? this.#refuseVersion(bytes, position, to) : this.#unfinished(to - lineStart);
     }
     const major = bytes[position + 5]! - 48;
     const minor = bytes[position + 7]! - 48;
-    if (!isVersionPrefix(bytes, position, versionEnd)) return this.refuse('BAD_REQUEST_LINE');
-    if (bytes[versionEnd] !== CR || bytes[versionEnd + 1] !== LF) return this.refuse('BAD_REQUEST_LINE');
-    if (major !== 1 || minor > 1) return this.refuse('VERSION_UNSUPPORTED');
+    if (!isVersionPrefix(bytes, position, versionEnd + 2)) return this.#refuseVersion(bytes, position, to);
+    if (major !== 1 || minor > 1) return this.refuse('VERSION_UNSUPPORTED', 'version');
     this.minorVersion = minor;
     this.methodStart = lineStart;
     this.methodEnd = methodEnd;
     this.authorityStart = 0;
     this.authorityEnd = 0;
     const fault = this.#readTarget(bytes, targetStart, targetEnd);
-    return fault === null ? versionEnd + 2 : this.refuse(fault);
+    return fault === null ? versionEnd + 2 : this.refuse(fault, this.rule);
+  }
+
+  #refuseVersion(bytes: Buffer, start: number, to: number): number {
+    const lineEnd = start + 8;
+    const isVersion = to > lineEnd && isVersionPrefix(bytes, start, lineEnd);
+    const rule = !isVersion ? 'versionForm' : bytes[lineEnd] === LF ? 'requestLineLf' : 'requestLineEnd';
+    return this.refuse('BAD_REQUEST_LINE', rule);
   }
 
   #unfinished(lineBytes: number): number {
-    return lineBytes > REQUEST_LINE_BYTES_MAX ? this.refuse('TARGET_TOO_LONG') : INCOMPLETE;
+    return lineBytes > REQUEST_LINE_BYTES_MAX ? this.refuse('TARGET_TOO_LONG', 'lineBytes') : INCOMPLETE;
   }
 
   #readTarget(bytes: Buffer, start: number, end: number): FaultCode | null {
     this.targetStart = start;
     this.targetEnd = end;
-    if (equalsIgnoringCase(bytes, this.methodStart, this.methodEnd, CONNECT)) return 'CONNECT_REFUSED';
+    if (equalsIgnoringCase(bytes, this.methodStart, this.methodEnd, CONNECT)) {
+      this.rule = 'connect';
+      return 'CONNECT_REFUSED';
+    }
     if (bytes[start] === SLASH) {
       this.targetForm = TARGET_FORM.origin;
       return null;
     }
     if (end - start === 1 && bytes[start] === ASTERISK) {
       this.targetForm = TARGET_FORM.asterisk;
-      return this.#isOptions(bytes) ? null : 'BAD_TARGET';
+      if (this.#isOptions(bytes)) return null;
+      this.rule = 'asterisk';
+      return 'BAD_TARGET';
     }
     return this.#readAbsoluteForm(bytes, start, end);
   }
@@ -413,11 +461,17 @@ export class RequestHead extends Head {
       authorityStart = start + HTTP.length;
     else if (equalsIgnoringCase(bytes, start, Math.min(end, start + HTTPS.length), HTTPS)) {
       authorityStart = start + HTTPS.length;
-    } else return 'BAD_TARGET';
+    } else {
+      this.rule = 'targetForm';
+      return 'BAD_TARGET';
+    }
     let authorityEnd = authorityStart;
     while (authorityEnd < end && bytes[authorityEnd] !== SLASH && bytes[authorityEnd] !== QUESTION)
       authorityEnd++;
-    if (!isAuthority(bytes, authorityStart, authorityEnd)) return 'BAD_TARGET';
+    if (!isAuthority(bytes, authorityStart, authorityEnd)) {
+      this.rule = 'targetAuthority';
+      return 'BAD_TARGET';
+    }
     this.targetForm = TARGET_FORM.absolute;
     if (authorityEnd < end && bytes[authorityEnd] === SLASH) {
       this.targetStart = authorityEnd;
@@ -502,36 +556,43 @@ export class ResponseHead extends Head {
   protected override parseStartLine(bytes: Buffer, from: number, to: number): number {
     const statusStart = from + 9;
     const head = Math.min(to, statusStart - 1);
-    if (!isVersionPrefix(bytes, from, head)) return this.refuse('UPSTREAM_BAD_RESPONSE');
+    if (!isVersionPrefix(bytes, from, head)) return this.refuse('UPSTREAM_BAD_RESPONSE', 'notHttp');
     if (statusStart + 3 >= to) {
-      if (to >= statusStart && bytes[statusStart - 1] !== SP) return this.refuse('UPSTREAM_BAD_RESPONSE');
+      if (to >= statusStart && bytes[statusStart - 1] !== SP)
+        return this.refuse('UPSTREAM_BAD_RESPONSE', 'statusCode');
       return INCOMPLETE;
     }
-    if (bytes[from + 5] !== 49 || bytes[from + 7]! > 49 || bytes[statusStart - 1] !== SP) {
-      return this.refuse('UPSTREAM_BAD_RESPONSE');
-    }
+    if (bytes[from + 5] !== 49 || bytes[from + 7]! > 49)
+      return this.refuse('UPSTREAM_BAD_RESPONSE', 'responseVersion');
+    if (bytes[statusStart - 1] !== SP) return this.refuse('UPSTREAM_BAD_RESPONSE', 'statusCode');
     let status = 0;
     for (let i = statusStart; i < statusStart + 3; i++) {
       const digit = bytes[i]! - 48;
-      if (digit < 0 || digit > 9) return this.refuse('UPSTREAM_BAD_RESPONSE');
+      if (digit < 0 || digit > 9) return this.refuse('UPSTREAM_BAD_RESPONSE', 'statusCode');
       status = status * 10 + digit;
     }
-    if (status < 100) return this.refuse('UPSTREAM_BAD_RESPONSE');
+    if (status < 100) return this.refuse('UPSTREAM_BAD_RESPONSE', 'statusCode');
     let position = statusStart + 3;
     // RFC 9112 §4 wants SP even before an empty reason phrase; servers that leave it out are common and unambiguous.
-    if (bytes[position] !== SP && bytes[position] !== CR) return this.refuse('UPSTREAM_BAD_RESPONSE');
+    if (bytes[position] !== SP && bytes[position] !== CR) return this.#refuseStatusLine(bytes, position);
     while (position < to && TEXT[bytes[position]!] === 1) position++;
-    if (position - from > REQUEST_LINE_BYTES_MAX) return this.refuse('UPSTREAM_HEAD_TOO_LARGE');
+    if (position - from > REQUEST_LINE_BYTES_MAX) return this.refuse('UPSTREAM_HEAD_TOO_LARGE', 'lineBytes');
     if (position + 1 >= to) {
-      if (position < to && bytes[position] !== CR) return this.refuse('UPSTREAM_BAD_RESPONSE');
+      if (position < to && bytes[position] !== CR) return this.#refuseStatusLine(bytes, position);
       return INCOMPLETE;
     }
-    if (bytes[position] !== CR || bytes[position + 1] !== LF) return this.refuse('UPSTREAM_BAD_RESPONSE');
+    if (bytes[position] !== CR || bytes[position + 1] !== LF) return this.#refuseStatusLine(bytes, position);
     this.minorVersion = bytes[from + 7]! - 48;
     this.status = status;
     this.statusStart = statusStart;
     this.reasonEnd = position;
     return position + 2;
+  }
+
+  #refuseStatusLine(bytes: Buffer, badAt: number): number {
+    const byte = bytes[badAt];
+    const rule = byte === LF ? 'statusLineLf' : byte === CR ? 'statusLineCr' : 'reasonByte';
+    return this.refuse('UPSTREAM_BAD_RESPONSE', rule, badAt);
   }
 
   protected override moveStartLine(delta: number): void {
@@ -550,7 +611,7 @@ export class TrailerSection extends FieldSection {
     this.fault = null;
     this.position = from;
     const end = this.parseFields(bytes, from, to, 'BAD_CHUNK', 'BAD_CHUNK');
-    return end >= 0 && this.#framesAgain() ? this.refuse('BAD_CHUNK') : end;
+    return end >= 0 && this.#framesAgain() ? this.refuse('BAD_CHUNK', 'trailer') : end;
   }
 
   /**
@@ -565,6 +626,8 @@ export class TrailerSection extends FieldSection {
         case FIELD.connection:
         case FIELD.upgrade:
         case FIELD.host:
+          this.lineStart = this.at[i * 4]!;
+          this.readTo = this.at[i * 4 + 1]!;
           return true;
       }
     }

@@ -4,7 +4,7 @@
 
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
-import { type Cause, FAULTS, type FaultCode } from '../errors.ts';
+import { type Cause, causeOf, FAULTS, type FaultCode } from '../errors.ts';
 import type { ForwardedFacts } from '../http1/forward.ts';
 import { INCOMPLETE, REFUSED } from '../http1/head.ts';
 import type { Timed } from './deadlines.ts';
@@ -325,7 +325,8 @@ export class Downstream implements Timed, WireOwner {
     }
     const fault = end === REFUSED ? head.fault : framing.read(head);
     if (fault !== null) {
-      this.#refuse(fault, now);
+      const why = end === REFUSED ? head.describeFault() : framing.describeFault();
+      this.#refuse(fault, now, causeOf(why));
       return REFUSED;
     }
     this.#hasHeadBegun = false;

@@ -3,7 +3,7 @@
 // byte of a request to the end of its response; then it is kept for the next client (listener.ts).
 // Sources: RFC 9110 §7.6, §9.2.2, §10.1.1; RFC 9112 §6-7, §9.
 
-import { type Cause, FAULT_CODES, FAULTS, type FaultCode } from '../errors.ts';
+import { type Cause, causeOf, FAULT_CODES, FAULTS, type FaultCode } from '../errors.ts';
 import {
   isHopLimited,
   type RequestEdit,
@@ -281,7 +281,7 @@ export class Exchange {
     this.#waitsForContinue = false;
     const end = body.relay(wire, framing, head.bytes, bytes, from, to);
     if (body.fault !== null) {
-      this.fail(body.fault);
+      this.fail(body.fault, body.fault === 'BAD_CHUNK' ? causeOf(body.describeFault()) : null);
       return end;
     }
     this.#outcome.bytesReceived += end - from;

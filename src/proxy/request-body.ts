@@ -40,6 +40,11 @@ export class RequestBody {
     return framing.body !== BODY.length || framing.length <= bytesMax;
   }
 
+  /** Which rule a refused chunked body broke, as text. To be called while the bytes are there. */
+  describeFault(): string {
+    return this.#decoder!.describeFault();
+  }
+
   /** All of it is still there. */
   get isKept(): boolean {
     return this.#keptEnd > this.#keptStart;

@@ -26,6 +26,9 @@ const INTERIM_MAX = 32;
 /** How long a pipelined request waits for the answers in front of its own before it is sent again on its own. */
 const PATIENCE_MS = 100;
 const NONE: readonly Exchange[] = [];
+const TOO_MANY_INTERIMS = causeOf(`more than ${INTERIM_MAX} interim responses came`);
+const SWITCH_UNASKED = causeOf('101 switches to a protocol that was not asked for');
+const ANSWER_UNASKED = causeOf('bytes came before the request was sent');
 /** A head that comes in one piece is read and written anew within one call: one of them is enough, and stays in the cache. */
 const sharedHead = new ResponseHead();
 
@@ -296,7 +299,7 @@ export class UpstreamConnection implements Timed, WireOwner {
     if (this.#tunnel !== null) return this.#tunnel.fromUpstream(bytes, from, to);
     // Bytes that nobody asked for: whatever they are, they must never become somebody's response.
     if (this.exchange === null) return this.destroy();
-    if (!this.#isSent) return this.#lost('UPSTREAM_BAD_RESPONSE');
+    if (!this.#isSent) return this.#lost('UPSTREAM_BAD_RESPONSE', ANSWER_UNASKED);
     this.#readAt = performance.now();
     this.waitUntil(this.#readAt + this.#upstream.config.responseTimeout);
     if (this.#held !== null) {
@@ -333,10 +336,14 @@ export class UpstreamConnection implements Timed, WireOwner {
       return -1;
     }
     const fault = end === REFUSED ? head.fault : framing.read(head, exchange.isHead);
-    if (fault !== null) return this.#refuse(exchange, fault);
+    if (fault !== null) {
+      const why = end === REFUSED ? head.describeFault() : framing.describeFault();
+      return this.#refuse(exchange, fault, causeOf(why));
+    }
     if (framing.isInterim) {
       if (head.status === 101) return this.#switchProtocols(exchange, bytes, end, to);
-      if (++this.#interims > INTERIM_MAX) return this.#refuse(exchange, 'UPSTREAM_BAD_RESPONSE');
+      if (++this.#interims > INTERIM_MAX)
+        return this.#refuse(exchange, 'UPSTREAM_BAD_RESPONSE', TOO_MANY_INTERIMS);
       exchange.receiveInterim(head, framing, end);
       this.#head = sharedHead;
       return end;
@@ -369,7 +376,7 @@ export class UpstreamConnection implements Timed, WireOwner {
 
   #switchProtocols(exchange: Exchange, bytes: Buffer, end: number, to: number): number {
     if (!this.#framing.connectionUpgrade || !exchange.awaitsSwitchTo(this.#head.fieldValues('upgrade'))) {
-      return this.#refuse(exchange, 'UPSTREAM_BAD_RESPONSE');
+      return this.#refuse(exchange, 'UPSTREAM_BAD_RESPONSE', SWITCH_UNASKED);
     }
     exchange.switchProtocols(this.#head, this.#framing, end);
     if (end < to) this.#tunnel?.fromUpstream(bytes, end, to);
@@ -390,7 +397,7 @@ export class UpstreamConnection implements Timed, WireOwner {
       if (decoder.dataEnd > decoder.dataStart)
         exchange.receiveResponseBody(bytes, decoder.dataStart, decoder.dataEnd);
       if (decoder.isRefused) {
-        exchange.fail('UPSTREAM_BODY_CUT');
+        exchange.fail('UPSTREAM_BODY_CUT', causeOf(decoder.describeFault()));
         return -1;
       }
       if (!decoder.isDone) return end;

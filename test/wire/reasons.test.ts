@@ -1,0 +1,78 @@
+// What a failure says beyond its code: which rule a message broke, or which error the system gave. It is in the answer,
+// where anybody may read it, and in the line of the access log.
+import { describe, expect, it } from 'vitest';
+import { AccessLog } from '../../src/telemetry/access-log.ts';
+import { logLines } from '../support/log-lines.ts';
+import { freePort } from '../support/scripted-upstream.ts';
+import { type Document, startSplitter, startUpstream } from '../support/splitter.ts';
+
+const GET = 'GET / HTTP/1.1\r\nHost: h\r\n\r\n';
+
+/** A splitter before an upstream at `url`, and the lines of its access log. */
+async function startLogged(url: string, settings: Document = {}) {
+  const { log, lines } = logLines();
+  const splitter = await startSplitter(
+    { upstreams: { u: { url, ...settings } }, routes: [{ upstream: 'u' }] },
+    { accessLog: new AccessLog(log, 'errors') },
+  );
+  return { splitter, lines };
+}
+
+describe('a response that is not valid HTTP', () => {
+  it.each([
+    ['HTTP/1.1 200 OK\r\nMy Header: 1\r\n\r\n', 'white space follows "My" before the colon of its field'],
+    ['HTTP/1.1 200 OK\nContent-Length: 2\n\nhi', 'the status line ends with a bare LF'],
+    [
+      'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nhi',
+      'Content-Length appears more than once',
+    ],
+    [
+      'HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n',
+      '101 switches to a protocol that was not asked for',
+    ],
+  ])('%j: the answer and the log say why', async (bytes, reason) => {
+    const upstream = await startUpstream(async (peer) => {
+      await peer.request();
+      await peer.send(bytes);
+    });
+    const { splitter, lines } = await startLogged(upstream.url);
+    const client = await splitter.client();
+    const response = await client.ask(GET);
+    expect(response.body).toBe(
+      `UPSTREAM_BAD_RESPONSE: the upstream answered with something that is not valid HTTP/1.x (${reason})\n`,
+    );
+    expect(lines).toMatchObject([{ code: 'UPSTREAM_BAD_RESPONSE', cause: reason }]);
+  });
+});
+
+describe('a request that is refused', () => {
+  it('says why, and its line has no empty method and path', async () => {
+    const { splitter, lines } = await startLogged('http://127.0.0.1:1');
+    const client = await splitter.client();
+    const response = await client.ask('GET / HTTP/1.1\r\nHost: h\r\nX Foo: 1\r\n\r\n');
+    const cause = 'white space follows "X" before the colon of its field';
+    expect(response.body).toMatch(new RegExp(`^BAD_FIELD: .* \\(${cause}\\)\n$`));
+    expect(lines).toMatchObject([{ code: 'BAD_FIELD', cause }]);
+    expect(lines[0]).not.toHaveProperty('method');
+    expect(lines[0]).not.toHaveProperty('path');
+  });
+
+  it('in the middle of its chunked body says why', async () => {
+    const upstream = await startUpstream(() => Promise.resolve());
+    const { splitter, lines } = await startLogged(upstream.url);
+    const client = await splitter.client();
+    const head = 'POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n';
+    const response = await client.ask(`${head}2\r\nabc`);
+    expect(response.body).toContain('(the data of a chunk is not followed by CRLF)');
+    expect(lines).toMatchObject([{ code: 'BAD_CHUNK', path: '/' }]);
+  });
+});
+
+describe('a connect that fails', () => {
+  it('says which error the system gave', async () => {
+    const { splitter, lines } = await startLogged(`http://127.0.0.1:${await freePort()}`);
+    const client = await splitter.client();
+    expect((await client.ask(GET)).body).toContain('(ECONNREFUSED)');
+    expect(lines).toMatchObject([{ code: 'UPSTREAM_CONNECT_FAILED', cause: 'ECONNREFUSED' }]);
+  });
+});
