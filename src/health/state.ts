@@ -1,6 +1,6 @@
-// When an address is left out and when it is tried again: a fold over what was observed and the time. Pure: times are
-// passed in, nothing is measured here. Source: consecutive failures with growing ejection times, as in Envoy's outlier
-// detection and nginx's max_fails.
+// Decides when an address is ejected and when it is tried again. A fold over observations and times that are passed in;
+// it measures nothing. Sources: consecutive failures with growing ejection times, as in Envoy's outlier detection and
+// nginx's max_fails; one trial at a time, as in a circuit breaker that is half open.
 
 /** When and for how long an address is ejected. */
 export interface EjectSettings {
@@ -12,8 +12,11 @@ export interface EjectSettings {
   readonly timeMax: number;
 }
 
+const PHASE = { in: 0, ejected: 1, trial: 2 } as const;
+
 /** What is known of one address. Times are those of `performance.now()`. */
 export class AddressHealth {
+  #phase: number = PHASE.in;
   #failures = 0;
   #ejections = 0;
   #ejectedUntil = 0;
@@ -34,6 +37,27 @@ export class AddressHealth {
     return this.#isProbedDown;
   }
 
+  /** Its ejection is over, but nothing has been sent to it since: the next exchange is its trial. */
+  get needsTrial(): boolean {
+    return this.#phase === PHASE.ejected;
+  }
+
+  /** One exchange tries it; for all others it stays ejected until `observeAnswer`, a success, a failure or `endTrial`. */
+  beginTrial(): void {
+    this.#phase = PHASE.trial;
+  }
+
+  /** The trial ended without a verdict: another exchange may try. */
+  endTrial(): void {
+    if (this.#phase === PHASE.trial) this.#phase = PHASE.ejected;
+  }
+
+  /** The trial was answered: it takes exchanges again, though the next failure still ejects it for the grown time. */
+  observeAnswer(): void {
+    this.#phase = PHASE.in;
+    this.#ejectedUntil = 0;
+  }
+
   /**
    * A connect or an exchange failed at this address. It is ejected when that was one failure too many, unless it is
    * the last healthy one of its upstream. Returns true when this ejected it.
@@ -42,21 +66,27 @@ export class AddressHealth {
     this.#failures++;
     // After an ejection one failure is enough: nothing has succeeded since.
     const limit = this.#ejections > 0 ? 1 : settings.failures;
-    if (settings.failures === 0 || this.#failures < limit || isLastHealthy || !this.isHealthy(now))
+    if (settings.failures === 0 || this.#failures < limit) return false;
+    const isTaken = this.#phase === PHASE.trial || this.isHealthy(now);
+    if (!isTaken) return false;
+    if (isLastHealthy) {
+      this.observeAnswer();
       return false;
+    }
+    this.#phase = PHASE.ejected;
     this.#ejectedUntil = now + Math.min(settings.timeMax, settings.time * 2 ** this.#ejections);
     this.#ejections++;
     this.#failures = 0;
     return true;
   }
 
-  /** An exchange or a connect succeeded: it is reinstated. Returns true when it had been ejected. */
+  /** An exchange succeeded: it is reinstated. Returns true when it had been ejected. */
   observeSuccess(): boolean {
     if (this.#failures === 0 && this.#ejections === 0) return false;
     const wasEjected = this.#ejections > 0;
     this.#failures = 0;
     this.#ejections = 0;
-    this.#ejectedUntil = 0;
+    this.observeAnswer();
     return wasEjected;
   }
 
@@ -66,7 +96,8 @@ export class AddressHealth {
     if (isUp) this.observeSuccess();
   }
 
+  /** It takes exchanges, or would take one as its trial. */
   isHealthy(now: number): boolean {
-    return this.#ejectedUntil <= now && !this.#isProbedDown;
+    return this.#phase !== PHASE.trial && this.#ejectedUntil <= now && !this.#isProbedDown;
   }
 }

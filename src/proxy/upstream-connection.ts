@@ -47,6 +47,8 @@ export class UpstreamConnection implements Timed, WireOwner {
   deadline = Number.POSITIVE_INFINITY;
   /** The exchange whose response is read next; null while idle. */
   exchange: Exchange | null = null;
+  /** It decides whether its address, which was ejected, is well again. */
+  isTrial = false;
   /** Exchanges that were sent on this connection, the present ones included. */
   exchanges = 0;
   /** Time of `performance.now()` after which it serves no further exchange. */
@@ -190,6 +192,7 @@ export class UpstreamConnection implements Timed, WireOwner {
   onDeadline(now: number): void {
     const { exchange } = this;
     if (this.#phase === PHASE.connecting) {
+      if (this.isTrial) this.#failTrial();
       this.destroy();
       this.#upstream.connectFailed(this, exchange, 'UPSTREAM_CONNECT_TIMEOUT', now);
       return;
@@ -285,6 +288,7 @@ export class UpstreamConnection implements Timed, WireOwner {
     const isSilent = this.#phase === PHASE.head && this.#held === null && this.#interims === 0;
     const wasSent = this.#isSent;
     this.#restPipelining();
+    if (this.isTrial && code !== 'RESOURCES_EXHAUSTED') this.#failTrial();
     this.destroy();
     if (wasConnecting) {
       const fault = code === 'UPSTREAM_RESET' ? 'UPSTREAM_CONNECT_FAILED' : code;
@@ -348,6 +352,7 @@ export class UpstreamConnection implements Timed, WireOwner {
       this.#head = sharedHead;
       return end;
     }
+    if (this.isTrial) this.#passTrial();
     exchange.receiveResponseHead(head, framing, end, this.#readAt);
     switch (framing.body) {
       case BODY.none:
@@ -365,6 +370,18 @@ export class UpstreamConnection implements Timed, WireOwner {
         this.#phase = PHASE.close;
         return end;
     }
+  }
+
+  /** Said before the connection closes: whoever waits for its place must not become the next trial. */
+  #failTrial(): void {
+    this.isTrial = false;
+    this.#upstream.observeFailure(this.address, performance.now());
+  }
+
+  /** A whole head is answer enough, however long the body takes. */
+  #passTrial(): void {
+    this.isTrial = false;
+    this.address.health.observeAnswer();
   }
 
   /** No answer can be read here. Where one is behind, it may be the rest of the answer in front: it is sent again. */
@@ -430,6 +447,7 @@ export class UpstreamConnection implements Timed, WireOwner {
     }
     const next = goesOn ? followers.shift()! : null;
     if (next === null) {
+      this.address.health.observeSuccess();
       // Closed by the upstream, or the next answer's client has gone: those behind it are sent elsewhere.
       if (!goesOn) this.#restPipelining();
       else this.address.inFlight--;

@@ -1,12 +1,13 @@
 // One upstream: its servers with their addresses, the connections to them, and the exchanges that wait for one. It
 // decides which address an exchange goes to and when a connection is opened, kept or closed. It knows nothing of splits
-// or of HTTP. Sources: RFC 9112 §9.3-9.4; two random choices after Mitzenmacher (2001); nginx's upstream module.
+// or of HTTP. Sources: RFC 9112 §9.3-9.4; nginx's upstream module.
 
 import { type MemberConfig, membersOf, type UpstreamConfig, type UpstreamUrl } from '../config/schema.ts';
 import { type Cause, FAULT_CODES, type FaultCode } from '../errors.ts';
 import { Probe } from '../health/probe.ts';
 import { AddressHealth, type EjectSettings } from '../health/state.ts';
 import type { UpstreamCounters } from '../telemetry/counters.ts';
+import { chooseAddress } from './address-choice.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { Exchange } from './exchange.ts';
 import { type Lookup, Resolver } from './resolve.ts';
@@ -101,9 +102,6 @@ export class Upstream {
   readonly deadlines: Deadlines;
   readonly #counters: UpstreamCounters;
   readonly #members: readonly Member[];
-  /** Not all servers have the same weight. */
-  readonly #isWeighted: boolean;
-  readonly #hasBackup: boolean;
   /** Those of all servers. */
   #addresses: Address[] = [];
   readonly #connections = new Set<UpstreamConnection>();
@@ -130,8 +128,6 @@ export class Upstream {
     this.#members = membersOf(config).flatMap((member, index) =>
       member.down ? [] : [new Member(index, member, config, this.#onResolved, now, lookup)],
     );
-    this.#isWeighted = this.#members.some(({ weight }) => weight !== this.#members[0]!.weight);
-    this.#hasBackup = this.#members.some(({ isBackup }) => isBackup);
     this.#refresh(now);
     this.#adopt();
   }
@@ -179,9 +175,11 @@ export class Upstream {
       else this.#wait(exchange, now, this.config.connectTimeout);
       return;
     }
-    const address = this.#pickAddress(exchange, now);
+    const address = chooseAddress(this.#addresses, exchange.failedAddresses, now);
     if (address === null) return exchange.unreachable('UPSTREAM_DOWN', now);
-    if (!needsFresh) {
+    // An idle connection from before the ejection proves nothing: a trial opens one.
+    const isTrial = address.health.needsTrial && address.health.isHealthy(now);
+    if (!needsFresh && !isTrial) {
       const pipelines = this.config.pool.pipelining > 1 && address.mayPipeline(now) && exchange.isPipelinable;
       const { gathering } = address;
       if (pipelines && gathering?.takesAnother === true) {
@@ -200,14 +198,19 @@ export class Upstream {
     }
     if (this.#connections.size >= this.#connectionsMax) this.#closeOneIdle();
     if (this.#connections.size < this.#connectionsMax) {
-      this.#connect(address, exchange, now);
+      this.#connect(address, exchange, now, isTrial);
     } else this.#wait(exchange, now, this.config.pool.queueTimeout);
   }
 
   /** Takes back a connection whose exchange has ended well. */
   release(connection: UpstreamConnection, now: number): void {
+    connection.isTrial = false;
+    connection.address.health.observeSuccess();
+    this.#release(connection, now);
+  }
+
+  #release(connection: UpstreamConnection, now: number): void {
     const { address } = connection;
-    address.health.observeSuccess();
     const isSpent = now >= connection.retireAt || connection.exchanges >= connection.exchangesMax;
     if (this.#isRetired || address.isGone || isSpent) return connection.destroy();
     const next = this.#nextWaiting();
@@ -269,7 +272,8 @@ export class Upstream {
     const { exchange } = connection;
     if (exchange !== null) return exchange.start(connection, now);
     // The exchange that it was opened for has gone; inFlight counted it until now.
-    this.release(connection, now);
+    this.#endTrial(connection);
+    this.#release(connection, now);
   }
 
   /** A connect failed: another address is tried for the exchange before it fails. */
@@ -297,8 +301,16 @@ export class Upstream {
     if (address.health.observeFailure(now, address.member.eject, isLastHealthy)) this.#counters.ejected();
   }
 
+  /** The trial of an ejected address ended without a verdict. */
+  #endTrial(connection: UpstreamConnection): void {
+    if (!connection.isTrial) return;
+    connection.isTrial = false;
+    connection.address.health.endTrial();
+  }
+
   /** A connection is closed; whoever waits may open another one. */
   closed(connection: UpstreamConnection, wasConnecting: boolean): void {
+    this.#endTrial(connection);
     this.#connections.delete(connection);
     this.deadlines.remove(connection);
     if (!wasConnecting) this.#counters.connectionClosed();
@@ -314,9 +326,11 @@ export class Upstream {
     }
   }
 
-  #connect(address: Address, exchange: Exchange, now: number): void {
+  #connect(address: Address, exchange: Exchange, now: number, isTrial: boolean): void {
     const connection = new UpstreamConnection(this, address, now);
     connection.exchange = exchange;
+    connection.isTrial = isTrial;
+    if (isTrial) address.health.beginTrial();
     exchange.connecting(connection, now);
     address.inFlight++;
     this.#connections.add(connection);
@@ -339,52 +353,6 @@ export class Upstream {
       return exchange;
     }
     return null;
-  }
-
-  /**
-   * Two random choices by weight among the healthy addresses, the one with fewer exchanges for its weight wins; backups
-   * only while no other is healthy. Null when all are down.
-   */
-  #pickAddress(exchange: Exchange, now: number): Address | null {
-    const addresses = this.#addresses;
-    if (addresses.length === 1) {
-      const only = addresses[0]!;
-      return only.health.isProbedDown ? null : only;
-    }
-    const healthy = addresses.filter(
-      (address) => address.health.isHealthy(now) && !exchange.failedAddresses.includes(address),
-    );
-    const primary = this.#hasBackup ? healthy.filter(({ member }) => !member.isBackup) : healthy;
-    const candidates = primary.length > 0 ? primary : healthy;
-    if (candidates.length === 0) return this.#pickUnhealthy(exchange);
-    const first = this.#draw(candidates);
-    const second = this.#draw(candidates);
-    return second.inFlight * first.member.weight < first.inFlight * second.member.weight ? second : first;
-  }
-
-  #draw(addresses: readonly Address[]): Address {
-    if (!this.#isWeighted) return addresses[Math.floor(Math.random() * addresses.length)]!;
-    let left = Math.random() * addresses.reduce((sum, { member }) => sum + member.weight, 0);
-    for (const address of addresses) {
-      left -= address.member.weight;
-      if (left < 0) return address;
-    }
-    return addresses.at(-1)!;
-  }
-
-  /** None is healthy: of those that are only ejected, the one that comes back first and was not just tried. */
-  #pickUnhealthy({ failedAddresses }: Exchange): Address | null {
-    let best: Address | null = null;
-    for (const address of this.#addresses) {
-      if (address.health.isProbedDown) continue;
-      const isBetter =
-        best === null ||
-        (failedAddresses.includes(best)
-          ? !failedAddresses.includes(address)
-          : !failedAddresses.includes(address) && address.health.ejectedUntil < best.health.ejectedUntil);
-      if (isBetter) best = address;
-    }
-    return best;
   }
 
   #popIdle(address: Address, now: number): UpstreamConnection | null {

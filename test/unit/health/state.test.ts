@@ -38,6 +38,49 @@ describe('an address', () => {
     expect(lengths).toEqual([1000, 2000, 4000, 4000]);
   });
 
+  it('is tried by one exchange when its ejection is over, and stays ejected for all others', () => {
+    const health = new AddressHealth();
+    for (let i = 0; i < 3; i++) health.observeFailure(0, settings, false);
+    expect([health.needsTrial, health.isHealthy(999), health.isHealthy(1000)]).toEqual([true, false, true]);
+    health.beginTrial();
+    expect([health.needsTrial, health.isHealthy(1e9)]).toEqual([false, false]);
+    expect(health.observeFailure(1500, settings, false)).toBe(true);
+    expect([health.ejectedUntil, health.isHealthy(3499), health.isHealthy(3500)]).toEqual([
+      3500,
+      false,
+      true,
+    ]);
+  });
+
+  it('takes exchanges again once its trial is answered, and loses them at the next failure', () => {
+    const health = new AddressHealth();
+    for (let i = 0; i < 3; i++) health.observeFailure(0, settings, false);
+    health.beginTrial();
+    health.observeAnswer();
+    expect([health.needsTrial, health.isHealthy(1000), health.isFailing]).toEqual([false, true, true]);
+    expect(health.observeFailure(1001, settings, false)).toBe(true);
+    expect(health.ejectedUntil).toBe(3001);
+  });
+
+  it('whose trial ends without a verdict is tried by the next exchange', () => {
+    const health = new AddressHealth();
+    for (let i = 0; i < 3; i++) health.observeFailure(0, settings, false);
+    health.beginTrial();
+    health.endTrial();
+    expect([health.needsTrial, health.isHealthy(1000)]).toEqual([true, true]);
+    health.observeAnswer();
+    health.endTrial();
+    expect(health.needsTrial).toBe(false);
+  });
+
+  it('that fails its trial as the last healthy one takes exchanges again', () => {
+    const health = new AddressHealth();
+    for (let i = 0; i < 3; i++) health.observeFailure(0, settings, false);
+    health.beginTrial();
+    expect(health.observeFailure(1000, settings, true)).toBe(false);
+    expect([health.needsTrial, health.isHealthy(1000)]).toEqual([false, true]);
+  });
+
   it('is reinstated by a success, and forgets how often it was ejected', () => {
     const health = new AddressHealth();
     for (let i = 0; i < 3; i++) health.observeFailure(0, settings, false);
