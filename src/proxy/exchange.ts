@@ -78,7 +78,6 @@ export class Exchange {
   readonly #outcome: Outcome;
   readonly #body = new RequestBody();
   readonly #response = new ResponseRelay();
-  #waitsForContinue = false;
   /** An upstream that was lost may have seen the request: it is never shown to another one. */
   #wasShown = false;
 
@@ -152,7 +151,6 @@ export class Exchange {
     this.#response.begin();
     this.#body.begin(framing);
     this.isHead = framing.isHead;
-    this.#waitsForContinue = framing.expectsContinue && !this.isRequestSent;
     this.passesUpgrade = framing.upgradeEnd > framing.upgradeStart && this.#isUpgradeAllowed(generation);
     const { route } = generation;
     const target = route(head, downstream.listenedOn);
@@ -278,7 +276,6 @@ export class Exchange {
     const { framing, head } = this;
     const body = this.#body;
     const { wire } = this.#connection!;
-    this.#waitsForContinue = false;
     const end = body.relay(wire, framing, head.bytes, bytes, from, to);
     if (body.fault !== null) {
       this.fail(body.fault, body.fault === 'BAD_CHUNK' ? causeOf(body.describeFault()) : null);
@@ -324,10 +321,7 @@ export class Exchange {
 
   /** An interim response (1xx) passes; HTTP/1.0 knows none (RFC 9110 §15.2). */
   receiveInterim(head: ResponseHead, framing: ResponseFraming, headEnd: number): void {
-    if (head.status === 100) {
-      this.#waitsForContinue = false;
-      this.#setDeadlines(performance.now());
-    }
+    if (head.status === 100) this.#setDeadlines(performance.now());
     if (this.head.minorVersion === 0) return;
     this.#writeInterim(head, framing, headEnd);
   }
@@ -338,7 +332,6 @@ export class Exchange {
     this.#phase = PHASE.responding;
     this.#outcome.status = head.status;
     this.#outcome.firstByteAt = now;
-    this.#waitsForContinue = false;
     const { listener } = downstream;
     this.#outcome.bytesSent += this.#response.writeFinal(
       downstream.wire,
@@ -414,7 +407,12 @@ export class Exchange {
     this.#connection = null;
     const { upstream } = this.#destination!;
     const now = performance.now();
-    if (isSilent && this.#mayRetry(connection, wasSent)) {
+    if (isSilent && this.#mayRetry(wasSent)) {
+      // One that was closed before its first answer was not closed for having been idle.
+      if (wasSent && connection.exchanges === 1) {
+        upstream.observeFailure(connection.address, now);
+        this.failedAddresses.push(connection.address);
+      }
       this.#wasShown ||= wasSent;
       this.#outcome.retried();
       this.#phase = PHASE.waiting;
@@ -479,13 +477,16 @@ export class Exchange {
     this.#outcome.bytesSent += this.#response.writeInterim(wire, head, framing, headEnd);
   }
 
-  /** Who is waited for now: the client for the rest of the body, or the upstream for its answer or the rest of it. */
+  /**
+   * Who is waited for now: the client for the rest of the body, or the upstream for its answer or the rest of it. A client
+   * that expects 100 (Continue) must not wait for it for ever (RFC 9110 §10.1.1): until it sends its body, it is waited for.
+   */
   #setDeadlines(now: number): void {
     const connection = this.#connection;
     // A client that does not read has its own limit, and the upstream is not waited for meanwhile.
     const downstream = this.#downstream!;
     if (connection === null || (this.hasResponseBegun && downstream.wire.isBlocked)) return;
-    const waitsForClient = !this.isRequestSent && !this.#waitsForContinue && !connection.wire.isBlocked;
+    const waitsForClient = !this.isRequestSent && !connection.wire.isBlocked;
     if (waitsForClient) {
       connection.waitUntil(Number.POSITIVE_INFINITY);
       downstream.setDeadline(now + this.#generation!.config.timeouts.requestBody);
@@ -496,11 +497,11 @@ export class Exchange {
   }
 
   /**
-   * What was not sent may be sent elsewhere, whatever it is; else only what does no harm when it is done twice, and only
-   * on a reused connection, which may have been closed before it saw the request (RFC 9112 §9.3.1, RFC 9110 §9.2.2).
+   * What was not sent may be sent elsewhere, whatever it is; else only what does no harm when it is done twice
+   * (RFC 9110 §9.2.2).
    */
-  #mayRetry(connection: UpstreamConnection, wasSent: boolean): boolean {
-    if (this.#phase !== PHASE.sent || (wasSent && connection.exchanges < 2)) return false;
+  #mayRetry(wasSent: boolean): boolean {
+    if (this.#phase !== PHASE.sent) return false;
     if (this.#outcome.retries >= this.#destination!.upstream.config.retry.attempts) return false;
     const { head, framing } = this;
     if (wasSent && !isIdempotent(head)) return false;

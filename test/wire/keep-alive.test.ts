@@ -2,6 +2,7 @@
 // that die while they are idle. Sources: RFC 9112 §9.3, RFC 9110 §9.2.2.
 import { describe, expect, it } from 'vitest';
 import { statusOf, valuesOf } from '../support/message.ts';
+import type { Peer } from '../support/scripted-upstream.ts';
 import { startLine, startSplitter, startUpstream } from '../support/splitter.ts';
 
 const get = (path: string, ...fields: string[]) =>
@@ -306,13 +307,54 @@ describe('an upstream connection that died while it was idle', () => {
     expect(statusOf(response)).toBe(502);
     expect(upstream.peers).toHaveLength(1);
   });
+});
 
-  it('a first use that fails is no stale connection: 502 without a second try', async () => {
-    const { client, upstream } = await startLine(async (peer) => {
-      await peer.request();
-      peer.reset();
-    });
+describe('an upstream connection that dies before its first answer', () => {
+  /** Ends or resets each connection after its first request. */
+  const closing = (how: 'end' | 'reset') => async (peer: Peer) => {
+    await peer.request();
+    if (how === 'end') peer.end();
+    else peer.reset();
+  };
+
+  it.each(['end', 'reset'] as const)('costs a GET one more try, and no third (%s)', async (how) => {
+    const { client, upstream, ambassador } = await startLine(closing(how));
     expect(statusOf(await client.ask(get('/')))).toBe(502);
+    expect(upstream.lines).toEqual(['GET / HTTP/1.1', 'GET / HTTP/1.1']);
+    expect([...ambassador.counters.variants()].map(({ retries }) => retries)).toEqual([1]);
+  });
+
+  it('is answered by the next connection', async () => {
+    const { client, upstream } = await startLine(async (peer, index) => {
+      await peer.request();
+      if (index === 0) peer.reset();
+      else await peer.ok('second');
+    });
+    expect((await client.ask(get('/'))).body).toBe('second');
+    expect(upstream.peers).toHaveLength(2);
+  });
+
+  it.each([
+    ['a POST', 'POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi', {}],
+    ['a GET with retry.attempts: 0', get('/'), { retry: { attempts: 0 } }],
+  ])('is not tried again for %s', async (_, request, settings) => {
+    const { client, upstream } = await startLine(closing('reset'), {}, settings);
+    expect(statusOf(await client.ask(request))).toBe(502);
     expect(upstream.peers).toHaveLength(1);
+  });
+
+  it('sends a GET to another address, and counts against the first', async () => {
+    const broken = await startUpstream(closing('reset'));
+    const well = await startUpstream();
+    const splitter = await startSplitter({
+      upstreams: {
+        u: { servers: [{ url: broken.url }, { url: well.url }], eject: { failures: 1, time: '1m' } },
+      },
+      routes: [{ upstream: 'u' }],
+    });
+    const client = await splitter.client();
+    for (let i = 0; i < 40; i++) expect(statusOf(await client.ask(get('/')))).toBe(200);
+    expect(broken.peers).toHaveLength(1);
+    expect(splitter.ambassador.counters.upstream('u').ejections).toBe(1);
   });
 });

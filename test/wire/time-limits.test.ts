@@ -138,14 +138,40 @@ describe('an upstream that is silent', () => {
     isFault(response, 'UPSTREAM_RESPONSE_TIMEOUT');
   });
 
-  it('about 100-continue: 504, and the client was never asked for its body', async () => {
+  const EXPECT = 'POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nExpect: 100-continue\r\n';
+
+  it.each([
+    ['', ''],
+    [' although Connection names Expect', 'Connection: expect\r\n'],
+    [' although the upstream has asked for it', ''],
+  ])(
+    'for a client that never sends the body it announced%s: 408, no failure of the address',
+    async (what, fields) => {
+      const asks = what.includes('asked');
+      const { client, ambassador } = await startLine(
+        async (peer) => {
+          await peer.untilText('\r\n\r\n');
+          if (asks) await peer.send('HTTP/1.1 100 Continue\r\n\r\n');
+          await peer.ended;
+        },
+        { timeouts: { requestBody: '200ms' } },
+        { responseTimeout: '50ms', eject: { failures: 1 } },
+      );
+      await client.send(`${EXPECT}${fields}\r\n`);
+      if (asks) expect(statusOf(await client.response())).toBe(100);
+      isFault(await client.response(), 'BODY_TIMEOUT');
+      expect(ambassador.generation.upstreams.get('u')!.trouble).toBeNull();
+    },
+  );
+
+  it('after the body that was held back for 100-continue: 504', async () => {
     const { client } = await startLine(
       async (peer) => peer.ended.then(() => undefined),
-      { timeouts: { requestBody: '50ms' } },
-      { responseTimeout: '120ms' },
+      { timeouts: { requestBody: '1m' } },
+      { responseTimeout: '50ms' },
     );
-    const head = 'POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n';
-    isFault(await client.ask(head), 'UPSTREAM_RESPONSE_TIMEOUT');
+    await client.send(`${EXPECT}\r\n`, 'hi');
+    isFault(await client.response(), 'UPSTREAM_RESPONSE_TIMEOUT');
   });
 
   it.each([
