@@ -1,12 +1,20 @@
 #!/usr/bin/env node
-// The process: argv in, exit code out. The only file that touches signals and exit; everything else is told through
-// the Terminal. The program is imported after the compile cache is on, so that its modules are taken from there.
+// The process: argv in, exit code out. The only file that touches signals and exit; everything else goes through the
+// Terminal. It imports nothing but types at its top: an older Node must get as far as the sentence below, and the
+// program's modules come from the compile cache, which has to be on first.
 
-import { enableCompileCache } from 'node:module';
 import type { Terminal } from './cli/terminal.ts';
-import { WORKER_ARGUMENT } from './workers/messages.ts';
 
-enableCompileCache();
+/** The oldest Node that the program runs on: `engines` of package.json names it for the program's own development. */
+const NODE_MAJOR_MIN = 24;
+
+if (Number.parseInt(process.versions.node, 10) < NODE_MAJOR_MIN) {
+  process.stderr.write(
+    `request-splitter needs Node ${NODE_MAJOR_MIN} or newer, this is v${process.versions.node}\n`,
+  );
+  process.exit(1);
+}
+process.getBuiltinModule('node:module').enableCompileCache();
 
 const terminal: Terminal = {
   environment: process.env,
@@ -36,7 +44,7 @@ process.stdout.write('', () => process.exit(code));
 
 /** The command line; or, in a process that the primary of `workers: N` started, its worker, which needs little of the program. */
 async function run(argv: readonly string[]): Promise<number> {
-  if (argv[0] === WORKER_ARGUMENT && process.channel !== undefined) {
+  if (process.channel !== undefined && argv[0] === (await import('./workers/messages.ts')).WORKER_ARGUMENT) {
     const { runWorker } = await import('./workers/worker.ts');
     return runWorker(() => terminal.onSignal(() => undefined));
   }

@@ -4,6 +4,7 @@ import { execFile, spawn } from 'node:child_process';
 import {
   copyFileSync,
   cpSync,
+  existsSync,
   globSync,
   mkdirSync,
   mkdtempSync,
@@ -29,13 +30,14 @@ const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as
   version: string;
   scripts: { build: string };
   dependencies: Record<string, string>;
+  peerDependencies: Record<string, string>;
 };
 const bin = join(root, 'node_modules', '.bin');
 const env = { ...process.env, PATH: `${bin}:${process.env.PATH}` };
 
 beforeAll(async () => {
   mkdirSync(copy);
-  cpSync(join(root, 'src'), join(copy, 'src'), { recursive: true });
+  for (const folder of ['src', 'docs']) cpSync(join(root, folder), join(copy, folder), { recursive: true });
   for (const file of ['package.json', 'rolldown.config.ts', 'tsconfig.json', 'tsconfig.build.json']) {
     copyFileSync(join(root, file), join(copy, file));
   }
@@ -78,6 +80,25 @@ describe('dist/main.js', () => {
     expect(version.stdout).toBe(`${manifest.version}\n`);
     const help = await run(process.execPath, [main, '--help'], { cwd: alone, env: {} });
     expect(help.stdout).toMatch(/^Usage: request-splitter/);
+  });
+
+  it('says one sentence on a Node that is too old for it, before it loads anything', async () => {
+    expect(readFileSync(main, 'utf8')).not.toMatch(/^import\s/m);
+    const old =
+      "Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '20.1.0' } })";
+    const failure = await run(
+      process.execPath,
+      ['--import', `data:text/javascript,${old}`, main, '--version'],
+      {
+        cwd: alone,
+        env: {},
+      },
+    ).catch((error: unknown) => error);
+    expect(failure).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: 'request-splitter needs Node 24 or newer, this is v20.1.0\n',
+    });
   });
 
   it('loads for `serve` by environment none of what only some need: files, other commands, the page, undici', () => {
@@ -206,6 +227,8 @@ describe('the packed library', () => {
 
   beforeAll(async () => {
     mkdirSync(packed, { recursive: true });
+    // As in a fresh clone: packing builds what it ships.
+    rmSync(join(copy, 'dist'), { recursive: true });
     await run('npm', ['pack', '--silent', '--pack-destination', scratch], { cwd: copy, env });
     const [archive] = globSync('request-splitter-*.tgz', { cwd: scratch });
     await run('tar', ['xzf', join(scratch, archive!), '-C', packed, '--strip-components=1']);
@@ -247,10 +270,27 @@ describe('the packed library', () => {
     expect(stdout).toBe('a\n');
   });
 
-  it('carries no test, no bench and no source', async () => {
-    const files = globSync('**/*', { cwd: packed }).filter((path) =>
-      /^(src|test|bench|\.ci|k8s)\b/.test(path),
-    );
+  it('carries the program, although nothing was built before it was packed', () => {
+    expect(existsSync(join(copy, 'dist', 'main.js'))).toBe(true);
+    for (const file of ['dist/main.js', 'dist/index.js', 'dist/index.d.ts', 'docs/schema.json'])
+      expect([file, existsSync(join(packed, file))]).toEqual([file, true]);
+  });
+
+  it('carries no test, no source and no manifest', () => {
+    const files = globSync('**/*', { cwd: packed }).filter((path) => /^(src|test|\.ci|k8s)\b/.test(path));
     expect(files).toEqual([]);
+  });
+
+  it('needs what it imports and nothing else', () => {
+    const entries = ['index.js', 'http-proxy.js'].map((file) =>
+      readFileSync(join(packed, 'dist', file), 'utf8'),
+    );
+    const imported = entries.flatMap((text) =>
+      [...text.matchAll(/^(?:import|export) .*?from "(?!node:|\.)((?:@[^/"]+\/)?[^/"]+)/gm)].map(
+        ([, name]) => name!,
+      ),
+    );
+    const peers = Object.keys(manifest.peerDependencies);
+    expect([...new Set(imported)].sort()).toEqual([...Object.keys(manifest.dependencies), ...peers].sort());
   });
 });
