@@ -20,8 +20,15 @@ export interface Cause {
   readonly detail: string;
 }
 
-/** A cause that hides nothing. */
+/** A cause that anybody may read, but for its detail. */
 export const causeOf = (text: string, detail = ''): Cause => ({ text, detail });
+
+/** A limit that was exceeded, by its option. */
+export const limitOf = (option: string, value: number, unit: 'ms' | 'bytes' | '' = ''): Cause =>
+  causeOf(`${option} is ${value}${unit === '' ? '' : ` ${unit}`}`);
+
+/** A cause as a log line says it. */
+export const formatCause = ({ text, detail }: Cause): string => (detail === '' ? text : `${text}; ${detail}`);
 
 const fault = (blame: Blame, status: number, sentence: string): Fault => ({ blame, status, sentence });
 

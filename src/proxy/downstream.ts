@@ -4,7 +4,7 @@
 
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
-import { type Cause, causeOf, FAULTS, type FaultCode } from '../errors.ts';
+import { type Cause, causeOf, FAULTS, type FaultCode, limitOf } from '../errors.ts';
 import type { ForwardedFacts } from '../http1/forward.ts';
 import { INCOMPLETE, REFUSED } from '../http1/head.ts';
 import type { Timed } from './deadlines.ts';
@@ -19,6 +19,7 @@ const memory = new ReadMemory(65_536, 0);
 const ANSWERS_BYTES_MAX = 65_536;
 /** Bytes held for a client that sends ahead; more stay in the kernel. */
 const HELD_BYTES_MAX = 65_536;
+const CLIENT_ENDED = causeOf('the client closed the connection');
 /** How long a connection that was closed after a refusal is still read from, so that the answer is not lost to a reset. */
 const LINGER_MS = 2000;
 
@@ -82,17 +83,21 @@ export class Downstream implements Timed, WireOwner {
     switch (this.#phase) {
       case PHASE.head:
         if (!this.#hasHeadBegun) return this.close(now);
-        this.#refuse('HEAD_TIMEOUT', now);
+        this.#refuse('HEAD_TIMEOUT', now, this.#limit('requestHead'));
         return;
       case PHASE.exchange:
         if (this.#exchange!.isWaiting) this.#exchange!.waitedTooLong(now);
         else if (this.wire.isBlocked && this.#exchange!.hasResponseBegun)
-          this.#exchange!.fail('WRITE_TIMEOUT');
-        else this.#exchange!.fail('BODY_TIMEOUT');
+          this.#exchange!.fail('WRITE_TIMEOUT', this.#limit('write'));
+        else this.#exchange!.fail('BODY_TIMEOUT', this.#limit('requestBody'));
         return;
       default:
         this.wire.socket.destroy();
     }
+  }
+
+  #limit(timeout: 'requestHead' | 'requestBody' | 'write'): Cause {
+    return limitOf(`timeouts.${timeout}`, this.listener.generation.config.timeouts[timeout], 'ms');
   }
 
   /** Reads on in what was held, as far as the exchange lets it. */
@@ -243,7 +248,7 @@ export class Downstream implements Timed, WireOwner {
       case PHASE.exchange:
         // A request that is not complete never will be.
         if (!this.#isAnswered || (!this.#exchange!.isRequestSent && this.#held === null))
-          this.#exchange!.abort();
+          this.#exchange!.abort(CLIENT_ENDED);
         return;
       case PHASE.head:
         // Requests that wait until the client reads are answered only if it may still want the answers.
@@ -254,14 +259,14 @@ export class Downstream implements Timed, WireOwner {
     }
   };
 
-  readonly #onError = (): void => {
+  readonly #onError = (error: NodeJS.ErrnoException): void => {
     // 'close' follows and ends whatever was under way; a reset by the client is no event for an operator.
-    this.#exchange?.abort();
+    this.#exchange?.abort(causeOf(error.code ?? 'the connection failed'));
   };
 
   readonly #onClose = (): void => {
     this.#tunnel?.downstreamClosed();
-    this.#exchange?.abort();
+    this.#exchange?.abort(CLIENT_ENDED);
     this.#phase = PHASE.closed;
     this.#held = null;
     this.#dropExchange();
@@ -308,7 +313,7 @@ export class Downstream implements Timed, WireOwner {
     if (this.#phase === PHASE.head) {
       if (this.#held === null || !this.wire.isBlocked) this.close(performance.now());
     } else if (this.#held === null && this.#phase === PHASE.exchange && !this.#exchange!.isRequestSent)
-      this.#exchange!.abort();
+      this.#exchange!.abort(CLIENT_ENDED);
   }
 
   #readHead(bytes: Buffer, from: number, to: number): number {

@@ -3,7 +3,7 @@
 // byte of a request to the end of its response; then it is kept for the next client (listener.ts).
 // Sources: RFC 9110 §7.6, §9.2.2, §10.1.1; RFC 9112 §6-7, §9.
 
-import { type Cause, causeOf, FAULT_CODES, FAULTS, type FaultCode } from '../errors.ts';
+import { type Cause, causeOf, FAULT_CODES, FAULTS, type FaultCode, limitOf } from '../errors.ts';
 import {
   isHopLimited,
   type RequestEdit,
@@ -162,7 +162,8 @@ export class Exchange {
     this.#outcome.belongsTo(arm);
     if (arm.edits !== null) this.#prepareEdits(arm.edits, head);
     if (this.passesUpgrade && !this.isRequestSent) return this.fail('BAD_UPGRADE');
-    if (!this.#body.limit(framing, target.bodyBytesMax)) return this.fail('BODY_TOO_LARGE');
+    if (!this.#body.limit(framing, target.bodyBytesMax))
+      return this.fail('BODY_TOO_LARGE', this.#body.describeLimit());
     if (!this.#answersItself(head)) arm.upstream.checkOut(this, now, false);
   }
 
@@ -188,6 +189,7 @@ export class Exchange {
   connecting(connection: UpstreamConnection, now: number): void {
     this.#connection = connection;
     this.#outcome.connectAt = now;
+    this.#outcome.address = connection.address.name;
     // The connect has a limit of its own; that of the wait before it is over.
     this.#downstream!.setDeadline(Number.POSITIVE_INFINITY);
   }
@@ -201,9 +203,11 @@ export class Exchange {
   /** The wait for a connection was too long. */
   waitedTooLong(now: number): void {
     const { upstream } = this.#destination!;
-    if (upstream.hasAddress) return this.fail('QUEUE_TIMEOUT');
+    const { connectTimeout, pool } = upstream.config;
+    if (upstream.hasAddress)
+      return this.fail('QUEUE_TIMEOUT', limitOf('pool.queueTimeout', pool.queueTimeout, 'ms'));
     upstream.forget(this);
-    this.unreachable('UPSTREAM_UNRESOLVED', now);
+    this.unreachable('UPSTREAM_UNRESOLVED', now, limitOf('connectTimeout', connectTimeout, 'ms'));
   }
 
   /** No connection can be made, so nothing was sent: the fallback takes the exchange, marked as such, or it fails. */
@@ -278,7 +282,8 @@ export class Exchange {
     const { wire } = this.#connection!;
     const end = body.relay(wire, framing, head.bytes, bytes, from, to);
     if (body.fault !== null) {
-      this.fail(body.fault, body.fault === 'BAD_CHUNK' ? causeOf(body.describeFault()) : null);
+      const isBad = body.fault === 'BAD_CHUNK';
+      this.fail(body.fault, isBad ? causeOf(body.describeFault()) : body.describeLimit());
       return end;
     }
     this.#outcome.bytesReceived += end - from;
@@ -410,7 +415,7 @@ export class Exchange {
     if (isSilent && this.#mayRetry(wasSent)) {
       // One that was closed before its first answer was not closed for having been idle.
       if (wasSent && connection.exchanges === 1) {
-        upstream.observeFailure(connection.address, now);
+        upstream.observeFailure(connection.address, now, code, cause);
         this.failedAddresses.push(connection.address);
       }
       this.#wasShown ||= wasSent;
@@ -419,7 +424,7 @@ export class Exchange {
       upstream.checkOut(this, now, true);
       return;
     }
-    upstream.observeFailure(connection.address, now);
+    upstream.observeFailure(connection.address, now, code, cause);
     this.fail(this.#phase === PHASE.responding ? 'UPSTREAM_BODY_CUT' : code, cause);
   }
 
@@ -442,7 +447,7 @@ export class Exchange {
     else if (connection.isConnecting) connection.exchange = null;
     else {
       const isUpstreams = SPEAKS_AGAINST_ADDRESS.has(code);
-      if (isUpstreams) upstream?.observeFailure(connection.address, now);
+      if (isUpstreams) upstream?.observeFailure(connection.address, now, code, cause);
       connection.leave(this, isUpstreams);
     }
     if (hasBegun || status === 0) downstream.cut(hasBegun && this.#response.endsWithConnection);
@@ -455,8 +460,8 @@ export class Exchange {
   }
 
   /** The client is gone: the upstream need not go on. */
-  abort(): void {
-    if (this.#phase !== PHASE.idle) this.fail('DOWNSTREAM_GONE');
+  abort(cause: Cause): void {
+    if (this.#phase !== PHASE.idle) this.fail('DOWNSTREAM_GONE', cause);
   }
 
   /** How the request is rewritten for the server that it goes to. */

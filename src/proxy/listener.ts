@@ -3,7 +3,7 @@
 
 import { createServer, type Server, type Socket } from 'node:net';
 import type { ListenAddress } from '../config/schema.ts';
-import { FAULT_CODES } from '../errors.ts';
+import { FAULT_CODES, limitOf } from '../errors.ts';
 import type { DownstreamCounters } from '../telemetry/counters.ts';
 import type { Deadlines } from './deadlines.ts';
 import { Downstream } from './downstream.ts';
@@ -94,7 +94,8 @@ export class Listener implements TunnelHost {
 
   /** The drain deadline has passed: ends every exchange, with an answer where none has begun. */
   cutExchanges(): void {
-    for (const connection of this.#connections) connection.cutExchange('DRAIN_DEADLINE');
+    const cause = limitOf('drain.deadline', this.generation.config.drain.deadline, 'ms');
+    for (const connection of this.#connections) connection.cutExchange('DRAIN_DEADLINE', cause);
   }
 
   /** Ends everything at once. */

@@ -2,7 +2,7 @@
 // encoded anew, and whether it can be sent a second time. When it may go on, and where to, is the exchange's business.
 // Sources: RFC 9112 §6-7, RFC 9110 §9.2.2.
 
-import type { FaultCode } from '../errors.ts';
+import { type Cause, type FaultCode, limitOf } from '../errors.ts';
 import { ChunkedDecoder, chunkHead } from '../http1/chunked.ts';
 import { BODY, type RequestFraming } from '../http1/framing.ts';
 import type { FieldSection } from '../http1/head.ts';
@@ -43,6 +43,11 @@ export class RequestBody {
   /** Which rule a refused chunked body broke, as text. To be called while the bytes are there. */
   describeFault(): string {
     return this.#decoder!.describeFault();
+  }
+
+  /** The limit that it exceeds. */
+  describeLimit(): Cause {
+    return limitOf('limits.requestBody', this.#bytesMax, 'bytes');
   }
 
   /** All of it is still there. */

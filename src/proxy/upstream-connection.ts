@@ -4,7 +4,8 @@
 
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
-import { type Cause, causeOf, type FaultCode } from '../errors.ts';
+import { type Cause, causeOf, type FaultCode, limitOf } from '../errors.ts';
+import { describeConnectError, isTlsError } from '../health/connect-failure.ts';
 import { ChunkedDecoder } from '../http1/chunked.ts';
 import { BODY, ResponseFraming } from '../http1/framing.ts';
 import { INCOMPLETE, REFUSED, ResponseHead } from '../http1/head.ts';
@@ -26,6 +27,9 @@ const INTERIM_MAX = 32;
 /** How long a pipelined request waits for the answers in front of its own before it is sent again on its own. */
 const PATIENCE_MS = 100;
 const NONE: readonly Exchange[] = [];
+const ENDED = causeOf('the upstream closed the connection');
+const ENDED_SILENTLY = causeOf('the upstream closed the connection without an answer');
+const LOST_AHEAD = causeOf('the answer ahead on the same connection failed or took too long');
 const TOO_MANY_INTERIMS = causeOf(`more than ${INTERIM_MAX} interim responses came`);
 const SWITCH_UNASKED = causeOf('101 switches to a protocol that was not asked for');
 const ANSWER_UNASKED = causeOf('bytes came before the request was sent');
@@ -84,6 +88,8 @@ export class UpstreamConnection implements Timed, WireOwner {
   #isSpent = false;
   #errorCode: FaultCode = 'UPSTREAM_RESET';
   #errorCause: Cause | null = null;
+  /** The TCP connection is there, the TLS handshake has not ended. */
+  #isInHandshake = false;
 
   constructor(upstream: Upstream, address: Address, now: number) {
     const { url, tls } = address.member;
@@ -100,6 +106,7 @@ export class UpstreamConnection implements Timed, WireOwner {
     else socket = connectTls({ ...options, ...tls.optionsFor(address.host, now) });
     this.wire = new Wire(socket, this, tls === null);
     socket.on(url.tls ? 'secureConnect' : 'connect', this.#onConnect);
+    if (url.tls) socket.on('connect', this.#onTcpConnect);
     socket.on('end', this.#onEnd);
     socket.on('error', this.#onError);
     socket.on('close', this.#onClose);
@@ -192,14 +199,17 @@ export class UpstreamConnection implements Timed, WireOwner {
   onDeadline(now: number): void {
     const { exchange } = this;
     if (this.#phase === PHASE.connecting) {
-      if (this.isTrial) this.#failTrial();
+      const where = this.#isInHandshake ? 'the TLS handshake did not end' : 'no answer';
+      const cause = causeOf(`${where} within connectTimeout, ${this.#upstream.config.connectTimeout} ms`);
+      if (this.isTrial) this.#failTrial('UPSTREAM_CONNECT_TIMEOUT', cause);
       this.destroy();
-      this.#upstream.connectFailed(this, exchange, 'UPSTREAM_CONNECT_TIMEOUT', now);
+      this.#upstream.connectFailed(this, exchange, 'UPSTREAM_CONNECT_TIMEOUT', now, cause);
       return;
     }
     if (exchange === null) return this.destroy();
     if (now < this.#answerDueAt) return this.#letFollowersGo();
-    exchange.fail(exchange.hasResponseBegun ? 'UPSTREAM_BODY_TIMEOUT' : 'UPSTREAM_RESPONSE_TIMEOUT');
+    const code = exchange.hasResponseBegun ? 'UPSTREAM_BODY_TIMEOUT' : 'UPSTREAM_RESPONSE_TIMEOUT';
+    exchange.fail(code, limitOf('responseTimeout', this.#upstream.config.responseTimeout, 'ms'));
   }
 
   /** The answer in front takes long: those behind it are sent again, each on its own. */
@@ -213,7 +223,8 @@ export class UpstreamConnection implements Timed, WireOwner {
   }
 
   #sendElsewhere(followers: readonly Exchange[]): void {
-    for (const follower of followers) follower.upstreamLost(this, 'UPSTREAM_RESET', true, this.#isSent);
+    for (const follower of followers)
+      follower.upstreamLost(this, 'UPSTREAM_RESET', true, this.#isSent, LOST_AHEAD);
   }
 
   #takeFollowers(): readonly Exchange[] {
@@ -248,8 +259,13 @@ export class UpstreamConnection implements Timed, WireOwner {
     else this.exchange?.upstreamDrained();
   }
 
+  readonly #onTcpConnect = (): void => {
+    this.#isInHandshake = true;
+  };
+
   readonly #onConnect = (): void => {
     if (this.#phase !== PHASE.connecting) return;
+    this.#isInHandshake = false;
     this.#phase = PHASE.idle;
     this.wire.startReading(memory);
     this.#upstream.connected(this);
@@ -262,21 +278,19 @@ export class UpstreamConnection implements Timed, WireOwner {
       this.#finish(true);
       return;
     }
-    this.#lost('UPSTREAM_RESET');
+    this.#lost('UPSTREAM_RESET', this.#phase === PHASE.head && this.#held === null ? ENDED_SILENTLY : ENDED);
   };
 
   readonly #onError = (error: NodeJS.ErrnoException): void => {
-    const code = error.code ?? '';
-    this.#errorCause = causeOf(code);
-    if (OUT_OF_RESOURCES.has(code)) this.#errorCode = 'RESOURCES_EXHAUSTED';
-    else if (/^(?:ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO)/.test(code))
-      this.#errorCode = 'UPSTREAM_TLS_FAILED';
+    this.#errorCause = describeConnectError(error, this.#isInHandshake);
+    if (OUT_OF_RESOURCES.has(error.code ?? '')) this.#errorCode = 'RESOURCES_EXHAUSTED';
+    else if (this.#isInHandshake || isTlsError(error)) this.#errorCode = 'UPSTREAM_TLS_FAILED';
     // 'close' follows.
   };
 
   readonly #onClose = (): void => {
     this.#tunnel?.upstreamClosed();
-    this.#lost(this.#errorCode, this.#errorCause);
+    this.#lost(this.#errorCode, this.#errorCause ?? ENDED);
   };
 
   /** The peer ended or broke the connection where no message ends. */
@@ -288,10 +302,10 @@ export class UpstreamConnection implements Timed, WireOwner {
     const isSilent = this.#phase === PHASE.head && this.#held === null && this.#interims === 0;
     const wasSent = this.#isSent;
     this.#restPipelining();
-    if (this.isTrial && code !== 'RESOURCES_EXHAUSTED') this.#failTrial();
+    const fault = wasConnecting && code === 'UPSTREAM_RESET' ? 'UPSTREAM_CONNECT_FAILED' : code;
+    if (this.isTrial && code !== 'RESOURCES_EXHAUSTED') this.#failTrial(fault, cause);
     this.destroy();
     if (wasConnecting) {
-      const fault = code === 'UPSTREAM_RESET' ? 'UPSTREAM_CONNECT_FAILED' : code;
       this.#upstream.connectFailed(this, exchange, fault, performance.now(), cause);
     } else if (exchange !== null) exchange.upstreamLost(this, code, isSilent, wasSent, cause);
   }
@@ -373,9 +387,9 @@ export class UpstreamConnection implements Timed, WireOwner {
   }
 
   /** Said before the connection closes: whoever waits for its place must not become the next trial. */
-  #failTrial(): void {
+  #failTrial(code: FaultCode, cause: Cause | null): void {
     this.isTrial = false;
-    this.#upstream.observeFailure(this.address, performance.now());
+    this.#upstream.observeFailure(this.address, performance.now(), code, cause);
   }
 
   /** A whole head is answer enough, however long the body takes. */

@@ -3,7 +3,8 @@
 // or of HTTP. Sources: RFC 9112 §9.3-9.4; nginx's upstream module.
 
 import { type MemberConfig, membersOf, type UpstreamConfig, type UpstreamUrl } from '../config/schema.ts';
-import { type Cause, FAULT_CODES, type FaultCode } from '../errors.ts';
+import { type Cause, causeOf, FAULT_CODES, type FaultCode, limitOf } from '../errors.ts';
+import { describeLookupError } from '../health/connect-failure.ts';
 import { Probe } from '../health/probe.ts';
 import { AddressHealth, type EjectSettings } from '../health/state.ts';
 import type { UpstreamCounters } from '../telemetry/counters.ts';
@@ -20,6 +21,8 @@ const CONNECT_ATTEMPTS_MAX = 4;
 /** For how long nothing is pipelined to an address where that cost somebody a second try. */
 const PIPELINING_REST_MS = 30_000;
 
+const PROBED_DOWN = causeOf('the last probe of every address failed');
+
 /** One address of a server and what is connected to it. */
 export class Address {
   readonly host: string;
@@ -35,6 +38,8 @@ export class Address {
   isGone = false;
   /** Asks regularly whether the address is up; null without `probe`. */
   probe: Probe | null = null;
+  /** What failed here last; null when nothing has. `at` is a time of the wall clock. */
+  lastFailure: { readonly at: number; readonly code: FaultCode; readonly cause: Cause | null } | null = null;
   /** The connection on which further exchanges may be sent in this turn; null = none. */
   gathering: UpstreamConnection | null = null;
   /** Time of `performance.now()` until which nothing is pipelined: it went wrong. */
@@ -171,12 +176,13 @@ export class Upstream {
   checkOut(exchange: Exchange, now: number, needsFresh: boolean): void {
     this.#refresh(now);
     if (this.#addresses.length === 0) {
-      if (this.#lookupFailure !== null) exchange.unreachable('UPSTREAM_UNRESOLVED', now);
+      const failure = this.#lookupFailure;
+      if (failure !== null) exchange.unreachable('UPSTREAM_UNRESOLVED', now, describeLookupError(failure));
       else this.#wait(exchange, now, this.config.connectTimeout);
       return;
     }
     const address = chooseAddress(this.#addresses, exchange.failedAddresses, now);
-    if (address === null) return exchange.unreachable('UPSTREAM_DOWN', now);
+    if (address === null) return exchange.unreachable('UPSTREAM_DOWN', now, PROBED_DOWN);
     // An idle connection from before the ejection proves nothing: a trial opens one.
     const isTrial = address.health.needsTrial && address.health.isHealthy(now);
     if (!needsFresh && !isTrial) {
@@ -285,7 +291,7 @@ export class Upstream {
     cause: Cause | null = null,
   ): void {
     this.#counters.connectFailed(FAULT_CODES.indexOf(code));
-    if (code !== 'RESOURCES_EXHAUSTED') this.observeFailure(connection.address, now);
+    if (code !== 'RESOURCES_EXHAUSTED') this.observeFailure(connection.address, now, code, cause);
     connection.address.member.resolver.distrust(now);
     if (exchange === null) return;
     exchange.connectAttempts++;
@@ -296,7 +302,8 @@ export class Upstream {
   }
 
   /** An exchange failed in a way that speaks against the address: a reset, silence, or something that is no HTTP. */
-  observeFailure(address: Address, now: number): void {
+  observeFailure(address: Address, now: number, code: FaultCode, cause: Cause | null): void {
+    address.lastFailure = { at: Date.now(), code, cause };
     const isLastHealthy = !this.#addresses.some((other) => other !== address && other.health.isHealthy(now));
     if (address.health.observeFailure(now, address.member.eject, isLastHealthy)) this.#counters.ejected();
   }
@@ -341,7 +348,7 @@ export class Upstream {
   #wait(exchange: Exchange, now: number, timeoutMs: number): void {
     // One that is sent again was accepted before: whoever pushed it off its connection must not have it refused.
     if (this.#waiting.size >= this.config.pool.maxQueued && !exchange.isRetry)
-      return exchange.fail('QUEUE_FULL');
+      return exchange.fail('QUEUE_FULL', limitOf('pool.maxQueued', this.config.pool.maxQueued));
     this.#waiting.add(exchange);
     this.#counters.waiting(1);
     exchange.wait(now + timeoutMs);

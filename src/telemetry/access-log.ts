@@ -3,7 +3,7 @@
 
 import type { Logger } from 'pino';
 import type { ACCESS_LOG_MODES } from '../config/schema.ts';
-import type { Cause, FaultCode } from '../errors.ts';
+import { type Cause, type FaultCode, formatCause } from '../errors.ts';
 
 /** Which exchanges are logged. `sampled` takes every one that went wrong and a share of the others. */
 type AccessLogMode = (typeof ACCESS_LOG_MODES)[number];
@@ -98,10 +98,6 @@ export class AccessLog {
       'exchange',
     );
   }
-}
-
-function formatCause({ text, detail }: Cause): string {
-  return detail === '' ? text : `${text}: ${detail}`;
 }
 
 function milliseconds(value: number): number | undefined {
