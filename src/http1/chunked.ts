@@ -7,8 +7,6 @@ import { describeRule, type Rule } from './rules.ts';
 
 /** Longest chunk-size line, its extensions and CRLF included: a flood of extensions is an attack, never a need. */
 const SIZE_LINE_BYTES_MAX = 1024;
-/** Largest trailer section in bytes. */
-const TRAILER_BYTES_MAX = 32_768;
 
 const STATE = {
   size: 0,
@@ -16,7 +14,7 @@ const STATE = {
   extensionValue: 2,
   quoted: 3,
   quotedPair: 4,
-  quotedEnd: 5,
+  extensionEnd: 5,
   sizeLf: 6,
   data: 7,
   dataCr: 8,
@@ -24,10 +22,13 @@ const STATE = {
   trailer: 10,
   done: 11,
   refused: 12,
+  extensionNameEnd: 13,
 } as const;
 
 const CR = 13;
 const LF = 10;
+const SP = 32;
+const HT = 9;
 const SEMICOLON = 59;
 const EQUALS = 61;
 const QUOTE = 34;
@@ -46,7 +47,7 @@ export class ChunkedDecoder {
   dataStart = 0;
   dataEnd = 0;
   /** The trailer section; whole once `isDone`. Its positions index into `trailers.bytes`. */
-  readonly trailers = new TrailerSection();
+  readonly trailers: TrailerSection;
   #state: number = STATE.size;
   #size = 0;
   #digits = 0;
@@ -57,6 +58,11 @@ export class ChunkedDecoder {
   #rule: Rule = 'chunkLine';
   #badByte = 0;
 
+  /** `isResponse`: the trailers are those of a response, in which a proxy mends more than in a request. */
+  constructor(isResponse: boolean) {
+    this.trailers = new TrailerSection(isResponse);
+  }
+
   reset(): void {
     this.#state = STATE.size;
     this.#size = 0;
@@ -64,8 +70,7 @@ export class ChunkedDecoder {
     this.#lineBytes = 0;
     this.#isEmpty = false;
     this.#trailerBytes = null;
-    this.trailers.count = 0;
-    this.trailers.fault = null;
+    this.trailers.reset();
     this.#rule = 'chunkLine';
     this.dataStart = 0;
     this.dataEnd = 0;
@@ -143,8 +148,9 @@ export class ChunkedDecoder {
         const digit = HEX[byte]!;
         if (digit !== 255) {
           if (this.#digits === 0) this.#size = 0;
-          // Thirteen digits reach 2^52: no sum can pass 2^53 - 1, and a row of leading zeros ends here as well.
-          if (++this.#digits > 13) return this.#breaks('chunkSizeLong');
+          // Leading zeros do not count. Thirteen digits reach 2^52: no sum can pass 2^53 - 1.
+          this.#digits = this.#size === 0 ? 1 : this.#digits + 1;
+          if (this.#digits > 13) return this.#breaks('chunkSizeLong');
           this.#size = this.#size * 16 + digit;
           return true;
         }
@@ -156,28 +162,28 @@ export class ChunkedDecoder {
           this.#isEmpty = false;
           return true;
         }
-        if (this.#isEmpty) return false;
-        if (byte !== EQUALS) return this.#endExtension(byte);
-        this.#state = STATE.extensionValue;
-        this.#isEmpty = true;
-        return true;
+        if (this.#isEmpty) return isSpace(byte);
+        return this.#endExtensionName(byte);
+      case STATE.extensionNameEnd:
+        return this.#endExtensionName(byte);
       case STATE.extensionValue:
         if (TOKEN[byte] === 1) {
           this.#isEmpty = false;
           return true;
         }
         if (!this.#isEmpty) return this.#endExtension(byte);
+        if (isSpace(byte)) return true;
         this.#state = STATE.quoted;
         return byte === QUOTE;
       case STATE.quoted:
-        if (byte === QUOTE) this.#state = STATE.quotedEnd;
+        if (byte === QUOTE) this.#state = STATE.extensionEnd;
         else if (byte === BACKSLASH) this.#state = STATE.quotedPair;
         else return isQuotable(byte);
         return true;
       case STATE.quotedPair:
         this.#state = STATE.quoted;
         return isQuotable(byte);
-      case STATE.quotedEnd:
+      case STATE.extensionEnd:
         return this.#endExtension(byte);
       default:
         if (byte !== LF) return false;
@@ -191,11 +197,26 @@ export class ChunkedDecoder {
     return false;
   }
 
-  /** What may stand behind the size or a whole extension: the next extension or the line end. */
+  /** What may follow the size or a whole extension: white space, the next extension or the line end (BWS, RFC 9112 §7.1.1). */
   #endExtension(byte: number): boolean {
+    if (isSpace(byte)) {
+      this.#state = STATE.extensionEnd;
+      return true;
+    }
     this.#state = byte === CR ? STATE.sizeLf : STATE.extensionName;
     this.#isEmpty = true;
     return byte === CR || byte === SEMICOLON;
+  }
+
+  #endExtensionName(byte: number): boolean {
+    if (isSpace(byte)) {
+      this.#state = STATE.extensionNameEnd;
+      return true;
+    }
+    if (byte !== EQUALS) return this.#endExtension(byte);
+    this.#state = STATE.extensionValue;
+    this.#isEmpty = true;
+    return true;
   }
 
   #readTrailers(bytes: Buffer, from: number, to: number): number {
@@ -218,7 +239,7 @@ export class ChunkedDecoder {
     }
     const joined = Buffer.concat([held, bytes.subarray(from, to)], held.length + to - from);
     // Nothing new can be said before a line has ended.
-    if (joined.indexOf(LF, held.length) === -1 && joined.length <= TRAILER_BYTES_MAX) {
+    if (joined.indexOf(LF, held.length) === -1 && joined.length <= this.trailers.limits.fieldsBytesMax) {
       this.#trailerBytes = joined;
       return to;
     }
@@ -230,6 +251,10 @@ export class ChunkedDecoder {
     this.#state = STATE.done;
     return from + end - held.length;
   }
+}
+
+function isSpace(byte: number): boolean {
+  return byte === SP || byte === HT;
 }
 
 /** qdtext, and what may follow a backslash: white space, visible ASCII and obs-text (RFC 9110 §5.6.4). */

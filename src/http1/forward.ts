@@ -186,6 +186,10 @@ export function writeRequestHead(
         runStart = passLine(out, bytes, at, i, runStart, lineEnd, true);
         writeMaxForwards(out, bytes.toString('latin1', at[i * 4 + 2]!, at[i * 4 + 3]!));
         continue;
+      } else if (id === FIELD.contentLength && framing.hasZeros) {
+        runStart = passLine(out, bytes, at, i, runStart, lineEnd, true);
+        out.text(`Content-Length: ${framing.length}\r\n`);
+        continue;
       } else if (id === FIELD.forwardedFor) {
         drops = forwarded !== 'keep';
         forwardedFields++;
@@ -359,7 +363,7 @@ export function writeResponseHead(
 ): void {
   const { bytes, at, ids, count, status } = head;
   let runStart = head.fieldsStart;
-  if (head.minorVersion === 1 && head.reasonEnd > head.statusStart + 3) runStart = head.start;
+  if (bytes[head.start + 7] === 0x31 && head.reasonEnd > head.statusStart + 3) runStart = head.start;
   else {
     out.text('HTTP/1.1 ');
     out.copy(bytes, head.statusStart, head.reasonEnd);
@@ -374,8 +378,14 @@ export function writeResponseHead(
     let drops = false;
     if (id !== FIELD.other) {
       if (id === FIELD.upgrade) drops = !isSwitch;
-      else if (id === FIELD.contentLength) drops = hasNoLength;
-      else if (id === FIELD.date) hasDate = true;
+      else if (id === FIELD.contentLength) {
+        drops = hasNoLength;
+        if (framing.hasZeros && !drops) {
+          runStart = passLine(out, bytes, at, i, runStart, lineEnd, true);
+          out.text(`Content-Length: ${framing.length}\r\n`);
+          continue;
+        }
+      } else if (id === FIELD.date) hasDate = true;
       else if (id === FIELD.trailer) drops = rewrite.body !== BODY.chunked;
       else drops = RESPONSE_DROPS[id] === 1;
     } else if (rewrite.droppedFields !== null) {

@@ -8,12 +8,20 @@
 import type { FaultCode } from '../errors.ts';
 import { describeBreach, type Rule } from './rules.ts';
 
-/** Longest request line, its CRLF included, in bytes. */
-export const REQUEST_LINE_BYTES_MAX = 8192;
-/** Largest field section, in bytes. */
-export const FIELDS_BYTES_MAX = 32_768;
-/** Most field lines in one section. */
-export const FIELDS_MAX = 100;
+/** What a head may be at most. */
+export interface HeadLimits {
+  /** Longest start line, its CRLF included. */
+  readonly lineBytesMax: number;
+  /** Largest field section, its empty line included. */
+  readonly fieldsBytesMax: number;
+  /** Most field lines in one section. */
+  readonly fieldsMax: number;
+}
+
+/** The limits where no configuration says otherwise. */
+export const HEAD_LIMITS: HeadLimits = { lineBytesMax: 8192, fieldsBytesMax: 32_768, fieldsMax: 100 };
+/** Field lines that a section has room for from the start. */
+const FIELDS_AT_FIRST = 100;
 
 /** The head is not complete: keep the bytes and parse again, from the same start, when more have come. */
 export const INCOMPLETE = -1;
@@ -125,9 +133,9 @@ export class FieldSection {
   /** Number of field lines. */
   count = 0;
   /** FIELD id of each line. */
-  readonly ids = new Uint8Array(FIELDS_MAX);
+  ids = new Uint8Array(FIELDS_AT_FIRST);
   /** Four positions a line: start and end of the name, start and end of the value without its white space. */
-  readonly at = new Int32Array(FIELDS_MAX * 4);
+  at = new Int32Array(FIELDS_AT_FIRST * 4);
   /** Why the section was refused. */
   fault: FaultCode | null = null;
   /** Which rule was broken, and where, once `fault` is set. */
@@ -135,13 +143,24 @@ export class FieldSection {
   lineStart = 0;
   badAt = 0;
   readTo = 0;
+  /** Change it between two messages only. */
+  limits: HeadLimits = HEAD_LIMITS;
 
   /** Where the line that is parsed next starts. */
   protected position = 0;
+  /**
+   * Reads what a proxy has to mend in a response and has to refuse in a request: white space in front of a colon, and
+   * folded lines (RFC 9112 §5.1, §5.2).
+   */
+  readonly #mends: boolean;
+
+  constructor(mends: boolean) {
+    this.#mends = mends;
+  }
 
   /**
    * Parses field lines from `position` up to and including the empty line.
-   * Returns the position behind it, INCOMPLETE or REFUSED. `sectionStart` is where the 32 KiB are counted from.
+   * Returns the position after it, INCOMPLETE or REFUSED. Sizes are counted from `sectionStart`.
    */
   protected parseFields(
     bytes: Buffer,
@@ -150,7 +169,8 @@ export class FieldSection {
     badField: FaultCode,
     tooLarge: FaultCode,
   ): number {
-    const { at, ids } = this;
+    let { at, ids } = this;
+    const { fieldsBytesMax, fieldsMax } = this.limits;
     let position = this.position;
     for (;;) {
       const lineStart = position;
@@ -159,16 +179,27 @@ export class FieldSection {
         if (position + 1 >= to) break;
         if (bytes[position + 1] !== LF)
           return this.#refuseField(position + 1, to, sectionStart, badField, tooLarge);
-        if (position + 2 - sectionStart > FIELDS_BYTES_MAX) return this.refuse(tooLarge, 'fieldBytes');
+        if (position + 2 - sectionStart > fieldsBytesMax) return this.refuse(tooLarge, 'fieldBytes');
         this.position = position + 2;
         return position + 2;
       }
       while (position < to && TOKEN[bytes[position]!] === 1) position++;
       if (position === to) break;
+      const nameEnd = position;
+      let isFold = false;
       if (bytes[position] !== COLON || position === lineStart) {
-        return this.#refuseField(position, to, sectionStart, badField, tooLarge);
+        if (this.#mends) {
+          isFold = position === lineStart && this.count > 0;
+          while (position < to && (bytes[position] === SP || bytes[position] === HT)) position++;
+          if (position === to) break;
+        }
+        if (isFold ? position === lineStart : bytes[position] !== COLON || nameEnd === lineStart) {
+          this.#refuseField(position, to, sectionStart, badField, tooLarge);
+          this.badAt = nameEnd;
+          return REFUSED;
+        }
       }
-      const nameEnd = position++;
+      if (!isFold) position++;
       while (position < to && (bytes[position] === SP || bytes[position] === HT)) position++;
       const valueStart = position;
       while (position < to && TEXT[bytes[position]!] === 1) position++;
@@ -180,18 +211,52 @@ export class FieldSection {
       let valueEnd = position;
       while (valueEnd > valueStart && (bytes[valueEnd - 1] === SP || bytes[valueEnd - 1] === HT)) valueEnd--;
       position += 2;
-      if (this.count === FIELDS_MAX) return this.refuse(tooLarge, 'fieldCount');
-      if (position - sectionStart > FIELDS_BYTES_MAX) return this.refuse(tooLarge, 'fieldBytes');
-      const i = this.count++;
-      ids[i] = identify(bytes, lineStart, nameEnd);
-      at[i * 4] = lineStart;
-      at[i * 4 + 1] = nameEnd;
-      at[i * 4 + 2] = valueStart;
-      at[i * 4 + 3] = valueEnd;
+      if (position - sectionStart > fieldsBytesMax) return this.refuse(tooLarge, 'fieldBytes');
+      if (isFold) this.#unfold(bytes, lineStart, valueStart, valueEnd);
+      else {
+        if (this.count === fieldsMax) return this.refuse(tooLarge, 'fieldCount');
+        if (this.count === ids.length) {
+          this.#makeRoom(fieldsMax);
+          ({ at, ids } = this);
+        }
+        const i = this.count++;
+        ids[i] = identify(bytes, lineStart, nameEnd);
+        at[i * 4] = lineStart;
+        at[i * 4 + 1] = nameEnd;
+        at[i * 4 + 2] = valueStart;
+        at[i * 4 + 3] = valueEnd;
+      }
       this.position = position;
     }
-    if (to - sectionStart > FIELDS_BYTES_MAX) return this.refuse(tooLarge, 'fieldBytes');
+    if (to - sectionStart > fieldsBytesMax) return this.refuse(tooLarge, 'fieldBytes');
     return INCOMPLETE;
+  }
+
+  /** Adds the line at `lineStart` to the value of the field before it; spaces take the place of the line end between them. */
+  #unfold(bytes: Buffer, lineStart: number, textStart: number, textEnd: number): void {
+    bytes[lineStart - 2] = SP;
+    bytes[lineStart - 1] = SP;
+    if (textStart === textEnd) return;
+    const last = (this.count - 1) * 4;
+    if (this.at[last + 2] === this.at[last + 3]) this.at[last + 2] = textStart;
+    this.at[last + 3] = textEnd;
+  }
+
+  #makeRoom(fieldsMax: number): void {
+    const room = Math.min(fieldsMax, this.ids.length * 4);
+    const ids = new Uint8Array(room);
+    ids.set(this.ids);
+    this.ids = ids;
+    const at = new Int32Array(room * 4);
+    at.set(this.at);
+    this.at = at;
+  }
+
+  /** Gives back the room that an unusual number of fields took. */
+  protected releaseRoom(): void {
+    if (this.ids.length === FIELDS_AT_FIRST) return;
+    this.ids = new Uint8Array(FIELDS_AT_FIRST);
+    this.at = new Int32Array(FIELDS_AT_FIRST * 4);
   }
 
   /** A bad byte behind the limit counts for nothing: read in pieces, the section was refused as too large before. */
@@ -202,7 +267,7 @@ export class FieldSection {
     badField: FaultCode,
     tooLarge: FaultCode,
   ): number {
-    if (badAt - sectionStart > FIELDS_BYTES_MAX) return this.refuse(tooLarge, 'fieldBytes');
+    if (badAt - sectionStart > this.limits.fieldsBytesMax) return this.refuse(tooLarge, 'fieldBytes');
     this.lineStart = this.position;
     this.readTo = to;
     return this.refuse(badField, 'field', badAt);
@@ -270,6 +335,7 @@ abstract class Head extends FieldSection {
   /** Lets go of the bytes: between two messages nothing of the last one is held. */
   release(): void {
     this.bytes = EMPTY;
+    this.releaseRoom();
     this.reset();
   }
 
@@ -287,8 +353,8 @@ abstract class Head extends FieldSection {
       // A head that drips in byte by byte is not parsed again for each byte: only when a line has ended, or is too long.
       const lineEnd = bytes.indexOf(LF, from + this.#scanned);
       const isTooLong = this.#inFields
-        ? to - this.fieldsStart > FIELDS_BYTES_MAX
-        : to - from > REQUEST_LINE_BYTES_MAX;
+        ? to - this.fieldsStart > this.limits.fieldsBytesMax
+        : to - from > this.limits.lineBytesMax;
       if ((lineEnd === -1 || lineEnd >= to) && !isTooLong) {
         this.#scanned = to - from;
         return INCOMPLETE;
@@ -348,6 +414,10 @@ export class RequestHead extends Head {
   protected readonly badField = 'BAD_FIELD';
   protected readonly tooLarge = 'HEAD_TOO_LARGE';
 
+  constructor() {
+    super(false);
+  }
+
   /** $host of nginx: the authority of an absolute-form, else the Host field, in lower case, without port and last dot. */
   host(): Uint8Array {
     const absolute = this.authorityEnd > this.authorityStart;
@@ -369,6 +439,7 @@ export class RequestHead extends Head {
   }
 
   protected override parseStartLine(bytes: Buffer, from: number, to: number): number {
+    const { lineBytesMax } = this.limits;
     let position = from;
     // RFC 9112 §2.2: one empty line in front of a request is forgiven; old clients send it after a POST.
     if (position < to && bytes[position] === CR) {
@@ -379,7 +450,7 @@ export class RequestHead extends Head {
     const lineStart = position;
     while (position < to && TOKEN[bytes[position]!] === 1) position++;
     if (position === to) return this.#unfinished(position - lineStart);
-    if (position - lineStart > REQUEST_LINE_BYTES_MAX) return this.refuse('TARGET_TOO_LONG', 'lineBytes');
+    if (position - lineStart > lineBytesMax) return this.refuse('TARGET_TOO_LONG', 'lineBytes');
     if (bytes[position] !== SP || position === lineStart) {
       const isTls = position === lineStart && bytes[position] === 0x16;
       const rule = isTls ? 'tls' : bytes[position] === SP ? 'noMethod' : 'methodByte';
@@ -389,7 +460,7 @@ export class RequestHead extends Head {
     const targetStart = position;
     while (position < to && TARGET[bytes[position]!] === 1) position++;
     if (position === to) return this.#unfinished(position - lineStart);
-    if (position - lineStart > REQUEST_LINE_BYTES_MAX) return this.refuse('TARGET_TOO_LONG', 'lineBytes');
+    if (position - lineStart > lineBytesMax) return this.refuse('TARGET_TOO_LONG', 'lineBytes');
     if (bytes[position] !== SP) {
       if (position === targetStart) return this.refuse('BAD_REQUEST_LINE', 'noTarget');
       const lineEnds = bytes[position] === CR || bytes[position] === LF;
@@ -400,8 +471,7 @@ export class RequestHead extends Head {
     const targetEnd = position++;
     const versionEnd = position + 8;
     // Before anything is said of the version: a line that comes in pieces is refused as too long without its end.
-    if (versionEnd + 2 - lineStart > REQUEST_LINE_BYTES_MAX)
-      return this.refuse('TARGET_TOO_LONG', 'lineBytes');
+    if (versionEnd + 2 - lineStart > lineBytesMax) return this.refuse('TARGET_TOO_LONG', 'lineBytes');
     if (versionEnd + 2 > to) {
       const incomplete = !isVersionPrefix(bytes, position, to);
       return incomplete ? this.#refuseVersion(bytes, position, to) : this.#unfinished(to - lineStart);
@@ -427,7 +497,7 @@ export class RequestHead extends Head {
   }
 
   #unfinished(lineBytes: number): number {
-    return lineBytes > REQUEST_LINE_BYTES_MAX ? this.refuse('TARGET_TOO_LONG', 'lineBytes') : INCOMPLETE;
+    return lineBytes > this.limits.lineBytesMax ? this.refuse('TARGET_TOO_LONG', 'lineBytes') : INCOMPLETE;
   }
 
   #readTarget(bytes: Buffer, start: number, end: number): FaultCode | null {
@@ -553,6 +623,10 @@ export class ResponseHead extends Head {
   protected readonly badField = 'UPSTREAM_BAD_RESPONSE';
   protected readonly tooLarge = 'UPSTREAM_HEAD_TOO_LARGE';
 
+  constructor() {
+    super(true);
+  }
+
   protected override parseStartLine(bytes: Buffer, from: number, to: number): number {
     const statusStart = from + 9;
     const head = Math.min(to, statusStart - 1);
@@ -562,8 +636,7 @@ export class ResponseHead extends Head {
         return this.refuse('UPSTREAM_BAD_RESPONSE', 'statusCode');
       return INCOMPLETE;
     }
-    if (bytes[from + 5] !== 49 || bytes[from + 7]! > 49)
-      return this.refuse('UPSTREAM_BAD_RESPONSE', 'responseVersion');
+    if (bytes[from + 5] !== 49) return this.refuse('UPSTREAM_BAD_RESPONSE', 'responseVersion');
     if (bytes[statusStart - 1] !== SP) return this.refuse('UPSTREAM_BAD_RESPONSE', 'statusCode');
     let status = 0;
     for (let i = statusStart; i < statusStart + 3; i++) {
@@ -576,13 +649,15 @@ export class ResponseHead extends Head {
     // RFC 9112 §4 wants SP even before an empty reason phrase; servers that leave it out are common and unambiguous.
     if (bytes[position] !== SP && bytes[position] !== CR) return this.#refuseStatusLine(bytes, position);
     while (position < to && TEXT[bytes[position]!] === 1) position++;
-    if (position - from > REQUEST_LINE_BYTES_MAX) return this.refuse('UPSTREAM_HEAD_TOO_LARGE', 'lineBytes');
+    if (position - from > this.limits.lineBytesMax)
+      return this.refuse('UPSTREAM_HEAD_TOO_LARGE', 'lineBytes');
     if (position + 1 >= to) {
       if (position < to && bytes[position] !== CR) return this.#refuseStatusLine(bytes, position);
       return INCOMPLETE;
     }
     if (bytes[position] !== CR || bytes[position + 1] !== LF) return this.#refuseStatusLine(bytes, position);
-    this.minorVersion = bytes[from + 7]! - 48;
+    // A higher minor version is read as the highest one that is known (RFC 9110 §2.5).
+    this.minorVersion = bytes[from + 7] === 48 ? 0 : 1;
     this.status = status;
     this.statusStart = statusStart;
     this.reasonEnd = position;
@@ -604,6 +679,11 @@ export class ResponseHead extends Head {
 
 /** The trailer section of a chunked body, as a section of its own (RFC 9112 §7.1.2). */
 export class TrailerSection extends FieldSection {
+  reset(): void {
+    this.count = 0;
+    this.releaseRoom();
+  }
+
   /** Parses a whole section at `from`. Returns the position behind its empty line, INCOMPLETE or REFUSED. */
   parse(bytes: Buffer, from: number, to: number): number {
     this.bytes = bytes;

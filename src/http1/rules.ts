@@ -27,7 +27,7 @@ const RULES = {
   targetAuthority: 'the target has no valid authority',
 
   notHttp: 'the response does not begin with "HTTP/"',
-  responseVersion: 'the response has a version other than HTTP/1.0 and HTTP/1.1',
+  responseVersion: 'the response has a version other than HTTP/1.x',
   statusCode: 'the status line has no status code from 100 to 999',
   reasonByte: 'byte % in the reason phrase',
   statusLineLf: 'the status line ends with a bare LF',
@@ -99,12 +99,14 @@ function describeField(breach: Breach): string {
   if (first === LF) return 'a bare LF stands where the fields end';
   if (first === CR) return 'a CR without LF stands where the fields end';
   const last = nameBetween(breach, breach.lastNameStart, breach.lastNameEnd);
-  if (first === SP || first === HT)
-    return last === '' ? 'the first field line begins with white space' : `field "${last}" is folded`;
+  const byte = bytes[badAt]!;
+  if (first === SP || first === HT) {
+    if (last === '') return 'the first field line begins with white space';
+    return badAt === lineStart ? `field "${last}" is folded` : describeEnd(breach, last);
+  }
   const searched = Math.min(readTo, lineStart + SEARCHED_BYTES_MAX);
   let colon = lineStart;
   while (colon < searched && bytes[colon] !== COLON && bytes[colon] !== LF) colon++;
-  const byte = bytes[badAt]!;
   if (colon === searched || bytes[colon] === LF) {
     // What has no colon may be the rest of a value: nothing of it is shown.
     if (colon === searched) return `byte ${showByte(byte)} in a field name`;
@@ -117,6 +119,12 @@ function describeField(breach: Breach): string {
     if (byte === SP || byte === HT) return `white space follows "${name}" before the colon of its field`;
     return `byte ${showByte(byte)} follows "${name}" in a field name`;
   }
+  return describeEnd(breach, name);
+}
+
+/** A byte that cannot be in a value, or the end of its line. */
+function describeEnd({ bytes, badAt }: Breach, name: string): string {
+  const byte = bytes[badAt]!;
   if (byte === LF && bytes[badAt - 1] !== CR) return `field "${name}" ends with a bare LF`;
   if (bytes[badAt - 1] === CR) return `field "${name}" holds a CR without LF`;
   return `byte ${showByte(byte)} in the value of field "${name}"`;

@@ -29,7 +29,7 @@ export class RequestBody {
     this.#keptStart = 0;
     this.#keptEnd = 0;
     if (framing.body === BODY.chunked) {
-      this.#decoder ??= new ChunkedDecoder();
+      this.#decoder ??= new ChunkedDecoder(false);
       this.#decoder.reset();
     }
   }

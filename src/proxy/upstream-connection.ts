@@ -377,7 +377,7 @@ export class UpstreamConnection implements Timed, WireOwner {
         return end;
       case BODY.chunked:
         this.#phase = PHASE.chunked;
-        this.#decoder ??= new ChunkedDecoder();
+        this.#decoder ??= new ChunkedDecoder(true);
         this.#decoder.reset();
         return end;
       default:

@@ -178,7 +178,7 @@ const field = fc
       arbitrary: fc.tuple(
         of('Transfer-Encoding', 'transfer-encoding', 'TRANSFER-ENCODING'),
         sometimes(
-          of('chunked', 'Chunked', 'CHUNKED'),
+          of('chunked', 'Chunked', 'CHUNKED', ', chunked ,'),
           of(
             'gzip, chunked',
             'chunked, identity',
@@ -246,7 +246,7 @@ const field = fc
   .map((parts) => parts.join(''));
 
 const size = sometimes(
-  of('5', '05', '0005', '5;a', '5;a=b', '5;a="b;c"', '5;a="\\""'),
+  of('5', '05', '0005', '5;a', '5;a=b', '5;a="b;c"', '5;a="\\""', '5 \t', '5 ; a\t= "b ;" ;c'),
   fc.oneof(
     of(
       '5 ',

@@ -83,7 +83,7 @@ function read(
   side: Side,
 ): Readings {
   const messages: Reading[] = [];
-  const decoder = new ChunkedDecoder();
+  const decoder = new ChunkedDecoder(head instanceof ResponseHead);
   // All bytes so far. A new memory with every piece, so that a position kept from an old one shows.
   let bytes: Buffer = Buffer.alloc(0);
   let start = 0;

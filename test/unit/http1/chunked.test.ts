@@ -51,7 +51,7 @@ function decode(decoder: ChunkedDecoder, received: Buffer, stops: number[]): Out
   return { body, trailers: [], end: null };
 }
 
-const decoder = new ChunkedDecoder();
+const decoder = new ChunkedDecoder(false);
 
 function decodeEveryWay(text: string): Outcome {
   const received = latin1(text);
@@ -78,6 +78,15 @@ describe('a chunked body is decoded', () => {
     ['leading zeros', '0005\r\nhello\r\n0000\r\n\r\n', 'hello', []],
     ['line ends and chunk lines as data', '9\r\n\r\n0\r\n\r\n\r\n\r\n0\r\n\r\n', '\r\n0\r\n\r\n\r\n', []],
     ['any byte as data', '4\r\n\0\xff\n\r\r\n0\r\n\r\n', '\0\xff\n\r', []],
+    ['a row of leading zeros', '0000000000000000000001\r\nx\r\n00000000000000000000\r\n\r\n', 'x', []],
+    ['white space behind the size', '1   \r\nx\r\n0\t\r\n\r\n', 'x', []],
+    ['white space in front of an extension', '1 ;a=b\r\nx\r\n0\t;a\r\n\r\n', 'x', []],
+    [
+      'white space around everything in an extension',
+      '1 ; a = b ;\tc\t=\t"d" ; e \r\nx\r\n0 ; a \r\n\r\n',
+      'x',
+      [],
+    ],
     ['an extension without a value', '1;a\r\nx\r\n0;b\r\n\r\n', 'x', []],
     ['extensions with values', '1;a=b;c=d;e\r\nx\r\n0\r\n\r\n', 'x', []],
     ['a quoted extension value', '1;a="b c;\\"\\\\=\t\xe9"\r\nx\r\n0\r\n\r\n', 'x', []],
@@ -107,6 +116,25 @@ describe('a chunked body is decoded', () => {
   });
 });
 
+describe('the trailers of a response', () => {
+  it('are mended as its head is: white space in front of a colon, folded lines', () => {
+    const response = new ChunkedDecoder(true);
+    const text = '0\r\nA : b\r\nC: d\r\n e\r\n\r\n';
+    const received = latin1(text);
+    const trailers = [
+      ['A', 'b'],
+      ['C', 'd   e'],
+    ];
+    for (let cut = 1; cut <= received.length; cut++) {
+      expect(decode(response, Buffer.from(received), [cut, received.length])).toEqual({
+        body: '',
+        trailers,
+        end: text.length,
+      });
+    }
+  });
+});
+
 describe('a chunked body is refused', () => {
   const cases: Record<string, string> = {
     'no size': '\r\nx\r\n0\r\n\r\n',
@@ -116,10 +144,14 @@ describe('a chunked body is refused', () => {
     'a negative size': '-1\r\nx\r\n0\r\n\r\n',
     'a size with an underscore': '1_0\r\nx\r\n0\r\n\r\n',
     'white space in front of the size': ' 1\r\nx\r\n0\r\n\r\n',
-    'white space behind the size': '1 \r\nx\r\n0\r\n\r\n',
-    'a tab behind the size': '1\t\r\nx\r\n0\r\n\r\n',
-    'white space in front of an extension': '1 ;a\r\nx\r\n0\r\n\r\n',
-    'a size of 14 digits': '00000000000001\r\nx\r\n0\r\n\r\n',
+    'white space inside the size': '1 1\r\nx\r\n0\r\n\r\n',
+    'a size of 14 digits': '10000000000000\r\nx\r\n0\r\n\r\n',
+    'a vertical tab behind the size': '1\x0b\r\nx\r\n0\r\n\r\n',
+    'a bare LF behind white space': '1 \nx\r\n0\r\n\r\n',
+    'white space inside the name of an extension': '1;a b\r\nx\r\n0\r\n\r\n',
+    'white space inside the value of an extension': '1;a=b c\r\nx\r\n0\r\n\r\n',
+    'white space alone in place of an extension': '1; \r\nx\r\n0\r\n\r\n',
+    'white space alone in place of a value': '1;a= \r\nx\r\n0\r\n\r\n',
     'a size that overflows 64 bits': '10000000000000001\r\nx\r\n0\r\n\r\n',
     'a bare LF behind the size': '1\nx\r\n0\r\n\r\n',
     'a bare CR behind the size': '1\rx\r\n0\r\n\r\n',
@@ -139,7 +171,6 @@ describe('a chunked body is refused', () => {
     'a quote inside a value': '1;a=b"c"\r\nx\r\n0\r\n\r\n',
     'a quote in place of a name': '1;"a"\r\nx\r\n0\r\n\r\n',
     'a quoted value that never ends': '1;a="b\r\nx\r\n0\r\n\r\n',
-    'white space in an extension': '1; a\r\nx\r\n0\r\n\r\n',
     'a bare LF in an extension: the line ends there for some': '1;a\nx\r\n0\r\n\r\n',
     'a bare CR in an extension': '1;a\rb\r\nx\r\n0\r\n\r\n',
     'a bare LF in a quoted value': '1;a="\n"\r\nx\r\n0\r\n\r\n',

@@ -567,7 +567,7 @@ describe('a response head', () => {
 
 describe('the end of a chunked body', () => {
   const endOf = (framing: ResponseFraming, lines: string[], dropped: Uint8Array[] | null = null) => {
-    const section = new TrailerSection();
+    const section = new TrailerSection(false);
     const bytes = latin1(head(...lines, '').slice(0, lines.length === 0 ? 2 : -2));
     expect(section.parse(bytes, 0, bytes.length)).toBe(bytes.length);
     const out = new Output(16);

@@ -54,10 +54,17 @@ describe('the body of a request', () => {
     ['has its Content-Length', ['Content-Length: 42'], { body: 'length', length: 42 }],
     ['may have leading zeros in its length', ['Content-Length: 0042'], { body: 'length', length: 42 }],
     ['may be of 2^53-1 bytes', ['Content-Length: 9007199254740991'], { length: Number.MAX_SAFE_INTEGER }],
-    ['may have white space around its length', ['Content-Length: \t 7  '], { length: 7 }],
+    ['may have many leading zeros', ['Content-Length: 000000000000000000000042'], { length: 42 }],
+    ['may have white space around its length', ['Content-Length: \t 7  \t'], { length: 7 }],
     ['is chunked', ['Transfer-Encoding: chunked'], { body: 'chunked' }],
     ['is chunked in any case', ['tRANSFER-eNCODING: cHUNKED'], { body: 'chunked' }],
-    ['is chunked with white space around', ['Transfer-Encoding: \t chunked  '], { body: 'chunked' }],
+    ['is chunked with white space around', ['Transfer-Encoding: \t chunked \t '], { body: 'chunked' }],
+    ['is chunked with empty list elements', ['Transfer-Encoding: ,\t, chunked ,'], { body: 'chunked' }],
+    [
+      'is chunked with an empty list beside it',
+      ['Transfer-Encoding: chunked', 'Transfer-Encoding:', 'Transfer-Encoding: ,'],
+      { body: 'chunked' },
+    ],
   ];
   it.each(cases)('%s', (_, fields, expected) => {
     expect(readRequest(fields)).toMatchObject({ fault: null, ...expected });
@@ -97,10 +104,9 @@ describe('a request is refused', () => {
     'a letter behind': ['Content-Length: 1a'],
     'a quote': ['Content-Length: "1"'],
     'a byte above 0x7f': ['Content-Length: \xb2'],
-    'a tab behind, which llhttp does not take for white space': ['Content-Length: 5\t'],
     '2^53': ['Content-Length: 9007199254740992'],
     '2^64 + 1, which wraps to 1': ['Content-Length: 18446744073709551617'],
-    'seventeen digits': ['Content-Length: 00000000000000001'],
+    'seventeen digits': ['Content-Length: 10000000000000000'],
   });
 
   refused('UNKNOWN_TRANSFER_ENCODING', {
@@ -115,9 +121,10 @@ describe('a request is refused', () => {
     'a letter in front': ['Transfer-Encoding: xchunked'],
     'a letter behind': ['Transfer-Encoding: chunkedx'],
     'a parameter': ['Transfer-Encoding: chunked;a=b'],
-    'a comma behind': ['Transfer-Encoding: chunked,'],
-    'a comma in front': ['Transfer-Encoding: ,chunked'],
-    'a tab behind, which llhttp does not take for white space': ['Transfer-Encoding: chunked \t'],
+    'a list of empty elements': ['Transfer-Encoding: , ,'],
+    'chunked twice between empty elements': ['Transfer-Encoding: ,chunked,,chunked,'],
+    'a coding behind an empty element': ['Transfer-Encoding: chunked, ,gzip'],
+    'white space inside': ['Transfer-Encoding: chun ked'],
     quotes: ['Transfer-Encoding: "chunked"'],
     empty: ['Transfer-Encoding:'],
     'an obs-text space behind': ['Transfer-Encoding: chunked\xa0'],
