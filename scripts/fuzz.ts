@@ -5,7 +5,7 @@
 // strict reader finds in the client's bytes, and llhttp frames it the same; a response arrives whole with its meaning,
 // or is seen to be cut; an honest client never sees a byte that is not its own (each request carries a nonce).
 import { createServer, type Server } from 'node:net';
-import { parseArgs } from 'node:util';
+import { Command } from 'commander';
 import fc from 'fast-check';
 import { pino } from 'pino';
 import { Ambassador } from '../src/ambassador.ts';
@@ -416,9 +416,13 @@ export async function fuzz(firstSeed: number, isOver: (tally: FuzzTally) => bool
 }
 
 if (import.meta.main) {
-  const { values } = parseArgs({ options: { seconds: { type: 'string' }, seed: { type: 'string' } } });
-  const seed = Number(values.seed ?? Math.floor(Math.random() * 2 ** 31));
-  const endAt = performance.now() + Number(values.seconds ?? 60) * 1000;
+  const { seed, seconds } = new Command('npm run fuzz --')
+    .description('Hostile clients and upstreams against the data plane. Prints its seed first.')
+    .option('--seconds <n>', 'how long it runs', Number, 60)
+    .option('--seed <n>', 'repeats the inputs of an earlier run', Number, Math.floor(Math.random() * 2 ** 31))
+    .parse()
+    .opts<{ seed: number; seconds: number }>();
+  const endAt = performance.now() + seconds * 1000;
   console.log(`seed ${seed}`);
   console.log(await fuzz(seed, () => performance.now() >= endAt));
 }
