@@ -20,7 +20,7 @@ import {
 } from './config/schema.ts';
 import { afterEarlierAnswers, cutAnswer, trackAnswer } from './embed/answer-order.ts';
 import { FAULTS, type FaultCode } from './errors.ts';
-import { isFieldOf, type RequestEdit } from './http1/forward.ts';
+import { isFieldOf, isForwardedName, isSplitterName, type RequestEdit } from './http1/forward.ts';
 import { type Edits, editsFor } from './proxy/edits.ts';
 import { checkKey } from './split/key.ts';
 import { LibraryView } from './split/request.ts';
@@ -595,8 +595,13 @@ function requestOptions(path: string, fields: readonly string[], serverName: obj
 
 /** Fields that belong to one connection and go no further (RFC 9110 §7.6.1), and Trailer, as trailers do not pass. */
 const HOP_BY_HOP = 'connection keep-alive proxy-connection te trailer transfer-encoding upgrade'.split(' ');
-const FORWARDED = ['x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host'];
-const DROPPED_FORWARDED = { append: ['x-forwarded-for'], replace: FORWARDED, remove: FORWARDED, keep: [] };
+/** What of the client's fields makes room for what `forwarded` says. */
+const FORWARDED_AWAY: Record<Config['forwarded'], (name: string) => boolean> = {
+  append: (name) => name.toLowerCase() === 'x-forwarded-for',
+  replace: isForwardedName,
+  remove: isForwardedName,
+  keep: () => false,
+};
 
 /** Names and values in turn without the connection's own fields, those that Connection names, and `dropped`. */
 function endToEnd({ rawHeaders, headers }: IncomingMessage, dropped: readonly string[]): string[] {
@@ -626,7 +631,7 @@ function requestFields(
   // Expect has been answered by the server: the body is on its way.
   const passing = editedFields(endToEnd(request, ['host', 'content-length', 'expect']), edit);
   const fields = ['Host', ownHost ?? (sentHost || url.authority)];
-  fields.push(...without(passing, DROPPED_FORWARDED[forwarded]));
+  fields.push(...passing.filter((_, i) => !FORWARDED_AWAY[forwarded](passing[i - (i % 2)]!)));
   if (forwarded === 'append' || forwarded === 'replace') {
     const before = forwarded === 'append' ? valuesOf(passing, 'x-forwarded-for') : [];
     const own = view.remoteAddress === 'unix:' ? '' : view.remoteAddress;
@@ -667,7 +672,8 @@ function fieldsOf(lines: string): string[] {
 
 /** The fields of a 101, which http-proxy writes by itself from the parsed ones. */
 function editHeaders({ headers }: IncomingMessage, { dropped, added }: Course): void {
-  for (const name of Object.keys(headers)) if (isFieldOf(dropped, name)) delete headers[name];
+  for (const name of Object.keys(headers))
+    if (isFieldOf(dropped, name) || isSplitterName(name)) delete headers[name];
   for (let i = 0; i < added.length; i += 2) {
     const name = added[i]!.toLowerCase();
     headers[name] = [headers[name] ?? [], added[i + 1]!].flat();
@@ -691,7 +697,8 @@ function responseFields(
   upstreamResponse: IncomingMessage,
 ): string[] {
   const passing = endToEnd(upstreamResponse, upstreamResponse.statusCode === 204 ? ['content-length'] : []);
-  const fields = [...withoutFields(passing, dropped), ...added];
+  const theirs = withoutFields(passing, dropped);
+  const fields = [...theirs.filter((_, i) => !isSplitterName(theirs[i - (i % 2)]!)), ...added];
   if (via) fields.push('Via', `${upstreamResponse.httpVersion} request-splitter`);
   return fields;
 }

@@ -997,7 +997,8 @@ export const documentSchema = z.strictObject({
   forwarded: z
     ._default(z.enum(FORWARDED, { error: 'append, replace, keep or remove' }), 'append')
     .register(z.globalRegistry, {
-      description: 'What happens to X-Forwarded-For, -Proto and -Host on the way to the upstream.',
+      description:
+        "What happens to X-Forwarded-For, -Proto and -Host on the way to the upstream. `replace` and `remove` also drop the client's Forwarded and every other X-Forwarded field, in any spelling that an application could take for one (`X_Forwarded_For`), in trailers too.",
       kind: 'append | replace | keep | remove',
     }),
   variantHeader: z.optional(variantHeader).register(z.globalRegistry, {

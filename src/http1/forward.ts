@@ -102,6 +102,45 @@ function isOneOf(names: readonly Uint8Array[], bytes: Buffer, start: number, end
   return false;
 }
 
+const X_FORWARDED = fieldName('x-forwarded');
+const FORWARDED = fieldName('forwarded');
+const X_SPLITTER = fieldName('x-splitter-');
+const LETTER_F = 0x66;
+const LETTER_X = 0x78;
+
+function startsWith(bytes: Uint8Array, start: number, end: number, prefix: Uint8Array): boolean {
+  if (end - start < prefix.length) return false;
+  for (let at = 0; at < prefix.length; at++) if (FOLDED[bytes[start + at]!] !== prefix[at]) return false;
+  return true;
+}
+
+/**
+ * True for a field by which the hop before says whom it forwards for, in any spelling: Forwarded (RFC 7239) and every
+ * name that begins with X-Forwarded.
+ */
+function isForwardedField(bytes: Uint8Array, start: number, end: number): boolean {
+  const first = FOLDED[bytes[start]!];
+  if (first === LETTER_X) return startsWith(bytes, start, end, X_FORWARDED);
+  return first === LETTER_F && end - start === FORWARDED.length && startsWith(bytes, start, end, FORWARDED);
+}
+
+/** True for a name that only the splitter itself may give to a field of a response: clients can trust x-splitter-error. */
+function isSplitterField(bytes: Uint8Array, start: number, end: number): boolean {
+  return FOLDED[bytes[start]!] === LETTER_X && startsWith(bytes, start, end, X_SPLITTER);
+}
+
+/** `isForwardedField` of a name as text. */
+export function isForwardedName(name: string): boolean {
+  const bytes = Buffer.from(name, 'latin1');
+  return bytes.length > 0 && isForwardedField(bytes, 0, bytes.length);
+}
+
+/** `isSplitterField` of a name as text. */
+export function isSplitterName(name: string): boolean {
+  const bytes = Buffer.from(name, 'latin1');
+  return bytes.length > 0 && isSplitterField(bytes, 0, bytes.length);
+}
+
 /** What a connection adds to every request that comes over it. */
 export interface ForwardedFacts {
   /** The client's address; empty when there is none to tell (a Unix socket). */
@@ -146,6 +185,7 @@ export function writeRequestHead(
   const isAbsolute = head.authorityEnd > head.authorityStart;
   const { forwarded, hostText = null, set = null } = rewrite;
   const replacesHost = rewrite.host !== null || hostText !== null || isAbsolute;
+  const distrusts = forwarded === 'replace' || forwarded === 'remove';
   let runStart = head.fieldsStart;
   if (!isAbsolute && head.minorVersion === 1 && target === null) runStart = head.methodStart;
   else {
@@ -194,13 +234,16 @@ export function writeRequestHead(
         drops = forwarded !== 'keep';
         forwardedFields++;
       } else if (id === FIELD.forwardedProto) {
-        drops = forwarded === 'replace' || forwarded === 'remove';
+        drops = distrusts;
         hasForwardedProto = !drops;
       } else if (id === FIELD.forwardedHost) {
-        drops = forwarded === 'replace' || forwarded === 'remove';
+        drops = distrusts;
         hasForwardedHost = !drops;
       }
-    } else if (edit !== null) drops = isEditedOut(edit, bytes, nameStart, nameEnd);
+    } else {
+      if (edit !== null) drops = isEditedOut(edit, bytes, nameStart, nameEnd);
+      if (distrusts && isForwardedField(bytes, nameStart, nameEnd)) drops = true;
+    }
     if (set !== null && isOneOf(set.names, bytes, nameStart, nameEnd)) drops = true;
     // Host and Content-Length belong to the message, whatever Connection says of them.
     if (framing.nominated.length > 0 && id !== FIELD.host && id !== FIELD.contentLength) {
@@ -388,8 +431,10 @@ export function writeResponseHead(
       } else if (id === FIELD.date) hasDate = true;
       else if (id === FIELD.trailer) drops = rewrite.body !== BODY.chunked;
       else drops = RESPONSE_DROPS[id] === 1;
-    } else if (rewrite.droppedFields !== null) {
-      drops = isOneOf(rewrite.droppedFields, bytes, at[i * 4]!, at[i * 4 + 1]!);
+    } else {
+      drops =
+        isSplitterField(bytes, at[i * 4]!, at[i * 4 + 1]!) ||
+        (rewrite.droppedFields !== null && isOneOf(rewrite.droppedFields, bytes, at[i * 4]!, at[i * 4 + 1]!));
     }
     if (framing.nominated.length > 0 && id !== FIELD.contentLength && id !== FIELD.upgrade) {
       if (framing.isNominated(bytes, at[i * 4]!, at[i * 4 + 1]!)) drops = true;
@@ -409,8 +454,12 @@ export function writeResponseHead(
   out.text('\r\n');
 }
 
-/** Fields that must not arrive in a trailer section: framing, routing, authentication, payload (RFC 9110 §6.5.1). */
-const NOT_IN_TRAILERS = [
+/**
+ * Fields that must not arrive in a trailer section: framing, routing, authentication, payload (RFC 9110 §6.5.1). Beside
+ * them Forwarded, X-Forwarded-* and the splitter's own, in whatever spelling an application could take for one of these.
+ */
+const NOT_IN_TRAILERS: Uint8Array[][] = [];
+for (const name of [
   'age',
   'authorization',
   'cache-control',
@@ -423,7 +472,6 @@ const NOT_IN_TRAILERS = [
   'date',
   'expect',
   'expires',
-  'forwarded',
   'host',
   'if-match',
   'if-modified-since',
@@ -448,11 +496,14 @@ const NOT_IN_TRAILERS = [
   'via',
   'warning',
   'www-authenticate',
-  'x-forwarded-for',
-  'x-forwarded-host',
-  'x-forwarded-proto',
-  'x-splitter-error',
-].map((name) => Buffer.from(name));
+])
+  NOT_IN_TRAILERS[name.length] = [...(NOT_IN_TRAILERS[name.length] ?? []), fieldName(name)];
+
+function isTrailer(bytes: Buffer, start: number, end: number): boolean {
+  const candidates = NOT_IN_TRAILERS[end - start];
+  if (candidates !== undefined && isOneOf(candidates, bytes, start, end)) return false;
+  return !isForwardedField(bytes, start, end) && !isSplitterField(bytes, start, end);
+}
 
 /**
  * Writes the last chunk and those trailers that may pass. None passes when Connection nominated a field: a nominated
@@ -470,7 +521,7 @@ export function writeLastChunk(
   for (let i = 0; i < count; i++) {
     const nameStart = at[i * 4]!;
     const nameEnd = at[i * 4 + 1]!;
-    if (NOT_IN_TRAILERS.some((name) => equalsIgnoringCase(bytes, nameStart, nameEnd, name))) continue;
+    if (!isTrailer(bytes, nameStart, nameEnd)) continue;
     if (droppedFields !== null && isOneOf(droppedFields, bytes, nameStart, nameEnd)) continue;
     out.copy(bytes, nameStart, nameEnd);
     out.text(': ');

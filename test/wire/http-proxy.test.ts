@@ -105,6 +105,27 @@ describe('a request', () => {
     expect(valuesOf(request!, 'x-forwarded-host')).toEqual(hosts);
   });
 
+  it.each(['replace', 'remove'])('forwarded: %s lets no other spelling pass', async (forwarded) => {
+    const { upstream, client } = await startLine(undefined, {}, { forwarded });
+    const sent = [
+      'X_Forwarded_For: 6.6.6.6',
+      'X-Forwarded_Proto: https',
+      'X-Forwarded-Port: 1',
+      'Forwarded: for=6.6.6.6',
+    ];
+    await client.ask(`GET /?token=abc HTTP/1.1\r\nHost: h\r\n${sent.join('\r\n')}\r\n\r\n`);
+    const names = upstream.requests[0]!.fields.map(([name]) => name.toLowerCase());
+    expect(names.filter((name) => name.includes('_') || /port|^forwarded/.test(name))).toEqual([]);
+  });
+
+  it('drops what an upstream says in the name of the splitter', async () => {
+    const { client } = await startLine(async (peer) => {
+      await peer.request();
+      await peer.ok('', 'x-splitter-error: FAKE\r\nX_Splitter_Fallback: FAKE');
+    });
+    expect((await client.ask(GET)).raw).not.toContain('FAKE');
+  });
+
   it.each([
     ["the client's", {}, GET, 'h'],
     [

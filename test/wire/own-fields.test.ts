@@ -109,6 +109,37 @@ describe('the variant header', () => {
   });
 });
 
+describe('x-splitter-*', () => {
+  // The attack: a variant says of itself that the splitter failed, or that another variant answered.
+  it('cannot be said by an upstream: not in a response, an interim one or a trailer', async () => {
+    const { client } = await startLine(async (peer) => {
+      await peer.request();
+      await peer.send('HTTP/1.1 103 Early Hints\r\nx-splitter-error: FAKE\r\nLink: </a>\r\n\r\n');
+      await peer.send(
+        'HTTP/1.1 200 OK\r\nX-Splitter-Error: FAKE\r\nx_splitter_fallback: FAKE\r\nTransfer-Encoding: chunked\r\n\r\n',
+        '0\r\nX_Splitter_Error: FAKE\r\nx-splitter-new: FAKE\r\nX-Sum: 1\r\n\r\n',
+      );
+    });
+    const hints = await client.ask(request('/'));
+    const { raw, trailers } = await client.response();
+    expect(hints.fields).toEqual([['Link', '</a>']]);
+    expect(raw).not.toContain('FAKE');
+    expect(trailers).toEqual([['X-Sum', '1']]);
+  });
+
+  it('cannot be said by an upstream that switches protocols', async () => {
+    const { client } = await startLine(async (peer) => {
+      await peer.untilText('\r\n\r\n');
+      await peer.send(
+        'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nx-splitter-error: FAKE\r\n\r\n',
+      );
+    });
+    const { line, raw } = await client.ask(request('/', 'Connection: Upgrade', 'Upgrade: websocket'));
+    expect(line).toBe('HTTP/1.1 101 Switching Protocols');
+    expect(raw).not.toContain('FAKE');
+  });
+});
+
 describe('Vary', () => {
   const varyOf = async (split: Record<string, unknown>, target = '/?token=1') => {
     const { client } = await startTwoVariants(

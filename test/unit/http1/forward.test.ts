@@ -294,6 +294,30 @@ describe('X-Forwarded-*', () => {
     expect(sent('replace', ...fields)).toBe(head(...lines, ...own));
   });
 
+  // The attack: applications behind CGI, WSGI and Rack read all of these as HTTP_X_FORWARDED_FOR and its like.
+  it.each([
+    'X_Forwarded_For: 6.6.6.6',
+    'X-Forwarded_For: 6.6.6.6',
+    'x_forwarded-proto: https',
+    'X.Forwarded.Host: evil',
+    'X~Forwarded!Host: evil',
+    'X-Forwarded-Port: 443',
+    'X_Forwarded_Prefix: /admin',
+    'X-Forwarded-Server: evil',
+    'X-Forwarded-Ssl: on',
+    'Forwarded: for=6.6.6.6',
+    'FORWARDED: for=6.6.6.6',
+  ])('replace and remove let no other spelling and no relative pass: %s', (line) => {
+    expect(sent('replace', line, 'A: b')).toBe(head(...lines, 'A: b', ...own));
+    expect(sent('remove', line, 'A: b')).toBe(head(...lines, 'A: b'));
+    expect(sent('keep', line, 'A: b')).toBe(head(...lines, line, 'A: b'));
+  });
+
+  it('replace and remove leave names that only look alike', () => {
+    const fields = ['X-Forward: 1', 'Forwarded-For: 1', 'X-Real-IP: 1', 'Forwarded2: 1'];
+    expect(sent('remove', ...fields)).toBe(head(...lines, ...fields));
+  });
+
   it('keep changes nothing, remove removes all', () => {
     const fields = ['X-Forwarded-For: 1.1.1.1', 'X-Forwarded-Proto: https', 'X-Forwarded-Host: shop'];
     expect(sent('keep', ...fields)).toBe(head(...lines, ...fields));
@@ -450,6 +474,22 @@ it('an interim response lacks the dropped fields as well, and has none that are 
 });
 
 describe('a response head', () => {
+  it.each([
+    'x-splitter-error: FAKE',
+    'X-Splitter-Fallback: b',
+    'x_splitter_error: FAKE',
+    'X.Splitter-Error: FAKE',
+    'x-splitter-anything: b',
+  ])('lacks what only the splitter may say: %s', (line) => {
+    const added = { addedLines: 'x-splitter-fallback: other\r\n' };
+    expect(answer(['HTTP/1.1 200 OK', 'Content-Length: 0', line, 'X-Split: b'], added)).toBe(
+      head('HTTP/1.1 200 OK', 'Content-Length: 0', 'X-Split: b', 'x-splitter-fallback: other'),
+    );
+    expect(answer(['HTTP/1.1 103 Early Hints', line, 'X-Splitter: b'])).toBe(
+      head('HTTP/1.1 103 Early Hints', 'X-Splitter: b'),
+    );
+  });
+
   it('that is canonical passes byte for byte', () => {
     const lines = [
       'HTTP/1.1 200 Fine \xfc',
@@ -618,6 +658,15 @@ describe('the end of a chunked body', () => {
     'Forwarded: for=1.1.1.1',
     'Via: 1.1 x',
     'X-Splitter-Error: INTERNAL',
+    'X_Splitter_Fallback: b',
+    'X.Splitter-Anything: b',
+    'X_Forwarded_For: 1.1.1.1',
+    'X-Forwarded_Proto: https',
+    'X.Forwarded.Host: evil',
+    'X-Forwarded-Port: 443',
+    'Set_Cookie: a=b',
+    'Proxy_Authorization: x',
+    'Content_Type: text/html',
   ])('leaves out %s, which some reader would merge into the head', (line) => {
     expect(end('A: 1', line, 'B: 2')).toBe('0\r\nA: 1\r\nB: 2\r\n\r\n');
   });
