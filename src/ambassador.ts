@@ -8,6 +8,7 @@ import { buildGeneration, type Generation } from './proxy/generation.ts';
 import { Listener } from './proxy/listener.ts';
 import type { Lookup } from './proxy/resolve.ts';
 import { Upstream } from './proxy/upstream.ts';
+import { describeChange } from './split/change.ts';
 import type { AccessLog } from './telemetry/access-log.ts';
 import type { Assignments } from './telemetry/assignments.ts';
 import { Counters } from './telemetry/counters.ts';
@@ -117,13 +118,14 @@ export class Ambassador {
     const old = this.#upstreams;
     const upstreams = this.#upstreamsFor(config, old);
     const next = buildGeneration(this.generation.number + 1, config, upstreams, this.counters);
+    const change = describeChange(this.generation, next);
     this.#listener.generation = next;
     this.#upstreams = upstreams;
     const kept = new Set(upstreams.values());
     for (const upstream of old.values()) {
       if (!kept.has(upstream)) upstream.retire();
     }
-    this.#log.info({ generation: next.number, hash: config.hash }, 'configuration accepted');
+    this.#log.info({ generation: next.number, hash: config.hash, ...change }, 'configuration accepted');
   }
 
   /**

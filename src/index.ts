@@ -2,6 +2,7 @@
 // imports no sockets and no proxy code.
 
 import type * as z from 'zod/mini';
+import { warningLines } from './config/findings.ts';
 import { linkSource } from './config/link.ts';
 import { formatPath, formatProblem, type Path } from './config/problem.ts';
 import type { documentSchema } from './config/schema.ts';
@@ -29,6 +30,8 @@ export interface SplitOptions extends Omit<SplitInput, 'variants'> {
 export interface RequestSplitter<V extends Variant | null = Variant | null> {
   /** The variants in the order of the configuration. */
   readonly variants: readonly Variant[];
+  /** What is probably not meant, a sentence each, as `request-splitter check` warns of it: log them once. */
+  readonly warnings: readonly string[];
   /**
    * The variant for this request; `variant` is null only with `missingKey: 'reject'` and no key. With a minted key or
    * an override the decision has `extras`: send `extras.setCookie` to the client, and remove `extras.override` from a
@@ -77,6 +80,7 @@ export function createSplitter<const C extends SplitOptions>(
   type V = VariantOf<C>;
   return {
     variants: splitter.variants,
+    warnings: warningLines(outcome.findings),
     decide: (request) => splitter.decide(new LibraryView(request)) as Decision & { variant: V },
     explain: (request) => splitter.explain(new LibraryView(request)) as Explanation & { variant: V },
   };

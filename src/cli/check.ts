@@ -4,18 +4,24 @@
 
 import { Command, CommanderError } from 'commander';
 import { formatAddress } from '../admin/effective-config.ts';
+import { formatFinding } from '../config/findings.ts';
+import { formatProblems } from '../config/problem.ts';
 import { type Config, membersOf, type RouteConfig, type SplitConfig } from '../config/schema.ts';
 import { reach } from '../health/reach.ts';
 import { describeKey } from '../split/key-list.ts';
 import { Ranges } from '../split/ranges.ts';
 import { LibraryView } from '../split/request.ts';
 import { Splitter } from '../split/splitter.ts';
-import { addConfigOptions, type ConfigFlags, loadOrEnd } from './options.ts';
+import { checkedJson, type Reached } from './check-json.ts';
+import { addConfigOptions, type ConfigFlags, loadFromFlags } from './options.ts';
 import { percent, table } from './table.ts';
 import type { Terminal } from './terminal.ts';
 
 interface CheckFlags extends ConfigFlags {
   readonly dns?: boolean;
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+  readonly strict?: boolean;
 }
 
 /** The command, ready to be added to the program. */
@@ -23,59 +29,80 @@ export function checkCommand(terminal: Terminal): Command {
   const command = new Command('check')
     .summary('say whether a configuration is good, and what it does')
     .description(
-      'Reads a configuration as serve would, and says what it does: each split with its variants, their shares and exact hash ranges. A configuration that is not good gets all its problems at once and exit code 1.',
+      'Reads a configuration as serve would and says what it does: each split with its variants, their shares and exact hash ranges. Prints all problems at once, and warnings where it would run but probably not do what was meant. Exit code 1 when there are problems.',
     )
     .argument('[FILE]', 'YAML file to check, in place of --config')
-    .option('--dns', 'also look every upstream up and connect to each of its addresses');
+    .option('--dns', 'also look up every upstream and connect to each of its addresses')
+    .option('--strict', 'exit code 1 for warnings too')
+    .option('--quiet', 'print problems and warnings only')
+    .option('--json', 'print the result as JSON, problems included');
   return addConfigOptions(command).action(async (file: string | undefined, flags: CheckFlags) => {
     if (file !== undefined && flags.config !== undefined) {
       return command.error('error: FILE and --config name two configurations; give one of them', {
         exitCode: 2,
       });
     }
-    const loaded = await loadOrEnd(file === undefined ? flags : { ...flags, config: file }, terminal);
-    const lines = summary(loaded.config, loaded.file ?? 'environment');
-    for (const note of loaded.notes) lines.push('', `note: ${note}`);
-    terminal.writeOut(`${lines.join('\n')}\n`);
-    if (flags.dns !== true) return;
-    const { rows, isAllReached } = await reachAll(loaded.config);
-    terminal.writeOut(
-      `\n${table(rows)
-        .map((row) => `  ${row}\n`)
-        .join('')}`,
-    );
-    if (!isAllReached) throw new CommanderError(1, 'request-splitter.notReached', '');
+    const given = file === undefined ? flags : { ...flags, config: file };
+    const loaded = await loadFromFlags(given, terminal.environment);
+    const print = (lines: readonly string[]) => {
+      if (lines.length > 0) terminal.writeOut(`${lines.join('\n')}\n`);
+    };
+    if (loaded.problems !== undefined) {
+      if (flags.json === true) print([JSON.stringify(checkedJson(loaded, null), null, 2)]);
+      else for (const line of formatProblems(loaded.problems)) terminal.writeErr(`${line}\n`);
+      throw new CommanderError(1, 'request-splitter.notGood', '');
+    }
+    const { config, findings, notes } = loaded;
+    const warnings = findings.filter(({ level }) => level === 'warning');
+    const reached = flags.dns === true ? await reachAll(config) : null;
+    if (flags.json === true) print([JSON.stringify(checkedJson(loaded, reached), null, 2)]);
+    else if (flags.quiet === true) print(warnings.map(formatFinding));
+    else {
+      const remarks = [...findings.map(formatFinding), ...notes.map((note) => `note: ${note}`)];
+      print([
+        ...summary(config, loaded.file ?? 'environment', warnings.length),
+        ...remarks.flatMap((remark) => ['', remark]),
+        ...(reached === null ? [] : ['', ...reachedLines(reached)]),
+      ]);
+    }
+    const isReached = reached?.every(({ failure }) => failure === null) ?? true;
+    if (!isReached) throw new CommanderError(1, 'request-splitter.notReached', '');
+    if (flags.strict === true && warnings.length > 0) {
+      throw new CommanderError(1, 'request-splitter.warnings', '');
+    }
   });
 }
 
-/** One connect to every address of every upstream: a row each, and whether all accepted. */
-async function reachAll(config: Config): Promise<{ rows: string[][]; isAllReached: boolean }> {
+/** One connect to every address of every upstream. */
+async function reachAll(config: Config): Promise<Reached[]> {
   const all = await Promise.all(
-    [...config.upstreams].flatMap(([name, upstream]) =>
-      membersOf(upstream)
+    [...config.upstreams].flatMap(([upstream, settings]) =>
+      membersOf(settings)
         .filter(({ down }) => !down)
         .map(async ({ url }) =>
-          (await reach(url, upstream.connectTimeout)).map((reached) => ({ name, ...reached })),
+          (await reach(url, settings.connectTimeout)).map((reached) => ({ upstream, ...reached })),
         ),
     ),
   );
-  const reached = all.flat();
-  return {
-    rows: reached.map(({ name, address, failure }) => [
-      `upstream ${name}`,
-      address,
-      failure ?? 'accepts connections',
-    ]),
-    isAllReached: reached.every(({ failure }) => failure === null),
-  };
+  return all.flat();
+}
+
+function reachedLines(reached: readonly Reached[]): string[] {
+  const rows = reached.map(({ upstream, address, failure }) => [
+    `upstream ${upstream}`,
+    address,
+    failure ?? 'accepts connections',
+  ]);
+  return table(rows).map((row) => `  ${row}`);
 }
 
 /** What a configuration does, line by line. `from` is the file, or "environment". */
-function summary(config: Config, from: string): string[] {
+function summary(config: Config, from: string, warnings: number): string[] {
   const variants = [...config.splits.values()].reduce((sum, split) => sum + split.variants.length, 0);
   const counts = [
     `${count(variants, 'variant')} in ${count(config.splits.size, 'split')}`,
     count(config.upstreams.size, 'upstream'),
+    ...(warnings > 0 ? [count(warnings, 'warning')] : []),
   ];
   const lines = [
     `${from}: good, ${counts.join(', ')}, configuration ${config.hash}`,
@@ -98,8 +125,8 @@ function splitLines(name: string, split: SplitConfig): string[] {
     const hashes =
       range === undefined
         ? ''
-        : range.to > range.from
-          ? `hashes ${range.from} to ${range.to - 1}`
+        : range.end > range.from
+          ? `hashes ${range.from} to ${range.end - 1}`
           : 'no hashes';
     const asked = weight !== undefined ? `weight ${weight}` : written === null ? '*' : `${written! / 100}%`;
     return [variant, asked === owned ? owned : `${asked} = ${owned}`, hashes, upstream];

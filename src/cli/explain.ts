@@ -115,7 +115,7 @@ function facts({
     ['hash', `${hash}, at ${positionPercent.toFixed(4)}% of all hashes`],
   ];
   if (range !== null && range !== undefined && reason === 'share') {
-    rows.push(['range', `${range.from} to ${range.to - 1}`]);
+    rows.push(['range', `${range.from} to ${range.end - 1}`]);
   }
   if (scores !== null && scores !== undefined && reason === 'share') {
     const all = scores.map(({ variant, score }) => `${variant} ${Number(score.toPrecision(6))}`);

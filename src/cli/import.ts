@@ -3,6 +3,7 @@
 
 import { Command, CommanderError } from 'commander';
 import { stringify } from 'yaml';
+import { warningLines } from '../config/findings.ts';
 import { translateNginx } from '../config/load.ts';
 import { formatProblems } from '../config/problem.ts';
 import { checkKey } from './options.ts';
@@ -17,12 +18,13 @@ export function importCommand(terminal: Terminal): Command {
     )
     .argument('<FILE>', 'nginx.conf to read')
     .action(async (file: string) => {
-      const { problems, translation } = await translateNginx(file, { checkKey });
+      const { problems, findings = [], translation } = await translateNginx(file, { checkKey });
       if (problems !== undefined || translation === undefined) {
         for (const line of formatProblems(problems ?? [])) terminal.writeErr(`${line}\n`);
         throw new CommanderError(1, 'request-splitter.notGood', '');
       }
-      const comments = [`made from ${file}`, ...translation.notes].map((note) => `# ${note}\n`);
+      const warnings = warningLines(findings).map((warning) => `warning: ${warning}`);
+      const comments = [`made from ${file}`, ...translation.notes, ...warnings].map((note) => `# ${note}\n`);
       const text = stringify(translation.document, { lineWidth: 100, defaultStringType: 'PLAIN' });
       terminal.writeOut(`${comments.join('')}${text}`);
     });

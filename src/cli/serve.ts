@@ -9,10 +9,12 @@ import type { Logger } from 'pino';
 import { formatAddress } from '../admin/effective-config.ts';
 import { type AdminServer, startAdmin } from '../admin/server.ts';
 import { Ambassador, ListenFailure, UnusableUpstream } from '../ambassador.ts';
+import { type Finding, warningLines } from '../config/findings.ts';
 import type { Loaded } from '../config/load.ts';
 import { formatPath, formatProblem, formatProblems, type Problem } from '../config/problem.ts';
 import type { Config } from '../config/schema.ts';
 import { ConfigWatch, isMountedAlone } from '../config/watch.ts';
+import { describeSplits } from '../split/change.ts';
 import { AccessLog } from '../telemetry/access-log.ts';
 import { Assignments } from '../telemetry/assignments.ts';
 import { type LogOutput, openLog } from '../telemetry/log.ts';
@@ -187,7 +189,7 @@ class Service {
   }
 
   /** Opens the ports, the admin port first so that probes hear "starting". Null when all is well, else one sentence. */
-  async start({ file, files, notes }: Loaded): Promise<string | null> {
+  async start({ file, files, notes, findings }: Loaded): Promise<string | null> {
     const { config } = this.#plane.generation;
     try {
       this.#admin =
@@ -205,6 +207,7 @@ class Service {
       return describeListenFailure(failure.address, 'downstream', failure.cause as NodeJS.ErrnoException);
     }
     for (const note of notes) this.#log.info({ file, note }, 'note');
+    this.#warn(findings ?? []);
     this.#log.info({ version: VERSION, ...this.#describe(), file }, 'serving');
     await this.#watch(files);
     return null;
@@ -218,23 +221,14 @@ class Service {
   }
 
   #describe() {
-    const { number, config, splitters } = this.#plane.generation;
+    const { number, config } = this.#plane.generation;
     return {
       listening: this.#plane.listening,
       admin: this.#admin?.address ?? 'off',
       generation: number,
       ...('workers' in this.#plane ? { workers: this.#plane.workers.list.length } : {}),
       hash: config.hash,
-      splits: Object.fromEntries(
-        Array.from(splitters, ([name, { variants }]) => [
-          name,
-          variants.map((variant) => ({
-            variant: variant.name,
-            share: `${Number((variant.share * 100).toFixed(4))}%`,
-            upstream: variant.upstream,
-          })),
-        ]),
-      ),
+      ...describeSplits(this.#plane.generation),
     };
   }
 
@@ -275,10 +269,18 @@ class Service {
       return this.#refuse([unusable(cause, loaded.file)]);
     }
     this.#reloads.accepted();
+    this.#warn(loaded.findings);
     const fixed = FIXED.filter(
       (name) => JSON.stringify(config[name]) !== JSON.stringify(loaded.config[name]),
     );
     if (fixed.length > 0) this.#log.warn({ options: fixed }, 'a change of these options needs a restart');
+  }
+
+  /** One line per warning; notes are for `check`. */
+  #warn(findings: readonly Finding[]): void {
+    for (const warning of warningLines(findings)) {
+      this.#log.warn({ warning, hash: this.#plane.generation.config.hash }, 'configuration warning');
+    }
   }
 
   #refuse(found: readonly Problem[]): void {

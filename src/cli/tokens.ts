@@ -1,6 +1,7 @@
 // Requests for a command that has none: from a token, from a line of a log, or from a seeded generator, so that the same
 // command line gives the same answer every time. Only makes views; what they decide is the split room's matter.
 
+import { variablesOf } from '../key-text.ts';
 import { LibraryView, type RequestLike } from '../split/request.ts';
 
 /**
@@ -17,7 +18,7 @@ export function requestWith(token: string, keys: readonly string[]): LibraryView
   };
   let path = '/';
   let query: string | undefined;
-  for (const name of new Set(keys.flatMap(variablesOf))) {
+  for (const name of new Set(keys.flatMap((key) => variablesOf(key).map((variable) => variable.name)))) {
     if (name.startsWith('arg_')) args.push(`${name.slice(4)}=${token}`);
     else if (name.startsWith('cookie_')) cookies.push(`${name.slice(7)}=${token}`);
     else if (name.startsWith('http_')) headers[name.slice(5).replaceAll('_', '-')] = token;
@@ -30,11 +31,6 @@ export function requestWith(token: string, keys: readonly string[]): LibraryView
   if (cookies.length > 0) headers.cookie = cookies.join('; ');
   query ??= args.join('&');
   return new LibraryView({ ...request, url: query === '' ? path : `${path}?${query}` });
-}
-
-/** Names of the variables in a key text, without "$" and braces. */
-function variablesOf(key: string): string[] {
-  return [...key.matchAll(/\$\{?(\w+)/g)].map((match) => match[1]!);
 }
 
 /**

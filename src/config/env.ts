@@ -4,6 +4,7 @@
 
 import { type CheckKey, linkSource, type Outcome, type Source } from './link.ts';
 import { formatPath, type Path, type Place, type Problem, showGot } from './problem.ts';
+import { isMap, type RawMap } from './raw.ts';
 import { parseUpstreamUrl } from './schema.ts';
 
 /** The split that SPLIT makes where no file names one. */
@@ -95,8 +96,6 @@ export function configFromOverrides(
   return { problems: [...problems, ...(outcome.problems ?? [])].sort((a, b) => a.order - b.order) };
 }
 
-type RawMap = Record<string, unknown>;
-
 /** Where a value came from: the setting's name, and the 1-based column in its text (0 = the whole). */
 interface Origin {
   readonly prefix: Path;
@@ -148,7 +147,7 @@ export function overlay(
     if (origin === undefined) return source.locate(path, part, offset);
     return placeIn(origin.by, offset > 0 ? Math.max(origin.column, 1) + offset : origin.column);
   };
-  return { source: { document, locate }, problems };
+  return { source: { ...source, document, locate }, problems };
 }
 
 // Settings come before everything that stands in a file.
@@ -249,8 +248,4 @@ function hostOf(upstream: string): string {
     .replace(/^[^A-Za-z0-9_]+/, '')
     .slice(0, 50);
   return clean === '' ? 'variant' : clean;
-}
-
-function isMap(value: unknown): value is RawMap {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -4,8 +4,13 @@
 
 import { createHash, scryptSync } from 'node:crypto';
 import type * as z from 'zod/mini';
+import { canonicalName, variablesOf } from '../key-text.ts';
 import { knownKeys, optionRows } from './declaration.ts';
+import { checkEffects } from './effects.ts';
+import type { Finding, Report } from './findings.ts';
+import { checkSplitKey } from './key-checks.ts';
 import { didYouMean, type Path, type Place, type Problem, showGot } from './problem.ts';
+import { isMap, mapOf, type RawMap, valueAt } from './raw.ts';
 import {
   type Config,
   type ConfigDocument,
@@ -31,6 +36,8 @@ export interface Source {
   readonly document: unknown;
   /** Place of the value at `path`, of its key, or of the character `offset` inside a text; of the nearest parent when absent. */
   locate(path: Path, part?: 'value' | 'key', offset?: number): Place;
+  /** Translated from an nginx.conf: what nginx runs has to run, so a certain mistake is a warning. */
+  readonly isTranslated?: boolean;
 }
 
 /** Says what is wrong with a key text, or null. The composition hands in `compileKey` of the split room. */
@@ -47,10 +54,8 @@ const READ_NO_SECRET: ReadSecret = () => ({ got: 'a configuration without files 
 
 /** A configuration that can run, or what keeps it from it. */
 export type Outcome =
-  | { readonly config: Config; readonly problems?: undefined }
-  | { readonly config?: undefined; readonly problems: readonly Problem[] };
-
-type RawMap = Record<string, unknown>;
+  | { readonly config: Config; readonly findings: readonly Finding[]; readonly problems?: undefined }
+  | { readonly config?: undefined; readonly findings?: undefined; readonly problems: readonly Problem[] };
 
 /** Config of a raw document. Promise: no problems means that every name resolves and every share adds up. */
 export function linkSource(
@@ -68,6 +73,7 @@ class Link {
   readonly #readSecret: ReadSecret;
   readonly #raw: RawMap;
   readonly #problems: Problem[] = [];
+  readonly #findings: Finding[] = [];
   /** Secrets of overrides that stand elsewhere, by the name of the split. */
   readonly #secrets = new Map<string, string>();
 
@@ -105,10 +111,28 @@ class Link {
       this.#checkAddresses(parsed.data);
       this.#checkUpstreams(parsed.data);
     }
+    if (parsed.success && this.#problems.length === 0) {
+      const isTranslated = this.#source.isTranslated === true;
+      checkEffects({ raw: this.#raw, document: parsed.data, isTranslated }, this.#report());
+    }
     if (!parsed.success || this.#problems.length > 0) {
       return { problems: this.#problems.sort((a, b) => a.order - b.order) };
     }
-    return { config: compose(parsed.data, inline, this.#secrets) };
+    const findings = this.#findings.sort((a, b) => a.order - b.order);
+    return { config: compose(parsed.data, inline, this.#secrets), findings };
+  }
+
+  #report(): Report {
+    const find = (level: Finding['level'], path: Path, sentence: string, offset?: number) =>
+      this.#findings.push({ ...this.#source.locate(path, 'value', offset), level, sentence });
+    return {
+      mistake: (path, expected, got) => {
+        if (this.#source.isTranslated !== true) this.#add(path, expected, got);
+        else find('warning', path, `expected ${expected}, got ${got}`);
+      },
+      warn: (path, sentence, offset) => find('warning', path, sentence, offset),
+      note: (path, sentence) => find('note', path, sentence),
+    };
   }
 
   #add(path: Path, expected: string, got: string, part: 'value' | 'key' = 'value', offset?: number): void {
@@ -272,8 +296,10 @@ class Link {
   }
 
   #checkSplit(path: Path, split: RawMap): void {
-    if (Array.isArray(split.key)) this.#checkKeys([...path, 'key'], split.key);
-    else this.#checkKeyText([...path, 'key'], split.key);
+    for (const [index, key] of [split.key].flat().entries()) {
+      this.#checkKeyText(Array.isArray(split.key) ? [...path, 'key', index] : [...path, 'key'], key);
+    }
+    checkSplitKey(path, split, this.#report(), (text) => this.#checkKey(text) === null);
     if (!Array.isArray(split.variants) || split.variants.length === 0) return;
     const variants = split.variants.map(mapOf);
     const list: Path = [...path, 'variants'];
@@ -288,22 +314,6 @@ class Link {
       this.#add([...list, odd], 'share for all variants of a split, or weight for all of them', counts);
     } else if (weighted > 0) this.#checkWeights(list, variants);
     else this.#checkShares(list, variants, split.method === undefined || split.method === 'ranges');
-  }
-
-  #checkKeys(list: Path, keys: readonly unknown[]): void {
-    for (const [index, key] of keys.entries()) {
-      const path = [...list, index];
-      this.#checkKeyText(path, key);
-      const last = index === keys.length - 1;
-      if (isMap(key) && !last) {
-        const expected = 'a minted key to be the last one, as nothing behind it is ever asked';
-        this.#add(path, expected, `entry ${index + 1} of ${keys.length}`);
-      } else if (typeof key === 'string' && key !== '' && !key.includes('$') && !last) {
-        const expected =
-          'a key text with a variable, as a constant is never missing and nothing behind it is asked';
-        this.#add(path, expected, showGot(key));
-      }
-    }
   }
 
   #checkKeyText(path: Path, text: unknown): void {
@@ -361,7 +371,7 @@ class Link {
     const variantHeader = mapOf(this.#raw.variantHeader).name;
     const owners = new Map<string, string>();
     const own = (prefix: string, name: unknown, owner: string) => {
-      if (typeof name === 'string') owners.set(`${prefix}${name.toLowerCase().replaceAll('-', '_')}`, owner);
+      if (typeof name === 'string') owners.set(canonicalName(`${prefix}${name}`), owner);
     };
     own('http_', variantHeader, 'variantHeader');
     own('http_', header, 'override');
@@ -376,16 +386,11 @@ class Link {
           this.#add(at, 'a cookie that override does not take', showGot(minted));
         }
       } else if (typeof key === 'string') {
-        for (const match of key.matchAll(/\$\{?(\w+)/g)) {
-          const owner = owners.get(match[1]!.toLowerCase());
+        for (const { name, written, start } of variablesOf(key)) {
+          const owner = owners.get(name);
           if (owner === undefined) continue;
-          this.#add(
-            at,
-            `a variable that ${owner} does not take out of the request`,
-            showGot(match[0]),
-            'value',
-            match.index,
-          );
+          const expected = `a variable that ${owner} does not take out of the request`;
+          this.#add(at, expected, showGot(written), 'value', start);
         }
       }
     }
@@ -625,21 +630,4 @@ function layer(below: unknown, above: unknown): unknown {
   const merged: RawMap = { ...below };
   for (const [key, value] of Object.entries(above)) merged[key] = layer(below[key], value);
   return merged;
-}
-
-function valueAt(value: unknown, path: Path): unknown {
-  let current = value;
-  for (const step of path) {
-    if (typeof current !== 'object' || current === null || !Object.hasOwn(current, step)) return undefined;
-    current = (current as RawMap)[step];
-  }
-  return current;
-}
-
-function isMap(value: unknown): value is RawMap {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function mapOf(value: unknown): RawMap {
-  return isMap(value) ? value : {};
 }

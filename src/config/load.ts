@@ -38,7 +38,7 @@ export type Loaded = Outcome & {
   readonly file: string | null;
   /** Every file that was read; a change of any of them is a change of the configuration. */
   readonly files: readonly string[];
-  /** What the user of an nginx.conf should know; the log and `check` tell it. */
+  /** What the user of an nginx.conf, or of this machine, should know; the log and `check` tell it. */
   readonly notes: readonly string[];
 };
 

@@ -4,7 +4,7 @@
 
 import { standardOf } from './declaration.ts';
 import { type Override, overlay } from './env.ts';
-import { type CheckKey, linkSource, type Outcome } from './link.ts';
+import { type CheckKey, linkSource, type Outcome, type Source } from './link.ts';
 import {
   GLOBAL_SETTINGS,
   isBelow,
@@ -55,7 +55,8 @@ export function parseNginx(
   const { problems } = report;
   const translation = { document, notes: report.notes, files: read.files };
   if (problems.length > 0) return { problems: inOrder(problems, read.files), translation };
-  const laid = overlay({ document, locate: (path) => report.locate(path) }, options.overrides ?? []);
+  const translated: Source = { document, locate: (path) => report.locate(path), isTranslated: true };
+  const laid = overlay(translated, options.overrides ?? []);
   const outcome = linkSource(laid.source, options.checkKey);
   if (outcome.problems === undefined && laid.problems.length === 0) return { ...outcome, translation };
   return { problems: [...laid.problems, ...(outcome.problems ?? [])], translation };

@@ -4,6 +4,7 @@
 
 import { randomBytes } from 'node:crypto';
 import type { KeyConfig, MintConfig } from '../config/schema.ts';
+import { variablesOf, writeVariable } from '../key-text.ts';
 import { type CompiledKey, compileKey, type RequestView } from './key.ts';
 
 /** 128 bits: of a billion clients no two will have the same key. */
@@ -31,9 +32,7 @@ export function describeKey(key: KeyConfig): string {
  * field says that. What stands in the request line and Host is what a cache goes by anyway.
  */
 export function fieldsOf(key: KeyConfig): string[] {
-  const names = keyTexts(key).flatMap((text) =>
-    [...text.matchAll(/\$\{?(\w+)/g)].map((match) => match[1]!.toLowerCase()),
-  );
+  const names = keyTexts(key).flatMap((text) => variablesOf(text).map(({ name }) => name));
   return names.flatMap((name) => {
     if (name === 'remote_addr') return ['*'];
     if (name.startsWith('cookie_') || name === 'http_cookie') return ['Cookie'];
@@ -82,5 +81,5 @@ function listOf(key: KeyConfig): Exclude<KeyConfig, string> {
 }
 
 function textOf({ cookie }: MintConfig): string {
-  return `$cookie_${cookie}`;
+  return writeVariable(`cookie_${cookie}`);
 }

@@ -2,6 +2,9 @@
 // bytes: nothing is decoded except in $uri, and nothing becomes a string. Knows nothing of shares or variants.
 // Source: nginx, src/http/ngx_http_script.c, ngx_http_variables.c, ngx_http_parse.c.
 
+import { canonicalName } from '../key-text.ts';
+import { isNginxVariable } from '../nginx-names.ts';
+
 /** What a key text can read of one request. All positions index into `bytes`. */
 export interface RequestView {
   readonly bytes: Uint8Array;
@@ -375,9 +378,7 @@ const PREFIXED: ReadonlyMap<string, (name: string) => Part> = new Map([
 
 /** What people write, and what it is called here. */
 const OTHER_NAMES: ReadonlyMap<string, string> = new Map([
-  ['query_string', 'args'],
   ['query', 'args'],
-  ['document_uri', 'uri'],
   ['path', 'uri'],
   ['method', 'request_method'],
   ['ip', 'remote_addr'],
@@ -387,7 +388,7 @@ const OTHER_NAMES: ReadonlyMap<string, string> = new Map([
   ['param_', 'arg_'],
 ]);
 
-const VARIABLE = /^\$(\{?)([A-Za-z0-9_]*)/;
+const VARIABLE = /^\$(?:(\{)([A-Za-z0-9_.~-]*)|([A-Za-z0-9_]*))/;
 
 const EXPECTED =
   'a variable of $arg_NAME $http_NAME $cookie_NAME $remote_addr $host $uri $request_uri $request_method $args';
@@ -437,21 +438,18 @@ function compileText(text: string, partOf: (name: string) => Part | undefined): 
       parts.push(literal);
     }
     if (dollar === -1) break;
-    const [whole = '', open = '', name = ''] = VARIABLE.exec(text.slice(dollar)) ?? [];
+    const [whole = '', open = '', braced, plain = ''] = VARIABLE.exec(text.slice(dollar)) ?? [];
+    const name = braced ?? plain;
     let end = dollar + whole.length;
     if (open !== '' && name !== '' && text[end] !== '}') {
       const got = end < text.length ? JSON.stringify(text.slice(end, end + 10)) : 'the end of the text';
       return { error: `expected "}" after ${JSON.stringify(whole)}, got ${got}`, offset: dollar };
     }
     if (open !== '' && name !== '') end++;
-    const part = partOf(name.toLowerCase());
+    const part = partOf(canonicalName(name));
     if (part === undefined) {
-      const meant = guess(name.toLowerCase());
-      const hint = meant === undefined ? '' : ` (did you mean "$${meant}"?)`;
-      return {
-        error: `expected ${EXPECTED}${hint}, got ${JSON.stringify(text.slice(dollar, end))}`,
-        offset: dollar,
-      };
+      const got = JSON.stringify(text.slice(dollar, end));
+      return { error: `expected ${EXPECTED}${hintFor(name.toLowerCase())}, got ${got}`, offset: dollar };
     }
     parts.push(part);
     at = end;
@@ -472,6 +470,49 @@ function variableOf(name: string): Part | undefined {
 export function checkKey(text: string): KeyFault | null {
   const key = compileKey(text);
   return 'error' in key ? key : null;
+}
+
+/** What to write in place of a variable that is not known here. */
+function hintFor(name: string): string {
+  // For a name of nginx no other one was meant: a guess would split by something else.
+  if (isNginxVariable(name)) {
+    return `; nginx has $${name} but it cannot be used here: ${remedyFor(name)}`;
+  }
+  const meant = guess(name);
+  return meant === undefined ? '' : ` (did you mean "$${meant}"?)`;
+}
+
+/** What serves the purpose of a variable that only nginx has. */
+const REMEDIES: readonly (readonly [name: RegExp, remedy: string])[] = [
+  [
+    /^(?:request_id|msec|time_|date_|request_time|pid$|connection|remote_port|realip_remote_port|session_log_|otel_)/,
+    'it differs from request to request. For a random split use missingKey: random with a key that no request has; for clients that keep their variant end the key list with { mint: uid }',
+  ],
+  [/^(?:binary_remote_addr|realip_remote_addr|proxy_protocol_addr)$/, 'use $remote_addr'],
+  [
+    /^(?:request_body|request_body_file|content_length|content_type|request_length)$/,
+    'the variant is chosen before the body is read. Put the key into the query or a header or a cookie',
+  ],
+  [/^(?:proxy_add_x_forwarded_for|proxy_protocol_)/, 'use $http_x_forwarded_for'],
+  [/^remote_user$/, 'use $http_authorization'],
+  [/^request$/, 'use $request_uri or $request_method'],
+  [/^(?:request_filename|document_root|realpath_root|fastcgi_)/, 'use $uri'],
+  [/^is_args$/, 'use $args'],
+  [/^(?:proxy_host|proxy_port)$/, 'the variant decides the upstream. Use $host'],
+  [
+    /^(?:server_|scheme$|https$|hostname$|nginx_version$|http2$|http3$)/,
+    'it is the same for most requests. Use $host where the splitter takes several hosts',
+  ],
+  [
+    /^(?:sent_|upstream_|status$|body_bytes_sent$|bytes_|gzip_ratio$|tcpinfo_)/,
+    'it is known only after the upstream has answered',
+  ],
+  [/^uid_/, 'end the key list with { mint: uid }'],
+];
+
+function remedyFor(name: string): string {
+  const known = REMEDIES.find(([names]) => names.test(name))?.[1];
+  return known ?? 'let the proxy that knows it put it into a header and use $http_NAME';
 }
 
 /** The variable that was most likely meant. */

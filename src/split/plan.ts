@@ -50,12 +50,12 @@ function overlaps(before: SplitConfig, after: SplitConfig): Parts {
   const [old, next] = [new Ranges(before.variants).list, new Ranges(after.variants).list];
   let [i, j] = [0, 0];
   for (let hash = 0; hash < HASH_COUNT; ) {
-    const end = Math.min(old[i]!.to, next[j]!.to);
+    const end = Math.min(old[i]!.end, next[j]!.end);
     if (end > hash) add(parts, before.variants[i]!.name, after.variants[j]!.name, end - hash);
     hash = Math.max(hash, end);
     if (hash === HASH_COUNT) break;
-    if (old[i]!.to === end) i++;
-    if (next[j]!.to === end) j++;
+    if (old[i]!.end === end) i++;
+    if (next[j]!.end === end) j++;
   }
   return parts;
 }

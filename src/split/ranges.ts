@@ -10,10 +10,10 @@ export const HASH_COUNT = 2 ** 32;
 const HASH_MAX = HASH_COUNT - 1;
 const SHARE_MAX = 10_000;
 
-/** A range of hashes: `from` belongs to it, `to` does not. */
+/** A range of hashes: `from` belongs to it, `end` does not. */
 export interface HashRange {
   readonly from: number;
-  readonly to: number;
+  readonly end: number;
 }
 
 /**
@@ -62,8 +62,8 @@ export class Ranges {
 
   constructor(variants: SplitConfig['variants']) {
     const bounds = boundsOf(variants);
-    this.list = bounds.map((to, index) => ({ from: bounds[index - 1] ?? 0, to }));
-    const owners = this.list.flatMap(({ from, to }, index) => (to > from ? [index] : []));
+    this.list = bounds.map((end, index) => ({ from: bounds[index - 1] ?? 0, end }));
+    const owners = this.list.flatMap(({ from, end }, index) => (end > from ? [index] : []));
     this.#owners = Uint16Array.from(owners);
     this.#bounds = Uint32Array.from(owners.slice(0, -1), (index) => bounds[index]!);
   }

@@ -59,7 +59,7 @@ export interface Explanation extends Omit<Decision, 'extras'> {
   readonly key: string;
   /** Where the hash lies in the 32-bit space, in percent: from 0 to below 100. */
   readonly position: number;
-  /** Hashes that the variant owns, `to` not among them; null for rendezvous, for a rejected request and for a variant that owns none. */
+  /** Hashes that the variant owns, `end` not among them; null for rendezvous, for a rejected request and for a variant that owns none. */
   readonly range: HashRange | null;
   /** Score of each variant in list order, the highest takes the key; null for ranges. */
   readonly scores: readonly { readonly variant: string; readonly score: number }[] | null;
@@ -154,7 +154,7 @@ export class Splitter {
     const source = minted === null ? found.source : this.#keys.at(-1)!;
     const { place = null, variant: forced = -1 } = extras?.override ?? {};
     const range = variant === null ? undefined : this.#ranges.list[variant.index];
-    const owned = range !== undefined && range.to > range.from && this.#rendezvous === null;
+    const owned = range !== undefined && range.end > range.from && this.#rendezvous === null;
     return {
       ...decision,
       split: this.name,
@@ -245,8 +245,8 @@ function inOrder(config: SplitConfig): SplitConfig['variants'] {
   );
 }
 
-function shareOf({ from, to }: HashRange): number {
-  return (to - from) / HASH_COUNT;
+function shareOf({ from, end }: HashRange): number {
+  return (end - from) / HASH_COUNT;
 }
 
 /** The "*" variant or else the last one; of these only one that owns anything, as a parked variant takes no requests. */

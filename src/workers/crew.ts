@@ -8,6 +8,7 @@ import { ListenFailure, UnusableUpstream } from '../ambassador.ts';
 import { type Config, membersOf } from '../config/schema.ts';
 import { compileRoutes } from '../proxy/routes.ts';
 import { TlsSettings } from '../proxy/tls.ts';
+import { describeChange } from '../split/change.ts';
 import { Splitter } from '../split/splitter.ts';
 import type { Assignments } from '../telemetry/assignments.ts';
 import { OWN_PROCESS } from '../telemetry/own-process.ts';
@@ -134,14 +135,16 @@ export class Crew implements Running, PlaceHost {
    * Throws UnusableUpstream, and then nothing has changed.
    */
   reload(config: Config): void {
-    this.#generation = this.#describe(this.#generation.number + 1, config);
+    const old = this.#generation;
+    this.#generation = this.#describe(old.number + 1, config);
     for (const place of this.#places) {
       if (place.state === 'serving' || place.state === 'starting') {
         place.tell({ type: 'reload', config: this.#configOfWorkers() });
       }
     }
     const { number } = this.#generation;
-    this.#log.info({ generation: number, hash: config.hash }, 'configuration accepted');
+    const change = describeChange(old, this.#generation);
+    this.#log.info({ generation: number, hash: config.hash, ...change }, 'configuration accepted');
   }
 
   /** As Ambassador's: every worker drains at the same time; those that are not done in time are killed. */

@@ -3,8 +3,8 @@
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Ambassador } from '../../src/ambassador.ts';
-import { parseConfig } from '../../src/config/parse.ts';
-import { compileKey } from '../../src/split/key.ts';
+import { linkSource } from '../../src/config/link.ts';
+import { checkKey } from '../../src/split/key.ts';
 import { FRAGMENT_REQUESTS, ODD_REQUESTS, requestOf, SPLITS } from '../golden/cases.ts';
 import { chooserOf } from '../support/chooser.ts';
 import { type NamingUpstream, startNamingUpstream } from '../support/naming-upstream.ts';
@@ -58,11 +58,10 @@ function configOf(split: NginxSplit, upstreams: readonly NamingUpstream[]): stri
 }
 
 async function startAmbassador(split: NginxSplit, upstreams: readonly NamingUpstream[]): Promise<Ambassador> {
-  const checkKey = (text: string) => {
-    const key = compileKey(text);
-    return 'error' in key ? key : null;
-  };
-  const { config, problems } = parseConfig(configOf(split, upstreams), 'parity.yaml', { checkKey });
+  // As from an nginx.conf: only there may a key be a constant.
+  const document: unknown = JSON.parse(configOf(split, upstreams));
+  const locate = () => ({ at: 'parity.yaml', path: '', order: 0 });
+  const { config, problems } = linkSource({ document, locate, isTranslated: true }, checkKey);
   if (config === undefined) throw new Error(JSON.stringify(problems));
   const ambassador = new Ambassador(config, { log: pino({ level: 'silent' }) });
   await ambassador.start();

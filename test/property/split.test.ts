@@ -43,10 +43,10 @@ describe('ranges', () => {
       fc.property(variants, (list) => {
         const { list: ranges } = new Ranges(list);
         let next = 0;
-        for (const { from, to } of ranges) {
+        for (const { from, end } of ranges) {
           expect(from).toBe(next);
-          expect(to).toBeGreaterThanOrEqual(from);
-          next = to;
+          expect(end).toBeGreaterThanOrEqual(from);
+          next = end;
         }
         expect(next).toBe(END);
       }),
@@ -57,10 +57,10 @@ describe('ranges', () => {
     fc.assert(
       fc.property(variants, fc.array(hashes, { minLength: 1 }), (list, some) => {
         const ranges = new Ranges(list);
-        const ends = ranges.list.flatMap(({ from, to }) => [from, to - 1, to]);
+        const ends = ranges.list.flatMap(({ from, end }) => [from, end - 1, end]);
         for (const hash of [...some, ...ends].filter((one) => one >= 0 && one < END)) {
-          const { from, to } = ranges.list[ranges.pick(hash)]!;
-          expect(from <= hash && hash < to).toBe(true);
+          const { from, end } = ranges.list[ranges.pick(hash)]!;
+          expect(from <= hash && hash < end).toBe(true);
         }
       }),
     );
@@ -70,10 +70,10 @@ describe('ranges', () => {
     fc.assert(
       fc.property(variants, (list) => {
         const total = list.reduce((sum, { share }) => sum + (share ?? 0), 0);
-        for (const [index, { from, to }] of new Ranges(list).list.entries()) {
+        for (const [index, { from, end }] of new Ranges(list).list.entries()) {
           const { share, weight } = list[index]!;
           const given = weight ?? (share === null ? 10_000 - total : share!);
-          expect(to > from).toBe(given > 0);
+          expect(end > from).toBe(given > 0);
         }
       }),
     );
@@ -83,8 +83,8 @@ describe('ranges', () => {
     fc.assert(
       fc.property(weights, (list) => {
         const total = list.reduce((sum, { weight }) => sum + weight!, 0);
-        for (const [index, { from, to }] of new Ranges(list).list.entries()) {
-          expect(Math.abs(to - from - (list[index]!.weight! / total) * END)).toBeLessThanOrEqual(1);
+        for (const [index, { from, end }] of new Ranges(list).list.entries()) {
+          expect(Math.abs(end - from - (list[index]!.weight! / total) * END)).toBeLessThanOrEqual(1);
         }
       }),
     );

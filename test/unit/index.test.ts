@@ -119,7 +119,7 @@ describe('decide', () => {
     expect(createSplitter(half).explain({ url: '/?token=abc' })).toMatchObject({
       key: 'abc',
       hash: 324500635,
-      range: { from: 0, to: 2147483647 },
+      range: { from: 0, end: 2147483647 },
       variant: { name: 'version_1a' },
       reason: 'share',
     });
@@ -222,4 +222,18 @@ describe('the requests of other frameworks', () => {
       `expected a request with url and headers, got ${got}`,
     );
   });
+});
+
+it('warnings list what is probably not meant, by the path inside the split', () => {
+  const variants = [
+    { name: 'a', share: '50%' },
+    { name: 'b', share: '*' },
+  ] as const;
+  expect(createSplitter({ key: '$arg_token', variants }).warnings).toEqual([]);
+  expect(createSplitter({ key: '$http_x-user', variants }).warnings).toEqual([
+    'key: reads $http_x and then the text "-user", as nginx does; write $http_x_user for the longer name, or ${http_x}-user to keep it as it is',
+  ]);
+  expect(() => createSplitter({ key: 'token', variants })).toThrow(
+    /key: expected a variable like \$arg_token/,
+  );
 });

@@ -213,7 +213,7 @@ describe('/explain', () => {
       key: 'alice',
       hash: 479601241,
       positionPercent: expect.closeTo(11.1666, 3),
-      range: { from: 0, to: 2147483647 },
+      range: { from: 0, end: 2147483647 },
       scores: null,
       variant: 'version_1a',
       upstream: 'a',

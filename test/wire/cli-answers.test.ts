@@ -73,7 +73,7 @@ describe('explain', () => {
       key: '\\xc3\\xa9',
       variant: 'a',
       upstream: 'http://a',
-      range: { from: 0, to: 2147483647 },
+      range: { from: 0, end: 2147483647 },
       reason: 'share',
     });
   });

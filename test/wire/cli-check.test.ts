@@ -86,7 +86,7 @@ splits:
     missingKey: reject
     variants: [{ name: x, weight: 2, upstream: a }, { name: y, weight: 0, upstream: a }, { name: z, weight: 1, upstream: b }]
   two:
-    key: $remote_addr
+    key: $http_x_a$remote_addr
     method: rendezvous
     variants: [{ name: x, share: 25%, upstream: a }, { name: y, share: 75%, upstream: b }]
 routes:
@@ -103,7 +103,7 @@ routes:
     y  weight 0 = 0%        no hashes                        a
     z  weight 1 = 33.3333%  hashes 2863311530 to 4294967295  b
 
-  split two: $remote_addr by rendezvous
+  split two: $http_x_a$remote_addr by rendezvous
     x  25%  a
     y  75%  b
 
@@ -120,6 +120,101 @@ routes:
     expect((await check(['--config', path])).out).toMatch(/^\.\/named\.yaml: good/);
     expect((await check([], { CONFIG: path })).out).toMatch(/^\.\/named\.yaml: good/);
     expect((await check([path, '--listen', ':7'], { LISTEN: ':9' })).out).toMatch(/listen {2}:7\n/);
+  });
+});
+
+describe('a configuration that would run and probably does not do what was meant', () => {
+  const CUT = SECTION_1.replace('$arg_token', '$arg_user-id');
+  const WARNING =
+    'warning: ./cut.yaml:5:10 splits.appversion.key: reads $arg_user and then the text "-id", as nginx does; write ${arg_user-id} for the longer name, or ${arg_user}-id to keep it as it is';
+
+  it('is told with its warnings after the summary and exit code 0, with --strict 1', async () => {
+    const path = await file('cut.yaml', CUT);
+    const { code, out, err } = await check([path]);
+    expect({ code, err }).toEqual({ code: 0, err: '' });
+    expect(out.split('\n')[0]).toMatch(
+      /^\.\/cut\.yaml: good, 2 variants in 1 split, 2 upstreams, 1 warning, configuration \w{12}$/,
+    );
+    expect(out.endsWith(`\n\n${WARNING}\n`)).toBe(true);
+    expect((await check([path, '--strict'])).code).toBe(1);
+    expect((await check([await file('good.yaml', SECTION_1), '--strict'])).code).toBe(0);
+  });
+
+  it('prints its warnings alone with --quiet, and a good one nothing', async () => {
+    const path = await file('cut.yaml', CUT);
+    expect(await check([path, '--quiet'])).toEqual({ code: 0, out: `${WARNING}\n`, err: '' });
+    expect(await check([await file('good.yaml', SECTION_1), '--quiet'])).toEqual({
+      code: 0,
+      out: '',
+      err: '',
+    });
+  });
+});
+
+describe('check --json', () => {
+  it('is version 1: problems, warnings, notes, hash and the splits with exact ranges', async () => {
+    const { code, out } = await check([
+      await file('json.yaml', SECTION_1.replace('$arg_token', '$arg_a-b')),
+      '--json',
+    ]);
+    expect(code).toBe(0);
+    expect(JSON.parse(out)).toEqual({
+      version: 1,
+      good: true,
+      source: './json.yaml',
+      hash: expect.stringMatching(/^[0-9a-f]{12}$/),
+      problems: [],
+      warnings: [
+        {
+          at: './json.yaml:5:10',
+          path: 'splits.appversion.key',
+          message: expect.stringContaining('reads $arg_a and then the text "-b"'),
+        },
+      ],
+      notes: [],
+      listen: [':8000'],
+      admin: ':9901',
+      splits: {
+        appversion: {
+          key: ['$arg_a-b'],
+          method: 'ranges',
+          missingKey: 'default',
+          variants: [
+            {
+              name: 'version_1a',
+              share: '50%',
+              shareRatio: expect.closeTo(0.5, 6),
+              upstream: 'http://backend',
+              range: { from: 0, end: 2147483647 },
+            },
+            {
+              name: 'version_1b',
+              share: '50%',
+              shareRatio: expect.closeTo(0.5, 6),
+              upstream: 'http://backend-experiment',
+              range: { from: 2147483647, end: 4294967296 },
+            },
+          ],
+        },
+      },
+      routes: [{ listen: null, host: null, path: '/', exact: false, split: 'appversion' }],
+      upstreams: ['http://backend', 'http://backend-experiment'],
+    });
+  });
+
+  it('has the problems of one that is not good, on standard output and with exit code 1', async () => {
+    const path = await file('json.yaml', SECTION_1.replace('$arg_token', 'token'));
+    const { code, out, err } = await check([path, '--json']);
+    expect({ code, err }).toEqual({ code: 1, err: '' });
+    expect(JSON.parse(out)).toMatchObject({
+      version: 1,
+      good: false,
+      hash: null,
+      problems: [{ at: './json.yaml:5:10', path: 'splits.appversion.key', got: '"token"' }],
+      warnings: [],
+      splits: {},
+      admin: null,
+    });
   });
 });
 

@@ -534,7 +534,7 @@ function sentences({ fault, key, keySource, hash, positionPercent, range, varian
   if (range !== null) {
     facts.push([
       'Range',
-      `${((range.from / HASHES) * 100).toFixed(4)} % to ${((range.to / HASHES) * 100).toFixed(4)} %`,
+      `${((range.from / HASHES) * 100).toFixed(4)} % to ${((range.end / HASHES) * 100).toFixed(4)} %`,
     ]);
   }
   facts.push([

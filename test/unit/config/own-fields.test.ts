@@ -63,14 +63,14 @@ describe('a list of keys', () => {
       'a minted key that is not the last one',
       'key: [{ mint: uid }, $arg_token]',
       [
-        '3:11 splits.s.key[0]: expected a minted key to be the last one, as nothing behind it is ever asked, got entry 1 of 2',
+        '3:26 splits.s.key[1]: expected no entry after a minted key, as every request has a key by then, got entry 2 of 2',
       ],
     ],
     [
       'a constant that is not the last one',
       'key: [salt, $arg_token]',
       [
-        '3:11 splits.s.key[0]: expected a key text with a variable, as a constant is never missing and nothing behind it is asked, got "salt"',
+        `3:11 splits.s.key[0]: ${'expected a variable like $arg_token in the key, as a text alone is the same key for every request; in a shell use single quotes, \'$arg_token\' (did you mean "$arg_salt"?), got "salt"'}`,
       ],
     ],
     [

@@ -27,8 +27,18 @@ describe('the text', () => {
     ['{$arg_token}', '{abc}'],
     ['é$arg_token', '\xc3\xa9abc'],
     ['nothing to read', 'nothing to read'],
+    ['${arg_user-id}', 'hyphen'],
+    ['${arg_user.name}x', 'dotx'],
+    ['$arg_token-id', 'abc-id'],
+    ['${http_x-user}', 'ada'],
+    ['${cookie_session-id}', 's1'],
+    ['${cookie___Host-sid}', 'h1'],
+    ['$query_string', 'token=abc&b=B&user-id=hyphen&user.name=dot'],
+    ['$document_uri', '/'],
   ])('%s is read as %s', (text, key) => {
-    expect(keyOf(text, { url: '/?token=abc&b=B', remoteAddress: '10.0.0.1' })).toBe(key);
+    const url = '/?token=abc&b=B&user-id=hyphen&user.name=dot';
+    const headers = { 'x-user': 'ada', cookie: 'session-id=s1; __Host-sid=h1' };
+    expect(keyOf(text, { url, headers, remoteAddress: '10.0.0.1' })).toBe(key);
   });
 
   it.each([
@@ -37,13 +47,13 @@ describe('the text', () => {
     ['$-x', 0, 'got "$"'],
     ['${}', 0, 'got "${"'],
     ['a${arg_token', 1, 'expected "}" after "${arg_token", got the end of the text'],
-    ['${arg_token-x}', 0, 'expected "}" after "${arg_token", got "-x}"'],
+    ['${arg_token x}', 0, 'expected "}" after "${arg_token", got " x}"'],
+    ['${remote-addr}', 0, '(did you mean "$remote_addr"?)'],
     ['$1', 0, 'got "$1"'],
     ['salt:$arg_a:$argtoken', 12, '(did you mean "$arg_token"?), got "$argtoken"'],
     ['$arg', 0, '(did you mean "$arg_token"?), got "$arg"'],
     ['$arg_', 0, '(did you mean "$arg_token"?), got "$arg_"'],
     ['$args_token', 0, '(did you mean "$arg_token"?)'],
-    ['$query_string', 0, '(did you mean "$args"?)'],
     ['$header_x_user', 0, '(did you mean "$http_x_user"?)'],
     ['$cooky_uid', 0, '(did you mean "$cookie_uid"?)'],
     ['$remote_adress', 0, '(did you mean "$remote_addr"?)'],
@@ -55,6 +65,24 @@ describe('the text', () => {
     expect(fault).toMatchObject({ offset });
     expect((fault as { error: string }).error).toMatch(/^expected .*, got /);
     expect((fault as { error: string }).error).toContain(message);
+  });
+
+  it.each([
+    ['$request_id', 'missingKey: random'],
+    ['$msec', 'missingKey: random'],
+    ['$binary_remote_addr', 'use $remote_addr'],
+    ['$request_body', 'before the body is read'],
+    ['$scheme', 'the same for most requests'],
+    ['$proxy_add_x_forwarded_for', 'use $http_x_forwarded_for'],
+    ['$ssl_client_s_dn', 'use $http_NAME'],
+    ['$jwt_claim_sub', 'use $http_NAME'],
+    ['$upstream_addr', 'only after the upstream has answered'],
+    ['$is_args', 'use $args'],
+  ])('%s, which nginx has, gets a remedy and no guess', (text, remedy) => {
+    const { error } = compileKey(text) as { error: string };
+    expect(error).toContain(`nginx has ${text} but it cannot be used here: `);
+    expect(error).toContain(remedy);
+    expect(error).not.toContain('did you mean');
   });
 
   it('a mistake without a near name gets no guess', () => {

@@ -102,9 +102,9 @@ describe('a hash belongs to the first variant with hash < bound, strictly', () =
 
   it('a thousand variants are each found at both ends of their ranges', () => {
     const ranges = new Ranges(weights(...Array.from({ length: 1000 }, (_, i) => i)));
-    for (const [index, { from, to }] of ranges.list.entries()) {
-      if (index === 0) expect(to).toBe(0);
-      else expect([ranges.pick(from), ranges.pick(to - 1)]).toEqual([index, index]);
+    for (const [index, { from, end }] of ranges.list.entries()) {
+      if (index === 0) expect(end).toBe(0);
+      else expect([ranges.pick(from), ranges.pick(end - 1)]).toEqual([index, index]);
     }
   });
 

@@ -131,7 +131,7 @@ describe('explain', () => {
       key: 'alice',
       hash: 479601241,
       position: (479601241 / 2 ** 32) * 100,
-      range: { from: 429496729, to: 2147483647 },
+      range: { from: 429496729, end: 2147483647 },
       scores: null,
       variant: { index: 1, name: 'v1', upstream: 'http://u1', share: (2147483647 - 429496729) / 2 ** 32 },
       reason: 'share',

@@ -1,0 +1,30 @@
+// What a check of a configuration reports to. Problems keep it from running; findings do not: a warning is probably
+// not what was meant, a note is worth knowing.
+
+import type { Path, Place } from './problem.ts';
+
+/** Something in a configuration that runs. */
+export interface Finding extends Place {
+  readonly level: 'warning' | 'note';
+  readonly sentence: string;
+}
+
+/** Where the checks report to. `offset` is a character inside the text at `path`. */
+export interface Report {
+  /** A certain mistake: a problem, or a warning where everything that nginx runs has to run. */
+  mistake(path: Path, expected: string, got: string): void;
+  warn(path: Path, sentence: string, offset?: number): void;
+  note(path: Path, sentence: string): void;
+}
+
+/** `warning: FILE:LINE:COL path: …` */
+export function formatFinding({ level, at, path, sentence }: Finding): string {
+  return `${level}: ${path === '' ? at : `${at} ${path}`}: ${sentence}`;
+}
+
+/** Only the warnings, each in a line without its level. */
+export function warningLines(findings: readonly Finding[]): string[] {
+  return findings
+    .filter(({ level }) => level === 'warning')
+    .map((finding) => formatFinding(finding).replace(/^warning: /, ''));
+}

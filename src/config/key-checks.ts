@@ -1,0 +1,134 @@
+// Finds keys that are accepted by the grammar and do not split: a text without a variable, a variable that ends too
+// early, an entry of a list that is never reached, a value that all requests share. Looks at the document as written.
+// Knows nothing of hashing.
+
+import { cutVariables, type KeyVariable, variablesOf } from '../key-text.ts';
+import type { Report } from './findings.ts';
+import { type Path, showGot } from './problem.ts';
+import { isMap, type RawMap } from './raw.ts';
+
+/** Variables that every request has, so that no later entry of a list is ever read. */
+const ALWAYS_SET = new Set(['remote_addr', 'host', 'http_host', 'uri', 'request_uri', 'request_method']);
+
+/** What is known about the requests that reach one split: variables with one value for all of them, and why. */
+export type SharedValues = ReadonlyMap<string, string>;
+
+/** Checks `key` of a split. `isKnown` tells whether a key text can be compiled; others are reported elsewhere. */
+export function checkSplitKey(
+  path: Path,
+  split: RawMap,
+  report: Report,
+  isKnown: (text: string) => boolean,
+): void {
+  const isList = Array.isArray(split.key);
+  const entries: readonly unknown[] = isList ? (split.key as unknown[]) : [split.key];
+  const earlier = new Set<string>();
+  let stopper: string | undefined;
+  for (const [index, entry] of entries.entries()) {
+    const at: Path = isList ? [...path, 'key', index] : [...path, 'key'];
+    if (stopper !== undefined) {
+      const expected = `no entry after ${stopper}, as every request has a key by then`;
+      report.mistake(at, expected, `entry ${index + 1} of ${entries.length}`);
+      return;
+    }
+    if (isMap(entry) && 'mint' in entry) {
+      stopper = 'a minted key';
+      continue;
+    }
+    if (typeof entry !== 'string' || entry === '' || !isKnown(entry)) continue;
+    const variables = variablesOf(entry);
+    if (variables.length === 0) {
+      report.mistake(at, `${WITH_VARIABLE}${guess(entry, isKnown)}`, showGot(entry));
+      return;
+    }
+    reportCut(at, entry, report);
+    if (variables.every(({ name }) => isCovered(name, earlier))) {
+      const expected =
+        'a variable that no earlier entry has, as this entry is read only where those are empty';
+      report.mistake(at, expected, showGot(entry));
+    }
+    for (const { name } of variables) earlier.add(name);
+    const always = variables.find(({ name }) => ALWAYS_SET.has(name));
+    if (always !== undefined) stopper = always.written;
+  }
+  if (stopper !== undefined && split.missingKey !== undefined && split.missingKey !== 'default') {
+    report.warn([...path, 'missingKey'], `has no effect: with ${stopper} no request is without a key`);
+  }
+}
+
+const WITH_VARIABLE =
+  "a variable like $arg_token in the key, as a text alone is the same key for every request; in a shell use single quotes, '$arg_token'";
+
+/** The key that a bare word stands for: "token" -> "$arg_token". */
+function guess(text: string, isKnown: (text: string) => boolean): string {
+  const word = /^(?:%\(|\{\{?\s*|<|:|@|#)?([A-Za-z][A-Za-z0-9_-]*)(?:\)s|\s*\}?\}|>)?$/.exec(text)?.[1];
+  if (word === undefined) return '';
+  const plain = word.replaceAll('-', '_');
+  const own = `$${plain}`;
+  const isVariable = isKnown(own) && variablesOf(own).length > 0;
+  const meant = isVariable ? own : word === plain ? `$arg_${word}` : `\${arg_${word}}`;
+  return ` (did you mean ${JSON.stringify(meant)}?)`;
+}
+
+/** Warns of variables that end before the name that was probably meant. */
+export function reportCut(at: Path, text: string, report: Report): void {
+  for (const { variable, whole, kept } of cutVariables(text)) {
+    const rest = kept.slice(variable.written.length + 2);
+    const sentence = `reads ${variable.written} and then the text ${JSON.stringify(rest)}, as nginx does; write ${whole} for the longer name, or ${kept} to keep it as it is`;
+    report.warn(at, sentence, variable.start);
+  }
+}
+
+/** True when `name` is empty wherever all of `earlier` are. */
+function isCovered(name: string, earlier: ReadonlySet<string>): boolean {
+  return (
+    earlier.has(name) ||
+    (name.startsWith('cookie_') && earlier.has('http_cookie')) ||
+    (name.startsWith('arg_') && earlier.has('args'))
+  );
+}
+
+/** Warns when every request of a split has the same key, and notes keys that are shared or changed more than expected. */
+export function checkSharedValues(path: Path, split: RawMap, shared: SharedValues, report: Report): void {
+  const first: unknown = Array.isArray(split.key) ? split.key[0] : split.key;
+  if (typeof first !== 'string') return;
+  const variables = variablesOf(first);
+  if (variables.length === 0) return;
+  const at: Path = Array.isArray(split.key) ? [...path, 'key', 0] : [...path, 'key'];
+  if (variables.every(({ name }) => shared.has(name))) {
+    const [{ name, written }] = variables as [KeyVariable];
+    report.warn(
+      at,
+      `is the same for every request, so one variant takes all: ${written} ${shared.get(name)}`,
+    );
+    return;
+  }
+  const [only] = variables;
+  const note = variables.length === 1 ? NOTES.get(only!.name) : undefined;
+  if (note !== undefined) report.note(at, `${only!.written} ${note}`);
+}
+
+const URL_NOTE = 'is another key for each URL: one client may get both variants';
+const HOST_NOTE = 'is one key for all requests with the same Host';
+
+/** What a key of this one variable means in practice. */
+const NOTES: ReadonlyMap<string, string> = new Map([
+  [
+    'remote_addr',
+    'is the address of the connection: in a sidecar that is the pod itself for every request, after another proxy it is that proxy',
+  ],
+  ['host', HOST_NOTE],
+  ['http_host', HOST_NOTE],
+  ['uri', URL_NOTE],
+  ['request_uri', URL_NOTE],
+  ['args', URL_NOTE],
+  ['request_method', 'has very few values, so the shares cannot come out'],
+  ['http_user_agent', 'is one key for all clients with the same browser'],
+  ['http_authorization', 'is another key each time the credentials are renewed'],
+  ['http_cookie', 'is another key as soon as any cookie changes'],
+  [
+    'http_x_forwarded_for',
+    'is the whole chain of addresses, so a client that comes another way is another key',
+  ],
+  ['http_x_request_id', 'is another key for each request'],
+]);

@@ -1,0 +1,269 @@
+// Configurations that would run and not do what was meant: certain mistakes are problems, likely ones are warnings, and
+// what is worth knowing is a note.
+import { describe, expect, it } from 'vitest';
+import { formatFinding } from '../../../src/config/findings.ts';
+import { parseNginx } from '../../../src/config/nginx.ts';
+import { parseConfig } from '../../../src/config/parse.ts';
+import { formatProblems } from '../../../src/config/problem.ts';
+import { checkKey } from '../../../src/split/key.ts';
+
+const AB =
+  'variants: [{ name: a, share: 50%, upstream: "http://a" }, { name: b, share: "*", upstream: "http://b" }]';
+
+/** Lines of the problems, or of the findings where there is none. */
+const told = (text: string): string[] => {
+  const outcome = parseConfig(text, 's.yaml', { checkKey });
+  return outcome.problems !== undefined
+    ? formatProblems(outcome.problems)
+    : outcome.findings.map(formatFinding);
+};
+const keyed = (key: string, more = '') => told(`${more}splits:\n  s:\n    key: ${key}\n    ${AB}\n`);
+
+describe('a key', () => {
+  it.each([
+    ['token', '(did you mean "$arg_token"?)'],
+    ['"{token}"', '(did you mean "$arg_token"?)'],
+    ['"%(token)s"', '(did you mean "$arg_token"?)'],
+    ['"{{ token }}"', '(did you mean "$arg_token"?)'],
+    ['user-id', '(did you mean "${arg_user-id}"?)'],
+    ['cookie_uid', '(did you mean "$cookie_uid"?)'],
+    ['remote_addr', '(did you mean "$remote_addr"?)'],
+    ['"exp42:"', 'single quotes, \'$arg_token\', got "exp42:"'],
+    ['"~^/u/([0-9]+)"', 'got "~^/u/([0-9]+)"'],
+    ['[$arg_token, salt]', 's.key[1]: expected a variable like $arg_token in the key'],
+  ])('of text alone is a problem: %s', (key, message) => {
+    const [line, ...more] = keyed(key);
+    expect(more).toEqual([]);
+    expect(line).toMatch(
+      /^s\.yaml:3:\d+ splits\.s\.key(\[1\])?: expected a variable like \$arg_token in the key, /,
+    );
+    expect(line).toContain(message);
+  });
+
+  it.each([
+    [
+      '$arg_user-id',
+      'warning: s.yaml:3:10 splits.s.key: reads $arg_user and then the text "-id", as nginx does; write ${arg_user-id} for the longer name, or ${arg_user}-id to keep it as it is',
+    ],
+    [
+      '"x:$http_x-user"',
+      'warning: s.yaml:3:13 splits.s.key: reads $http_x and then the text "-user", as nginx does; write $http_x_user for the longer name, or ${http_x}-user to keep it as it is',
+    ],
+  ])('with a name that is cut at a hyphen is a warning at its place: %s', (key, line) => {
+    expect(keyed(key)).toEqual([line]);
+  });
+
+  it.each(['${arg_user-id}', '${http_x-user}', '${cookie___Host-sid}', '${arg_user}-id', '$arg_a-$arg_b'])(
+    'that is read as it is meant gets no warning: %s',
+    (key) => expect(keyed(`'${key}'`)).toEqual([]),
+  );
+
+  it.each([
+    ['[$remote_addr, $arg_token]', 's.key[1]: expected no entry after $remote_addr'],
+    ['["x:$uri", $arg_token]', 's.key[1]: expected no entry after $uri'],
+    ['[$host, $arg_token]', 's.key[1]: expected no entry after $host'],
+    ['[{ mint: uid }, $arg_token]', 's.key[1]: expected no entry after a minted key'],
+    ['[$arg_token, "${arg_token}"]', 's.key[1]: expected a variable that no earlier entry has'],
+    ['[$arg_token, "exp:$ARG_TOKEN"]', 's.key[1]: expected a variable that no earlier entry has'],
+    ['[$arg_a, $arg_b, "$arg_a$arg_b"]', 's.key[2]: expected a variable that no earlier entry has'],
+    ['[$http_cookie, $cookie_uid]', 's.key[1]: expected a variable that no earlier entry has'],
+    ['[$args, $arg_token]', 's.key[1]: expected a variable that no earlier entry has'],
+  ])('with an entry that can never count is a problem: %s', (key, message) => {
+    expect(keyed(key)).toEqual([expect.stringContaining(message)]);
+  });
+
+  it('that is always there makes missingKey pointless', () => {
+    expect(told(`splits: { s: { key: [$arg_token, { mint: uid }], missingKey: reject, ${AB} } }`)).toEqual([
+      expect.stringContaining(
+        'splits.s.missingKey: has no effect: with a minted key no request is without a key',
+      ),
+    ]);
+  });
+
+  it.each([
+    ['listen: "127.0.0.1:8000"\n', 'is that of this machine'],
+    ['listen: "[::1]:8000"\n', 'is that of this machine'],
+    ['listen: ["127.0.0.1:8000", "unix:/run/s.sock"]\n', 'is that of this machine'],
+    ['listen: "unix:/run/s.sock"\n', 'is "unix:" for every client'],
+  ])('of an address that all clients share is a warning: %j', (listen, reason) => {
+    expect(keyed('$remote_addr', listen)).toEqual([
+      expect.stringMatching(
+        /^warning: .* splits\.s\.key: is the same for every request, so one variant takes all/,
+      ),
+    ]);
+    expect(keyed('$remote_addr', listen)[0]).toContain(reason);
+  });
+
+  it.each([
+    ['$remote_addr', 'in a sidecar that is the pod itself'],
+    ['$uri', 'one client may get both variants'],
+    ['$http_authorization', 'each time the credentials are renewed'],
+    ['$http_x_forwarded_for', 'whole chain of addresses'],
+  ])('that is often not meant is a note: %s', (key, note) => {
+    expect(keyed(key)).toEqual([expect.stringMatching(/^note: s\.yaml:3:10 splits\.s\.key: /)]);
+    expect(keyed(key)[0]).toContain(note);
+  });
+
+  it('of a host or path that its only route fixes is a warning', () => {
+    const routed = (key: string, route: string) =>
+      told(`splits: { s: { key: ${key}, ${AB} } }\nroutes: [{ split: s, ${route} }]`);
+    expect(routed('$host', 'host: shop.example')).toEqual([
+      expect.stringContaining('$host is shop.example on all'),
+    ]);
+    expect(routed('$uri', 'path: /x, exact: true')).toEqual([expect.stringContaining('$uri is /x on all')]);
+    expect(routed('$host$arg_token', 'host: shop.example')).toEqual([]);
+  });
+});
+
+describe('a setting without effect', () => {
+  const with_ = (more: string) => told(`splits: { s: { ${AB} } }\n${more}`);
+  it.each([
+    [
+      'upstreams: { spare: { url: "http://spare" } }',
+      'warning: s.yaml:2:14 upstreams.spare: is not used: no variant, route or fallback names this upstream',
+    ],
+    [
+      'accessLog: { mode: errors, sample: 5% }',
+      'accessLog.sample: has no effect: accessLog.mode is not sampled',
+    ],
+    ['assignments: { window: 2h }', 'assignments.window: has no effect: assignments.to is off'],
+    ['upgrades: []\ntimeouts: { tunnelIdle: 5m }', 'timeouts.tunnelIdle: has no effect: upgrades is empty'],
+    ['drain: { grace: 30s }', 'drain.grace: leaves no time'],
+    ['drain: { grace: 10s, deadline: 10s }', 'drain.grace: leaves no time'],
+    ['upstreamDefaults: { pool: { idleTimeout: 10m } }', 'idleTimeout is longer than maxAge'],
+    [
+      'upstreamDefaults: { probe: { path: /, timeout: 10s } }',
+      'upstreamDefaults.probe: timeout is longer than interval',
+    ],
+  ])('is a warning: %s', (more, line) => {
+    expect(with_(more)).toEqual([expect.stringContaining(line)]);
+    expect(with_(more)[0]).toMatch(/^warning: s\.yaml:\d+:\d+ /);
+  });
+
+  it.each([
+    [
+      '{ url: "http://10.0.0.1", eject: { failures: 2 } }',
+      'u.eject: has no effect: the upstream has a single address',
+    ],
+    ['{ url: "unix:/run/a.sock", eject: { failures: 2 } }', 'u.eject: has no effect'],
+    ['{ url: "http://u", pool: { maxQueued: 0, queueTimeout: 1s } }', 'u.pool.queueTimeout: has no effect'],
+    ['{ servers: [{ url: "http://x" }, { url: "http://x" }] }', 'u.servers[1].url: is in the list already'],
+    ['{ servers: [{ url: "http://x", backup: true }] }', 'u.servers: are all backup or down'],
+    [
+      '{ url: "http://u", onDown: { fallback: "http://u:80" } }',
+      'u.onDown.fallback: leads to the same address',
+    ],
+    [
+      '{ url: "http://u", setHeaders: { x-a: $http_x-user } }',
+      'u.setHeaders.x-a: reads $http_x and then the text',
+    ],
+  ])('of an upstream is a warning: %s', (upstream, line) => {
+    expect(told(`upstreams: { u: ${upstream} }\nroutes: [{ upstream: u }]`)).toEqual([
+      expect.stringContaining(line),
+    ]);
+  });
+
+  it('is not seen where a name may have several addresses', () => {
+    expect(
+      told('upstreams: { u: { url: "http://u", eject: { failures: 2 } } }\nroutes: [{ upstream: u }]'),
+    ).toEqual([]);
+  });
+
+  it('is a split that no route names', () => {
+    expect(told(`splits: { s: { ${AB} }, t: { ${AB} } }\nroutes: [{ split: s }]`)).toEqual([
+      'warning: s.yaml:1:124 splits.t: is not used: no route names this split',
+    ]);
+  });
+});
+
+describe('a route', () => {
+  const routed = (routes: string, listen = ':8000') =>
+    told(`listen: ${listen}\nsplits: { s: { ${AB} } }\nroutes: [{ split: s }, ${routes}]`);
+
+  it.each([
+    ['{ listen: ":8000", upstream: "http://a" }', 'routes[0]: expected a route that some request reaches'],
+    [
+      '{ listen: ":8000", host: "*.x.example", upstream: "http://a" }, { host: a.b.x.example, path: /y, upstream: "http://b" }',
+      'routes[2]: expected a route that some request reaches',
+    ],
+    [
+      '{ host: x.example., upstream: "http://a" }',
+      'routes[1].host: expected a host without a dot at its end',
+    ],
+  ])('that no request reaches is a problem: %s', (routes, line) => {
+    expect(routed(routes)).toEqual([expect.stringContaining(line)]);
+  });
+
+  it('is reached where one address is left to it', () => {
+    expect(routed('{ listen: ":8000", upstream: "http://a" }', '[":8000", ":8001"]')).toEqual([]);
+    expect(routed('{ listen: ":8000", path: /a, upstream: "http://a" }')).toEqual([]);
+  });
+
+  it('with an encoded path is a warning, as it is compared with decoded ones', () => {
+    expect(routed('{ path: /a%20b, upstream: "http://a" }')).toEqual([
+      expect.stringContaining('routes[1].path: is compared with decoded paths; write "/a b"'),
+    ]);
+  });
+});
+
+describe('an upstream that is the splitter itself', () => {
+  it.each([
+    ['http://localhost:8000', 'own listen'],
+    ['http://127.0.0.1:8000', 'own listen'],
+    ['http://[::1]:8000', 'own listen'],
+    ['http://localhost:9901', 'own admin'],
+  ])('is a problem: %s', (url, message) => {
+    expect(told(`routes: [{ upstream: "${url}" }]`)).toEqual([expect.stringContaining(message)]);
+    expect(told(`upstreams: { u: { url: "${url}" } }\nroutes: [{ upstream: u }]`)).toEqual([
+      expect.stringContaining(message),
+    ]);
+  });
+
+  it('is none on another port, address or socket', () => {
+    expect(told('routes: [{ upstream: "http://localhost:8001" }]')).toEqual([]);
+    expect(told('listen: "10.0.0.1:8000"\nroutes: [{ upstream: "http://localhost:8000" }]')).toEqual([]);
+    expect(told('listen: "unix:/a.sock"\nroutes: [{ upstream: "unix:/b.sock" }]')).toEqual([]);
+  });
+});
+
+describe('a split that does not split', () => {
+  const shares = (a: string, b: string, to = 'http://b') =>
+    told(
+      `splits: { s: { variants: [{ name: a, share: ${a}, upstream: "http://a" }, { name: b, share: "${b}", upstream: "${to}" }] } }`,
+    );
+  it('is a note where one variant takes everything, or all lead to one upstream', () => {
+    expect(shares('0%', '*')).toEqual([
+      expect.stringContaining('note: s.yaml:1:16 splits.s.variants: every key goes to b'),
+    ]);
+    expect(shares('50%', '*', 'http://a')).toEqual([
+      expect.stringContaining('all variants lead to http://a: an A/A test'),
+    ]);
+  });
+
+  it('is a warning where the rest is nothing', () => {
+    expect(shares('100%', '*').join()).toContain('splits.s.variants[1].share: takes nothing');
+  });
+});
+
+describe('an nginx.conf', () => {
+  const nginx = (key: string) =>
+    parseNginx(
+      `split_clients ${key} $v { 50% a; * b; }\nserver { listen 8000; location / { proxy_pass http://$v; } }`,
+      'nginx.conf',
+      { checkKey, readInclude: () => ({ got: 'none' }) },
+    );
+
+  it('runs what nginx runs: a certain mistake is a warning there', () => {
+    const { config, findings } = nginx('constant');
+    expect(config?.splits.get('v')?.key).toBe('constant');
+    expect(findings?.map(formatFinding)).toEqual([
+      expect.stringMatching(/^warning: nginx\.conf:1:15 split_clients: expected a variable like \$arg_token/),
+    ]);
+  });
+
+  it('is warned of a name that is cut at a hyphen', () => {
+    expect(nginx('"$http_x-user"').findings?.map(formatFinding)).toEqual([
+      expect.stringContaining('nginx.conf:1:15 split_clients: reads $http_x and then the text "-user"'),
+    ]);
+  });
+});
