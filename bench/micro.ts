@@ -4,6 +4,7 @@
 import { pino } from 'pino';
 import { Bench } from 'tinybench';
 import { documentSchema } from '../src/config/schema.ts';
+import { ChunkedDecoder } from '../src/http1/chunked.ts';
 import { writeRequestHead, writeResponseHead } from '../src/http1/forward.ts';
 import { RequestFraming, ResponseFraming } from '../src/http1/framing.ts';
 import { RequestHead, ResponseHead } from '../src/http1/head.ts';
@@ -41,6 +42,10 @@ const RESPONSES = Array.from({ length: COUNT }, (_, at) =>
       `Cache-Control: private, max-age=${at % 600}\r\nContent-Length: ${at % 9999}\r\nConnection: keep-alive\r\n\r\n`,
   ),
 );
+
+const CHUNKS = Buffer.from('1\r\nx\r\n'.repeat(64));
+const chunkMemory = Buffer.alloc(CHUNKS.length);
+const decoder = new ChunkedDecoder(true);
 
 const splitter = new Splitter(
   'bench',
@@ -128,6 +133,16 @@ measure('the same, and write the head that goes on', (at) => {
   writeResponseHead(out, response, responseFraming, end, responseRewrite);
   return out.length;
 });
+
+const decodeChunks = (read: 'next' | 'nextJoined'): number => {
+  CHUNKS.copy(chunkMemory);
+  decoder.reset();
+  let position = 0;
+  while (position < chunkMemory.length) position = decoder[read](chunkMemory, position, chunkMemory.length);
+  return position;
+};
+measure('decode 64 chunks of one byte, each a run', () => decodeChunks('next'));
+measure('decode 64 chunks of one byte, one run', () => decodeChunks('nextJoined'));
 
 const counters = new Counters().variant('bench', 'a', 'backend');
 measure('count one exchange (one update of every metric)', (at) => {

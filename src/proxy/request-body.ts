@@ -99,7 +99,7 @@ export class RequestBody {
     const decoder = this.#decoder!;
     let position = from;
     while (position < to && !decoder.isDone) {
-      position = decoder.next(bytes, position, to);
+      position = decoder.nextJoined(bytes, position, to);
       const { dataStart, dataEnd } = decoder;
       this.#byteCount += dataEnd - dataStart;
       if (decoder.isRefused) this.fault = 'BAD_CHUNK';

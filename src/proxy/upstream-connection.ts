@@ -424,7 +424,7 @@ export class UpstreamConnection implements Timed, WireOwner {
     }
     if (this.#phase === PHASE.chunked) {
       const decoder = this.#decoder!;
-      const end = decoder.next(bytes, from, to);
+      const end = decoder.nextJoined(bytes, from, to);
       if (decoder.dataEnd > decoder.dataStart)
         exchange.receiveResponseBody(bytes, decoder.dataStart, decoder.dataEnd);
       if (decoder.isRefused) {

@@ -12,6 +12,11 @@ import { Output } from '../http1/output.ts';
 const GATHERED_BYTES_MAX = 65_536;
 /** Bytes up to this many are copied behind what is gathered; more leave at once, from where they are. */
 const COPY_BYTES_MAX = 16_384;
+/**
+ * Bytes read from one socket in a turn of the event loop before the others have theirs: libuv goes on reading a socket
+ * that fills its buffer, 32 times in a row. Less costs throughput (bench get-1m), more makes others wait.
+ */
+const TURN_BYTES_MAX = 131_072;
 /** First size of an Output. */
 const OUTPUT_BYTES = 2048;
 /** Most Outputs that are kept, as many as wires gather in a turn of a busy process; and of those that have grown. */
@@ -22,7 +27,7 @@ const GROWN_BYTES_MAX = 65_536;
 
 /** Whose socket it is. */
 export interface WireOwner {
-  /** bytes[from, to) have come. They are valid during the call; those in front of `from` are free to be written over. */
+  /** bytes[from, to) have come. They are valid during the call, which may change them and those in front of `from`. */
   received(bytes: Buffer, from: number, to: number): void;
   /** What was gathered has been handed to the socket, which did not refuse it. */
   flushed(): void;
@@ -67,6 +72,18 @@ function flushAll(): void {
   wires.length = 0;
 }
 
+/** Wires that have read their part of this turn. */
+let resting: Wire[] = [];
+let waking: Wire[] = [];
+
+function wakeAll(): void {
+  const wires = resting;
+  resting = waking;
+  waking = wires;
+  for (let i = 0; i < wires.length; i++) wires[i]!.endRest();
+  wires.length = 0;
+}
+
 function giveBack(out: Output): void {
   out.clear();
   const keptMax = out.bytes.length === OUTPUT_BYTES ? SPARE_OUTPUTS_MAX : SPARE_GROWN_MAX;
@@ -90,6 +107,10 @@ export class Wire {
   #isListed = false;
   #isBlocked = false;
   #isPaused = false;
+  /** It has read its part of this turn and goes on in the next one. */
+  #isResting = false;
+  /** Bytes that were read without a pause in between. */
+  #turnBytes = 0;
   #hasEnded = false;
   /** The last bytes that were handed over have been taken. */
   #isTaken = true;
@@ -108,7 +129,7 @@ export class Wire {
     const { socket } = this;
     const handle = handleOf(socket);
     if (ONREAD === undefined || !this.#isDirect || typeof handle?.useUserBuffer !== 'function') {
-      socket.on('data', (chunk: Buffer) => this.#owner.received(chunk, 0, chunk.length));
+      socket.on('data', this.#onData);
       return;
     }
     this.#memory = memory;
@@ -133,13 +154,13 @@ export class Wire {
   pause(): void {
     if (this.#isPaused) return;
     this.#isPaused = true;
-    this.socket.pause();
+    if (!this.#isResting) this.socket.pause();
   }
 
   resume(): void {
     if (!this.#isPaused) return;
     this.#isPaused = false;
-    this.socket.resume();
+    if (!this.#isResting) this.socket.resume();
   }
 
   get isPaused(): boolean {
@@ -222,6 +243,18 @@ export class Wire {
     this.flush();
   }
 
+  /** The turn in which it read its part has ended. */
+  endRest(): void {
+    this.#isResting = false;
+    this.#turnBytes = 0;
+    if (!this.#isPaused && !this.socket.destroyed) this.socket.resume();
+  }
+
+  #rest(): void {
+    this.#isResting = true;
+    if (resting.push(this) === 1) setImmediate(wakeAll);
+  }
+
   /** Writes as many bytes as the socket takes from where they are; the others are copied. */
   #send(bytes: Buffer, from: number, to: number): void {
     const { socket } = this;
@@ -294,7 +327,19 @@ export class Wire {
   readonly #onRead = (byteCount: number): boolean => {
     const { bytes, from } = this.#memory!;
     this.#owner.received(bytes, from, from + byteCount);
-    return !this.#isPaused;
+    // After a read that did not fill the memory libuv turns to the next socket by itself.
+    this.#turnBytes = byteCount < bytes.length - from ? 0 : this.#turnBytes + byteCount;
+    if (this.#turnBytes >= TURN_BYTES_MAX && !this.#isResting) this.#rest();
+    return !this.#isPaused && !this.#isResting;
+  };
+
+  /** Where nothing tells how full a read was, all bytes count. */
+  readonly #onData = (chunk: Buffer): void => {
+    this.#turnBytes += chunk.length;
+    this.#owner.received(chunk, 0, chunk.length);
+    if (this.#turnBytes < TURN_BYTES_MAX || this.#isResting) return;
+    this.#rest();
+    this.socket.pause();
   };
 }
 

@@ -13,7 +13,12 @@ interface Outcome {
 }
 
 /** Feeds the pieces that `stops` cut, each in memory of its own that is overwritten afterwards. */
-function decode(decoder: ChunkedDecoder, received: Buffer, stops: number[]): Outcome {
+function decode(
+  decoder: ChunkedDecoder,
+  received: Buffer,
+  stops: number[],
+  read: 'next' | 'nextJoined' = 'next',
+): Outcome {
   decoder.reset();
   let body = '';
   let from = 0;
@@ -27,7 +32,9 @@ function decode(decoder: ChunkedDecoder, received: Buffer, stops: number[]): Out
     const end = lead + to - from;
     let position = lead;
     while (position < end && !decoder.isDone && !decoder.isRefused) {
-      const next = decoder.next(memory, position, end);
+      const behind = memory.toString('latin1', end);
+      const next = decoder[read](memory, position, end);
+      expect(memory.toString('latin1', end)).toBe(behind);
       expect(next).toBeGreaterThanOrEqual(position);
       expect(next).toBeLessThanOrEqual(end);
       body += memory.toString('latin1', decoder.dataStart, decoder.dataEnd);
@@ -57,9 +64,14 @@ function decodeEveryWay(text: string): Outcome {
   const received = latin1(text);
   const whole = decode(decoder, received, [received.length]);
   const singles = Array.from({ length: received.length }, (_, i) => i + 1);
-  expect(decode(decoder, received, singles), 'byte by byte').toEqual(whole);
-  for (let cut = 1; cut < received.length; cut++) {
-    expect(decode(decoder, received, [cut, received.length]), `cut at ${cut}`).toEqual(whole);
+  for (const read of ['next', 'nextJoined'] as const) {
+    expect(decode(decoder, received, [received.length], read), `${read}: whole`).toEqual(whole);
+    expect(decode(decoder, received, singles, read), `${read}: byte by byte`).toEqual(whole);
+    for (let cut = 1; cut < received.length; cut++) {
+      expect(decode(decoder, received, [cut, received.length], read), `${read}: cut at ${cut}`).toEqual(
+        whole,
+      );
+    }
   }
   return whole;
 }
@@ -131,6 +143,30 @@ describe('the trailers of a response', () => {
         trailers,
         end: text.length,
       });
+    }
+  });
+});
+
+describe('neighbouring chunks of one read', () => {
+  it('are one run, in the place of the first, and nothing after what was read has changed', () => {
+    const sizes = [1, 1, 31, 32, 33, 1, 4095, 20_000, 1, 2];
+    const data = sizes.map((size, i) => String.fromCharCode(97 + i).repeat(size));
+    const text = data.map((piece) => `${piece.length.toString(16)}\r\n${piece}\r\n`).join('');
+    const memory = latin1(`${text}0\r\n\r\nGET / HTTP/1.1\r\n\r\n`);
+    decoder.reset();
+    expect(decoder.nextJoined(memory, 0, memory.length)).toBe(text.length + 5);
+    expect(decoder.isDone).toBe(true);
+    expect(memory.toString('latin1', decoder.dataStart, decoder.dataEnd)).toBe(data.join(''));
+    expect(memory.toString('latin1', text.length)).toBe('0\r\n\r\nGET / HTTP/1.1\r\n\r\n');
+  });
+
+  it('are read as far as they are well formed', () => {
+    for (const odd of ['g\r\nx', '1\rx', '1 x\r\n', '\r\n', '10000000000000\r\nx\r\n']) {
+      const memory = latin1(`1\r\na\r\n2\r\nbc\r\n${odd}`);
+      decoder.reset();
+      decoder.nextJoined(memory, 0, memory.length);
+      expect(decoder.isRefused, JSON.stringify(odd)).toBe(true);
+      expect(memory.toString('latin1', decoder.dataStart, decoder.dataEnd)).toBe('abc');
     }
   });
 });

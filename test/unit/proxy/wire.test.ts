@@ -102,6 +102,63 @@ describe.each(WAYS)('a wire (%s)', (way) => {
     expect(reads).toBeGreaterThan(1);
   });
 
+  describe('that never runs dry', () => {
+    /** Bytes of each turn of the event loop. */
+    async function startFlood(pausesIn: number) {
+      const { wired, far } = await startPair();
+      if (way === 'without useUserBuffer') {
+        const handle = (wired as unknown as { _handle: { useUserBuffer?: unknown } })._handle;
+        handle.useUserBuffer = undefined;
+      }
+      const text = textOf(1000).repeat(1500);
+      far.write(text);
+      const owner = new Owner();
+      const wire = new Wire(wired, owner, way !== 'not plain');
+      const turns: number[] = [0];
+      const { received } = Owner.prototype;
+      owner.received = (bytes, from, to) => {
+        received.call(owner, bytes, from, to);
+        turns[turns.length - 1]! += to - from;
+        if (pausesIn === 0) return;
+        // Whatever its owner does within the read that ends its part: only the next turn goes on.
+        wire.pause();
+        if (pausesIn === 1) wire.resume();
+        else setImmediate(() => wire.resume());
+      };
+      const nextTurn = () => {
+        turns.push(0);
+        if (owner.read.length < text.length && !wired.destroyed) setImmediate(nextTurn);
+      };
+      setImmediate(nextTurn);
+      wire.startReading(new ReadMemory(16_384, 0));
+      return { wire, wired, far, owner, turns, text };
+    }
+
+    it.each([0, 1, 2])('leaves each turn to the others after its part (%i)', async (pausesIn) => {
+      const { owner, turns, text } = await startFlood(pausesIn);
+      await vi.waitUntil(() => owner.read.length === text.length, { timeout: 20_000, interval: 1 });
+      expect(owner.read).toBe(text);
+      // One read of the public socket holds 64 KiB.
+      expect(Math.max(...turns)).toBeLessThanOrEqual(131_072 + 65_536);
+    });
+
+    it('reads nothing more once its socket is destroyed, and still sees the end of one that is not', async () => {
+      const flood = await startFlood(0);
+      await vi.waitUntil(() => flood.owner.read.length >= 131_072, { interval: 1 });
+      flood.wired.destroy();
+      const { length } = flood.owner.read;
+      await once(flood.wired, 'close');
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(flood.owner.read.length).toBe(length);
+
+      const ended = await startFlood(0);
+      const end = once(ended.wired, 'end');
+      ended.far.end();
+      await end;
+      expect(ended.owner.read).toBe(ended.text);
+    });
+  });
+
   it('writes what is gathered in a turn at its end, at once, and says so once', async () => {
     const { wire, far, owner } = await startWire(way);
     wire.gather().text('one ');
