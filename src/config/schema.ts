@@ -187,7 +187,7 @@ const pool = z.strictObject({
     min: '1ms',
     max: '1h',
     default: '4s',
-    doc: 'An idle upstream connection is closed after this time; below the 5 s after which many Node upstreams close.',
+    doc: 'An idle upstream connection is closed after this time, or earlier where the Keep-Alive field of a response says so; below the 5 s after which many Node upstreams close.',
   }),
   maxAge: duration({
     min: '100ms',

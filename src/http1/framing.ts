@@ -23,8 +23,12 @@ const TRAILERS = Buffer.from('trailers');
 const CHUNKED = Buffer.from('chunked');
 const CONTINUE = Buffer.from('100-continue');
 const HEAD = Buffer.from('HEAD');
+const TIMEOUT = Buffer.from('timeout');
+const MAX = Buffer.from('max');
 const COMMA = 44;
 const ZERO = 48;
+const EQUALS = 61;
+const QUOTE = 34;
 /**
  * Most field names that Connection may nominate. Each is compared with each field of the head: thousands of them made one
  * request of 30 KiB cost 40 ms.
@@ -273,12 +277,18 @@ function namesTrailers(bytes: Buffer, start: number, end: number): boolean {
 export class ResponseFraming extends Framing {
   /** 100 to 199: another response follows. */
   isInterim = false;
+  /** Seconds for which the upstream keeps an idle connection, as Keep-Alive says; -1 = it does not say. */
+  idleSeconds = -1;
+  /** Further exchanges that the upstream takes on the connection, as Keep-Alive says; -1 = it does not say. */
+  exchangesLeft = -1;
 
   /** Reads `head` as the answer to a HEAD request or another one. Returns the fault, or null. */
   read(head: ResponseHead, answersHead: boolean): FaultCode | null {
     this.resetFraming();
     options.keepAlive = false;
     options.close = false;
+    this.idleSeconds = -1;
+    this.exchangesLeft = -1;
     const { bytes, at, ids, count, minorVersion, status } = head;
     let lengths = 0;
     let codings = 0;
@@ -296,6 +306,8 @@ export class ResponseFraming extends Framing {
         chunked += countChunked(bytes, start, end);
       } else if (id === FIELD.connection) {
         this.readConnection(bytes, start, end, options);
+      } else if (id === FIELD.keepAlive) {
+        this.#readKeepAlive(bytes, start, end);
       }
     }
     if (this.nominatesTooMuch) return this.refuse('UPSTREAM_HEAD_TOO_LARGE', 'nominations');
@@ -320,5 +332,32 @@ export class ResponseFraming extends Framing {
       this.keepAlive = false;
     }
     return null;
+  }
+
+  /** Reads `timeout=5, max=100` (RFC 2068 §19.7.1.1). What is no plain number says nothing; of two, the smaller counts. */
+  #readKeepAlive(bytes: Buffer, start: number, end: number): void {
+    for (let position = start; position < end; position++) {
+      while (position < end && isSpace(bytes[position]!)) position++;
+      const nameStart = position;
+      let nameEnd = -1;
+      while (position < end && bytes[position] !== COMMA) {
+        if (bytes[position] === EQUALS && nameEnd === -1) nameEnd = position;
+        position++;
+      }
+      if (nameEnd === -1) continue;
+      const isTimeout = equalsIgnoringCase(bytes, nameStart, nameEnd, TIMEOUT);
+      if (!isTimeout && !equalsIgnoringCase(bytes, nameStart, nameEnd, MAX)) continue;
+      let from = nameEnd + 1;
+      let to = position;
+      while (to > from && isSpace(bytes[to - 1]!)) to--;
+      if (to - from > 1 && bytes[from] === QUOTE && bytes[to - 1] === QUOTE) {
+        from++;
+        to--;
+      }
+      const value = readLength(bytes, from, to);
+      if (value < 0) continue;
+      if (isTimeout) this.idleSeconds = this.idleSeconds < 0 ? value : Math.min(value, this.idleSeconds);
+      else this.exchangesLeft = this.exchangesLeft < 0 ? value : Math.min(value, this.exchangesLeft);
+    }
   }
 }

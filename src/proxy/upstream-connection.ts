@@ -26,6 +26,8 @@ const OUT_OF_RESOURCES = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EADD
 const INTERIM_MAX = 32;
 /** How long a pipelined request waits for the answers in front of its own before it is sent again on its own. */
 const PATIENCE_MS = 100;
+/** How much earlier than an upstream says it closes an idle connection it is closed here; half the time when that is less. */
+const KEEP_ALIVE_MARGIN_MS = 1000;
 const NONE: readonly Exchange[] = [];
 const ENDED = causeOf('the upstream closed the connection');
 const ENDED_SILENTLY = causeOf('the upstream closed the connection without an answer');
@@ -57,8 +59,8 @@ export class UpstreamConnection implements Timed, WireOwner {
   exchanges = 0;
   /** Time of `performance.now()` after which it serves no further exchange. */
   readonly retireAt: number;
-  /** Exchanges after which it serves no further one. */
-  readonly exchangesMax: number;
+  /** Exchanges after which it serves no further one; fewer once the upstream says so. */
+  exchangesMax: number;
   readonly wire: Wire;
   readonly address: Address;
   readonly #upstream: Upstream;
@@ -110,6 +112,15 @@ export class UpstreamConnection implements Timed, WireOwner {
     socket.on('end', this.#onEnd);
     socket.on('error', this.#onError);
     socket.on('close', this.#onClose);
+  }
+
+  /** Longest time for which it may be idle, as far as the upstream has said, in milliseconds. */
+  get idleLimitMs(): number {
+    const { idleSeconds } = this.#framing;
+    if (idleSeconds < 0) return Number.POSITIVE_INFINITY;
+    const limitMs = idleSeconds * 1000;
+    // The upstream began to count earlier, and a request takes a moment to reach it.
+    return limitMs - Math.min(KEEP_ALIVE_MARGIN_MS, limitMs / 2);
   }
 
   get isConnecting(): boolean {
@@ -367,6 +378,10 @@ export class UpstreamConnection implements Timed, WireOwner {
       return end;
     }
     if (this.isTrial) this.#passTrial();
+    if (framing.exchangesLeft >= 0) {
+      const exchanges = this.exchanges - this.#followers.length + framing.exchangesLeft;
+      this.exchangesMax = Math.min(this.exchangesMax, exchanges);
+    }
     exchange.receiveResponseHead(head, framing, end, this.#readAt);
     switch (framing.body) {
       case BODY.none:

@@ -217,13 +217,15 @@ export class Upstream {
 
   #release(connection: UpstreamConnection, now: number): void {
     const { address } = connection;
-    const isSpent = now >= connection.retireAt || connection.exchanges >= connection.exchangesMax;
+    const idleMs = Math.min(this.config.pool.idleTimeout, connection.idleLimitMs);
+    const isSpent =
+      now >= connection.retireAt || connection.exchanges >= connection.exchangesMax || idleMs <= 0;
     if (this.#isRetired || address.isGone || isSpent) return connection.destroy();
     const next = this.#nextWaiting();
     if (next !== null) return this.#startWaiting(next, connection, now);
     address.inFlight--;
     address.idle.push(connection);
-    this.deadlines.set(connection, now + this.config.pool.idleTimeout);
+    this.deadlines.set(connection, now + idleMs);
   }
 
   /** An exchange has ended well on a connection that has another one's answer to read. */

@@ -182,4 +182,48 @@ describe("an upstream's pool", () => {
     await client.ask(get('/2'));
     expect(upstream.peers).toHaveLength(2);
   });
+
+  it('closes one before the upstream does, which says when in Keep-Alive', async () => {
+    const { client, upstream } = await startLine(
+      async (peer) => {
+        await peer.request();
+        await peer.ok('', 'Keep-Alive: timeout=1');
+        await peer.ended;
+      },
+      {},
+      { pool: { idleTimeout: '1h' } },
+    );
+    await client.ask(get('/1'));
+    expect(await upstream.peers[0]!.ended).toBe('end');
+  });
+
+  it('keeps none longer than idleTimeout, whatever Keep-Alive says', async () => {
+    const { client, upstream } = await startLine(
+      async (peer) => {
+        await peer.request();
+        await peer.ok('', 'Keep-Alive: timeout=3600');
+        await peer.ended;
+      },
+      {},
+      { pool: { idleTimeout: '20ms' } },
+    );
+    await client.ask(get('/1'));
+    expect(await upstream.peers[0]!.ended).toBe('end');
+  });
+
+  it.each([
+    ['timeout=0', [1, 1, 1, 1]],
+    ['max=0', [1, 1, 1, 1]],
+    ['timeout=5, max=1', [2, 2]],
+    ['timeout=5, max=50', [4]],
+  ])('sends as many exchanges on a connection as Keep-Alive allows: %s', async (hint, expected) => {
+    const { client, upstream } = await startLine(async (peer) => {
+      for (let left = hint; ; left = left.replace('max=1', 'max=0')) {
+        await peer.request();
+        await peer.ok('', `Keep-Alive: ${left}`);
+      }
+    });
+    for (let i = 0; i < 4; i++) await client.ask(get('/'));
+    expect(upstream.peers.map(({ requests }) => requests.length)).toEqual(expected);
+  });
 });

@@ -339,6 +339,36 @@ describe('the body of a response', () => {
   });
 });
 
+describe('how long an upstream keeps an idle connection', () => {
+  const cases: [fields: string[], idleSeconds: number, exchangesLeft: number][] = [
+    [[], -1, -1],
+    [['Keep-Alive: timeout=5'], 5, -1],
+    [['Keep-Alive: timeout=5, max=100'], 5, 100],
+    [['Keep-Alive:max=0,timeout=0'], 0, 0],
+    [['Keep-Alive: TimeOut="15" \t,  Max=3'], 15, 3],
+    [['Keep-Alive: timeout=5', 'Keep-Alive: timeout=2, max=7'], 2, 7],
+    [['Keep-Alive: 300'], -1, -1],
+    [['Keep-Alive: timeout, max='], -1, -1],
+    [['Keep-Alive: timeout=-1, max=1.5'], -1, -1],
+    [['Keep-Alive: timeout=5s, xtimeout=3, maximum=4'], -1, -1],
+    [['Keep-Alive: timeout=99999999999999999999'], -1, -1],
+    [['Keep-Alive: ,,=,timeout=4,'], 4, -1],
+  ];
+  it.each(cases)('%j', (fields, idleSeconds, exchangesLeft) => {
+    expect(readResponse(['Content-Length: 0', ...fields])).toMatchObject({ fault: null, keepAlive: true });
+    expect([responseFraming.idleSeconds, responseFraming.exchangesLeft]).toEqual([
+      idleSeconds,
+      exchangesLeft,
+    ]);
+  });
+
+  it('is forgotten with the next response', () => {
+    readResponse(['Content-Length: 0', 'Keep-Alive: timeout=5, max=1']);
+    readResponse(['Content-Length: 0']);
+    expect([responseFraming.idleSeconds, responseFraming.exchangesLeft]).toEqual([-1, -1]);
+  });
+});
+
 describe('a response is refused', () => {
   const cases: Record<string, string[]> = {
     'two lengths': ['Content-Length: 1', 'Content-Length: 2'],
