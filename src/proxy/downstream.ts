@@ -22,6 +22,8 @@ const HELD_BYTES_MAX = 65_536;
 const CLIENT_ENDED = causeOf('the client closed the connection');
 /** How long a connection that was closed after a refusal is still read from, so that the answer is not lost to a reset. */
 const LINGER_MS = 2000;
+/** The longest that it is, by a client that goes on sending: an upload that was refused early. */
+const LINGER_MAX_MS = 30_000;
 
 const PHASE = { head: 0, exchange: 1, tunnel: 2, lingering: 3, closed: 4 } as const;
 
@@ -42,6 +44,7 @@ export class Downstream implements Timed, WireOwner {
   #held: Buffer | null = null;
   #isReading = false;
   #hasHeadBegun = false;
+  #lingersUntil = 0;
   #hasEnded = false;
 
   constructor(
@@ -172,7 +175,15 @@ export class Downstream implements Timed, WireOwner {
     this.#dropExchange();
     this.wire.resume();
     const { config } = this.listener.generation;
+    this.#lingersUntil = now + LINGER_MAX_MS;
     this.setDeadline(now + (this.wire.hasUnsent ? config.timeouts.write : LINGER_MS));
+  }
+
+  /** A client that still sends has not read its answer yet: a reset would take that away from it. */
+  #lingerOn(): void {
+    if (this.listener.isDraining) return;
+    const at = Math.min(performance.now() + LINGER_MS, this.#lingersUntil);
+    if (at > this.deadline) this.setDeadline(at);
   }
 
   /** Ends the connection at once; what was answered still reaches the socket. */
@@ -201,6 +212,7 @@ export class Downstream implements Timed, WireOwner {
       case PHASE.tunnel:
         return this.#tunnel!.fromDownstream(bytes, from, to);
       case PHASE.lingering:
+        return this.#lingerOn();
       case PHASE.closed:
         return;
     }
@@ -219,6 +231,10 @@ export class Downstream implements Timed, WireOwner {
 
   flushed(): void {
     // Nobody waits for it.
+  }
+
+  writeFailed(): boolean {
+    return false;
   }
 
   blocked(): void {

@@ -88,6 +88,8 @@ export class UpstreamConnection implements Timed, WireOwner {
   #followersDueAt = Number.POSITIVE_INFINITY;
   /** Answers will come that nobody waits for any more. */
   #isSpent = false;
+  /** It takes no more bytes: its end is that of a broken connection. */
+  #hasRefused = false;
   #errorCode: FaultCode = 'UPSTREAM_RESET';
   #errorCause: Cause | null = null;
   /** The TCP connection is there, the TLS handshake has not ended. */
@@ -260,6 +262,15 @@ export class UpstreamConnection implements Timed, WireOwner {
     this.waitUntil(this.#answerDueAt);
   }
 
+  /** An upstream that refuses an upload may answer and close: the answer, which has come, is read before the error counts. */
+  writeFailed(): boolean {
+    const { exchange } = this;
+    if (!this.#isSent || exchange === null || this.#tunnel !== null) return false;
+    this.#hasRefused = true;
+    exchange.upstreamBlocked();
+    return true;
+  }
+
   blocked(): void {
     if (this.#tunnel !== null) this.#tunnel.upstreamBlocked();
     else this.exchange?.upstreamBlocked();
@@ -284,7 +295,8 @@ export class UpstreamConnection implements Timed, WireOwner {
 
   readonly #onEnd = (): void => {
     if (this.#tunnel !== null) return this.#tunnel.upstreamEnded();
-    if (this.#phase === PHASE.close) {
+    // Of a connection that was reset nobody can tell whether its last bytes have come.
+    if (this.#phase === PHASE.close && !this.#hasRefused) {
       this.#readAt = performance.now();
       this.#finish(true);
       return;

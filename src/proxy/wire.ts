@@ -35,6 +35,11 @@ export interface WireOwner {
   blocked(): void;
   /** Everything that was written has left. */
   drained(): void;
+  /**
+   * The peer takes no more bytes. True = what it has sent before is still read, and what is written from now on is
+   * dropped; false = the socket is destroyed.
+   */
+  writeFailed(): boolean;
 }
 
 /** What of a socket's handle is used beside net.Socket. */
@@ -296,8 +301,11 @@ export class Wire {
 
   readonly #onTaken = (cause?: Error | null): void => {
     this.#isTaken = true;
-    if (cause) this.socket.destroy(cause);
-    else if (this.#isBlocked) this.#unblock();
+    if (cause) {
+      // Blocked for good: `drained` never comes, and nothing more is handed over.
+      this.#isBlocked = true;
+      if (!this.#owner.writeFailed()) this.socket.destroy(cause);
+    } else if (this.#isBlocked) this.#unblock();
   };
 
   #write(bytes: Buffer): void {

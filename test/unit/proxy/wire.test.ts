@@ -27,6 +27,7 @@ async function startPair(): Promise<{ wired: Socket; far: Socket }> {
 
 class Owner implements WireOwner {
   read = '';
+  readsOn = false;
   /** What happened, in order. */
   readonly log: string[] = [];
   /** Memory that reads came in. */
@@ -44,6 +45,10 @@ class Owner implements WireOwner {
   }
   drained(): void {
     this.log.push('drained');
+  }
+  writeFailed(): boolean {
+    this.log.push('writeFailed');
+    return this.readsOn;
   }
 }
 
@@ -242,4 +247,24 @@ describe.each(WAYS)('a wire (%s)', (way) => {
     expect(owner.log).not.toContain('drained');
     expect(wired.destroyed).toBe(true);
   });
+
+  it.skipIf(way === 'not plain')(
+    'whose other end takes no more reads what that end sent before',
+    async () => {
+      const { wire, wired, far, owner } = await startWire(way);
+      owner.readsOn = true;
+      wire.pause();
+      await new Promise<void>((resolve) => far.write('the answer', () => resolve()));
+      far.resetAndDestroy();
+      while (!owner.log.includes('writeFailed')) {
+        wire.write(Buffer.alloc(100_000), 0, 100_000);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      const ended = Promise.race([once(wired, 'close'), once(wired, 'end')]);
+      wire.resume();
+      await ended;
+      expect(owner.read).toBe('the answer');
+      expect(owner.log).not.toContain('drained');
+    },
+  );
 });
