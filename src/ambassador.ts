@@ -8,6 +8,7 @@ import { buildGeneration, type Generation } from './proxy/generation.ts';
 import { Listener } from './proxy/listener.ts';
 import type { Lookup } from './proxy/resolve.ts';
 import { Upstream } from './proxy/upstream.ts';
+import { type UpstreamEvent, UpstreamEvents } from './proxy/upstream-report.ts';
 import { describeChange } from './split/change.ts';
 import type { AccessLog } from './telemetry/access-log.ts';
 import type { Assignments } from './telemetry/assignments.ts';
@@ -47,6 +48,8 @@ export interface AmbassadorOptions {
   readonly accessLog?: AccessLog | null;
   /** Gets every key that a split assigned by its share. */
   readonly assignments?: Assignments | null;
+  /** Gets each change of an upstream's state; without it they are warnings in the log. */
+  readonly onUpstreamEvent?: (event: UpstreamEvent) => void;
   /** Number of the first generation: 1 unless it takes the place of one that ran before. */
   readonly firstGeneration?: number;
 }
@@ -60,6 +63,7 @@ export class Ambassador {
   readonly counters = new Counters();
   readonly #log: Logger;
   readonly #lookup: Lookup | undefined;
+  readonly #events: UpstreamEvents;
   readonly #deadlines = new Deadlines();
   readonly #listener: Listener;
   #upstreams: ReadonlyMap<string, Upstream>;
@@ -70,6 +74,8 @@ export class Ambassador {
   constructor(config: Config, options: AmbassadorOptions) {
     this.#log = options.log;
     this.#lookup = options.lookup;
+    const { onUpstreamEvent = ({ msg, ...more }) => this.#log.warn(more, msg) } = options;
+    this.#events = new UpstreamEvents(onUpstreamEvent);
     this.#upstreams = this.#upstreamsFor(config, new Map());
     const { accessLog = null, assignments = null, firstGeneration = 1 } = options;
     const generation = buildGeneration(firstGeneration, config, this.#upstreams, this.counters);
@@ -181,7 +187,8 @@ export class Ambassador {
   }
 
   #open(name: string, settings: UpstreamConfig): Upstream {
-    return new Upstream(name, settings, this.#deadlines, this.counters.upstream(name), this.#lookup);
+    const counters = this.counters.upstream(name);
+    return new Upstream(name, settings, this.#deadlines, counters, this.#lookup, this.#events);
   }
 }
 

@@ -3,6 +3,8 @@
 // a probe never shares a connection with an exchange.
 
 import type { Client } from 'undici';
+import { type Cause, causeOf, limitOf } from '../errors.ts';
+import { describeConnectError } from './connect-failure.ts';
 
 /** What is asked and when an address counts as up or down. Times in milliseconds. */
 export interface ProbeSettings {
@@ -28,15 +30,19 @@ export interface ProbeAddress {
 export class Probe {
   readonly #address: ProbeAddress;
   readonly #settings: ProbeSettings;
-  readonly #onChange: (isUp: boolean) => void;
+  readonly #onChange: (isUp: boolean, cause: Cause | null) => void;
   #client: Client | null = null;
   #timer: NodeJS.Timeout | undefined;
   #isUp = true;
   #streak = 0;
   #isStopped = false;
 
-  /** `onChange` is called when the address goes down or comes back; it counts as up until then. */
-  constructor(address: ProbeAddress, settings: ProbeSettings, onChange: (isUp: boolean) => void) {
+  /** `onChange` is called when the address goes down, with the cause, or comes back; it counts as up until then. */
+  constructor(
+    address: ProbeAddress,
+    settings: ProbeSettings,
+    onChange: (isUp: boolean, cause: Cause | null) => void,
+  ) {
     this.#address = address;
     this.#settings = settings;
     this.#onChange = onChange;
@@ -59,7 +65,7 @@ export class Probe {
 
   readonly #ask = async (): Promise<void> => {
     const { path, timeout, interval } = this.#settings;
-    let isGood = false;
+    let cause: Cause | null;
     try {
       this.#client ??= await this.#open();
       const { statusCode, body } = await this.#client.request({
@@ -69,12 +75,13 @@ export class Probe {
         signal: AbortSignal.timeout(timeout),
       });
       await body.dump();
-      isGood = statusCode >= 200 && statusCode < 400;
-    } catch {
+      cause = statusCode >= 200 && statusCode < 400 ? null : causeOf(`the probe got status ${statusCode}`);
+    } catch (error) {
       // Refused, reset, silent or garbled: all of them are the same answer to "is it up?".
-      isGood = false;
+      const isLate = (error as Error).name === 'TimeoutError';
+      cause = isLate ? limitOf('probe.timeout', timeout, 'ms') : describeConnectError(error as Error, false);
     }
-    this.#observe(isGood);
+    this.#observe(cause);
     this.#schedule(interval * (0.9 + Math.random() * 0.2));
   };
 
@@ -86,13 +93,14 @@ export class Probe {
     return new Client(origin, { connect, pipelining: 0 });
   }
 
-  #observe(isGood: boolean): void {
+  #observe(cause: Cause | null): void {
     if (this.#isStopped) return;
+    const isGood = cause === null;
     this.#streak = isGood === this.#isUp ? 0 : this.#streak + 1;
     const needed = this.#isUp ? this.#settings.failures : this.#settings.successes;
     if (this.#streak < needed) return;
     this.#isUp = isGood;
     this.#streak = 0;
-    this.#onChange(isGood);
+    this.#onChange(isGood, cause);
   }
 }

@@ -32,6 +32,11 @@ export class AddressHealth {
     return this.#failures > 0 || this.#ejections > 0;
   }
 
+  /** So many failures in a row, or enough of them for an ejection, and no success since. */
+  hasFailed(times: number): boolean {
+    return this.#failures >= times || this.#ejections > 0;
+  }
+
   /** The last probes failed: it takes no exchange until one succeeds. */
   get isProbedDown(): boolean {
     return this.#isProbedDown;

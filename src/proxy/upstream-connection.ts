@@ -174,6 +174,7 @@ export class UpstreamConnection implements Timed, WireOwner {
     this.#phase = PHASE.tunnel;
     this.#tunnel = tunnel;
     this.exchange = null;
+    this.#upstream.succeeded(this.address);
   }
 
   /** Ends a tunnel's connection: what is written still leaves, until `deadline`. */
@@ -488,7 +489,7 @@ export class UpstreamConnection implements Timed, WireOwner {
     }
     const next = goesOn ? followers.shift()! : null;
     if (next === null) {
-      this.address.health.observeSuccess();
+      this.#upstream.succeeded(this.address);
       // Closed by the upstream, or the next answer's client has gone: those behind it are sent elsewhere.
       if (!goesOn) this.#restPipelining();
       else this.address.inFlight--;

@@ -8,12 +8,20 @@ import { describeLookupError } from '../health/connect-failure.ts';
 import { Probe } from '../health/probe.ts';
 import { AddressHealth, type EjectSettings } from '../health/state.ts';
 import type { UpstreamCounters } from '../telemetry/counters.ts';
+import type { AddressView } from '../telemetry/running.ts';
 import { chooseAddress } from './address-choice.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { Exchange } from './exchange.ts';
 import { type Lookup, Resolver } from './resolve.ts';
 import { TlsSettings } from './tls.ts';
 import { UpstreamConnection } from './upstream-connection.ts';
+import {
+  describeFailure,
+  type LastFailure,
+  type UpstreamEvents,
+  UpstreamReport,
+  viewOf,
+} from './upstream-report.ts';
 
 /** Addresses that are tried for one exchange; more would only spend the client's time. */
 const CONNECT_ATTEMPTS_MAX = 4;
@@ -32,14 +40,16 @@ export class Address {
   /** Connections that wait for an exchange; the last one in is the first one out, so that the surplus ages away. */
   readonly idle: UpstreamConnection[] = [];
   readonly health = new AddressHealth();
+  /** It fails, and nothing has shown since that it works; written by the report, as the next two. */
+  isOut = false;
+  since = Date.now();
+  lastFailure: LastFailure | null = null;
   /** Exchanges that are on a connection to this address. */
   inFlight = 0;
   /** The name no longer has this address. */
   isGone = false;
   /** Asks regularly whether the address is up; null without `probe`. */
   probe: Probe | null = null;
-  /** What failed here last; null when nothing has. `at` is a time of the wall clock. */
-  lastFailure: { readonly at: number; readonly code: FaultCode; readonly cause: Cause | null } | null = null;
   /** The connection on which further exchanges may be sent in this turn; null = none. */
   gathering: UpstreamConnection | null = null;
   /** Time of `performance.now()` until which nothing is pipelined: it went wrong. */
@@ -78,6 +88,8 @@ export class Member {
   /** How TLS is spoken; null for a plain server. */
   readonly tls: TlsSettings | null;
   readonly resolver: Resolver;
+  /** Written by the report. */
+  unresolvedSince = 0;
   /** The answer that `addresses` was made from. */
   resolved: readonly string[] = [];
   addresses: Address[] = [];
@@ -115,6 +127,7 @@ export class Upstream {
   /** Most connections at once; none once it is stopped. */
   #connectionsMax: number;
   #isRetired = false;
+  readonly #report: UpstreamReport;
 
   constructor(
     name: string,
@@ -122,7 +135,9 @@ export class Upstream {
     deadlines: Deadlines,
     counters: UpstreamCounters,
     lookup?: Lookup,
+    events: UpstreamEvents | null = null,
   ) {
+    this.#report = new UpstreamReport(name, events);
     this.name = name;
     this.config = config;
     this.deadlines = deadlines;
@@ -145,15 +160,22 @@ export class Upstream {
     }
     const now = performance.now();
     const isWell = this.#addresses.some(({ health }) => health.isHealthy(now) && !health.isFailing);
-    return isWell ? null : 'the last connects or exchanges with every address failed';
+    if (isWell) return null;
+    let last: Address | null = null;
+    for (const address of this.#addresses)
+      if (address.lastFailure !== null && address.lastFailure.at >= (last?.lastFailure?.at ?? 0))
+        last = address;
+    const failure = last?.lastFailure ?? null;
+    const why = failure === null ? '' : `: ${last!.name}: ${describeFailure(failure)}`;
+    return `the last connects or exchanges with every address failed${why}`;
   }
 
   /** The addresses with their state, for /status. */
-  describe(): { address: string; healthy: boolean; inFlight: number; idle: number }[] {
+  describe(): AddressView[] {
     const now = performance.now();
     return this.#addresses.map((address) => ({
       address: address.name,
-      healthy: address.health.isHealthy(now),
+      ...viewOf(address, now),
       inFlight: address.inFlight,
       idle: address.idle.length,
     }));
@@ -211,7 +233,7 @@ export class Upstream {
   /** Takes back a connection whose exchange has ended well. */
   release(connection: UpstreamConnection, now: number): void {
     connection.isTrial = false;
-    connection.address.health.observeSuccess();
+    this.succeeded(connection.address);
     this.#release(connection, now);
   }
 
@@ -231,7 +253,14 @@ export class Upstream {
   /** An exchange has ended well on a connection that has another one's answer to read. */
   answered(address: Address): void {
     address.inFlight--;
-    address.health.observeSuccess();
+    this.succeeded(address);
+  }
+
+  /** An exchange ended well at this address, or began a tunnel. */
+  succeeded(address: Address): void {
+    const wasEjected = address.health.observeSuccess();
+    if ((address.isOut || wasEjected) && !address.health.isProbedDown)
+      this.#report.recovered(address, wasEjected ? 'address reinstated' : null);
   }
 
   /** One that waited has the connection, and others with it where they may share it. */
@@ -260,6 +289,7 @@ export class Upstream {
   /** No generation uses this upstream any more: idle connections close now, busy ones when their exchange ends. */
   retire(): void {
     this.#isRetired = true;
+    this.#report.stop();
     for (const address of this.#addresses) {
       this.#closeIdle(address);
       address.probe?.stop();
@@ -277,6 +307,7 @@ export class Upstream {
   connected(connection: UpstreamConnection): void {
     const now = performance.now();
     this.#counters.connectionOpened();
+    this.#report.connected(connection.address);
     const { exchange } = connection;
     if (exchange !== null) return exchange.start(connection, now);
     // The exchange that it was opened for has gone; inFlight counted it until now.
@@ -305,9 +336,11 @@ export class Upstream {
 
   /** An exchange failed in a way that speaks against the address: a reset, silence, or something that is no HTTP. */
   observeFailure(address: Address, now: number, code: FaultCode, cause: Cause | null): void {
-    address.lastFailure = { at: Date.now(), code, cause };
     const isLastHealthy = !this.#addresses.some((other) => other !== address && other.health.isHealthy(now));
-    if (address.health.observeFailure(now, address.member.eject, isLastHealthy)) this.#counters.ejected();
+    const isEjected = address.health.observeFailure(now, address.member.eject, isLastHealthy);
+    if (isEjected) this.#counters.ejected();
+    const ejectedMs = isEjected ? Math.round(address.health.ejectedUntil - now) : 0;
+    this.#report.failed(address, this.#addresses, code, cause, ejectedMs);
   }
 
   /** The trial of an ejected address ended without a verdict. */
@@ -389,6 +422,7 @@ export class Upstream {
   readonly #onResolved = (): void => {
     const { hasAddress } = this;
     this.#adopt();
+    this.#reportLookups();
     // Those who wait now wait for a connection, not for the name: their turn and their time limit stay what they are.
     if (hasAddress) return;
     const now = performance.now();
@@ -413,6 +447,16 @@ export class Upstream {
     return failure;
   }
 
+  #reportLookups(): void {
+    for (const member of this.#members) {
+      const { failure } = member.resolver;
+      // Not looked up yet: nothing is known.
+      if (failure === null && member.resolver.addresses.length === 0) continue;
+      const isLast = this.#addresses.length === 0 && this.#lookupFailure !== null;
+      this.#report.lookedUp(member, failure === null ? null : describeLookupError(failure), isLast);
+    }
+  }
+
   /** Takes over what the names have become. */
   #adopt(): void {
     const gone: Address[] = [];
@@ -425,6 +469,7 @@ export class Upstream {
       for (const address of known.values()) if (!hosts.includes(address.host)) gone.push(address);
     }
     this.#addresses = this.#members.flatMap(({ addresses }) => addresses);
+    this.#report.addressesChanged(this.#addresses);
     // Only now: each connection that closes may make somebody choose among the addresses.
     for (const address of gone) {
       address.isGone = true;
@@ -448,7 +493,11 @@ export class Upstream {
       socketPath: url.path,
       tls: tls === null ? {} : { secureContext, servername, checkServerIdentity },
     };
-    address.probe = new Probe(target, probe, (isUp) => address.health.observeProbe(isUp));
+    address.probe = new Probe(target, probe, (isUp, cause) => {
+      address.health.observeProbe(isUp);
+      if (isUp) this.#report.recovered(address, this.#addresses.length > 1 ? 'address up' : null);
+      else this.#report.failed(address, this.#addresses, 'UPSTREAM_DOWN', cause, 0);
+    });
     return address;
   }
 }

@@ -15,7 +15,28 @@ interface RunningUpstream {
   readonly name: string;
   /** Why it cannot be reached now, as a sentence; null when it has a healthy address. */
   readonly trouble: string | null;
-  describe(): readonly { address: string; healthy: boolean; inFlight: number; idle: number }[];
+  describe(): readonly AddressView[];
+}
+
+/** One address of an upstream. Times as in `Date.prototype.toISOString`. */
+export interface AddressView {
+  readonly address: string;
+  /** It takes exchanges. */
+  readonly healthy: boolean;
+  /** `failing` still takes exchanges, as there is no better address; `down` is what probes found. */
+  readonly state: 'healthy' | 'failing' | 'ejected' | 'down';
+  /** Since when it works, or does not. */
+  readonly since: string;
+  /** What failed last; null when nothing has. */
+  readonly lastFailure: {
+    readonly at: string;
+    readonly code: FaultCode;
+    readonly cause: string | null;
+  } | null;
+  /** Exchanges on its connections. */
+  readonly inFlight: number;
+  /** Connections that wait for an exchange. */
+  readonly idle: number;
 }
 
 /** What a route leads to: a splitter, or an upstream without one. */

@@ -8,11 +8,12 @@ import { ListenFailure, UnusableUpstream } from '../ambassador.ts';
 import { type Config, membersOf } from '../config/schema.ts';
 import { compileRoutes } from '../proxy/routes.ts';
 import { TlsSettings } from '../proxy/tls.ts';
+import type { UpstreamEvent } from '../proxy/upstream-report.ts';
 import { describeChange } from '../split/change.ts';
 import { Splitter } from '../split/splitter.ts';
 import type { Assignments } from '../telemetry/assignments.ts';
 import { OWN_PROCESS } from '../telemetry/own-process.ts';
-import type { Running, RunningGeneration, RunningWorkers } from '../telemetry/running.ts';
+import type { AddressView, Running, RunningGeneration, RunningWorkers } from '../telemetry/running.ts';
 import { countShortLives, divideHeap, divideLimits, restartDelayMs } from './division.ts';
 import { type FromWorker, type Reading, type UpstreamHealth, WORKER_ARGUMENT } from './messages.ts';
 import { Place, type PlaceHost } from './place.ts';
@@ -24,6 +25,8 @@ const ANSWER_LIMIT_MS = 2000;
 const READING_INTERVAL_MS = 1000;
 /** Readings in a row without an answer after which a worker hangs for good and is replaced. */
 const SILENT_READINGS_MAX = 30;
+/** Upstreams, addresses and names whose last event is remembered. */
+const REMEMBERED_EVENTS_MAX = 10_000;
 /** How long workers have to end after they were told to, beyond their drain deadline. */
 const STOP_LIMIT_MS = 2000;
 
@@ -65,6 +68,8 @@ export class Crew implements Running, PlaceHost {
   #generation: RunningGeneration;
   #listening: readonly string[] = [];
   #deaths = 0;
+  /** What was reported last of each upstream, address and name. */
+  readonly #upstreamEvents = new Map<string, UpstreamEvent['msg']>();
   #wasCut = false;
   #interval: NodeJS.Timeout | undefined;
 
@@ -186,6 +191,8 @@ export class Crew implements Running, PlaceHost {
         for (const event of message.events) this.#options.assignments?.output.relay(event, now);
         return;
       }
+      case 'upstream':
+        return this.#relayUpstreamEvent(message.event);
       case 'drained':
         place.state = 'ended';
         if (message.result === 'deadline') this.#wasCut = true;
@@ -193,6 +200,17 @@ export class Crew implements Running, PlaceHost {
       default:
         message satisfies never;
     }
+  }
+
+  /** Each worker finds out by itself what an upstream is like: what one has reported the others need not repeat. */
+  #relayUpstreamEvent({ msg, ...more }: UpstreamEvent): void {
+    // An upstream as a whole, one of its addresses, or one of its names.
+    const [kind = ''] = msg.split(' ');
+    const of = `${kind}\0${more.upstream}\0${kind === 'upstream' ? '' : (more.address ?? more.name ?? '')}`;
+    if (this.#upstreamEvents.get(of) === msg) return;
+    if (this.#upstreamEvents.size === REMEMBERED_EVENTS_MAX) this.#upstreamEvents.clear();
+    this.#upstreamEvents.set(of, msg);
+    this.#log.warn(more, msg);
   }
 
   left(place: Place, code: number | null, signal: string | null): void {
@@ -358,16 +376,28 @@ function checkUpstreams({ upstreams }: Config): void {
   }
 }
 
+/** From good to bad. */
+const STATES: readonly AddressView['state'][] = ['healthy', 'failing', 'ejected', 'down'];
+
 /** Addresses as all workers find them: healthy when all find it so. */
 function addUpAddresses(views: readonly UpstreamHealth[]): UpstreamHealth['addresses'] {
   const sums = new Map<string, UpstreamHealth['addresses'][number]>();
   for (const one of views.flatMap(({ addresses }) => addresses)) {
     const sum = sums.get(one.address);
+    if (sum === undefined) {
+      sums.set(one.address, one);
+      continue;
+    }
+    const worse = STATES.indexOf(one.state) > STATES.indexOf(sum.state) ? one : sum;
+    const isLater = (one.lastFailure?.at ?? '') > (sum.lastFailure?.at ?? '');
     sums.set(one.address, {
       address: one.address,
-      healthy: one.healthy && (sum?.healthy ?? true),
-      inFlight: one.inFlight + (sum?.inFlight ?? 0),
-      idle: one.idle + (sum?.idle ?? 0),
+      healthy: one.healthy && sum.healthy,
+      state: worse.state,
+      since: worse.since,
+      lastFailure: isLater ? one.lastFailure : sum.lastFailure,
+      inFlight: one.inFlight + sum.inFlight,
+      idle: one.idle + sum.idle,
     });
   }
   return [...sums.values()];

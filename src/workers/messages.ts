@@ -2,9 +2,10 @@
 // gives them. The primary speaks first, except for `hello`; each `read` is answered by one `reading`, in order.
 
 import type { Config } from '../config/schema.ts';
+import type { UpstreamEvent } from '../proxy/upstream-report.ts';
 import type { AssignmentEvent } from '../telemetry/assignments.ts';
 import type { RowReading } from '../telemetry/rows.ts';
-import type { ProcessFacts } from '../telemetry/running.ts';
+import type { AddressView, ProcessFacts } from '../telemetry/running.ts';
 
 /** The argument by which a process knows that it is a worker. */
 export const WORKER_ARGUMENT = 'worker';
@@ -33,6 +34,8 @@ export type FromWorker =
   | { readonly type: 'notListening'; readonly address: string; readonly code: string; readonly text: string }
   | { readonly type: 'reading'; readonly reading: Reading }
   | { readonly type: 'assignments'; readonly events: readonly AssignmentEvent[] }
+  /** The state of an upstream has changed, as this worker finds it. */
+  | { readonly type: 'upstream'; readonly event: UpstreamEvent }
   /** It has drained and goes now. */
   | { readonly type: 'drained'; readonly result: 'drained' | 'deadline'; readonly reading: Reading };
 
@@ -64,7 +67,7 @@ interface UpstreamReading extends RowReading {
 /** How a worker finds the addresses of an upstream. */
 export interface UpstreamHealth {
   readonly trouble: string | null;
-  readonly addresses: readonly { address: string; healthy: boolean; inFlight: number; idle: number }[];
+  readonly addresses: readonly AddressView[];
 }
 
 /** Registers of a split's unique keys that have changed since they were last sent. */

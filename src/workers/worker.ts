@@ -98,6 +98,7 @@ class Duty {
       log: this.#output.log.child({}, { level: 'warn' }),
       accessLog: mode === 'off' ? null : new AccessLog(this.#output.log, mode, sample / 10_000),
       assignments: secret === null ? null : this.#assignments(secret, config),
+      onUpstreamEvent: (event) => this.#channel.send({ type: 'upstream', event }),
       firstGeneration: generation,
     });
     this.#ambassador = ambassador;

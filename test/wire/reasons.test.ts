@@ -76,3 +76,66 @@ describe('a connect that fails', () => {
     expect(lines).toMatchObject([{ code: 'UPSTREAM_CONNECT_FAILED', cause: 'ECONNREFUSED' }]);
   });
 });
+
+describe('a change of an upstream’s state', () => {
+  it('is one warning, with address, code and cause, and one when it is over', async () => {
+    const { log, lines } = logLines();
+    const port = await freePort();
+    const url = `http://127.0.0.1:${port}`;
+    const splitter = await startSplitter({ upstreams: { u: { url } }, routes: [{ upstream: 'u' }] }, { log });
+    const client = await splitter.client();
+    for (let i = 0; i < 5; i++) await client.ask(GET);
+    const unreachable = {
+      level: 'warn',
+      upstream: 'u',
+      address: '127.0.0.1',
+      code: 'UPSTREAM_CONNECT_FAILED',
+      cause: 'ECONNREFUSED',
+      msg: 'upstream unreachable',
+    };
+    expect(lines).toEqual([unreachable]);
+    expect(splitter.ambassador.generation.upstreams.get('u')!.describe()).toMatchObject([
+      {
+        state: 'failing',
+        lastFailure: { code: 'UPSTREAM_CONNECT_FAILED', cause: 'ECONNREFUSED', at: expect.any(String) },
+      },
+    ]);
+    expect(splitter.ambassador.generation.upstreams.get('u')!.trouble).toContain(
+      '127.0.0.1: UPSTREAM_CONNECT_FAILED (ECONNREFUSED)',
+    );
+    await startUpstream(undefined, port);
+    await client.ask(GET);
+    expect(lines).toEqual([
+      unreachable,
+      {
+        level: 'warn',
+        upstream: 'u',
+        address: '127.0.0.1',
+        lastedMs: expect.any(Number),
+        msg: 'upstream reachable again',
+      },
+    ]);
+    expect(splitter.ambassador.generation.upstreams.get('u')!.describe()).toMatchObject([
+      { state: 'healthy' },
+    ]);
+  });
+
+  it('says that a name does not resolve, and why', async () => {
+    const { log, lines } = logLines();
+    const cause = Object.assign(new Error('getaddrinfo ENOTFOUND missing.test'), {
+      code: 'ENOTFOUND',
+      hostname: 'missing.test',
+    });
+    const splitter = await startSplitter(
+      { upstreams: { u: { url: 'http://missing.test' } }, routes: [{ upstream: 'u' }] },
+      { log, lookup: () => Promise.reject(cause) },
+    );
+    const client = await splitter.client();
+    // The name is for the log alone.
+    expect((await client.ask(GET)).body).toMatch(/^UPSTREAM_UNRESOLVED: .* \(ENOTFOUND\)\n$/);
+    expect(lines).toMatchObject([
+      { level: 'warn', msg: 'name does not resolve', name: 'missing.test', cause: 'ENOTFOUND; missing.test' },
+      { level: 'warn', msg: 'upstream unreachable', code: 'UPSTREAM_UNRESOLVED' },
+    ]);
+  });
+});
