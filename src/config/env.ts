@@ -46,13 +46,13 @@ export const SETTINGS = {
     flag: '--key',
     variable: 'SPLIT_KEY',
     argument: 'KEY',
-    doc: 'what is hashed, like $arg_token or "exp42:${cookie_uid}"',
+    doc: "what is hashed, like '$arg_token' or 'exp42:${cookie_uid}'; in a shell use single quotes",
   },
   split: {
     flag: '--split',
     variable: 'SPLIT',
     argument: 'SPLIT',
-    doc: 'variants, like "50% http://backend; * http://backend-experiment"; NAME= in front of a share names it',
+    doc: "variants, like '50% http://backend; * http://backend-experiment'; NAME= before a share names the variant",
   },
 } as const;
 
@@ -66,14 +66,15 @@ export interface Override {
   readonly by: string;
 }
 
+type Flags = { readonly [setting in Setting]?: string | undefined };
+type Environment = { readonly [name: string]: string | undefined };
+
 /**
  * The given settings, a flag before its variable. A variable that is empty counts as absent (a manifest cannot
- * always leave it out), an empty flag does not.
+ * always leave it out), an empty flag does not. Nor does an empty SPLIT_KEY beside variants: a shell that replaced
+ * "$cookie_uid" by nothing would otherwise split by the default key.
  */
-export function overridesFrom(
-  flags: { readonly [setting in Setting]?: string | undefined },
-  environment: { readonly [name: string]: string | undefined },
-): Override[] {
+export function overridesFrom(flags: Flags, environment: Environment): Override[] {
   const given: Override[] = [];
   for (const setting of Object.keys(SETTINGS) as Setting[]) {
     const flag = flags[setting];
@@ -81,7 +82,23 @@ export function overridesFrom(
     if (flag !== undefined) given.push({ setting, text: flag, by: SETTINGS[setting].flag });
     else if (value) given.push({ setting, text: value, by: SETTINGS[setting].variable });
   }
+  const { variable } = SETTINGS.key;
+  if (isEmptied('key', flags, environment) && given.some(({ setting }) => setting === 'split')) {
+    given.push({ setting: 'key', text: '', by: variable });
+  }
   return given;
+}
+
+function isEmptied(setting: Setting, flags: Flags, environment: Environment): boolean {
+  return flags[setting] === undefined && environment[SETTINGS[setting].variable] === '';
+}
+
+/** A note for each variable that is set to nothing and so counts as absent. */
+export function emptyVariableNotes(flags: Flags, environment: Environment): string[] {
+  const emptied = (Object.keys(SETTINGS) as Setting[]).filter((setting) =>
+    isEmptied(setting, flags, environment),
+  );
+  return emptied.map((setting) => `${SETTINGS[setting].variable} is set but empty: it counts as absent`);
 }
 
 /** Config from flags and variables alone. */

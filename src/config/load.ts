@@ -3,8 +3,15 @@
 
 import { existsSync, globSync, readFileSync, statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { dirname, resolve } from 'node:path';
-import { configFromOverrides, type Override, overridesFrom, type Setting } from './env.ts';
+import {
+  configFromOverrides,
+  emptyVariableNotes,
+  type Override,
+  overridesFrom,
+  type Setting,
+} from './env.ts';
 import type { CheckKey, Outcome, ReadSecret } from './link.ts';
 import type * as nginx from './nginx.ts';
 import type { ReadInclude } from './nginx-syntax.ts';
@@ -15,6 +22,9 @@ import { TEXT_BYTES_MAX, tooLarge } from './text.ts';
 export const DEFAULT_FILE = '/etc/request-splitter/splitter.yaml';
 /** Run when nothing else is configured: the file of the nginx container whose place this one takes. */
 const NGINX_FILE = '/etc/nginx/nginx.conf';
+
+/** Problems shown of an nginx.conf that no one asked for. */
+const UNASKED_PROBLEMS_MAX = 5;
 
 /** The largest file that is taken for a secret. */
 const SECRET_FILE_BYTES_MAX = 4096;
@@ -48,6 +58,19 @@ export type Loaded = Outcome & {
  * A file that cannot be read is a problem, never a throw.
  */
 export async function loadConfig(wishes: Wishes, options: LoadOptions): Promise<Loaded> {
+  const loaded = await loadChosen(wishes, options);
+  const surroundings = emptyVariableNotes(wishes.flags, wishes.environment);
+  const { workers = 1 } = loaded.config ?? {};
+  const cores = availableParallelism();
+  if (typeof workers === 'number' && workers > Math.max(cores, 2)) {
+    surroundings.push(
+      `workers is ${workers}, but this machine has ${cores} cores: more workers than cores only wait for each other`,
+    );
+  }
+  return { ...loaded, notes: [...loaded.notes, ...surroundings] };
+}
+
+async function loadChosen(wishes: Wishes, options: LoadOptions): Promise<Loaded> {
   const overrides = overridesFrom(wishes.flags, wishes.environment);
   const named = overrides.filter(({ setting }) => setting === 'config' || setting === 'nginx');
   // A flag stands above a variable also where they name different kinds of files.
@@ -79,8 +102,10 @@ export async function loadConfig(wishes: Wishes, options: LoadOptions): Promise<
   if (!existsSync(nginxFile)) return refused({ ...nothing, got: 'none of them' });
   const loaded = await loadNginx(nginxFile, overrides, options);
   if (loaded.problems === undefined) return loaded;
-  // Nobody asked for this file: whoever merely has nginx on the machine needs to hear more than its problems.
-  return { ...loaded, problems: [{ ...nothing, got: `only ${nginxFile}` }, ...loaded.problems] };
+  // No one asked for this file. Where nginx merely is on the machine, the last line is the one that helps, so it stands
+  // right above the prompt.
+  const unasked = { ...nothing, got: `only ${nginxFile}, which cannot be run as it is` };
+  return { ...loaded, problems: [...loaded.problems.slice(0, UNASKED_PROBLEMS_MAX), unasked] };
 }
 
 function refused(problem: Problem, file: string | null = null): Loaded {

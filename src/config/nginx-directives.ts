@@ -2,6 +2,7 @@
 // writes times, sizes, addresses and names. Tables and pure readers; translates nothing.
 // Sources: nginx's ngx_parse.c, ngx_http_core_module.c, ngx_http_proxy_module.c.
 
+import { isNginxDirective } from '../nginx-names.ts';
 import type { Directive } from './nginx-syntax.ts';
 import { didYouMean } from './problem.ts';
 
@@ -150,10 +151,47 @@ export function isDefaultListen({ words: args }: Directive): boolean {
   return args.some(({ text }) => text === 'default_server' || text === 'default');
 }
 
-/** ` (did you mean …)` for a directive that looks like a slip of the pen; nothing for one that is just not kept. */
+/** What to do in place of a directive of nginx that is not kept. */
+const REMEDIES: readonly (readonly [names: RegExp, remedy: string])[] = [
+  [/^return$/, 'for a health check delete it: /healthz and /readyz are on the admin port'],
+  [/^stub_status$/, 'delete it: the numbers are at /metrics on the admin port'],
+  [
+    /^add_header$/,
+    "variantHeader sends the name of the variant to the client; other fields are the upstream's",
+  ],
+  [/^error_page$/, 'error answers of the splitter are fixed; those of the upstream pass unchanged'],
+  [
+    /^(?:map|geo|geoip_\w+|set|if|perl_set|js_set)$/,
+    'values cannot be computed here; the split reads its key directly',
+  ],
+  [/^(?:rewrite|alias|root|index|try_files|autoindex)$/, 'paths pass unchanged, and no files are served'],
+  [
+    /^(?:proxy_cache|fastcgi_cache|open_file_cache)/,
+    'nothing is cached here; put a cache before the splitter',
+  ],
+  [/^(?:gzip|gunzip|brotli)/, 'let the upstreams compress'],
+  [
+    /^(?:allow|deny|satisfy|auth_\w+|limit_req\w*|limit_conn\w*)$/,
+    'access and rates are limited before or after the splitter',
+  ],
+  [/^(?:set_real_ip_from|real_ip_\w+)$/, '$remote_addr is always the address of the connection here'],
+  [/^(?:mirror\w*)$/, 'requests are not copied here'],
+  [/^(?:fastcgi|uwsgi|scgi|grpc|memcached)_pass$/, 'upstreams speak HTTP/1.1 here'],
+  [/^proxy_(?:hide_header|pass_header|cookie_\w+|ignore_headers)$/, 'response fields pass unchanged'],
+  [/^(?:hash|ip_hash|random|least_time|sticky)$/, 'the servers of an upstream share its requests by weight'],
+];
+
+/**
+ * After "a directive that can be kept": what to do in place of one that nginx has, ` (did you mean …)` for one that looks
+ * like a slip of the pen.
+ */
 export function guessDirective(name: string): string {
+  if (isNginxDirective(name)) {
+    const remedy = REMEDIES.find(([names]) => names.test(name))?.[1];
+    return remedy === undefined ? '' : ` (${remedy})`;
+  }
   const known = [...WITH_EFFECT, ...Object.values(WITHOUT_EFFECT).flatMap((names) => [...names])];
-  return known.includes(name) ? '' : didYouMean(name, known);
+  return didYouMean(name, known);
 }
 
 /** A name that the file may have, made of a host or socket. */

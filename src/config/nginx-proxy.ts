@@ -142,6 +142,9 @@ export class ProxyGoals {
     const [key] = clients.words;
     this.#report.origin(['splits', name], clients.words[1]!, 'split_clients');
     this.#report.origin(['splits', name, 'key'], key!, 'split_clients');
+    // Told together with everything else: the key is linked only where nothing else is wrong.
+    const fault = this.#checkKey(key!.text);
+    if (fault !== null) this.#keyFault(key!, 'split_clients', key!.text, fault);
     const taken = new Map<string, unknown>();
     const variants: unknown[] = [];
     for (const { name: share, words: args, block } of clients.block!) {
@@ -329,11 +332,21 @@ export class ProxyGoals {
     }
     const text = withLiterals(value, literals);
     const fault = this.#checkKey(withoutValueVariables(text));
-    if (fault !== null) {
-      const [expected, got] = fault.error.replace(/^expected /, '').split(', got ');
-      this.#report.fail(at, 'proxy_set_header', expected ?? fault.error, got ?? showGot(value));
-    }
+    if (fault !== null) this.#keyFault(at, 'proxy_set_header', value, fault);
     return text;
+  }
+
+  #keyFault(at: Position, directive: string, text: string, { error }: { readonly error: string }): void {
+    const [expected, got] = error.replace(/^expected /, '').split(', got ');
+    const own = /^"\$\{?(\w+)\}?"$/.exec(got ?? '')?.[1];
+    const isOwn = own !== undefined && this.#clients.has(own);
+    const found = isOwn ? `${got}, which split_clients sets: it can only choose the upstream here` : got;
+    this.#report.fail(
+      at,
+      directive,
+      isOwn ? 'another variable' : (expected ?? error),
+      found ?? showGot(text),
+    );
   }
 
   /** Parts of the document that the locations made together. */

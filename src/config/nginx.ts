@@ -224,12 +224,16 @@ class Translator {
     const found = exact ? [] : [path];
     const scope: Scope = { parent: server.scope, directives: block };
     let pass: Directive | undefined;
+    const known = this.#report.problems.length;
     for (const inner of block) {
       if (inner.name.text === 'proxy_pass') pass = inner;
       else this.#report.inheritable(inner, 'location');
     }
     if (pass === undefined) {
-      this.#report.fail(name, 'location', 'a proxy_pass, as no files are served', 'none');
+      // Where a directive that answers in place of an upstream was refused, that is the cause.
+      if (this.#report.problems.length === known) {
+        this.#report.fail(name, 'location', 'a proxy_pass, as no files are served', 'none');
+      }
       return found;
     }
     this.#locations.push(scope);

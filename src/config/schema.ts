@@ -514,7 +514,8 @@ const METHODS = ['ranges', 'rendezvous'] as const;
 /** What happens to a request without a key. */
 const MISSING_KEY = ['default', 'first', 'random', 'reject'] as const;
 
-const KEY_EXPECTED = 'a key text like $arg_token or "exp42:${cookie_uid}"';
+const KEY_EXPECTED =
+  "a key text like '$arg_token' or 'exp42:${cookie_uid}' (single quotes keep a shell from emptying it)";
 const KEYS_EXPECTED = `${KEY_EXPECTED}, or a list of 1 to 16 of them with { mint: uid } as its last entry at most`;
 
 const keyText = z.string({ error: KEY_EXPECTED }).check(z.minLength(1, { error: KEY_EXPECTED }));

@@ -237,7 +237,7 @@ server { listen 8000; location / { proxy_set_header Host $host; proxy_pass http:
     const { code, out, err } = await runCommand(['import', nginx]);
     expect({ code, out }).toEqual({ code: 1, out: '' });
     expect(err).toMatch(
-      /odd\.conf:2:65: expected a directive that can be kept in location, got "rewrite"\n$/,
+      /odd\.conf:2:65: expected a directive that can be kept in location \(paths pass unchanged, and no files are served\), got "rewrite"\n$/,
     );
   });
 });

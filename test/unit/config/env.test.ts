@@ -1,6 +1,6 @@
 // Door 1: flags and environment variables alone, and over a file. Precedence flag > environment > file > default.
 import { describe, expect, it } from 'vitest';
-import { configFromOverrides, overridesFrom } from '../../../src/config/env.ts';
+import { configFromOverrides, emptyVariableNotes, overridesFrom } from '../../../src/config/env.ts';
 import { parseConfig } from '../../../src/config/parse.ts';
 import { formatProblems } from '../../../src/config/problem.ts';
 
@@ -114,6 +114,27 @@ describe('flags and variables', () => {
     expect(configOf({ SPLIT: TWO, LISTEN: '', ADMIN: '' }).listen[0]!.port).toBe(8000);
     expect(problemsOf({ SPLIT: TWO }, { listen: '' })).toEqual([
       expect.stringMatching(/^--listen: expected an address .* got ""$/),
+    ]);
+  });
+
+  it('an empty SPLIT_KEY beside variants is a mistake, as a shell may have emptied it', () => {
+    expect(problemsOf({ SPLIT: TWO, SPLIT_KEY: '' })).toEqual([
+      expect.stringMatching(
+        /^SPLIT_KEY: expected a key text .*single quotes keep a shell from emptying it.*, got ""$/,
+      ),
+    ]);
+    expect(problemsOf({ SPLIT_KEY: '' }, { split: TWO })).toHaveLength(1);
+    expect(configOf({ SPLIT: TWO, SPLIT_KEY: '' }, { key: '$arg_uid' }).splits.get('default')!.key).toBe(
+      '$arg_uid',
+    );
+  });
+
+  it('each empty variable is noted', () => {
+    expect(
+      emptyVariableNotes({ admin: 'off' }, { LISTEN: '', ADMIN: '', SPLIT_KEY: '', WORKERS: '2' }),
+    ).toEqual([
+      'LISTEN is set but empty: it counts as absent',
+      'SPLIT_KEY is set but empty: it counts as absent',
     ]);
   });
 

@@ -462,13 +462,13 @@ describe('what cannot be kept is told with file and line, all at once', () => {
       'if',
       asking({ location: 'if ($arg_x) { return 403; }' }),
       'if',
-      ': expected a directive that can be kept in location, got "if" {…}',
+      ': expected a directive that can be kept in location (values cannot be computed here; the split reads its key directly), got "if" {…}',
     ],
     [
       'a rewrite',
       asking({ server: 'rewrite ^/a /b;' }),
       'rewrite',
-      ': expected a directive that can be kept in server, got "rewrite"',
+      ': expected a directive that can be kept in server (paths pass unchanged, and no files are served), got "rewrite"',
     ],
     [
       'an unknown directive with a near miss',
@@ -480,7 +480,7 @@ describe('what cannot be kept is told with file and line, all at once', () => {
       'gzip',
       asking({ http: 'gzip on;' }),
       'gzip',
-      ': expected a directive that can be kept in http, got "gzip"',
+      ': expected a directive that can be kept in http (let the upstreams compress), got "gzip"',
     ],
     [
       'TLS',
@@ -540,7 +540,7 @@ describe('what cannot be kept is told with file and line, all at once', () => {
       'another way to choose a server',
       asking({ http: 'upstream a { ip_hash; server b; }' }),
       'ip_hash',
-      ': expected a directive that can be kept in upstream, got "ip_hash"',
+      ': expected a directive that can be kept in upstream (the servers of an upstream share its requests by weight), got "ip_hash"',
     ],
     [
       'client times that differ between locations',
@@ -614,6 +614,46 @@ describe('what cannot be kept is told with file and line, all at once', () => {
     expect(run(text).problems).toEqual([`${placeOf(text, word)}${problem}`]);
   });
 
+  it('a name of nginx is never answered with a guess', () => {
+    for (const name of [
+      'error_page',
+      'proxy_cache_path',
+      'proxy_hide_header',
+      'grpc_set_header',
+      'http2',
+      'gunzip',
+    ]) {
+      const { problems } = run(`server { ${name} x; location / { proxy_pass http://a; } }`);
+      expect(problems).toEqual([expect.stringContaining(`got "${name}"`)]);
+      expect(problems![0]).not.toContain('did you mean');
+    }
+  });
+
+  it('a location that answers by itself is one problem, with a remedy', () => {
+    expect(
+      run('server { location = /healthz { return 200 ok; } location / { proxy_pass http://a; } }').problems,
+    ).toEqual([
+      'nginx.conf:1:32: expected a directive that can be kept in location (for a health check delete it: /healthz and /readyz are on the admin port), got "return"',
+    ]);
+  });
+
+  it('the key of a split is told together with the other problems', () => {
+    const text =
+      'split_clients $bad $v { 50% a; * b; }\nserver { location / { add_header X Y; proxy_pass http://$v; } }';
+    expect(run(text).problems).toEqual([
+      'nginx.conf:1:15 split_clients: expected a variable, got "$bad"',
+      expect.stringContaining('got "add_header"'),
+    ]);
+  });
+
+  it('the variable of a split in a field is named as such', () => {
+    const text =
+      'split_clients $arg_token $bad { 50% a; * b; }\nserver { location / { proxy_set_header X $bad; proxy_pass http://a; } }';
+    expect(run(text).problems).toEqual([
+      'nginx.conf:2:23 proxy_set_header: expected another variable, got "$bad", which split_clients sets: it can only choose the upstream here',
+    ]);
+  });
+
   it('problems of included files carry their own names', () => {
     expect(
       run('http { include a.conf; lissten 1; }', {
@@ -621,7 +661,7 @@ describe('what cannot be kept is told with file and line, all at once', () => {
       }).problems,
     ).toEqual([
       'nginx.conf:1:24: expected a directive that can be kept in http (did you mean "listen"?), got "lissten"',
-      'a.conf:1:10: expected a directive that can be kept in server, got "rewrite"',
+      'a.conf:1:10: expected a directive that can be kept in server (paths pass unchanged, and no files are served), got "rewrite"',
     ]);
   });
 

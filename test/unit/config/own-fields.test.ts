@@ -34,7 +34,8 @@ const good = (lines: readonly string[], more: readonly string[] = []) => {
   return parse(textOf(lines, more)).config!;
 };
 
-const KEY_EXPECTED = 'a key text like $arg_token or "exp42:${cookie_uid}"';
+const KEY_EXPECTED =
+  "a key text like '$arg_token' or 'exp42:${cookie_uid}' (single quotes keep a shell from emptying it)";
 const SECRET_EXPECTED = 'a secret of 16 to 256 characters out of letters, digits, "-", "_", "." and "~"';
 
 describe('a list of keys', () => {
