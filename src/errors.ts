@@ -88,6 +88,7 @@ export const FAULTS = {
   ),
   QUEUE_FULL: fault('splitter', 503, 'too many exchanges already wait for a connection to this upstream'),
   QUEUE_TIMEOUT: fault('splitter', 503, 'no connection to the upstream came free in time'),
+  TUNNELS_EXHAUSTED: fault('splitter', 503, 'the upstream already has pool.maxTunnels tunnels'),
   DRAIN_DEADLINE: fault('splitter', 503, 'the splitter is shutting down and the drain deadline has passed'),
   TUNNEL_IDLE: fault('splitter', 0, 'nothing passed through the tunnel for timeouts.tunnelIdle'),
   BODY_ALREADY_READ: fault(

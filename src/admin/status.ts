@@ -121,6 +121,7 @@ export function describeStatus(running: Running, reloads: ReloadStatus, withRegi
         connectionsOpened: row.connectionsOpened,
         connectFailures: named(FAULT_CODES, row.connectFailures),
         exchangesWaiting: row.exchangesWaiting,
+        streamsOpen: row.streamsOpen,
         ejections: row.ejections,
         trouble: generation.upstreams.get(name)?.trouble ?? null,
         addresses: generation.upstreams.get(name)?.describe() ?? [],

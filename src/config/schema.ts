@@ -169,7 +169,13 @@ const pool = z.strictObject({
     min: 1,
     max: 65_536,
     default: 256,
-    doc: 'Most connections open to this upstream at once.',
+    doc: 'Most connections open to this upstream at once. Tunnels and event streams do not count.',
+  }),
+  maxTunnels: integer({
+    min: 0,
+    max: 1_000_000,
+    default: 4096,
+    doc: 'Most tunnels (WebSocket) and event streams (`text/event-stream`) to this upstream at once. One more tunnel is answered with 503 TUNNELS_EXHAUSTED; one more event stream counts in `maxConnections`.',
   }),
   maxQueued: integer({
     min: 0,
@@ -775,7 +781,7 @@ const timeouts = z.strictObject({
     min: '10ms',
     max: '168h',
     default: '1h',
-    doc: 'Longest silence in both directions of a tunnel.',
+    doc: 'Longest silence in both directions of a tunnel. Once one side has ended the stream, `timeouts.idle` limits the silence of the other.',
   }),
 });
 

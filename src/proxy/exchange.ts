@@ -4,6 +4,7 @@
 // Sources: RFC 9110 §7.6, §9.2.2, §10.1.1; RFC 9112 §6-7, §9.
 
 import { type Cause, causeOf, FAULT_CODES, FAULTS, type FaultCode, limitOf } from '../errors.ts';
+import { isEventStream } from '../http1/event-stream.ts';
 import {
   isHopLimited,
   type RequestEdit,
@@ -350,6 +351,8 @@ export class Exchange {
       this.#generation!.config.via,
       listener.dateLine(now),
     );
+    if (framing.body >= BODY.chunked && isEventStream(head))
+      this.#destination!.upstream.countAsStream(this.#connection!);
     if (downstream.wire.isBlocked) this.downstreamBlocked(now);
   }
 
@@ -387,6 +390,7 @@ export class Exchange {
   switchProtocols(head: ResponseHead, framing: ResponseFraming, headEnd: number): void {
     const downstream = this.#downstream!;
     const connection = this.#connection!;
+    if (!this.#destination!.upstream.countAsStream(connection)) return this.fail('TUNNELS_EXHAUSTED');
     this.#outcome.status = 101;
     this.#writeInterim(head, framing, headEnd);
     this.#connection = null;

@@ -17,7 +17,7 @@ export class Tunnel implements Timed {
   readonly #downstream: Downstream;
   readonly #upstream: UpstreamConnection;
   readonly #host: TunnelHost;
-  readonly #idleMs: number;
+  #idleMs: number;
   #downstreamEnded = false;
   #upstreamEnded = false;
   #isClosed = false;
@@ -67,12 +67,20 @@ export class Tunnel implements Timed {
     this.#downstreamEnded = true;
     this.#upstream.wire.end();
     if (this.#upstreamEnded) this.close();
+    else this.#limitSilence();
   }
 
   upstreamEnded(): void {
     this.#upstreamEnded = true;
     this.#downstream.wire.end();
     if (this.#downstreamEnded) this.close();
+    else this.#limitSilence();
+  }
+
+  /** The peer that has ended its side may have gone: a silent rest is not waited for as long as a whole tunnel. */
+  #limitSilence(): void {
+    this.#idleMs = Math.min(this.#idleMs, this.#downstream.listener.generation.config.timeouts.idle);
+    this.#sawBytes();
   }
 
   downstreamClosed(): void {

@@ -11,6 +11,7 @@ import { BODY, ResponseFraming } from '../http1/framing.ts';
 import { INCOMPLETE, REFUSED, ResponseHead } from '../http1/head.ts';
 import type { Timed } from './deadlines.ts';
 import type { Exchange } from './exchange.ts';
+import { COUNTS_AS } from './pool-limits.ts';
 import type { Tunnel } from './tunnel.ts';
 import type { Address, Upstream } from './upstream.ts';
 import { ReadMemory, Wire, type WireOwner } from './wire.ts';
@@ -57,6 +58,8 @@ export class UpstreamConnection implements Timed, WireOwner {
   isTrial = false;
   /** Exchanges that were sent on this connection, the present ones included. */
   exchanges = 0;
+  /** What it counts as in the limits of the pool. */
+  countsAs: number = COUNTS_AS.pooled;
   /** Time of `performance.now()` after which it serves no further exchange. */
   readonly retireAt: number;
   /** Exchanges after which it serves no further one; fewer once the upstream says so. */

@@ -12,6 +12,7 @@ import type { AddressView } from '../telemetry/running.ts';
 import { chooseAddress } from './address-choice.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { Exchange } from './exchange.ts';
+import { PoolLimits } from './pool-limits.ts';
 import { type Lookup, Resolver } from './resolve.ts';
 import { TlsSettings } from './tls.ts';
 import { UpstreamConnection } from './upstream-connection.ts';
@@ -124,8 +125,7 @@ export class Upstream {
   readonly #connections = new Set<UpstreamConnection>();
   /** Exchanges that wait for a connection, in order of arrival; a Set so that one that gives up leaves at once. */
   readonly #waiting = new Set<Exchange>();
-  /** Most connections at once; none once it is stopped. */
-  #connectionsMax: number;
+  readonly #limits: PoolLimits;
   #isRetired = false;
   readonly #report: UpstreamReport;
 
@@ -142,7 +142,7 @@ export class Upstream {
     this.config = config;
     this.deadlines = deadlines;
     this.#counters = counters;
-    this.#connectionsMax = config.pool.maxConnections;
+    this.#limits = new PoolLimits(config, counters);
     const now = performance.now();
     // Every server keeps its number in the configuration; one that is down is never looked up.
     this.#members = membersOf(config).flatMap((member, index) =>
@@ -196,6 +196,7 @@ export class Upstream {
    * `fail`. `needsFresh` asks for a new connection: the exchange was just lost on a reused one.
    */
   checkOut(exchange: Exchange, now: number, needsFresh: boolean): void {
+    if (exchange.passesUpgrade && this.#limits.hasAllStreams) return exchange.fail('TUNNELS_EXHAUSTED');
     this.#refresh(now);
     if (this.#addresses.length === 0) {
       const failure = this.#lookupFailure;
@@ -224,8 +225,8 @@ export class Upstream {
         return;
       }
     }
-    if (this.#connections.size >= this.#connectionsMax) this.#closeOneIdle();
-    if (this.#connections.size < this.#connectionsMax) {
+    if (this.#limits.isFull) this.#closeOneIdle();
+    if (!this.#limits.isFull) {
       this.#connect(address, exchange, now, isTrial);
     } else this.#wait(exchange, now, this.config.pool.queueTimeout);
   }
@@ -243,6 +244,7 @@ export class Upstream {
     const isSpent =
       now >= connection.retireAt || connection.exchanges >= connection.exchangesMax || idleMs <= 0;
     if (this.#isRetired || address.isGone || isSpent) return connection.destroy();
+    if (!this.#limits.countAsPooled(connection)) return connection.destroy();
     const next = this.#nextWaiting();
     if (next !== null) return this.#startWaiting(next, connection, now);
     address.inFlight--;
@@ -299,7 +301,7 @@ export class Upstream {
   /** Ends every connection at once. */
   stop(): void {
     this.retire();
-    this.#connectionsMax = 0;
+    this.#limits.close();
     for (const connection of [...this.#connections]) connection.destroy();
   }
 
@@ -354,14 +356,26 @@ export class Upstream {
   closed(connection: UpstreamConnection, wasConnecting: boolean): void {
     this.#endTrial(connection);
     this.#connections.delete(connection);
+    this.#limits.closed(connection);
     this.deadlines.remove(connection);
     if (!wasConnecting) this.#counters.connectionClosed();
     const { idle } = connection.address;
     const index = idle.indexOf(connection);
     if (index !== -1) idle.splice(index, 1);
     else connection.address.inFlight--;
+    this.#serveWaiting();
+  }
+
+  /** The connection has become a tunnel or carries an event stream: others have its room. False: there are too many of these. */
+  countAsStream(connection: UpstreamConnection): boolean {
+    if (!this.#limits.countAsStream(connection)) return false;
+    this.#serveWaiting();
+    return true;
+  }
+
+  #serveWaiting(): void {
     // One that turns out to need no connection leaves the room to those behind it.
-    while (this.#connections.size < this.#connectionsMax) {
+    while (!this.#limits.isFull) {
       const next = this.#nextWaiting();
       if (next === null) return;
       this.checkOut(next, performance.now(), false);
@@ -376,6 +390,7 @@ export class Upstream {
     exchange.connecting(connection, now);
     address.inFlight++;
     this.#connections.add(connection);
+    this.#limits.opened();
     this.deadlines.add(connection);
     this.deadlines.set(connection, now + this.config.connectTimeout);
   }

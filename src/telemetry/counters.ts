@@ -64,6 +64,7 @@ const VARIANT = { ...VARIANT_ROW.at, ...VARIANT_ROW.gauges };
 export const UPSTREAM_ROW = declareRow({ connectFailures: FAULT_CODES.length, opened: 1, ejections: 1 }, [
   'open',
   'waiting',
+  'streams',
 ]);
 const UPSTREAM = { ...UPSTREAM_ROW.at, ...UPSTREAM_ROW.gauges };
 
@@ -221,6 +222,14 @@ export class UpstreamCounters extends Row<keyof typeof UPSTREAM_ROW.at, keyof ty
     this.gauges[UPSTREAM.waiting]! += delta;
   }
 
+  /** @param delta +1 when a connection becomes a tunnel or carries an event stream, -1 when that has ended */
+  streams(delta: number): void {
+    this.gauges[UPSTREAM.streams]! += delta;
+  }
+
+  get streamsOpen(): number {
+    return this.gauges[UPSTREAM.streams]!;
+  }
   get ejections(): number {
     return this.counts[UPSTREAM.ejections]!;
   }

@@ -269,6 +269,15 @@ const OF_THE_SPLITTER: readonly Declaration[] = [
     },
   },
   {
+    name: 'splitter_upstream_streams',
+    type: 'gauge',
+    help: 'Tunnels and event streams to the upstream that are open; limited by pool.maxTunnels.',
+    labels: ['upstream'],
+    *read({ running }) {
+      for (const row of running.counters.upstreams()) yield [{ upstream: row.upstream }, row.streamsOpen];
+    },
+  },
+  {
     name: 'splitter_upstream_ejections_total',
     type: 'counter',
     help: 'Times that an address of the upstream was left out because it failed.',

@@ -11,8 +11,12 @@ export function divideLimits(config: Config, workers: number): Config {
   const part = (limit: number) => Math.ceil(limit / workers);
   const upstreams = Array.from(config.upstreams, ([name, upstream]) => {
     const { pool } = upstream;
-    const { maxConnections, maxQueued } = pool;
-    const divided = { ...pool, maxConnections: part(maxConnections), maxQueued: part(maxQueued) };
+    const divided = {
+      ...pool,
+      maxConnections: part(pool.maxConnections),
+      maxTunnels: part(pool.maxTunnels),
+      maxQueued: part(pool.maxQueued),
+    };
     return [name, { ...upstream, pool: divided }] as const;
   });
   const { limits } = config;

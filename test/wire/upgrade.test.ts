@@ -131,6 +131,21 @@ describe('an upgrade', () => {
     expect(upstream.peers[0]!.pending).toBe('early from clientGET /not-a-request HTTP/9.9\n\n');
   });
 
+  it('that its client has half-closed ends when the upstream stays silent', async () => {
+    const { client, upstream } = await startLine(
+      async (peer) => {
+        await peer.request();
+        await peer.send(SWITCH);
+        await peer.closed;
+      },
+      { timeouts: { idle: '50ms' } },
+    );
+    await client.ask(ASK);
+    client.end();
+    expect(await client.ended).toBe('end');
+    expect(await upstream.peers[0]!.ended).toBe('end');
+  });
+
   it('passes a half-close on, and the other direction stays open', async () => {
     const { client } = await startLine(
       switching(async (peer) => {

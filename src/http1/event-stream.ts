@@ -1,0 +1,26 @@
+// Recognizes a response that is an event stream by its Content-Type. Pure.
+// Source: WHATWG HTML, server-sent events: the media type text/event-stream.
+
+import { equalsIgnoringCase, type FieldSection } from './head.ts';
+
+const NAME = Buffer.from('content-type');
+const MEDIA_TYPE = Buffer.from('text/event-stream');
+const SEMICOLON = 59;
+const SPACE = 32;
+const TAB = 9;
+
+/** True when the section's first Content-Type is `text/event-stream`, with or without parameters. */
+export function isEventStream({ bytes, at, count }: FieldSection): boolean {
+  for (let i = 0; i < count * 4; i += 4) {
+    const nameStart = at[i]!;
+    const nameEnd = at[i + 1]!;
+    if (nameEnd - nameStart !== NAME.length || !equalsIgnoringCase(bytes, nameStart, nameEnd, NAME)) continue;
+    const start = at[i + 2]!;
+    const end = start + MEDIA_TYPE.length;
+    const valueEnd = at[i + 3]!;
+    if (end > valueEnd || !equalsIgnoringCase(bytes, start, end, MEDIA_TYPE)) return false;
+    const next = end === valueEnd ? SEMICOLON : bytes[end];
+    return next === SEMICOLON || next === SPACE || next === TAB;
+  }
+  return false;
+}
