@@ -46,5 +46,6 @@ HEALTHCHECK --interval=5s --timeout=2s --start-period=5s CMD ["node", "/app/main
 #                                     outside of it: buffers of connections, the young generation, code, node itself
 #   --max-semi-space-size             a young generation of 1 MiB halves, not of 16: some MiB less after the start and more
 #                                     under load, at the same CPU time for a request (docs/performance.md)
+#   --disable-sigusr1                 a SIGUSR1 before the program's first line opens no debugger
 # No V8 compile cache: docs/decisions/0013.
-ENTRYPOINT ["node", "--max-old-space-size-percentage=50", "--max-semi-space-size=1", "/app/main.js"]
+ENTRYPOINT ["node", "--max-old-space-size-percentage=50", "--max-semi-space-size=1", "--disable-sigusr1", "/app/main.js"]

@@ -3,7 +3,7 @@
 // Terminal. It imports nothing but types at its top: an older Node must get as far as the sentence below, and the
 // program's modules come from the compile cache, which has to be on first.
 
-import type { Terminal } from './cli/terminal.ts';
+import type { Signal, Terminal } from './cli/terminal.ts';
 
 /** The oldest Node that the program runs on: `engines` of package.json names it for the program's own development. */
 const NODE_MAJOR_MIN = 24;
@@ -14,6 +14,44 @@ if (Number.parseInt(process.versions.node, 10) < NODE_MAJOR_MIN) {
   );
   process.exit(1);
 }
+
+const [command = ''] = process.argv.slice(2);
+/** 'worker' is WORKER_ARGUMENT of workers/messages.ts, which cannot be imported before the signals are taken. */
+const isWorker = command === 'worker' && process.channel !== undefined;
+/** Signals end all other commands as they end any program. */
+const isService = isWorker || command === '' || command.startsWith('-') || /^(?:serve|demo)$/.test(command);
+
+// Signals come first: until a listener is there, each has its default action, which ends the process, or, as the first
+// process of a container, is none at all.
+const early = new Set<Signal>();
+let heard: ((signal: Signal) => void) | null = isWorker ? () => undefined : null;
+// Node's default for SIGUSR1 opens the debugger, through which anyone who reaches its port runs any code.
+process.on('SIGUSR1', () => hear('SIGUSR1'));
+refuseDebugger();
+setTimeout(refuseDebugger, 100).unref();
+if (isService) {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGQUIT', 'SIGHUP'] as const) {
+    process.on(signal, () => hear(signal));
+  }
+  process.on('SIGUSR2', () => undefined);
+  // On a terminal the job control of its user counts.
+  if (!process.stdout.isTTY) process.on('SIGTTOU', () => undefined).on('SIGTTIN', () => undefined);
+}
+
+function hear(signal: Signal): void {
+  if (heard !== null) heard(signal);
+  else if (signal === 'SIGHUP' || signal === 'SIGUSR1') early.add(signal);
+  else process.exit(0); // Nothing has been opened that would have to be drained.
+}
+
+/** Closes a debugger that a SIGUSR1 opened before the first line above ran. */
+function refuseDebugger(): void {
+  const options = [...process.execArgv, process.env.NODE_OPTIONS ?? ''].join(' ');
+  if (/--inspect(?:-brk|-wait)?(?![\w-])/.test(options)) return;
+  const inspector = process.getBuiltinModule('node:inspector');
+  if (inspector.url() !== undefined) inspector.close();
+}
+
 process.getBuiltinModule('node:module').enableCompileCache();
 
 const terminal: Terminal = {
@@ -26,27 +64,37 @@ const terminal: Terminal = {
     return process.stdin;
   },
   onSignal(listener) {
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGQUIT', 'SIGHUP'] as const) {
-      process.on(signal, () => listener(signal));
-    }
+    heard = listener;
+    for (const signal of early) listener(signal);
+    early.clear();
   },
 };
 
-// A reader that went away (`request-splitter --help | head -1`) is no fault, and nobody is left to tell.
-process.stdout.on('error', (cause: NodeJS.ErrnoException) => {
+// The log of `serve` has an output of its own (telemetry/log-device.ts); this is what commands print.
+process.stdout.on('error', outputFailed);
+function outputFailed(cause: NodeJS.ErrnoException): void {
+  // A terminal that went away has no size.
+  if (cause.syscall === 'getWindowSize') return;
+  // A reader that went away (`request-splitter --help | head -1`) is no fault, and nobody is left to tell.
   if (cause.code === 'EPIPE') process.exit(0);
-  throw cause;
-});
+  process.stderr.write(`request-splitter: cannot write to stdout: ${cause.message}\n`);
+  process.exit(1);
+}
+// There is no other place that could say so.
+process.stderr.on('error', () => undefined);
 
 const code = await run(process.argv.slice(2));
+const { errored } = process.stdout;
+if (errored !== null && code === 0) outputFailed(errored);
 // What was written to a pipe may still be on its way.
+if (process.stdout.writableLength === 0) process.exit(code);
 process.stdout.write('', () => process.exit(code));
 
 /** The command line; or, in a process that the primary of `workers: N` started, its worker, which needs little of the program. */
 async function run(argv: readonly string[]): Promise<number> {
-  if (process.channel !== undefined && argv[0] === (await import('./workers/messages.ts')).WORKER_ARGUMENT) {
+  if (isWorker) {
     const { runWorker } = await import('./workers/worker.ts');
-    return runWorker(() => terminal.onSignal(() => undefined));
+    return runWorker();
   }
   const { runProgram } = await import('./cli/program.ts');
   return runProgram(argv, terminal);

@@ -10,7 +10,7 @@ import type { AddressInfo } from 'node:net';
 import { hostname } from 'node:os';
 import type { ListenAddress } from '../config/schema.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
-import { type LogLoss, ReloadStatus, type Running } from '../telemetry/running.ts';
+import { type LogLoss, NOTHING_DROPPED, ReloadStatus, type Running } from '../telemetry/running.ts';
 import { describeConfig } from './effective-config.ts';
 import { explainQuery } from './explain.ts';
 import { HISTORY_INTERVAL_MS, History } from './history.ts';
@@ -71,7 +71,7 @@ export async function startAdmin(
   running: Running,
   address: ListenAddress,
   reloads: ReloadStatus = new ReloadStatus(),
-  log: LogLoss = { linesDropped: 0 },
+  log: LogLoss = NOTHING_DROPPED,
 ): Promise<AdminServer> {
   const history = new History(running, Date.now());
   const timer = setInterval(() => history.take(Date.now()), HISTORY_INTERVAL_MS).unref();

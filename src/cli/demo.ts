@@ -57,7 +57,11 @@ async function demo(flags: ConfigFlags, terminal: Terminal): Promise<string | nu
   const { config } = outcome;
 
   const ambassador = new Ambassador(config, { log: pino({ level: 'silent' }) });
-  const ended = new Promise<void>((resolve) => terminal.onSignal(() => resolve()));
+  const ended = new Promise<void>((resolve) =>
+    terminal.onSignal((signal) => {
+      if (signal !== 'SIGUSR1') resolve(); // There is no file to reopen.
+    }),
+  );
   let adminServer: AdminServer | null = null;
   if (config.admin !== null) {
     try {

@@ -36,7 +36,7 @@ export function serveCommand(terminal: Terminal): Command {
   const command = new Command('serve')
     .summary('run the splitter (the default command)')
     .description(
-      'Takes requests and gives each to the variant that its key belongs to. SIGTERM and SIGQUIT drain, a second one ends at once, SIGINT (Ctrl-C) ends at once, a changed file is used without a signal, SIGHUP reads it again at once.',
+      'Takes requests and gives each to the variant that its key belongs to. SIGTERM and SIGQUIT drain, a second one ends at once, SIGINT (Ctrl-C) ends at once. A changed file is used without a signal; SIGHUP reads it again at once and reopens log files, SIGUSR1 only reopens them.',
     );
   return addConfigOptions(command).action(async (flags: ConfigFlags) => {
     const code = await serve(flags, terminal);
@@ -54,7 +54,7 @@ async function serve(flags: ConfigFlags, terminal: Terminal): Promise<number> {
   }
   const { config } = loaded;
   const workers = config.workers === 'auto' ? availableParallelism() : config.workers;
-  const output = openLog(1, workers > 1);
+  const output = openLog(1, { isShared: workers > 1 });
   let events: Events;
   try {
     events = openEvents(config, output);
@@ -71,7 +71,8 @@ async function serve(flags: ConfigFlags, terminal: Terminal): Promise<number> {
     return 1;
   }
   terminal.onSignal((signal) => service.signalled(signal));
-  const failure = await service.start(loaded);
+  // A signal may end it before it has started.
+  const failure = await Promise.race([service.start(loaded), service.ended.then(() => null)]);
   if (failure === null) return service.ended;
   await Promise.all([output.close(), events.file?.close()]);
   terminal.writeErr(`request-splitter: ${failure}\n`);
@@ -119,7 +120,7 @@ interface Events {
 function openEvents({ accessLog, assignments }: Config, output: LogOutput): Events {
   const { mode, sample } = accessLog;
   const { to, window, secretFile } = assignments;
-  const file = to.startsWith('/') ? openFile(to) : null;
+  const file = to.startsWith('/') ? openFile(to, output.log) : null;
   const secret = to === 'off' ? '' : readSecret(secretFile ?? '');
   return {
     accessLog: mode === 'off' ? null : new AccessLog(output.log, mode, sample / 10_000),
@@ -129,9 +130,9 @@ function openEvents({ accessLog, assignments }: Config, output: LogOutput): Even
   };
 }
 
-function openFile(path: string): LogOutput {
+function openFile(path: string, reports: Logger): LogOutput {
   try {
-    return openLog(path);
+    return openLog(path, { reports });
   } catch (cause) {
     throw new Error(`assignments.to: expected a file that can be written, got ${(cause as Error).message}`);
   }
@@ -149,11 +150,14 @@ function readSecret(file: string): string {
   throw new Error(`assignments.secretFile: expected a file with a secret in it, got the empty ${file}`);
 }
 
-/** Lines that this process and its workers could not get rid of. */
-function lossOf(output: LogOutput, plane: DataPlane): LogLoss {
+/** Lines that this process and its workers have dropped. */
+function lossOf(output: LogOutput, { file }: Events, plane: DataPlane): LogLoss {
   return {
     get linesDropped() {
-      return output.linesDropped + ('linesDropped' in plane ? plane.linesDropped : 0);
+      const others = [file?.linesDropped, 'linesDropped' in plane ? plane.linesDropped : undefined];
+      return output.linesDropped.map((lines, reason) =>
+        others.reduce((sum, dropped) => sum + (dropped?.[reason] ?? 0), lines),
+      );
     },
   };
 }
@@ -195,7 +199,12 @@ class Service {
       this.#admin =
         config.admin === null
           ? null
-          : await startAdmin(this.#plane, config.admin, this.#reloads, lossOf(this.#output, this.#plane));
+          : await startAdmin(
+              this.#plane,
+              config.admin,
+              this.#reloads,
+              lossOf(this.#output, this.#events, this.#plane),
+            );
     } catch (cause) {
       return describeListenFailure(formatAddress(config.admin!), 'admin', cause as NodeJS.ErrnoException);
     }
@@ -214,10 +223,21 @@ class Service {
   }
 
   signalled(signal: Signal): void {
-    if (signal === 'SIGHUP') this.#reload();
-    else if (this.#isEnding) void this.#end(signal, 1);
+    if (signal === 'SIGUSR1') this.#reopen();
+    else if (signal === 'SIGHUP') {
+      this.#reopen();
+      this.#reload();
+    } else if (this.#isEnding) void this.#end(signal, 1);
     else if (signal === 'SIGINT') void this.#end(signal, 0);
     else void this.#drain(signal);
+  }
+
+  /** Log files that were moved away are left; stdout belongs to whoever reads it. */
+  #reopen(): void {
+    const { file } = this.#events;
+    if (file === null) return;
+    file.reopen();
+    this.#log.info({ file: file.file }, 'reopening log file');
   }
 
   #describe() {

@@ -2,7 +2,7 @@
 // tests make their own; so no command touches the process and every command ends by giving an exit code.
 
 /** Signals that a command that runs on can be told about. */
-export type Signal = 'SIGINT' | 'SIGTERM' | 'SIGQUIT' | 'SIGHUP';
+export type Signal = 'SIGINT' | 'SIGTERM' | 'SIGQUIT' | 'SIGHUP' | 'SIGUSR1';
 
 /** The surroundings of a command. */
 export interface Terminal {
@@ -13,6 +13,6 @@ export interface Terminal {
   readonly showProgress?: ((text: string) => void) | undefined;
   /** Standard input, for the command that reads it; absent where there is none. */
   readonly input?: AsyncIterable<Uint8Array> | undefined;
-  /** From now on these signals come here and no longer end the process. */
+  /** From now on signals come here; SIGHUP and SIGUSR1 also when they came before. */
   onSignal(listener: (signal: Signal) => void): void;
 }

@@ -1,69 +1,75 @@
-// Where log lines go: one asynchronous, bounded output for everything that is logged. A reader that does not keep up
-// (a blocked stdout) costs lines, which are counted, never traffic. Knows nothing of what is logged.
+// Where log lines go: one asynchronous, bounded output for everything that is logged. A reader that does not keep up and a
+// device that fails cost lines, which are counted, never traffic. Knows nothing of what is logged.
 
-import { openSync } from 'node:fs';
 import { type Logger, pino } from 'pino';
+import { LogDevice, type LogDeviceOwner } from './log-device.ts';
 
-/** Bytes that wait for a slow reader at most; what comes on top is dropped. Some 4,000 lines. */
-const WAITING_BYTES_MAX = 1024 * 1024;
 /** Bytes that one write(2) puts into a pipe in one piece, whoever else writes to it: PIPE_BUF of Linux (pipe(7)). */
 const ATOMIC_BYTES = 4096;
 /** Longest text and list that stay whole in a line that is cut. */
 const TEXT_MAX = 256;
 const LIST_MAX = 8;
-/** How long close() waits for a reader. */
-const CLOSE_LIMIT_MS = 1000;
 
 /** An open output. */
 export interface LogOutput {
   readonly log: Logger;
-  /** Lines that nobody took in time. */
-  readonly linesDropped: number;
+  /** `stdout`, or its path. */
+  readonly file: string;
+  /** Lines that could not be written, by position of the reason in DROP_REASONS. */
+  readonly linesDropped: Float64Array;
+  /** Opens a file again under its name; stdout stays as it is. */
+  reopen(): void;
   /** Writes what waits, for a second at most; nothing is written afterwards. */
   close(): Promise<void>;
 }
 
+/** Settings of an output. */
+export interface LogOptions {
+  /** Other processes write to it too: lines are written in pieces that are never mixed, so none is longer. */
+  readonly isShared?: boolean;
+  /** Hears when the output fails and when it works again. */
+  readonly reports?: Logger;
+}
+
 /**
  * Opens the output: JSON lines with readable levels and times; process and host are the collector's to add.
- * @param destination a file descriptor (1 = stdout) or a path, which is appended to; throws when it cannot be opened
- * @param isShared other processes write to it too: lines are written in pieces that are never mixed, so none is longer
+ * @param destination 1 for stdout, or a path, which is appended to; throws when it cannot be opened
  */
-export function openLog(destination: number | string = 1, isShared = false): LogOutput {
-  // Opening process.stdout makes a pipe non-blocking. Otherwise a reader that stopped would hold a thread of the pool
-  // in write(2), and the process could not even exit.
-  if (destination === 1) void process.stdout;
-  const file = typeof destination === 'string' ? openSync(destination, 'a') : destination;
-  let linesDropped = 0;
-  const maxWrite = isShared ? { maxWrite: ATOMIC_BYTES } : {};
-  const stream = pino.destination({ dest: file, sync: false, maxLength: WAITING_BYTES_MAX, ...maxWrite });
-  stream.on('drop', () => {
-    linesDropped += 1;
-  });
-  const log = pino(
-    {
-      base: null,
-      timestamp: pino.stdTimeFunctions.isoTime,
-      formatters: { level: (label) => ({ level: label }) },
+export function openLog(
+  destination: 1 | string = 1,
+  { isShared = false, reports }: LogOptions = {},
+): LogOutput {
+  const file = destination === 1 ? 'stdout' : destination;
+  const options = {
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label: string) => ({ level: label }) },
+  };
+  const owner: LogDeviceOwner = {
+    describeDrops(dropped) {
+      let text = '';
+      const write = (line: string): void => {
+        text = line;
+      };
+      pino(options, { write }).warn({ dropped }, 'log lines dropped');
+      return text;
     },
-    isShared ? { write: (line) => void stream.write(cutLine(line)) } : stream,
-  );
+    failed: ({ code, message }) =>
+      reports?.error({ file, code, problem: message }, 'log file fails: its lines are dropped'),
+    recovered: (dropped) => reports?.info({ file, dropped }, 'log file works again'),
+    notReopened: ({ code, message }) =>
+      reports?.error({ file, code, problem: message }, 'log file not reopened: the old one stays in use'),
+  };
+  const device = new LogDevice(destination, owner, isShared ? ATOMIC_BYTES : undefined);
+  const log = pino(options, {
+    write: isShared ? (line) => device.write(cutLine(line)) : (line) => device.write(line),
+  });
   return {
     log,
-    get linesDropped() {
-      return linesDropped;
-    },
-    close: () =>
-      new Promise((resolve) => {
-        const timer = setTimeout(() => {
-          stream.destroy();
-          resolve();
-        }, CLOSE_LIMIT_MS);
-        stream.on('close', () => {
-          clearTimeout(timer);
-          resolve();
-        });
-        stream.end();
-      }),
+    file,
+    linesDropped: device.dropped,
+    reopen: () => device.reopen(),
+    close: () => device.close(),
   };
 }
 

@@ -5,8 +5,16 @@
 import { Gauge, type MetricObjectWithValues, type MetricType, Registry } from 'prom-client';
 import { FAULT_CODES, FAULTS } from '../errors.ts';
 import { DURATION_BOUNDS_SECONDS, STATUS_CLASSES, type VariantCounters } from './counters.ts';
+import { DROP_REASONS } from './log-device.ts';
 import { OWN_PROCESS } from './own-process.ts';
-import type { LogLoss, ProcessFacts, ReloadStatus, Running, RunningWorkers } from './running.ts';
+import {
+  type LogLoss,
+  NOTHING_DROPPED,
+  type ProcessFacts,
+  type ReloadStatus,
+  type Running,
+  type RunningWorkers,
+} from './running.ts';
 import type { Sample } from './sample.ts';
 import { VERSION } from './version.ts';
 
@@ -380,12 +388,15 @@ const OF_THE_SPLITTER: readonly Declaration[] = [
     'Attempts to load a configuration that were refused.',
     ({ reloads }) => reloads.failures,
   ),
-  single(
-    'splitter_log_lines_dropped_total',
-    'counter',
-    'Log lines that were dropped because stdout was not read fast enough.',
-    ({ log }) => log.linesDropped,
-  ),
+  {
+    name: 'splitter_log_lines_dropped_total',
+    type: 'counter',
+    help: 'Log lines, assignment events included, that could not be written: slow_reader, or the error of the operating system.',
+    labels: ['reason'],
+    *read({ log }) {
+      for (const [index, reason] of DROP_REASONS.entries()) yield [{ reason }, log.linesDropped[index]!];
+    },
+  },
   {
     name: 'splitter_build_info',
     type: 'gauge',
@@ -542,7 +553,7 @@ class Family extends Gauge {
 export function createMetrics(
   running: Running,
   reloads: ReloadStatus,
-  log: LogLoss = { linesDropped: 0 },
+  log: LogLoss = NOTHING_DROPPED,
 ): { readonly contentType: string; render(): Promise<string> } {
   const registry = new Registry();
   for (const declaration of DECLARATIONS) {

@@ -6,6 +6,7 @@ import type { FaultCode } from '../errors.ts';
 import type { RequestHead } from '../http1/head.ts';
 import type { Splitter } from '../split/splitter.ts';
 import type { Counters } from './counters.ts';
+import { DROP_REASONS } from './log-device.ts';
 
 /** The stations of a process; it takes requests while serving and, for the grace time, while draining. */
 type RunningState = 'starting' | 'serving' | 'draining' | 'stopped';
@@ -109,10 +110,14 @@ export interface ProcessFacts {
   readonly activeSeconds: number;
 }
 
-/** What a log could not get rid of. */
+/** What the log outputs have dropped. */
 export interface LogLoss {
-  readonly linesDropped: number;
+  /** Lines, by position of the reason in DROP_REASONS. */
+  readonly linesDropped: Float64Array;
 }
+
+/** No log output, nothing dropped. */
+export const NOTHING_DROPPED: LogLoss = { linesDropped: new Float64Array(DROP_REASONS.length) };
 
 /** How the last attempt to load a configuration went. Kept by whoever loads; a failed one changes nothing else. */
 export class ReloadStatus {

@@ -47,7 +47,8 @@ export async function openCrew(config: Config, options: CrewOptions): Promise<Cr
   cluster.setupPrimary({
     exec: process.argv[1]!,
     args: [WORKER_ARGUMENT],
-    execArgv: divideHeap(process.execArgv, options.count),
+    // Without the flag a SIGUSR1 to the process group opens the debugger of a worker that has not run its first line yet.
+    execArgv: ['--disable-sigusr1', ...divideHeap(process.execArgv, options.count)],
     serialization: 'advanced',
   });
   return new Crew(config, options, () => cluster.fork());
@@ -101,8 +102,8 @@ export class Crew implements Running, PlaceHost {
     return this.#places.some(({ state }) => state === 'serving') ? 'serving' : 'starting';
   }
 
-  /** Log lines that workers could not get rid of. */
-  get linesDropped(): number {
+  /** Log lines that workers have dropped, by position of the reason in DROP_REASONS. */
+  get linesDropped(): Float64Array {
     return this.#tally.linesDropped;
   }
 

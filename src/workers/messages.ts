@@ -48,7 +48,8 @@ export interface Reading {
   readonly variants: readonly VariantReading[];
   readonly upstreams: readonly UpstreamReading[];
   readonly samples: readonly SampleReading[];
-  readonly linesDropped: number;
+  /** By position of the reason in DROP_REASONS. */
+  readonly linesDropped: Float64Array;
   readonly process: ProcessFacts;
 }
 

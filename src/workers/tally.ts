@@ -3,6 +3,7 @@
 // late, and what is only there at the moment (open connections) goes with the process that had it.
 
 import { Counters } from '../telemetry/counters.ts';
+import { DROP_REASONS } from '../telemetry/log-device.ts';
 import { difference } from '../telemetry/rows.ts';
 import type { ProcessFacts } from '../telemetry/running.ts';
 import type { Reading, SampleReading } from './messages.ts';
@@ -10,19 +11,17 @@ import type { Reading, SampleReading } from './messages.ts';
 /** Numbers of all workers together. */
 export class Tally {
   readonly counters = new Counters();
-  #linesDropped = 0;
+  /** Log lines that workers have dropped, by position of the reason in DROP_REASONS. */
+  readonly linesDropped = new Float64Array(DROP_REASONS.length);
   #goneCpuSeconds = 0;
   #goneActiveSeconds = 0;
-
-  /** Log lines that workers could not get rid of. */
-  get linesDropped(): number {
-    return this.#linesDropped;
-  }
 
   /** Takes in what a worker has counted since its last reading. @param before that reading; null = this is the first */
   advance(before: Reading | null, now: Reading): void {
     this.#add(before, now);
-    this.#linesDropped += now.linesDropped - (before?.linesDropped ?? 0);
+    for (const [reason, lines] of now.linesDropped.entries()) {
+      this.linesDropped[reason]! += lines - (before?.linesDropped[reason] ?? 0);
+    }
     for (const sample of now.samples) this.#merge(sample);
   }
 

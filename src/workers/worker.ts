@@ -22,9 +22,8 @@ interface Channel {
   onMessage(listener: (message: ToWorker) => void): void;
 }
 
-/** Runs until the primary drains or stops it; the exit code. @param ignoreSignals makes signals no end of the process */
-export async function runWorker(ignoreSignals: () => void): Promise<number> {
-  ignoreSignals();
+/** Runs until the primary drains or stops it; the exit code. */
+export async function runWorker(): Promise<number> {
   // Not imported on top: the bundle would load it for every start, also without workers.
   const { default: cluster } = await import('node:cluster');
   const self = cluster.worker!;
@@ -39,7 +38,7 @@ export async function runWorker(ignoreSignals: () => void): Promise<number> {
 /** What a worker does from its first message to its last. */
 class Duty {
   readonly #channel: Channel;
-  readonly #output: LogOutput = openLog(1, true);
+  readonly #output: LogOutput = openLog(1, { isShared: true });
   readonly #ended = Promise.withResolvers<number>();
   /** For each sample how far its registers had been raised when they were last sent. */
   readonly #raisesSent = new WeakMap<Sample, number>();

@@ -4,6 +4,17 @@ import { once } from 'node:events';
 
 const MAIN = new URL('../../src/main.ts', import.meta.url).pathname;
 
+/** How the process is started. */
+export interface ProgramOptions {
+  readonly readsOutput?: boolean;
+  /** A descriptor to use as stdout; its lines are then the test's to read. */
+  readonly stdout?: 'pipe' | number;
+  /** Words before the command: a program that changes something and executes the rest. */
+  readonly wrap?: readonly string[];
+  /** In a process group of its own. */
+  readonly detached?: boolean;
+}
+
 export class ProgramRun {
   stdout = '';
   stderr = '';
@@ -18,20 +29,22 @@ export class ProgramRun {
   constructor(
     args: readonly string[],
     environment: Record<string, string>,
-    { readsOutput = true }: { readsOutput?: boolean } = {},
+    { readsOutput = true, stdout = 'pipe', wrap = [], detached = false }: ProgramOptions = {},
   ) {
-    this.#process = spawn(process.execPath, [MAIN, ...args], {
+    const [command, ...words] = [...wrap, process.execPath, MAIN, ...args];
+    this.#process = spawn(command!, words, {
       env: { PATH: process.env.PATH, ...environment },
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['ignore', stdout, 'pipe'],
+      detached,
     });
-    if (readsOutput) {
+    if (readsOutput && stdout === 'pipe') {
       this.#process.stdout!.setEncoding('utf8').on('data', (text: string) => {
         this.stdout += text;
         this.#look();
       });
     }
     this.exited = once(this.#process, 'exit').then(([code]) => {
-      if (!readsOutput) this.#process.stdout!.destroy();
+      if (!readsOutput) this.#process.stdout?.destroy();
       return code as number | null;
     });
     this.#process.stderr!.setEncoding('utf8').on('data', (text: string) => {
@@ -62,6 +75,15 @@ export class ProgramRun {
   /** The first log line with this message, behind `skip` others, as an object. */
   async event(message: string, skip = 0): Promise<Record<string, unknown>> {
     return JSON.parse(await this.line(new RegExp(`"msg":"${message}"`), skip));
+  }
+
+  get pid(): number {
+    return this.#process.pid!;
+  }
+
+  /** Ends the reading: what writes to stdout from now on has no reader. */
+  closeOutput(): void {
+    this.#process.stdout!.destroy();
   }
 
   signal(signal: NodeJS.Signals): void {

@@ -280,7 +280,9 @@ test('a stdout that nobody reads stops neither the traffic nor the end: lines ar
       }
     }
     const { body } = await admin.request({ method: 'GET', path: '/metrics' });
-    const dropped = /^splitter_log_lines_dropped_total (\d+)$/m.exec(await body.text())?.[1];
+    const dropped = /^splitter_log_lines_dropped_total\{reason="slow_reader"\} (\d+)$/m.exec(
+      await body.text(),
+    )?.[1];
     expect(Number(dropped)).toBeGreaterThan(0);
   } finally {
     await Promise.all([splitter.destroy(), admin.destroy()]);

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describe, expect, test } from 'vitest';
 import { cutLine, openLog } from '../../../src/telemetry/log.ts';
+import { DROP_REASONS } from '../../../src/telemetry/log-device.ts';
 
 test('lines come whole, in order, with level and time, before close resolves', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'log-'));
@@ -23,7 +24,7 @@ test('lines come whole, in order, with level and time, before close resolves', a
       number: 0,
       msg: 'line',
     });
-    expect(output.linesDropped).toBe(0);
+    expect([...output.linesDropped]).toEqual(DROP_REASONS.map(() => 0));
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -38,7 +39,7 @@ test('a stdout that nobody reads drops lines, counts them, and lets the process 
       await new Promise((resolve) => setImmediate(resolve));
     }
     await output.close();
-    process.stderr.write(String(output.linesDropped), () => process.exit(0));
+    process.stderr.write(String(output.linesDropped[0]), () => process.exit(0));
   `;
   const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -89,7 +90,7 @@ describe('a line of an output that other processes write to', () => {
   test('is in one piece with what other processes write', async () => {
     const script = `
       const { openLog } = await import(${JSON.stringify(new URL('../../../src/telemetry/log.ts', import.meta.url).href)});
-      const output = openLog(1, true);
+      const output = openLog(1, { isShared: true });
       for (let turn = 0; turn < 20; turn += 1) {
         for (let line = 0; line < 20; line += 1) output.log.info({ filling: 'ü'.repeat(line * 50) }, 'line');
         await new Promise((resolve) => setTimeout(resolve, 1));

@@ -16,7 +16,7 @@ const NOTHING: Reading = {
   variants: [],
   upstreams: [],
   samples: [],
-  linesDropped: 0,
+  linesDropped: new Float64Array(9),
   process: {
     cpuSeconds: 0,
     residentBytes: 0,

@@ -1,6 +1,7 @@
 // Adding up: what was counted never goes down, what is there now goes with the process that had it.
 import { describe, expect, test } from 'vitest';
 import { Counters } from '../../../src/telemetry/counters.ts';
+import { DROP_REASONS } from '../../../src/telemetry/log-device.ts';
 import type { ProcessFacts } from '../../../src/telemetry/running.ts';
 import type { Reading, SampleReading } from '../../../src/workers/messages.ts';
 import { Tally } from '../../../src/workers/tally.ts';
@@ -32,7 +33,7 @@ function read(counters: Counters, more: Partial<Reading> = {}): Reading {
       health: null,
     })),
     samples: [],
-    linesDropped: 0,
+    linesDropped: new Float64Array(DROP_REASONS.length),
     process: PROCESS,
     ...more,
   };
@@ -105,13 +106,15 @@ describe('numbers of several workers', () => {
     });
   });
 
-  test('count lines that were dropped since the reading before', () => {
+  test('count lines that were dropped since the reading before, by reason', () => {
     const tally = new Tally();
-    const [first, second] = [4, 7].map((linesDropped) => read(new Counters(), { linesDropped }));
+    const [first, second] = [4, 7].map((lines) =>
+      read(new Counters(), { linesDropped: Float64Array.from(DROP_REASONS, (_, reason) => lines + reason) }),
+    );
     tally.advance(null, first!);
     tally.advance(first!, second!);
     tally.advance(null, first!);
-    expect(tally.linesDropped).toBe(11);
+    expect([...tally.linesDropped]).toEqual(DROP_REASONS.map((_, reason) => 11 + 2 * reason));
   });
 });
 

@@ -1,0 +1,332 @@
+// Writes lines to a file descriptor without ever blocking, retrying in a loop, or throwing: one asynchronous write at a
+// time, a bounded queue before it, and a device that fails (disk full, terminal gone, reader gone) is tried again once a
+// second. Lines that cannot be written are dropped and counted by reason. Knows nothing of what is in a line.
+
+import { close, constants, fstatSync, open, openSync, type Stats, stat, write } from 'node:fs';
+import { isatty } from 'node:tty';
+
+/** Why lines are dropped: the reader is slow, or the error of the operating system, `other` for one that is not named here. */
+export const DROP_REASONS = [
+  'slow_reader',
+  'ENOSPC',
+  'EDQUOT',
+  'EFBIG',
+  'EIO',
+  'EPIPE',
+  'EBADF',
+  'ENXIO',
+  'other',
+] as const;
+export type DropReason = (typeof DROP_REASONS)[number];
+
+/** Bytes that wait for a slow reader at most; lines beyond are dropped. Some 4,000 lines. */
+const WAITING_BYTES_MAX = 1024 * 1024;
+/** Bytes of one write(2), unless one line is longer. */
+const WRITE_BYTES = 16 * 1024;
+/** Pause before a full pipe is tried again. */
+const FULL_PAUSE_MS = 100;
+/** Pause before a device that failed is tried again. */
+const FAILED_PAUSE_MS = 1000;
+/** Time between two looks whether a file has been moved or removed. */
+const LOOK_INTERVAL_MS = 1000;
+/** How long close() waits for a reader. */
+const CLOSE_LIMIT_MS = 1000;
+
+// O_NONBLOCK: a write to a pipe or terminal that nobody reads must not hold a thread of the pool; such a thread also keeps
+// the process from exiting. O_NOCTTY: a terminal that is opened must not become the controlling one.
+const FLAGS =
+  constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK | constants.O_NOCTTY;
+
+/** What a device tells its owner. */
+export interface LogDeviceOwner {
+  /** The line that says, on a device that works again, how many lines it has dropped. */
+  describeDrops(dropped: Readonly<Partial<Record<DropReason, number>>>): string;
+  /** Writing fails from now on; called once until it works again. */
+  failed?(cause: NodeJS.ErrnoException): void;
+  /** Writing works again. */
+  recovered?(dropped: Readonly<Partial<Record<DropReason, number>>>): void;
+  /** The path cannot be opened again; what was open stays in use. Called once until it can be. */
+  notReopened?(cause: NodeJS.ErrnoException): void;
+}
+
+export class LogDevice {
+  /** Lines dropped since the start, by position of the reason in DROP_REASONS. */
+  readonly dropped = new Float64Array(DROP_REASONS.length);
+  readonly #owner: LogDeviceOwner;
+  readonly #path: string | null;
+  readonly #writeBytes: number;
+  /** Drops that no line has told yet. */
+  readonly #untold = new Float64Array(DROP_REASONS.length);
+  /** -1 = not open. */
+  #fd: number;
+  #inode: { readonly dev: number; readonly ino: number } | null = null;
+  #lines: string[] = [];
+  #first = 0;
+  #waitingBytes = 0;
+  /** What is being written, how far, and how many lines it holds. */
+  #chunk: Buffer = Buffer.alloc(0);
+  #chunkAt = 0;
+  #chunkLines = 0;
+  /** A write, a look or an opening is under way, or a pause before one. */
+  #isBusy = false;
+  /** Set while the device fails; lines are then dropped for this reason, except while it is tried again. */
+  #failure: DropReason | null = null;
+  #isTrying = false;
+  /** The last byte that was written is not a line's end. */
+  #isTorn = false;
+  #wantsReopen = false;
+  #couldReopen = true;
+  #lookedAt = 0;
+  #isClosing = false;
+  #closed: (() => void) | null = null;
+
+  /**
+   * Throws when a path cannot be opened, except for a pipe that has no reader yet.
+   * @param destination 1 for stdout, or a path, which is appended to
+   * @param writeBytes bytes of one write(2) at most, unless one line is longer
+   */
+  constructor(destination: 1 | string, owner: LogDeviceOwner, writeBytes = WRITE_BYTES) {
+    this.#owner = owner;
+    this.#writeBytes = writeBytes;
+    this.#path = destination === 1 ? null : destination;
+    if (destination === 1) {
+      this.#fd = openStdout();
+      return;
+    }
+    try {
+      this.#fd = openSync(destination, FLAGS);
+      this.#remember();
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code !== 'ENXIO') throw cause;
+      this.#fd = -1;
+      this.#fail(cause as NodeJS.ErrnoException);
+    }
+  }
+
+  /** Takes a line, its end included. */
+  write(line: string): void {
+    if (this.#isClosing) return;
+    if (this.#failure !== null && !this.#isTrying) return this.#drop(this.#failure, 1);
+    const bytes = Buffer.byteLength(line);
+    if (this.#waitingBytes + bytes > WAITING_BYTES_MAX) return this.#drop('slow_reader', 1);
+    this.#lines.push(line);
+    this.#waitingBytes += bytes;
+    if (!this.#isBusy) this.#next();
+  }
+
+  /** Opens the path again, as after a rotation. When that fails, what was open stays in use. Stdout stays as it is. */
+  reopen(): void {
+    if (this.#path === null || this.#isClosing) return;
+    this.#wantsReopen = true;
+    if (!this.#isBusy && this.#failure === null) this.#next();
+  }
+
+  /** Resolves when what waits has been written, after a second at the latest, at once while the device fails. */
+  close(): Promise<void> {
+    this.#isClosing = true;
+    this.#wantsReopen = false;
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, CLOSE_LIMIT_MS);
+      this.#closed = () => {
+        clearTimeout(timer);
+        if (this.#fd > 2) close(this.#fd, () => resolve());
+        else resolve();
+        this.#fd = -1;
+      };
+      if (this.#failure !== null && !this.#isTrying) this.#closed();
+      else if (!this.#isBusy) this.#next();
+    });
+  }
+
+  /** The next step, when none is under way. */
+  #next(): void {
+    this.#isBusy = false;
+    if (this.#path !== null && !this.#isClosing) {
+      if (this.#wantsReopen) return this.#reopenNow(this.#path);
+      if (this.#inode !== null && this.#isWaiting && performance.now() - this.#lookedAt >= LOOK_INTERVAL_MS) {
+        return this.#look(this.#path);
+      }
+    }
+    if (!this.#isWaiting) return this.#isClosing ? this.#closed?.() : undefined;
+    this.#fillChunk();
+    this.#writeChunk();
+  }
+
+  get #isWaiting(): boolean {
+    return this.#first < this.#lines.length;
+  }
+
+  /** Takes as many whole lines as one write may hold; at least one. */
+  #fillChunk(): void {
+    const lines = this.#lines;
+    const from = this.#first;
+    let bytes = Buffer.byteLength(lines[from]!);
+    let to = from + 1;
+    while (to < lines.length) {
+      const more = Buffer.byteLength(lines[to]!);
+      if (bytes + more > this.#writeBytes) break;
+      bytes += more;
+      to += 1;
+    }
+    this.#chunk = Buffer.from(to - from === 1 ? lines[from]! : lines.slice(from, to).join(''));
+    this.#chunkAt = 0;
+    this.#chunkLines = to - from;
+    if (to === lines.length) {
+      this.#lines = [];
+      this.#first = 0;
+    } else this.#first = to;
+  }
+
+  #writeChunk(): void {
+    this.#isBusy = true;
+    write(this.#fd, this.#chunk, this.#chunkAt, this.#chunk.length - this.#chunkAt, null, (cause, bytes) => {
+      if (cause !== null) return this.#writeFailed(cause);
+      this.#chunkAt += bytes;
+      if (this.#chunkAt < this.#chunk.length) return this.#writeChunk();
+      this.#waitingBytes -= this.#chunk.length;
+      this.#isTorn = false;
+      this.#chunkLines = 0;
+      if (this.#waitingBytes < WAITING_BYTES_MAX / 2) this.#tellDrops();
+      this.#next();
+    });
+  }
+
+  #writeFailed(cause: NodeJS.ErrnoException): void {
+    if (cause.code === 'EAGAIN' || cause.code === 'EBUSY') {
+      setTimeout(() => this.#writeChunk(), FULL_PAUSE_MS);
+      return;
+    }
+    this.#fail(cause);
+  }
+
+  /** Drops what waits, and tries again after a pause. */
+  #fail(cause: NodeJS.ErrnoException): void {
+    const isFirst = this.#failure === null;
+    const reason = reasonOf(cause);
+    this.#failure = reason;
+    this.#isTrying = false;
+    this.#isBusy = false;
+    const written = this.#chunk.subarray(0, this.#chunkAt);
+    const whole = written.reduce((count, byte) => (byte === LINE_END ? count + 1 : count), 0);
+    if (written.length > 0) this.#isTorn = written.at(-1) !== LINE_END;
+    this.#drop(reason, Math.max(0, this.#chunkLines - whole) + this.#lines.length - this.#first);
+    this.#lines = [];
+    this.#first = 0;
+    this.#waitingBytes = 0;
+    this.#chunkLines = 0;
+    this.#chunkAt = 0;
+    if (isFirst) this.#owner.failed?.(cause);
+    if (this.#isClosing) return this.#closed?.();
+    setTimeout(() => this.#tryAgain(), FAILED_PAUSE_MS).unref();
+  }
+
+  /** Sees whether the device works again, with the line that tells of the drops. Lines that come meanwhile wait for it. */
+  #tryAgain(): void {
+    if (this.#isClosing) return;
+    this.#isTrying = true;
+    this.#isBusy = true;
+    if (this.#path === null) return this.#tryWriting();
+    open(this.#path, FLAGS, (cause, fd) => {
+      if (cause !== null) return this.#fail(cause);
+      this.#replace(fd);
+      this.#tryWriting();
+    });
+  }
+
+  #tryWriting(): void {
+    const told = this.#untold.slice();
+    const drops = named(told);
+    const line = Buffer.from((this.#isTorn ? '\n' : '') + this.#owner.describeDrops(drops));
+    write(this.#fd, line, 0, line.length, null, (cause, bytes) => {
+      if (cause === null && bytes < line.length) this.#isTorn = true;
+      if (cause !== null || bytes < line.length) return this.#fail(cause ?? new Error('written in part'));
+      this.#failure = null;
+      this.#isTrying = false;
+      this.#isTorn = false;
+      for (const [index, count] of told.entries()) this.#untold[index]! -= count;
+      this.#owner.recovered?.(drops);
+      this.#next();
+    });
+  }
+
+  /** Queues the line that tells of drops, when there were any. */
+  #tellDrops(): void {
+    if (this.#isClosing || this.#untold.every((count) => count === 0)) return;
+    const line = this.#owner.describeDrops(named(this.#untold));
+    this.#untold.fill(0);
+    this.#lines.push(line);
+    this.#waitingBytes += Buffer.byteLength(line);
+  }
+
+  #drop(reason: DropReason, lines: number): void {
+    const index = DROP_REASONS.indexOf(reason);
+    this.dropped[index]! += lines;
+    this.#untold[index]! += lines;
+  }
+
+  /** Whether the path still names the file that is open: a rotation that sends no signal moves it away. */
+  #look(path: string): void {
+    this.#isBusy = true;
+    this.#lookedAt = performance.now();
+    stat(path, (cause, found?: Stats) => {
+      const inode = this.#inode;
+      const isSame = cause === null && found?.ino === inode?.ino && found?.dev === inode?.dev;
+      if (!isSame) this.#wantsReopen = true;
+      this.#next();
+    });
+  }
+
+  #reopenNow(path: string): void {
+    this.#isBusy = true;
+    this.#wantsReopen = false;
+    open(path, FLAGS, (cause, fd) => {
+      if (cause === null) this.#replace(fd);
+      else if (this.#couldReopen) this.#owner.notReopened?.(cause);
+      this.#couldReopen = cause === null;
+      this.#next();
+    });
+  }
+
+  #replace(fd: number): void {
+    // The old file is closed by itself; an error in doing so (a full disk behind NFS) concerns lines that are gone anyway.
+    if (this.#fd > 2) close(this.#fd, () => undefined);
+    this.#fd = fd;
+    this.#isTorn = false;
+    this.#remember();
+  }
+
+  #remember(): void {
+    const found = fstatSync(this.#fd);
+    this.#inode = found.isFile() ? { dev: found.dev, ino: found.ino } : null;
+    this.#lookedAt = performance.now();
+  }
+}
+
+const LINE_END = 10;
+
+function reasonOf({ code }: NodeJS.ErrnoException): DropReason {
+  if (code === 'EAGAIN') return 'slow_reader';
+  return DROP_REASONS.find((reason) => reason === code) ?? 'other';
+}
+
+function named(counts: Float64Array): Partial<Record<DropReason, number>> {
+  const entries = DROP_REASONS.map((reason, index) => [reason, counts[index]!] as const);
+  return Object.fromEntries(entries.filter(([, count]) => count > 0));
+}
+
+/**
+ * A descriptor for stdout whose writes never block. A pipe or terminal is opened once more where that is allowed: O_NONBLOCK
+ * belongs to what was opened, which other processes share, and node resets it for all of them when one of them exits.
+ */
+function openStdout(): number {
+  try {
+    if (fstatSync(1).isFIFO() || isatty(1)) {
+      return openSync('/proc/self/fd/1', constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+    }
+  } catch {
+    // Not Linux, or the pipe belongs to another user: then the one that is open.
+  }
+  // Opening process.stdout makes a pipe or socket non-blocking.
+  void process.stdout;
+  return 1;
+}
