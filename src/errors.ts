@@ -53,8 +53,12 @@ export const FAULTS = {
   HEAD_TIMEOUT: fault('downstream', 408, 'the request head did not arrive in time'),
   BODY_TIMEOUT: fault('downstream', 408, 'the request body made no progress in time'),
   BODY_TOO_LARGE: fault('downstream', 413, 'the request body is larger than limits.requestBody'),
-  TARGET_TOO_LONG: fault('downstream', 414, 'the request line is longer than 8 KiB'),
-  HEAD_TOO_LARGE: fault('downstream', 431, 'the header section is over 32 KiB or 100 fields'),
+  TARGET_TOO_LONG: fault('downstream', 414, 'the request line is longer than limits.requestLine'),
+  HEAD_TOO_LARGE: fault(
+    'downstream',
+    431,
+    'the header fields exceed limits.requestHead or limits.requestFields',
+  ),
   UNKNOWN_TRANSFER_ENCODING: fault('downstream', 501, 'Transfer-Encoding is something other than "chunked"'),
   VERSION_UNSUPPORTED: fault('downstream', 505, 'only HTTP/1.0 and HTTP/1.1 are served'),
   DOWNSTREAM_GONE: fault('downstream', 0, 'the client went away before the exchange ended'),
@@ -72,7 +76,7 @@ export const FAULTS = {
   UPSTREAM_HEAD_TOO_LARGE: fault(
     'upstream',
     502,
-    "the upstream's response head is over 32 KiB or 100 fields",
+    "the upstream's response head exceeds its limits.responseHead or limits.responseFields",
   ),
   UPSTREAM_DOWN: fault('upstream', 503, 'the probes say that no address of the upstream is up'),
   UPSTREAM_CONNECT_TIMEOUT: fault('upstream', 504, 'the upstream did not accept a connection in time'),

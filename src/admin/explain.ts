@@ -2,9 +2,10 @@
 // Splitter that decides for real traffic, so an explanation cannot differ from what happens. Whatever the data plane would
 // refuse is explained as that fault. What was asked is in the answer only, never in a log.
 
+import type { Config } from '../config/schema.ts';
 import { FAULTS, type FaultCode } from '../errors.ts';
 import { RequestFraming } from '../http1/framing.ts';
-import { REFUSED, RequestHead } from '../http1/head.ts';
+import { REFUSED, RequestHead, requestLimits } from '../http1/head.ts';
 import type { Explanation, Splitter } from '../split/splitter.ts';
 import type { Running, RunningGeneration } from '../telemetry/running.ts';
 
@@ -28,7 +29,7 @@ export function explainQuery(running: Running, query: string): Explained | Refus
 
 /** What of a generation decides; a command makes one from a configuration that does not run. */
 export type DecidingGeneration = Pick<RunningGeneration, 'number' | 'splitters'> & {
-  readonly config: { readonly hash: string };
+  readonly config: Pick<Config, 'hash' | 'limits'>;
   readonly route: (
     head: RequestHead,
   ) =>
@@ -56,7 +57,7 @@ export function explainRequest(deciding: DecidingGeneration, asked: Asked): Expl
   const generation = { number, hash: config.hash };
   const request = { method: asked.method, url: asked.url, host: asked.host };
 
-  const head = parseRequest(asked);
+  const head = parseRequest(asked, config.limits);
   if (typeof head === 'string') return { version: 1, generation, request, ...refusedBy(head) };
 
   let splitter: Splitter;
@@ -152,10 +153,11 @@ function decodeBytes(text: string): string {
   );
 }
 
-function parseRequest(asked: Asked): RequestHead | FaultCode {
+function parseRequest(asked: Asked, limits: Config['limits']): RequestHead | FaultCode {
   const lines = [`${asked.method} ${asked.url} HTTP/1.1`, `Host: ${asked.host}`, ...asked.headers, '', ''];
   const bytes = Buffer.from(lines.join('\r\n'), 'latin1');
   const head = new RequestHead();
+  head.limits = requestLimits(limits);
   head.reset();
   const end = head.parse(bytes, 0, bytes.length);
   if (end === REFUSED || end < bytes.length) return head.fault ?? 'BAD_REQUEST_LINE';

@@ -24,7 +24,7 @@ export const WITHOUT_EFFECT: { readonly [block: string]: ReadonlySet<string> } =
       lingering_time lingering_timeout reset_timedout_connection connection_pool_size request_pool_size
       client_header_buffer_size client_body_buffer_size client_body_temp_path
       client_body_in_file_only client_body_in_single_buffer resolver resolver_timeout absolute_redirect port_in_redirect
-      server_name_in_redirect max_ranges proxy_http_version proxy_buffering proxy_buffers proxy_buffer_size
+      server_name_in_redirect max_ranges proxy_http_version proxy_buffering proxy_buffers
       proxy_busy_buffers_size proxy_request_buffering proxy_temp_path proxy_max_temp_file_size
       proxy_temp_file_write_size proxy_socket_keepalive gzip_vary gzip_types gzip_proxied gzip_min_length
       gzip_comp_level gzip_http_version gzip_buffers gzip_disable`),
@@ -36,7 +36,8 @@ export const WITHOUT_EFFECT: { readonly [block: string]: ReadonlySet<string> } =
 const WITH_EFFECT =
   words(`http server location upstream split_clients listen server_name proxy_pass proxy_set_header
   proxy_connect_timeout proxy_read_timeout proxy_send_timeout proxy_next_upstream client_max_body_size client_body_timeout
-  client_header_timeout send_timeout keepalive_timeout include gzip`);
+  client_header_timeout send_timeout keepalive_timeout include gzip
+  large_client_header_buffers proxy_buffer_size`);
 
 /** Settings that count from the innermost block that has them, and where all blocks here have to agree. */
 export const GLOBAL_SETTINGS = {

@@ -58,6 +58,9 @@ export class Report {
     if (!this.#notes.includes(sentence)) this.#notes.push(sentence);
   }
 
+  /** What the buffers for message heads hold, in bytes; absent where no directive says so. */
+  readonly headLimits: { requestLine?: number; requestHead?: number; responseHead?: number } = {};
+
   /** Something that was left out because it changes nothing here. */
   ignore(what: string): void {
     this.#ignored.add(what);
@@ -86,16 +89,34 @@ export class Report {
     }
     const value = directive.words.map((word) => word.text).join(' ');
     if (WITHOUT_EFFECT.http!.has(text)) this.ignore(text);
-    else if (text === 'large_client_header_buffers') {
-      this.note(
-        'a request line has 8 KiB at most and a header section 32 KiB, whatever large_client_header_buffers says',
-      );
-    } else if (text === 'proxy_redirect' && value === 'default') this.note(REDIRECT_NOTE);
+    else if (text === 'large_client_header_buffers') this.#readRequestBuffers(directive);
+    else if (text === 'proxy_buffer_size') this.#readResponseBuffer(directive);
+    else if (text === 'proxy_redirect' && value === 'default') this.note(REDIRECT_NOTE);
     else if (text === 'proxy_redirect' && value === 'off') this.ignore(text);
     else if (text === 'gzip' && value === 'off') this.ignore(text);
     // Without a listen for TLS, which is refused, these have nothing to work on.
     else if (/^ssl_[a-z_]+$/.test(text)) this.ignore(text);
     else this.unknown(directive, block);
+  }
+
+  /** Of several blocks the largest buffers count: what nginx takes anywhere is taken everywhere. */
+  #readRequestBuffers({ name, words: [count, size, more] }: Directive): void {
+    const bytes = bytesOf(size?.text ?? '');
+    const buffers = /^\d{1,6}$/.test(count?.text ?? '') ? Number(count!.text) : 0;
+    if (more !== undefined || buffers === 0 || bytes === 0) {
+      this.fail(name, name.text, 'a number and a size like 4 16k', showGot(`${count?.text} ${size?.text}`));
+      return;
+    }
+    const { requestLine = 0, requestHead = 0 } = this.headLimits;
+    this.headLimits.requestLine = Math.max(requestLine, bytes);
+    this.headLimits.requestHead = Math.max(requestHead, buffers * bytes);
+  }
+
+  /** A head may always have 32 KiB, which is more than nginx's default. */
+  #readResponseBuffer(directive: Directive): void {
+    const bytes = bytesOf(this.size(directive, '8k')?.replace(/iB$/, '') ?? '');
+    if (bytes <= RESPONSE_HEAD_BYTES) this.ignore(directive.name.text);
+    else this.headLimits.responseHead = Math.max(this.headLimits.responseHead ?? 0, bytes);
   }
 
   /** A directive that cannot be kept. */
@@ -121,4 +142,21 @@ export class Report {
     this.fail(word!, directive!.name.text, 'a size like 8k or 1m', showGot(word!.text));
     return null;
   }
+}
+
+const RESPONSE_HEAD_BYTES = 32_768;
+/** What a head may be at most, and at least, whatever the buffers hold. */
+const HEAD_KIB_MAX = 1024;
+
+/** "16k" -> 16384; 0 for what is no size. */
+function bytesOf(text: string): number {
+  const match = /^(\d{1,9})([kKmM]?)B?$/.exec(text);
+  if (match === null) return 0;
+  return Number(match[1]) * { '': 1, k: 1024, m: 1_048_576 }[match[2]!.toLowerCase() as '' | 'k' | 'm'];
+}
+
+/** A limit of heads as the file has it, in whole KiB and within what the file takes. */
+export function headSize(bytes: number): string {
+  const kib = Math.min(HEAD_KIB_MAX, Math.max(1, Math.ceil(bytes / 1024)));
+  return kib === HEAD_KIB_MAX ? '1MiB' : `${kib}KiB`;
 }

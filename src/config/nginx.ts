@@ -17,7 +17,7 @@ import {
   WITHOUT_EFFECT,
 } from './nginx-directives.ts';
 import { ProxyGoals } from './nginx-proxy.ts';
-import { Report } from './nginx-report.ts';
+import { headSize, Report } from './nginx-report.ts';
 import { type Directive, type Position, type ReadInclude, readDirectives } from './nginx-syntax.ts';
 import { type Problem, showGot } from './problem.ts';
 import { refuseText } from './text.ts';
@@ -31,6 +31,8 @@ export interface Translation {
   readonly files: readonly string[];
 }
 
+/** Fields of a head where nginx's buffers are the limit. */
+const FIELDS_MAX = 1000;
 /** What "client_max_body_size 0" is in the file. */
 const NO_BODY_LIMIT = '1024GiB';
 
@@ -286,6 +288,7 @@ class Translator {
     const isPlain = routes.length === 1 && Object.keys(routes[0]!).join() === 'split';
     if (!isPlain || Object.keys(document.splits ?? {}).length > 1) document.routes = routes;
     if (bodyMax !== NO_BODY_LIMIT) document.limits = { requestBody: bodyMax };
+    this.#limitHeads(document);
     for (const [directive, { path, standard }] of Object.entries(GLOBAL_SETTINGS)) {
       const value = this.#agreed(directive, standard);
       if (value === null || value === standardOf(path.join('.'))) continue;
@@ -295,6 +298,24 @@ class Translator {
     document.forwarded = forwarded;
     document.upgrades = upgrades;
     return document;
+  }
+
+  /** nginx limits the bytes of a head and never counts fields: where buffers were given, the count is out of the way. */
+  #limitHeads(document: Record<string, unknown>): void {
+    const { requestLine, requestHead, responseHead } = this.#report.headLimits;
+    const limits: Record<string, string | number> = {};
+    for (const [option, bytes] of [
+      ['requestLine', requestLine],
+      ['requestHead', requestHead],
+    ] as const) {
+      if (bytes !== undefined && headSize(bytes) !== standardOf(`limits.${option}`))
+        limits[option] = headSize(bytes);
+    }
+    if (Object.keys(limits).length > 0)
+      document.limits = { ...(document.limits as object | undefined), ...limits, requestFields: FIELDS_MAX };
+    if (responseHead === undefined) return;
+    const ofResponse = { responseHead: headSize(responseHead), responseFields: FIELDS_MAX };
+    document.upstreamDefaults = { ...(document.upstreamDefaults as object | undefined), limits: ofResponse };
   }
 
   /** Addresses of all servers. An address of every host leaves no room for one of a single host on the same port. */

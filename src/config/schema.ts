@@ -316,6 +316,21 @@ const SET_NAME_EXPECTED =
 const SET_VALUE_EXPECTED =
   'a text like "$remote_addr" or "shop $host" without control characters, 4096 characters at most';
 
+/** Bounds of what a message head may be at most: no larger one has been seen in honest use. */
+const HEAD_BYTES = { min: '1KiB', max: '1MiB', default: '32KiB' } as const;
+const FIELDS = { min: 10, max: 10_000, default: 100 } as const;
+
+const upstreamLimits = z.strictObject({
+  responseHead: size({
+    ...HEAD_BYTES,
+    doc: 'Most bytes of all header fields of a response together, line ends included; more are answered with 502.',
+  }),
+  responseFields: integer({
+    ...FIELDS,
+    doc: 'Most header fields of a response; more are answered with 502.',
+  }),
+});
+
 /** Options of one upstream; `upstreamDefaults` takes the same ones for all. */
 const upstreamSettings = {
   host: z
@@ -365,6 +380,9 @@ const upstreamSettings = {
     default: '60s',
     doc: 'Longest silence of the upstream before the exchange ends with 504.',
   }),
+  limits: z
+    .prefault(upstreamLimits, {})
+    .register(z.globalRegistry, { description: 'Limits of responses.', kind: 'map' }),
   pool: z
     .prefault(pool, {})
     .register(z.globalRegistry, { description: 'Connections to the upstream.', kind: 'map' }),
@@ -787,6 +805,19 @@ const timeouts = z.strictObject({
 
 const limits = z.strictObject({
   requestBody: size({ ...BODY_LIMIT, default: '1024GiB' }),
+  requestLine: size({
+    ...HEAD_BYTES,
+    default: '8KiB',
+    doc: 'Longest request line, its line end included; a longer one is answered with 414.',
+  }),
+  requestHead: size({
+    ...HEAD_BYTES,
+    doc: 'Most bytes of all header fields of a request together, line ends included, without the request line; more are answered with 431.',
+  }),
+  requestFields: integer({
+    ...FIELDS,
+    doc: 'Most header fields of a request; more are answered with 431.',
+  }),
   connections: integer({
     min: 1,
     max: 1_000_000,

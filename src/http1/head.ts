@@ -20,6 +20,28 @@ export interface HeadLimits {
 
 /** The limits where no configuration says otherwise. */
 export const HEAD_LIMITS: HeadLimits = { lineBytesMax: 8192, fieldsBytesMax: 32_768, fieldsMax: 100 };
+
+/** The limits of requests by the names that a configuration has for them. */
+export function requestLimits(limits: {
+  readonly requestLine: number;
+  readonly requestHead: number;
+  readonly requestFields: number;
+}): HeadLimits {
+  return {
+    lineBytesMax: limits.requestLine,
+    fieldsBytesMax: limits.requestHead,
+    fieldsMax: limits.requestFields,
+  };
+}
+
+/** The limits of responses by the names that an upstream's configuration has for them. */
+export function responseLimits(limits: {
+  readonly responseHead: number;
+  readonly responseFields: number;
+}): HeadLimits {
+  return { ...HEAD_LIMITS, fieldsBytesMax: limits.responseHead, fieldsMax: limits.responseFields };
+}
+
 /** Field lines that a section has room for from the start. */
 const FIELDS_AT_FIRST = 100;
 
@@ -418,6 +440,20 @@ export class RequestHead extends Head {
     super(false);
   }
 
+  override describeFault(): string {
+    const { lineBytesMax, fieldsBytesMax, fieldsMax } = this.limits;
+    switch (this.rule) {
+      case 'lineBytes':
+        return `the request line is longer than limits.requestLine (${lineBytesMax} bytes)`;
+      case 'fieldBytes':
+        return `the fields take more bytes than limits.requestHead (${fieldsBytesMax} bytes)`;
+      case 'fieldCount':
+        return `there are more fields than limits.requestFields (${fieldsMax})`;
+      default:
+        return super.describeFault();
+    }
+  }
+
   /** $host of nginx: the authority of an absolute-form, else the Host field, in lower case, without port and last dot. */
   host(): Uint8Array {
     const absolute = this.authorityEnd > this.authorityStart;
@@ -625,6 +661,18 @@ export class ResponseHead extends Head {
 
   constructor() {
     super(true);
+  }
+
+  override describeFault(): string {
+    const { fieldsBytesMax, fieldsMax } = this.limits;
+    switch (this.rule) {
+      case 'fieldBytes':
+        return `the fields take more bytes than the upstream's limits.responseHead (${fieldsBytesMax} bytes)`;
+      case 'fieldCount':
+        return `there are more fields than the upstream's limits.responseFields (${fieldsMax})`;
+      default:
+        return super.describeFault();
+    }
   }
 
   protected override parseStartLine(bytes: Buffer, from: number, to: number): number {

@@ -21,7 +21,7 @@ const RULES = {
   requestLineEnd: 'the request line does not end with CRLF',
   version: 'the version is neither 1.0 nor 1.1',
   connect: 'the method is CONNECT',
-  lineBytes: 'the line is longer than the limit',
+  lineBytes: 'the line is longer than 8 KiB',
   asterisk: 'the target "*" comes with a method other than OPTIONS',
   targetForm: 'the target begins with neither "/" nor "http://"',
   targetAuthority: 'the target has no valid authority',

@@ -9,6 +9,7 @@ import type { ForwardedFacts } from '../http1/forward.ts';
 import { INCOMPLETE, REFUSED } from '../http1/head.ts';
 import type { Timed } from './deadlines.ts';
 import type { Exchange } from './exchange.ts';
+import { HeldRoom } from './held.ts';
 import type { Listener } from './listener.ts';
 import type { Tunnel } from './tunnel.ts';
 import { ReadMemory, Wire, type WireOwner } from './wire.ts';
@@ -17,7 +18,7 @@ import { ReadMemory, Wire, type WireOwner } from './wire.ts';
 const memory = new ReadMemory(65_536, 0);
 /** Answers of our own, gathered for a client that sends ahead, above which it is written to before it is read on. */
 const ANSWERS_BYTES_MAX = 65_536;
-/** Bytes held for a client that sends ahead; more stay in the kernel. */
+/** Bytes held for a client that sends ahead; more stay in the kernel. A head that is not complete has limits of its own. */
 const HELD_BYTES_MAX = 65_536;
 const CLIENT_ENDED = causeOf('the client closed the connection');
 /** How long a connection that was closed after a refusal is still read from, so that the answer is not lost to a reset. */
@@ -42,6 +43,7 @@ export class Downstream implements Timed, WireOwner {
   #tunnel: Tunnel | null = null;
   /** Received and not yet read: the beginning of a head, a body that has to wait, or requests sent ahead. */
   #held: Buffer | null = null;
+  #room: HeldRoom | null = null;
   #isReading = false;
   #hasHeadBegun = false;
   #lingersUntil = 0;
@@ -151,6 +153,7 @@ export class Downstream implements Timed, WireOwner {
     const { socket } = this.wire;
     this.#phase = PHASE.closed;
     this.#held = null;
+    this.#room = null;
     // What was gathered of a response is true as far as it goes; the cut behind it says that it is not whole.
     this.wire.flush();
     // A Unix socket knows no reset, and Node throws when it is asked for one.
@@ -172,6 +175,7 @@ export class Downstream implements Timed, WireOwner {
     this.#phase = PHASE.lingering;
     this.#tunnel = null;
     this.#held = null;
+    this.#room = null;
     this.#dropExchange();
     this.wire.resume();
     const { config } = this.listener.generation;
@@ -199,6 +203,7 @@ export class Downstream implements Timed, WireOwner {
     this.setDeadline(Number.POSITIVE_INFINITY);
     const held = this.#held;
     this.#held = null;
+    this.#room = null;
     this.#dropExchange();
     this.wire.resume();
     if (held !== null) tunnel.fromDownstream(held, 0, held.length);
@@ -217,7 +222,8 @@ export class Downstream implements Timed, WireOwner {
         return;
     }
     if (this.#held !== null) {
-      const joined = Buffer.concat([this.#held, bytes.subarray(from, to)]);
+      this.#room ??= new HeldRoom();
+      const joined = this.#room.join(this.#held, bytes, from, to);
       this.#held = null;
       // A held beginning of a head is read on as soon as there is more; all else waits for its turn.
       if (this.#phase === PHASE.head && !this.wire.isBlocked) this.#read(joined, 0, joined.length, true);
@@ -285,6 +291,7 @@ export class Downstream implements Timed, WireOwner {
     this.#exchange?.abort(CLIENT_ENDED);
     this.#phase = PHASE.closed;
     this.#held = null;
+    this.#room = null;
     this.#dropExchange();
     this.listener.closed(this);
   };
@@ -322,6 +329,7 @@ export class Downstream implements Timed, WireOwner {
     }
     if (position < to)
       this.#hold(stays ? bytes.subarray(position, to) : Buffer.from(bytes.subarray(position, to)));
+    else this.#room = null;
     this.#isReading = false;
     if (this.#phase === PHASE.head && this.#held === null) this.#dropExchange();
     if (!this.#hasEnded) return;
@@ -376,7 +384,8 @@ export class Downstream implements Timed, WireOwner {
 
   #hold(bytes: Buffer): void {
     this.#held = bytes;
-    if (bytes.length >= HELD_BYTES_MAX) this.wire.pause();
+    const isHead = this.#phase === PHASE.head && !this.wire.isBlocked;
+    if (bytes.length >= HELD_BYTES_MAX && !isHead) this.wire.pause();
   }
 
   #takeExchange(): Exchange {

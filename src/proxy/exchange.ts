@@ -90,6 +90,7 @@ export class Exchange {
   attach(downstream: Downstream): void {
     this.#downstream = downstream;
     this.head.remoteAddress = downstream.remoteAddress;
+    this.head.limits = downstream.listener.generation.headLimits;
     this.head.reset();
   }
 

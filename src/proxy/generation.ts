@@ -3,6 +3,7 @@
 
 import { type Config, membersOf } from '../config/schema.ts';
 import type { RequestRewrite } from '../http1/forward.ts';
+import { type HeadLimits, requestLimits } from '../http1/head.ts';
 import { Splitter } from '../split/splitter.ts';
 import type { Counters, VariantCounters } from '../telemetry/counters.ts';
 import type { Sample } from '../telemetry/sample.ts';
@@ -50,6 +51,8 @@ export interface Generation {
   readonly config: Config;
   readonly splitters: ReadonlyMap<string, Splitter>;
   readonly upstreams: ReadonlyMap<string, Upstream>;
+  /** What the head of a request may be at most. */
+  readonly headLimits: HeadLimits;
   /** Protocols to which a connection may be upgraded, lower case. */
   readonly upgrades: ReadonlySet<string>;
   readonly acceptedAt: Date;
@@ -105,6 +108,7 @@ export function buildGeneration(
     config,
     splitters,
     upstreams,
+    headLimits: requestLimits(config.limits),
     upgrades: new Set(config.upgrades.map((protocol) => protocol.toLowerCase())),
     acceptedAt: new Date(),
     route: compileRoutes(config, ends),

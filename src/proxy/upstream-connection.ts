@@ -11,6 +11,7 @@ import { BODY, ResponseFraming } from '../http1/framing.ts';
 import { INCOMPLETE, REFUSED, ResponseHead } from '../http1/head.ts';
 import type { Timed } from './deadlines.ts';
 import type { Exchange } from './exchange.ts';
+import { HeldRoom } from './held.ts';
 import { COUNTS_AS } from './pool-limits.ts';
 import type { Tunnel } from './tunnel.ts';
 import type { Address, Upstream } from './upstream.ts';
@@ -77,6 +78,7 @@ export class UpstreamConnection implements Timed, WireOwner {
   #readAt = 0;
   #interims = 0;
   #held: Buffer | null = null;
+  #room: HeldRoom | null = null;
   /** Something of what the present exchanges wrote has left. */
   #isSent = false;
   /** Nobody may stand behind the exchange that came last. */
@@ -348,7 +350,8 @@ export class UpstreamConnection implements Timed, WireOwner {
     this.#readAt = performance.now();
     this.waitUntil(this.#readAt + this.#upstream.config.responseTimeout);
     if (this.#held !== null) {
-      bytes = Buffer.concat([this.#held, received.subarray(from, to)]);
+      this.#room ??= new HeldRoom();
+      bytes = this.#room.join(this.#held, received, from, to);
       position = 0;
       to = bytes.length;
       this.#held = null;
@@ -366,20 +369,26 @@ export class UpstreamConnection implements Timed, WireOwner {
   #readHead(bytes: Buffer, from: number, to: number): number {
     const exchange = this.exchange!;
     const framing = this.#framing;
-    if (this.#head === sharedHead) sharedHead.reset();
+    if (this.#head === sharedHead) {
+      sharedHead.limits = this.#upstream.headLimits;
+      sharedHead.reset();
+    }
     let head = this.#head;
     const end = head.parse(bytes, from, to);
     if (end === INCOMPLETE) {
       // What has been parsed of it goes on in a head of its own, from its beginning.
       if (head === sharedHead) {
         head = new ResponseHead();
+        head.limits = this.#upstream.headLimits;
         head.reset();
         head.parse(bytes, from, to);
         this.#head = head;
       }
-      this.#held = Buffer.from(bytes.subarray(from, to));
+      // What was joined stays where it is; all else is another connection's memory a moment later.
+      this.#held = this.#room === null ? Buffer.from(bytes.subarray(from, to)) : bytes.subarray(from, to);
       return -1;
     }
+    this.#room = null;
     const fault = end === REFUSED ? head.fault : framing.read(head, exchange.isHead);
     if (fault !== null) {
       const why = end === REFUSED ? head.describeFault() : framing.describeFault();

@@ -7,6 +7,7 @@ import { type Cause, causeOf, FAULT_CODES, type FaultCode, limitOf } from '../er
 import { describeLookupError } from '../health/connect-failure.ts';
 import { Probe } from '../health/probe.ts';
 import { AddressHealth, type EjectSettings } from '../health/state.ts';
+import { type HeadLimits, responseLimits } from '../http1/head.ts';
 import type { UpstreamCounters } from '../telemetry/counters.ts';
 import type { AddressView } from '../telemetry/running.ts';
 import { chooseAddress } from './address-choice.ts';
@@ -117,6 +118,8 @@ export class Member {
 export class Upstream {
   readonly name: string;
   readonly config: UpstreamConfig;
+  /** What the head of a response may be at most. */
+  readonly headLimits: HeadLimits;
   readonly deadlines: Deadlines;
   readonly #counters: UpstreamCounters;
   readonly #members: readonly Member[];
@@ -140,6 +143,7 @@ export class Upstream {
     this.#report = new UpstreamReport(name, events);
     this.name = name;
     this.config = config;
+    this.headLimits = responseLimits(config.limits);
     this.deadlines = deadlines;
     this.#counters = counters;
     this.#limits = new PoolLimits(config, counters);

@@ -40,6 +40,108 @@ describe('a head that is too large', () => {
   });
 });
 
+describe('limits of heads that were raised', () => {
+  const LIMITS = { requestLine: '64KiB', requestHead: '1MiB', requestFields: 10_000 };
+  const raised = (script?: Script) =>
+    startLine(
+      script,
+      { forwarded: 'remove', limits: LIMITS },
+      { limits: { responseHead: '1MiB', responseFields: 10_000 } },
+    );
+  /** A head of nearly 1 MiB in 5,000 fields. */
+  const FIELDS = Array.from({ length: 5000 }, (_, i) => `X-${i}: ${'v'.repeat(190)}\r\n`).join('');
+
+  it('take a URL of 60 KiB, a cookie of 500 KiB, 5,000 fields, and send them on unchanged', async () => {
+    for (const request of [
+      get(`/?q=${'x'.repeat(60_000)}`),
+      `GET / HTTP/1.1\r\nHost: h\r\nCookie: s=${'y'.repeat(500_000)}\r\n\r\n`,
+      `GET / HTTP/1.1\r\nHost: h\r\n${FIELDS}\r\n`,
+    ]) {
+      const { client, upstream } = await raised();
+      expect(statusOf(await client.ask(request))).toBe(200);
+      expect(upstream.transcript).toBe(request);
+      // The connection goes on, and what is behind such a head is the next request.
+      await client.ask(request + get('/next'));
+      await client.response();
+      expect(upstream.lines.at(-1)).toBe('GET /next HTTP/1.1');
+    }
+  });
+
+  it('take a head that comes in small pieces, with a body and the next request behind it', async () => {
+    const { client, upstream } = await raised();
+    const head = `POST / HTTP/1.1\r\nHost: h\r\n${FIELDS}Content-Length: 5\r\n\r\n`;
+    const stream = `${head}hello${get('/next')}`;
+    const pieces = Array.from({ length: Math.ceil(stream.length / 10_007) }, (_, i) =>
+      stream.slice(i * 10_007, (i + 1) * 10_007),
+    );
+    await client.ask(...pieces);
+    await client.response();
+    expect(upstream.transcript).toBe(`${head}hello${get('/next')}`);
+  });
+
+  it('take a response head of that size, in one piece and in many', async () => {
+    const answer = `HTTP/1.1 200 OK\r\n${FIELDS}Content-Length: 5\r\n\r\nhello`;
+    const pieces = Array.from({ length: Math.ceil(answer.length / 10_007) }, (_, i) =>
+      answer.slice(i * 10_007, (i + 1) * 10_007),
+    );
+    for (const sent of [[answer], pieces]) {
+      const { client } = await raised(async (peer) => {
+        await peer.request();
+        await peer.send(...sent);
+      });
+      const { fields, body } = await client.ask(get('/'));
+      expect(fields.filter(([name]) => name.startsWith('X-'))).toHaveLength(5000);
+      expect(body).toBe('hello');
+    }
+  });
+
+  it('refuse what is above them, and say which limit it was', async () => {
+    const over: [string, FaultCode, string][] = [
+      [get(`/${'x'.repeat(70_000)}`), 'TARGET_TOO_LONG', 'limits.requestLine (65536 bytes)'],
+      [
+        `GET / HTTP/1.1\r\nA: ${'b'.repeat(1_100_000)}`,
+        'HEAD_TOO_LARGE',
+        'limits.requestHead (1048576 bytes)',
+      ],
+      [`GET / HTTP/1.1\r\n${'A: b\r\n'.repeat(10_001)}`, 'HEAD_TOO_LARGE', 'limits.requestFields (10000)'],
+    ];
+    for (const [request, code, limit] of over) {
+      const { client } = await raised();
+      const response = await client.ask(request);
+      isFault(response, code);
+      expect(response.body).toContain(limit);
+    }
+  });
+});
+
+describe('limits of heads that were lowered', () => {
+  it('refuse what the default takes', async () => {
+    const limits = { requestLine: '1KiB', requestHead: '2KiB', requestFields: 10 };
+    for (const [request, code] of [
+      [get(`/${'x'.repeat(1100)}`), 'TARGET_TOO_LONG'],
+      [`GET / HTTP/1.1\r\nHost: h\r\nA: ${'b'.repeat(2100)}\r\n\r\n`, 'HEAD_TOO_LARGE'],
+      [`GET / HTTP/1.1\r\nHost: h\r\n${'A: b\r\n'.repeat(10)}\r\n`, 'HEAD_TOO_LARGE'],
+    ] as const) {
+      const { client } = await startLine(undefined, { limits });
+      isFault(await client.ask(request), code);
+    }
+  });
+
+  it('of a response: 502, and the address is to blame', async () => {
+    for (const fields of ['A: b\r\n'.repeat(11), `A: ${'b'.repeat(1100)}\r\n`]) {
+      const { client } = await startLine(
+        async (peer) => {
+          await peer.request();
+          await peer.send(`HTTP/1.1 200 OK\r\n${fields}\r\n`);
+        },
+        {},
+        { limits: { responseHead: '1KiB', responseFields: 10 } },
+      );
+      isFault(await client.ask(get('/')), 'UPSTREAM_HEAD_TOO_LARGE');
+    }
+  });
+});
+
 describe('limits.requestBody', () => {
   const limited = (script?: Script) => startLine(script, { limits: { requestBody: '8B' } });
 

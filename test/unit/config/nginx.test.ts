@@ -431,13 +431,50 @@ const placeOf = (text: string, word: string) => {
   return `nginx.conf:${before.length}:${before.at(-1)!.length + 1}`;
 };
 
+describe('buffers for message heads become limits', () => {
+  const limitsOf = (http: string, server = '', location = '') => {
+    const { document, notes } = good(asking({ http, server, location: `proxy_redirect off; ${location}` }));
+    const { limits, upstreamDefaults } = document as Record<string, { limits?: object } | undefined>;
+    return { limits, ofResponses: upstreamDefaults?.limits, notes };
+  };
+  const BODY = { requestBody: '1MiB' };
+  const left = (names: string) => [`left out, as it changes nothing here: ${names}`];
+
+  it('of a request: a line has one buffer, all fields have all of them, and nothing counts them', () => {
+    expect(limitsOf('large_client_header_buffers 4 16k;')).toEqual({
+      limits: { ...BODY, requestLine: '16KiB', requestHead: '64KiB', requestFields: 1000 },
+      ofResponses: undefined,
+      notes: left('proxy_redirect'),
+    });
+  });
+
+  it('the largest of several counts, up to 1 MiB', () => {
+    const both = limitsOf('large_client_header_buffers 8 4k;', 'large_client_header_buffers 64 32k;');
+    expect(both.limits).toEqual({ ...BODY, requestLine: '32KiB', requestHead: '1MiB', requestFields: 1000 });
+  });
+
+  it('that are the default change nothing', () => {
+    expect(limitsOf('large_client_header_buffers 4 8k;').limits).toEqual(BODY);
+    expect(limitsOf('client_header_buffer_size 4k;', '', 'proxy_buffer_size 16k;')).toEqual({
+      limits: BODY,
+      ofResponses: undefined,
+      notes: left('client_header_buffer_size, proxy_redirect, proxy_buffer_size'),
+    });
+  });
+
+  it('of a response, where it is larger than the default', () => {
+    expect(limitsOf('', '', 'proxy_buffer_size 128k;').ofResponses).toEqual({
+      responseHead: '128KiB',
+      responseFields: 1000,
+    });
+  });
+
+  it.each(['4', '4 x', '0 8k', '4 8k 1'])('"large_client_header_buffers %s" is an error', (words) => {
+    expect(run(asking({ http: `large_client_header_buffers ${words};` })).problems).toHaveLength(1);
+  });
+});
+
 it('what is done a little otherwise is told in a sentence of its own', () => {
-  expect(
-    good(asking({ http: 'large_client_header_buffers 4 16k;', location: 'proxy_redirect off;' })).notes,
-  ).toEqual([
-    'left out, as it changes nothing here: proxy_redirect',
-    'a request line has 8 KiB at most and a header section 32 KiB, whatever large_client_header_buffers says',
-  ]);
   expect(good(asking({ server: 'location /img/ { proxy_pass http://a; }' })).notes).toEqual([
     'Location of a response is passed on unchanged; nginx writes its own address over that of the upstream',
     'a request for /img (without the last slash) is not redirected to /img/',

@@ -276,7 +276,9 @@ describe('each kind of mistake is answered with its place, what was expected and
     [
       'a known key in the wrong map',
       `${variants(A, REST)}requestHead: 1s\n`,
-      ['s.yaml:7:1 requestHead: expected a known option (timeouts.requestHead?), got "requestHead"'],
+      [
+        's.yaml:7:1 requestHead: expected a known option (timeouts.requestHead or limits.requestHead?), got "requestHead"',
+      ],
     ],
     [
       'an unknown key that resembles nothing',

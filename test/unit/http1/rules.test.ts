@@ -58,7 +58,10 @@ describe('a refused request says which rule it broke', () => {
     ['GET * HTTP/1.1\r\n\r\n', 'the target "*" comes with a method other than OPTIONS'],
     ['GET ftp://h/ HTTP/1.1\r\n\r\n', 'the target begins with neither "/" nor "http://"'],
     ['GET http://@/ HTTP/1.1\r\n\r\n', 'the target has no valid authority'],
-    [`GET /${'x'.repeat(9000)} HTTP/1.1\r\n\r\n`, 'the line is longer than the limit'],
+    [
+      `GET /${'x'.repeat(9000)} HTTP/1.1\r\n\r\n`,
+      'the request line is longer than limits.requestLine (8192 bytes)',
+    ],
     [`${LINE}\r\n`, 'Host is missing'],
     [`${LINE}Host: a\r\nHost: b\r\n\r\n`, 'Host appears more than once'],
     [`${LINE}Host: a b\r\n\r\n`, 'Host is not a host name with an optional port'],
@@ -97,8 +100,14 @@ describe('a refused request says which rule it broke', () => {
     [`${LINE}Host: h\r\n\rX`, 'a CR without LF stands where the fields end'],
     [`${LINE}Host: h\r\nno colon\r\n\r\n`, 'the line after field "Host" has no colon'],
     [`${LINE}no colon\r\n\r\n`, 'the first field line has no colon'],
-    [`${LINE}Host: h\r\n${'A: b\r\n'.repeat(200)}\r\n`, 'more fields than the limit'],
-    [`${LINE}Host: h\r\nA: ${'b'.repeat(40_000)}\r\n\r\n`, 'the fields take more bytes than the limit'],
+    [
+      `${LINE}Host: h\r\n${'A: b\r\n'.repeat(200)}\r\n`,
+      'there are more fields than limits.requestFields (100)',
+    ],
+    [
+      `${LINE}Host: h\r\nA: ${'b'.repeat(40_000)}\r\n\r\n`,
+      'the fields take more bytes than limits.requestHead (32768 bytes)',
+    ],
     [`${LINE}Host: h\r\nConnection: ${'a,'.repeat(40)}b\r\n\r\n`, 'Connection names more than 32 fields'],
   ])('%j: %s', (text, reason) => {
     expect(reasonOfRequest(text)).toBe(reason);
@@ -121,7 +130,10 @@ describe('a refused response says which rule it broke', () => {
     [`${OK}Content-Length: 2\r\n\r\nhi`, 'Content-Length appears more than once'],
     [`${OK}X: a\x01b\r\n\r\nhi`, 'byte 0x01 in the value of field "X"'],
     [`${OK}Transfer-Encoding: identity\r\n\r\nhi`, 'Content-Length and Transfer-Encoding appear together'],
-    [`${OK}${'A: b\r\n'.repeat(200)}\r\n`, 'more fields than the limit'],
+    [
+      `${OK}${'A: b\r\n'.repeat(200)}\r\n`,
+      "there are more fields than the upstream's limits.responseFields (100)",
+    ],
   ])('%j: %s', (text, reason) => {
     expect(reasonOfResponse(text)).toBe(reason);
   });
