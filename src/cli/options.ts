@@ -3,6 +3,7 @@
 
 import { type Command, CommanderError, Option } from 'commander';
 import { SETTINGS, type Setting } from '../config/env.ts';
+import { warningLines } from '../config/findings.ts';
 import type { CheckKey } from '../config/link.ts';
 import { type Loaded, loadConfig } from '../config/load.ts';
 import { formatProblems, showGot } from '../config/problem.ts';
@@ -44,13 +45,19 @@ export function loadFromFlags(
   return loadConfig({ flags: given, environment }, { checkKey });
 }
 
-/** The same for a command that can do nothing without: prints every problem and ends with exit code 1. */
+/**
+ * The same for a command that can do nothing without: prints every problem and ends with exit code 1; warnings go to
+ * standard error too.
+ */
 export async function loadOrEnd(
   flags: ConfigFlags,
   terminal: Terminal,
 ): Promise<Loaded & { config: Config }> {
   const loaded = await loadFromFlags(flags, terminal.environment);
-  if (loaded.problems === undefined) return loaded;
+  if (loaded.problems === undefined) {
+    for (const warning of warningLines(loaded.findings)) terminal.writeErr(`warning: ${warning}\n`);
+    return loaded;
+  }
   for (const line of formatProblems(loaded.problems)) terminal.writeErr(`${line}\n`);
   throw new CommanderError(1, 'request-splitter.notGood', '');
 }

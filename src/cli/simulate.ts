@@ -2,18 +2,23 @@
 // given, or read from a log on standard input. Exit code 1 when the sample is too far off to be chance.
 
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
-import { describeKey, keyTexts } from '../split/key-list.ts';
+import type { CompiledKey } from '../split/key.ts';
+import { compileKeys, describeKey } from '../split/key-list.ts';
+import { LibraryView } from '../split/request.ts';
 import { Splitter } from '../split/splitter.ts';
 import { chiSquareTail, testSampleRatio } from '../telemetry/sample-ratio.ts';
+import { type LoggedRequest, notHeld } from './log-lines.ts';
 import { addConfigOptions, type ConfigFlags, loadOrEnd, SPLIT_SETTINGS, splitOrEnd } from './options.ts';
 import { percent, table } from './table.ts';
 import type { Terminal } from './terminal.ts';
-import { linesOf, randomTokens, requestOf, requestWith } from './tokens.ts';
+import { linesOf, randomTokens, readLine, requestWith } from './tokens.ts';
 
 const BAR_WIDTH = 40;
 const PROGRESS_EVERY = 50_000;
 // Unique keys are counted exactly up to here, by their hashes; later ones count as requests alone.
 const UNIQUES_MAX = 4_000_000;
+/** Of more requests with a key than this no variant may get all. */
+const ONE_SIDED_MIN = 100;
 
 interface SimulateFlags extends ConfigFlags {
   readonly count: number;
@@ -28,7 +33,7 @@ export function simulateCommand(terminal: Terminal): Command {
   const command = new Command('simulate')
     .summary('split random tokens, given ones or a log, and compare with the shares')
     .description(
-      'Gives tokens to a split and shows what each variant gets: random ones, the given ones, or those of standard input, where a line is a token, a request target, or a line of a common or combined log. Exit code 1 when the sample differs from the shares by more than chance.',
+      'Gives tokens to a split and shows what each variant gets: random ones, the given ones, or those of standard input, where a line is a token, a request target, or a line of a common or combined log. Exit code 1 when the sample differs from the shares by more than chance, when one variant gets all of more than 100 requests, or when there is no request.',
     )
     .argument('[TOKEN...]', 'tokens (or targets like "/x?token=42") in place of random ones')
     .option('-n, --count <N>', 'how many random tokens', wholeNumber, 10_000)
@@ -41,14 +46,22 @@ export function simulateCommand(terminal: Terminal): Command {
       usage(command, 'TOKEN and --stdin name two sources; give one of them');
     const { config } = await loadOrEnd(flags, terminal);
     const [name, split] = splitOrEnd(config, flags.of, command);
-    const sample = new Sample(new Splitter(name, split), keyTexts(split.key), terminal);
+    const sample = new Sample(new Splitter(name, split), compileKeys(name, split.key), terminal);
     let source: string;
     if (flags.stdin === true) {
       source = 'standard input';
-      for await (const line of linesOf(terminal.input ?? nothing())) sample.line(line);
+      for await (const line of linesOf(terminal.input ?? nothing())) {
+        const absent = sample.line(line);
+        if (absent !== null) {
+          usage(
+            command,
+            `a log or request target does not hold ${absent}, which the key reads; give tokens, one in a line`,
+          );
+        }
+      }
     } else if (tokens.length > 0) {
       source = `${tokens.length} given`;
-      for (const token of tokens) sample.line(Buffer.from(token, 'utf8').toString('latin1'));
+      for (const token of tokens) sample.given(Buffer.from(token, 'utf8').toString('latin1'));
     } else {
       source = `${flags.count} random tokens (seed ${flags.seed})`;
       for (const token of randomTokens(flags.count, flags.seed)) sample.token(token);
@@ -57,18 +70,25 @@ export function simulateCommand(terminal: Terminal): Command {
     const result = sample.result();
     const head = `split ${name}: ${describeKey(split.key)} by ${split.method}, ${source}`;
     terminal.writeOut(
-      `${flags.json === true ? JSON.stringify({ split: name, ...result }, null, 2) : [head, '', ...lines(result)].join('\n')}\n`,
+      `${flags.json === true ? JSON.stringify({ version: 1, split: name, ...result }, null, 2) : [head, '', ...lines(result)].join('\n')}\n`,
     );
-    if (result.isMismatch) throw new CommanderError(1, 'request-splitter.mismatch', '');
+    if (result.isMismatch || result.isOneSided || result.requests === 0)
+      throw new CommanderError(1, 'request-splitter.mismatch', '');
   });
 }
 
 interface Result {
+  /** Requests that were decided. */
   readonly requests: number;
+  /** Lines that are no request. */
+  readonly unreadable: number;
+  /** Lines whose key may stand where a log does not tell. */
+  readonly undetermined: number;
   readonly withoutKey: number;
   readonly uniqueKeys: number;
   readonly variants: readonly {
     readonly name: string;
+    readonly share: string;
     readonly shareRatio: number;
     readonly keys: number;
     readonly requests: number;
@@ -78,33 +98,66 @@ interface Result {
   readonly pValue: number | null;
   readonly largestDeviationRatio: number | null;
   readonly isMismatch: boolean;
+  /** One of several variants got every request with a key, and there were many. */
+  readonly isOneSided: boolean;
 }
 
 class Sample {
   readonly #splitter: Splitter;
-  readonly #keys: readonly string[];
+  readonly #keys: readonly CompiledKey[];
+  readonly #texts: readonly string[];
   readonly #terminal: Terminal;
   readonly #seen = new Set<number>();
   readonly #requestsOf: number[];
+  readonly #keyedOf: number[];
   readonly #keysOf: number[];
   #requests = 0;
   #withoutKey = 0;
+  #unreadable = 0;
+  #undetermined = 0;
 
-  constructor(splitter: Splitter, keys: readonly string[], terminal: Terminal) {
+  constructor(splitter: Splitter, keys: readonly CompiledKey[], terminal: Terminal) {
     this.#splitter = splitter;
     this.#keys = keys;
+    this.#texts = keys.map(({ text }) => text);
     this.#terminal = terminal;
     this.#requestsOf = splitter.variants.map(() => 0);
+    this.#keyedOf = splitter.variants.map(() => 0);
     this.#keysOf = splitter.variants.map(() => 0);
   }
 
   token(token: string): void {
-    this.#count(requestWith(token, this.#keys));
+    this.#count(requestWith(token, this.#texts));
   }
 
-  line(line: string): void {
-    const request = requestOf(line, this.#keys);
-    if (request !== null) this.#count(request);
+  /** A token or target of the command line. */
+  given(token: string): void {
+    if (token.startsWith('/')) this.#count(new LibraryView({ url: token }));
+    else this.token(token);
+  }
+
+  /** A line of standard input. Null, or the variable that decides and that the line cannot hold. */
+  line(line: string): string | null {
+    const read = readLine(line, this.#texts);
+    if (read === 'empty') return null;
+    if (read === 'unreadable') this.#unreadable++;
+    else if (read instanceof LibraryView) this.#count(read);
+    else return this.#logged(read);
+    return null;
+  }
+
+  #logged(request: LoggedRequest): string | null {
+    for (const [index, key] of this.#keys.entries()) {
+      const [absent] = notHeld(key.text, request);
+      if (absent !== undefined && index === 0) return absent;
+      if (absent !== undefined) {
+        this.#undetermined++;
+        return null;
+      }
+      if (!key.isMissing(key.expand(request.view))) break;
+    }
+    this.#count(request.view);
+    return null;
   }
 
   #count(request: Parameters<Splitter['decide']>[0]): void {
@@ -114,6 +167,7 @@ class Sample {
     if (reason === 'missing_key') this.#withoutKey++;
     if (variant === null) return;
     this.#requestsOf[variant.index]!++;
+    if (reason !== 'missing_key') this.#keyedOf[variant.index]!++;
     // The sample is of keys: a caller who comes twice is no second observation, one without a key or with an override is none.
     if (reason !== 'share' || this.#seen.has(hash) || this.#seen.size >= UNIQUES_MAX) return;
     this.#seen.add(hash);
@@ -123,6 +177,7 @@ class Sample {
   result(): Result {
     const variants = this.#splitter.variants.map(({ name, share, index }) => ({
       name,
+      share: percent(share),
       shareRatio: share,
       keys: this.#keysOf[index]!,
       requests: this.#requestsOf[index]!,
@@ -137,8 +192,11 @@ class Sample {
       0,
     );
     const degrees = sharing.length - 1;
+    const keyed = this.#requests - this.#withoutKey;
     return {
       requests: this.#requests,
+      unreadable: this.#unreadable,
+      undetermined: this.#undetermined,
       withoutKey: this.#withoutKey,
       uniqueKeys: this.#seen.size,
       variants,
@@ -148,11 +206,13 @@ class Sample {
       pValue: verdict.pValue === null ? null : chiSquareTail(chiSquare, degrees),
       largestDeviationRatio: verdict.deviationRatio,
       isMismatch: verdict.isMismatch,
+      isOneSided: variants.length > 1 && keyed > ONE_SIDED_MIN && this.#keyedOf.includes(keyed),
     };
   }
 }
 
 function lines(result: Result): string[] {
+  if (result.requests === 0) return [...readingLines(result), 'no requests: there is nothing to compare'];
   const total = result.variants.reduce((sum, { keys }) => sum + keys, 0);
   const rows = result.variants.map(({ name, shareRatio, keys, requests }) => {
     const observed = total === 0 ? 0 : keys / total;
@@ -175,10 +235,29 @@ function lines(result: Result): string[] {
   return [
     ...table([head, ...rows], [1, 2, 3, 4, 5]).map((row) => `  ${row}`),
     '',
+    ...readingLines(result),
     ...(result.withoutKey > 0 ? [`${result.withoutKey} of ${result.requests} requests have no key`] : []),
+    ...(result.isOneSided ? [oneSided(result)] : []),
     verdict,
     ...(largest === null ? [] : [`largest deviation ${percent(largest, 2)} of a share`]),
   ];
+}
+
+function readingLines({ unreadable, undetermined }: Result): string[] {
+  return [
+    ...(unreadable > 0 ? [`${linesLeftOut(unreadable)}, no request in ${unreadable === 1 ? 'it' : 'them'}`] : []),
+    ...(undetermined > 0 ? [`${linesLeftOut(undetermined)}, as a log may not hold the key`] : []),
+  ];
+}
+
+function linesLeftOut(count: number): string {
+  return count === 1 ? '1 line was left out' : `${count} lines were left out`;
+}
+
+function oneSided({ variants, uniqueKeys }: Result): string {
+  const all = variants.find(({ requests }) => requests > 0)?.name;
+  const why = uniqueKeys === 1 ? ', as all have the same key' : '';
+  return `${all} gets every request with a key${why}: this is no split`;
 }
 
 function deviation(observed: number, share: number, total: number): string {

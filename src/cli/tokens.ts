@@ -3,6 +3,7 @@
 
 import { variablesOf } from '../key-text.ts';
 import { LibraryView, type RequestLike } from '../split/request.ts';
+import { type LoggedRequest, readLogLine } from './log-lines.ts';
 
 /**
  * A request in which every variable of the key texts is `token`: a query parameter, a field, a cookie, the client's
@@ -33,16 +34,18 @@ export function requestWith(token: string, keys: readonly string[]): LibraryView
   return new LibraryView({ ...request, url: query === '' ? path : `${path}?${query}` });
 }
 
-/**
- * The request that a line stands for: the target in quotes of a common or combined log ("GET /x?token=42 HTTP/1.1"), a
- * target that begins with "/", else a token. Null for an empty line.
- */
-export function requestOf(line: string, keys: readonly string[]): LibraryView | null {
-  const logged = /"([A-Z]+) (\S+) HTTP\/\d/.exec(line);
-  if (logged !== null) return new LibraryView({ method: logged[1], url: logged[2] });
+/** What a line of standard input is: a request as a log or a target has it, a request made of a token, or neither. */
+export type Line = LoggedRequest | LibraryView | 'unreadable' | 'empty';
+
+const HOLDS_NOTHING: ReadonlySet<string> = new Set();
+
+/** Reads a line: of an access log, a request target that begins with "/", or a token, which has no space and no quotes. */
+export function readLine(line: string, keys: readonly string[]): Line {
   const text = line.trim();
-  if (text === '') return null;
-  return text.startsWith('/') ? new LibraryView({ url: text }) : requestWith(text, keys);
+  if (text === '') return 'empty';
+  if (/^\/[^\s"]*$/.test(text)) return { view: new LibraryView({ url: text }), holds: HOLDS_NOTHING };
+  if (/^[^\s"\0-\x1f\x7f]+$/.test(text)) return requestWith(text, keys);
+  return readLogLine(text) ?? 'unreadable';
 }
 
 /** Random tokens of 16 hex digits, the same ones for the same seed. */

@@ -116,20 +116,86 @@ describe('simulate', () => {
     const { code, out } = await runCommand(['simulate', '--stdin', '--json'], { environment: SPLIT, input });
     expect(code).toBe(0);
     expect(JSON.parse(out)).toEqual({
+      version: 1,
       split: 'default',
       requests: 5,
+      unreadable: 0,
+      undetermined: 0,
       withoutKey: 1,
       uniqueKeys: 3,
       variants: [
-        { name: 'a', shareRatio: expect.closeTo(0.5, 8), keys: 2, requests: 3 },
-        { name: 'b', shareRatio: expect.closeTo(0.5, 8), keys: 1, requests: 2 },
+        { name: 'a', share: '50%', shareRatio: expect.closeTo(0.5, 8), keys: 2, requests: 3 },
+        { name: 'b', share: '50%', shareRatio: expect.closeTo(0.5, 8), keys: 1, requests: 2 },
       ],
       chiSquare: null,
       degrees: 1,
       pValue: null,
       largestDeviationRatio: expect.closeTo(1 / 3, 6),
       isMismatch: false,
+      isOneSided: false,
     });
+  });
+
+  const LOG = (address: string, token: string) =>
+    `${address} - - [x] "GET /?token=${token} HTTP/1.1" 200 5 "-" "agent"\n`;
+  const simulate = (key: string, input: string, ...words: string[]) =>
+    runCommand(['simulate', '--stdin', '--json', '--key', key, ...words], { environment: SPLIT, input });
+
+  it('reads the address and the agent of a log, and leaves out what is no request', async () => {
+    const input = `${Array.from({ length: 40 }, (_, i) => LOG(`10.0.0.${i}`, 'x')).join('')}1.2.3.4 - - [x] "\\x16\\x03" 400 0\n1.2.3.4 - - [x] "-" 408 0\nsome garbage\n`;
+    const { code, out } = await simulate('$remote_addr', input);
+    expect(code).toBe(0);
+    expect(JSON.parse(out)).toMatchObject({ requests: 40, unreadable: 3, withoutKey: 0, uniqueKeys: 40 });
+    const agents = await simulate('$http_user_agent', input);
+    expect(JSON.parse(agents.out)).toMatchObject({ requests: 40, uniqueKeys: 1 });
+  });
+
+  it('is wrong usage for a key that a log does not hold', async () => {
+    for (const line of [LOG('10.0.0.1', 'x'), '/x?token=1\n']) {
+      expect(await simulate('$cookie_uid', line)).toEqual({
+        code: 2,
+        out: '',
+        err: expect.stringContaining(
+          'error: a log or request target does not hold $cookie_uid, which the key reads; give tokens, one in a line\n',
+        ),
+      });
+    }
+    expect((await simulate('$cookie_uid', 'token-1\ntoken-2\n')).code).toBe(0);
+  });
+
+  it('leaves out lines whose key may be where a log does not tell', async () => {
+    const config = await file(
+      'list.yaml',
+      'splits: { s: { key: [$arg_token, $http_x_user, { mint: uid }], variants: [{ name: a, share: 50%, upstream: "http://a" }, { name: b, share: "*", upstream: "http://b" }] } }',
+    );
+    const { code, out } = await runCommand(['simulate', '--config', config, '--stdin'], {
+      input: `${LOG('10.0.0.1', 'x')}${LOG('10.0.0.1', '')}`,
+    });
+    expect(code).toBe(0);
+    expect(out).toContain('\n1 line was left out, as a log may not hold the key\n');
+  });
+
+  it('is exit code 1 where one variant gets all of many requests, or there is none', async () => {
+    const same = await simulate('$remote_addr', LOG('10.0.0.1', 'x').repeat(200));
+    expect(same.code).toBe(1);
+    expect(JSON.parse(same.out)).toMatchObject({ isOneSided: true, uniqueKeys: 1 });
+    const parked = await runCommand(['simulate', '--split', '0% http://a; * http://b', '-n', '200'], {});
+    expect(parked).toMatchObject({
+      code: 1,
+      out: expect.stringContaining('b gets every request with a key: this is no split'),
+    });
+    expect((await simulate('$remote_addr', LOG('10.0.0.1', 'x').repeat(100))).code).toBe(0);
+    const none = await runCommand(['simulate', '--stdin'], { environment: SPLIT, input: '' });
+    expect(none).toMatchObject({
+      code: 1,
+      out: expect.stringContaining('no requests: there is nothing to compare\n'),
+    });
+  });
+
+  it('tells what is probably not meant on standard error', async () => {
+    expect((await runCommand(['simulate', '--key', '$http_x-user'], { environment: SPLIT })).err).toMatch(
+      /^warning: --key: reads \$http_x and then the text "-user"/,
+    );
   });
 
   it('is exit code 1 for a sample that chance does not explain', async () => {

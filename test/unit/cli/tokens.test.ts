@@ -1,6 +1,6 @@
 // Requests made of tokens and of log lines: each variable of a key reads the token from them.
 import { describe, expect, it } from 'vitest';
-import { linesOf, randomTokens, requestOf, requestWith } from '../../../src/cli/tokens.ts';
+import { linesOf, randomTokens, readLine, requestWith } from '../../../src/cli/tokens.ts';
 import { CompiledKey, compileKey } from '../../../src/split/key.ts';
 
 const keyOf = (text: string, view: ReturnType<typeof requestWith>) => {
@@ -21,6 +21,11 @@ describe('a request with a token', () => {
     ['$args', '42'],
     ['$uri', '/42'],
     ['$request_uri', '/42'],
+    ['${arg_user-id}', '42'],
+    ['${http_x-user}', '42'],
+    ['${cookie___Host-sid}', '42'],
+    ['$query_string', '42'],
+    ['$document_uri', '/42'],
     ['$arg_a-$arg_b-$cookie_c-$cookie_d', '42-42-42-42'],
   ])('gives it to the key %s', (text, key) => {
     expect(keyOf(text, requestWith('42', [text]))).toBe(key);
@@ -39,12 +44,19 @@ describe('a line', () => {
     ['a token with raw bytes over 0x7f', '\xc3\xa9', '\xc3\xa9'],
     ['a target without a token', '/x', ''],
   ])('that is %s is that request', (_what, line, key) => {
-    expect(keyOf('$arg_token', requestOf(line, ['$arg_token'])!)).toBe(key);
+    const read = readLine(line, ['$arg_token']);
+    if (typeof read === 'string') throw new Error(read);
+    expect(keyOf('$arg_token', 'view' in read ? read.view : read)).toBe(key);
   });
 
   it('that is empty is no request', () => {
-    expect(requestOf('  ', ['$arg_token'])).toBeNull();
+    expect(readLine('  ', ['$arg_token'])).toBe('empty');
   });
+
+  it.each(['two words', '"GET"', 'a\x01b', '/x y', '1.2.3.4 - - [x] "\\x16\\x03" 400 0'])(
+    'that is none of these is unreadable: %j',
+    (line) => expect(readLine(line, ['$arg_token'])).toBe('unreadable'),
+  );
 });
 
 it('random tokens are the same for the same seed, and others for another one', () => {
