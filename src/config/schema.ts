@@ -220,7 +220,7 @@ const retry = z.strictObject({
     min: 0,
     max: 1,
     default: 1,
-    doc: 'How often an exchange is sent again on another connection of the same upstream, where that is safe.',
+    doc: 'How often an exchange is sent again on another connection of the same upstream, where that is safe. 0 also makes a refused connect final: no second try after a pause.',
   }),
 });
 

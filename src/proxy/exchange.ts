@@ -61,7 +61,9 @@ export class Exchange {
   isHead = false;
   /** Connects that failed for this exchange. */
   connectAttempts = 0;
-  /** The addresses at which a connect failed for this exchange. */
+  /** Until when it waits for an upstream that refuses every connect, a time of `performance.now()`; 0 = it had not to. */
+  reconnectUntil = 0;
+  /** The addresses at which a connect or a first use failed for this exchange. */
   readonly failedAddresses: Address[] = [];
   /** The Upgrade that the client asked for is one that may pass. */
   passesUpgrade = false;
@@ -145,6 +147,7 @@ export class Exchange {
     this.#generation = generation;
     this.#arm = null;
     this.#headEnd = headEnd;
+    this.reconnectUntil = 0;
     this.#outcome.begin(now, headEnd - head.start, generation.number);
     this.connectAttempts = 0;
     this.#wasShown = false;
@@ -206,21 +209,29 @@ export class Exchange {
   waitedTooLong(now: number): void {
     const { upstream } = this.#destination!;
     const { connectTimeout, pool } = upstream.config;
+    if (upstream.isHolding(this))
+      return this.fail('UPSTREAM_CONNECT_FAILED', limitOf('pool.queueTimeout', pool.queueTimeout, 'ms'));
     if (upstream.hasAddress)
       return this.fail('QUEUE_TIMEOUT', limitOf('pool.queueTimeout', pool.queueTimeout, 'ms'));
     upstream.forget(this);
     this.unreachable('UPSTREAM_UNRESOLVED', now, limitOf('connectTimeout', connectTimeout, 'ms'));
   }
 
+  /** Another upstream takes it when this one cannot be reached. */
+  get mayFallBack(): boolean {
+    const { fallback } = this.#arm!;
+    return fallback !== null && this.#destination !== fallback && !this.#wasShown;
+  }
+
   /** No connection can be made, so nothing was sent: the fallback takes the exchange, marked as such, or it fails. */
   unreachable(code: FaultCode, now: number, cause: Cause | null = null): void {
     const arm = this.#arm!;
-    const mayFallBack = this.#destination !== arm.fallback && !this.#wasShown;
-    if (arm.fallback === null || !mayFallBack || code === 'RESOURCES_EXHAUSTED')
+    if (arm.fallback === null || !this.mayFallBack || code === 'RESOURCES_EXHAUSTED')
       return this.fail(code, cause);
     this.#destination = arm.fallback;
     this.#connection = null;
     this.connectAttempts = 0;
+    this.reconnectUntil = 0;
     this.failedAddresses.length = 0;
     this.#response.add(`x-splitter-fallback: ${arm.fallback.upstream.name}\r\n`);
     this.#outcome.fellBack(arm.fallback.upstream.name);

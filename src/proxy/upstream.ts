@@ -14,6 +14,7 @@ import { chooseAddress } from './address-choice.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { Exchange } from './exchange.ts';
 import { PoolLimits } from './pool-limits.ts';
+import { Reconnect } from './reconnect.ts';
 import { type Lookup, Resolver } from './resolve.ts';
 import { TlsSettings } from './tls.ts';
 import { UpstreamConnection } from './upstream-connection.ts';
@@ -129,6 +130,7 @@ export class Upstream {
   /** Exchanges that wait for a connection, in order of arrival; a Set so that one that gives up leaves at once. */
   readonly #waiting = new Set<Exchange>();
   readonly #limits: PoolLimits;
+  readonly #reconnect: Reconnect;
   #isRetired = false;
   readonly #report: UpstreamReport;
 
@@ -147,6 +149,8 @@ export class Upstream {
     this.deadlines = deadlines;
     this.#counters = counters;
     this.#limits = new PoolLimits(config, counters);
+    const limitMs = Math.min(config.connectTimeout, config.pool.queueTimeout);
+    this.#reconnect = new Reconnect(deadlines, limitMs, this.#tryAgain);
     const now = performance.now();
     // Every server keeps its number in the configuration; one that is down is never looked up.
     this.#members = membersOf(config).flatMap((member, index) =>
@@ -229,6 +233,9 @@ export class Upstream {
         return;
       }
     }
+    // While every connect is refused those who come share the next try.
+    const isRefused = this.#reconnect.size > 0 && this.#addresses.length <= CONNECT_ATTEMPTS_MAX;
+    if (isRefused && !needsFresh && this.#hold(exchange, now)) return;
     if (this.#limits.isFull) this.#closeOneIdle();
     if (!this.#limits.isFull) {
       this.#connect(address, exchange, now, isTrial);
@@ -289,7 +296,12 @@ export class Upstream {
 
   /** The exchange no longer waits. */
   forget(exchange: Exchange): void {
-    if (this.#waiting.delete(exchange)) this.#counters.waiting(-1);
+    if (this.#waiting.delete(exchange) || this.#reconnect.forget(exchange)) this.#counters.waiting(-1);
+  }
+
+  /** The exchange waits because every connect is refused. */
+  isHolding(exchange: Exchange): boolean {
+    return this.#reconnect.has(exchange);
   }
 
   /** No generation uses this upstream any more: idle connections close now, busy ones when their exchange ends. */
@@ -315,13 +327,45 @@ export class Upstream {
     this.#counters.connectionOpened();
     this.#report.connected(connection.address);
     const { exchange } = connection;
-    if (exchange !== null) return exchange.start(connection, now);
-    // The exchange that it was opened for has gone; inFlight counted it until now.
-    this.#endTrial(connection);
-    this.#release(connection, now);
+    const held = this.#reconnect.accepted();
+    if (exchange !== null) exchange.start(connection, now);
+    else {
+      // The exchange that it was opened for has gone; inFlight counted it until now.
+      this.#endTrial(connection);
+      this.#release(connection, now);
+    }
+    if (held.length === 0) return;
+    this.#counters.waiting(-held.length);
+    for (const one of held) this.#startAgain(one, now, false);
   }
 
-  /** A connect failed: another address is tried for the exchange before it fails. */
+  readonly #tryAgain = (exchange: Exchange, now: number): void => {
+    this.forget(exchange);
+    this.#startAgain(exchange, now, true);
+  };
+
+  #startAgain(exchange: Exchange, now: number, needsFresh: boolean): void {
+    exchange.connectAttempts = 0;
+    exchange.failedAddresses.length = 0;
+    this.checkOut(exchange, now, needsFresh);
+  }
+
+  /** Lets the exchange wait until the upstream accepts connections again. False where it may not, or has done so. */
+  #hold(exchange: Exchange, now: number): boolean {
+    const { pool, retry } = this.config;
+    if (retry.attempts === 0 || exchange.mayFallBack || this.#isQueueFull(exchange)) return false;
+    if (!this.#reconnect.hold(exchange, now)) return false;
+    this.#counters.waiting(1);
+    exchange.wait(now + pool.queueTimeout);
+    return true;
+  }
+
+  /** One that is sent again was accepted before: whoever pushed it off its connection must not have it refused. */
+  #isQueueFull(exchange: Exchange): boolean {
+    return this.#waiting.size + this.#reconnect.size >= this.config.pool.maxQueued && !exchange.isRetry;
+  }
+
+  /** A connect failed: another address is tried for the exchange, or the same ones after a pause, before it fails. */
   connectFailed(
     connection: UpstreamConnection,
     exchange: Exchange | null,
@@ -332,12 +376,16 @@ export class Upstream {
     this.#counters.connectFailed(FAULT_CODES.indexOf(code));
     if (code !== 'RESOURCES_EXHAUSTED') this.observeFailure(connection.address, now, code, cause);
     connection.address.member.resolver.distrust(now);
-    if (exchange === null) return;
-    exchange.connectAttempts++;
-    exchange.failedAddresses.push(connection.address);
-    const canTryOther = exchange.connectAttempts < Math.min(this.#addresses.length, CONNECT_ATTEMPTS_MAX);
-    if (canTryOther && code !== 'RESOURCES_EXHAUSTED') this.checkOut(exchange, now, true);
-    else exchange.unreachable(code, now, cause);
+    if (exchange !== null) {
+      exchange.connectAttempts++;
+      exchange.failedAddresses.push(connection.address);
+      const canTryOther = exchange.connectAttempts < Math.min(this.#addresses.length, CONNECT_ATTEMPTS_MAX);
+      if (canTryOther && code !== 'RESOURCES_EXHAUSTED') return this.checkOut(exchange, now, true);
+    }
+    const isRefused = code === 'UPSTREAM_CONNECT_FAILED';
+    if (isRefused) this.#reconnect.refused(now, code, cause);
+    if (exchange === null || (isRefused && this.#hold(exchange, now))) return;
+    exchange.unreachable(code, now, cause);
   }
 
   /** An exchange failed in a way that speaks against the address: a reset, silence, or something that is no HTTP. */
@@ -400,8 +448,7 @@ export class Upstream {
   }
 
   #wait(exchange: Exchange, now: number, timeoutMs: number): void {
-    // One that is sent again was accepted before: whoever pushed it off its connection must not have it refused.
-    if (this.#waiting.size >= this.config.pool.maxQueued && !exchange.isRetry)
+    if (this.#isQueueFull(exchange))
       return exchange.fail('QUEUE_FULL', limitOf('pool.maxQueued', this.config.pool.maxQueued));
     this.#waiting.add(exchange);
     this.#counters.waiting(1);
