@@ -1,0 +1,305 @@
+// The faults of the chaos suite: what is broken, for how long, and which upstream servers there are. Each runs under the
+// same load for every proxy; what happened to the requests is the load's to tell.
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { Load, type Tally } from './load.ts';
+import { childrenOf, ServerProcess } from './processes.ts';
+import { type ProxyName, type ProxyOptions, type RunningProxy, startProxy } from './proxies.ts';
+
+/** How hard a fault is played. */
+export interface Intensity {
+  /** Honest requests a second. */
+  readonly rate: number;
+  /** How often the fault comes. */
+  readonly times: number;
+  /** Between two times, in milliseconds. */
+  readonly everyMs: number;
+  /** Clients that misbehave. */
+  readonly hostile: number;
+}
+
+/** What a fault may touch while it is played. */
+interface Stage {
+  /** For how long the last server was away, in milliseconds. */
+  downMs: number;
+  readonly proxy: RunningProxy;
+  readonly servers: readonly ServerProcess[];
+  readonly intensity: Intensity;
+  /** Ends the honest requests before the fault is over. */
+  stopLoad(): void;
+}
+
+export interface Fault {
+  readonly name: string;
+  /** A heading of the report. */
+  readonly title: string;
+  /** What is done, one sentence or two. */
+  readonly story: string;
+  readonly servers: () => Promise<ServerProcess[]>;
+  readonly proxy?: Partial<ProxyOptions>;
+  /** Proxies to which the fault does not apply, with the reason. */
+  readonly without?: Partial<Record<ProxyName, string>>;
+  play(stage: Stage): Promise<void>;
+}
+
+export const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+const good = (count: number) => async () =>
+  Promise.all(Array.from({ length: count }, () => ServerProcess.start('good')));
+
+const withGood = (other: () => Promise<ServerProcess>) => async () =>
+  Promise.all([ServerProcess.start('good'), other()]);
+
+/** Lets the load run against what the servers are. */
+const onlyWait = async ({ intensity: { times, everyMs } }: Stage) => pause(times * everyMs);
+
+/** Plays `once` again and again. */
+const again = (play: (stage: Stage, time: number) => Promise<void>) => async (stage: Stage) => {
+  for (let time = 0; time < stage.intensity.times; time++) {
+    await pause(stage.intensity.everyMs);
+    await play(stage, time);
+  }
+  await pause(stage.intensity.everyMs);
+};
+
+const restartLast = (signal: NodeJS.Signals, gapMs: number) =>
+  again(async (stage) => {
+    const server = stage.servers.at(-1)!;
+    const since = performance.now();
+    await server.stop(signal);
+    await pause(gapMs);
+    await server.start();
+    stage.downMs += performance.now() - since;
+  });
+
+/** Clients that hold what they can; they go when the fault is over. */
+const holding =
+  (text: (number: number) => string, manner: (client: Socket) => void) => async (stage: Stage) => {
+    const { proxy, intensity } = stage;
+    const clients: Socket[] = [];
+    for (let i = 0; i < intensity.hostile; i++) {
+      const client = connect(proxy.port, '127.0.0.1');
+      client.on('error', () => client.destroy());
+      clients.push(client);
+      await once(client, 'connect');
+      client.write(text(i));
+      manner(client);
+    }
+    await pause(intensity.times * intensity.everyMs);
+    for (const client of clients) client.destroy();
+  };
+
+const HEAD = 'Host: chaos.example\r\n';
+
+export const FAULTS: readonly Fault[] = [
+  {
+    name: 'one-of-two-killed',
+    title: 'One of two servers is killed and comes back',
+    story: 'SIGKILL to one of two servers; it starts again after 400 ms.',
+    servers: good(2),
+    play: restartLast('SIGKILL', 400),
+  },
+  {
+    name: 'one-of-two-stopped',
+    title: 'One of two servers stops in order and comes back',
+    story: 'SIGTERM to one of two servers, which finishes its requests; it starts again after 400 ms.',
+    servers: good(2),
+    play: restartLast('SIGTERM', 400),
+  },
+  {
+    name: 'only-one-killed',
+    title: 'The only server is killed and comes back',
+    story: 'SIGKILL to the only server, as behind a ClusterIP; it starts again after 400 ms.',
+    servers: good(1),
+    play: restartLast('SIGKILL', 400),
+  },
+  {
+    name: 'one-of-two-swallows',
+    title: 'One of two servers swallows connections',
+    story: 'One server completes no handshake: SYNs to it are dropped.',
+    servers: withGood(() => ServerProcess.start('hole')),
+    play: onlyWait,
+  },
+  {
+    name: 'one-of-two-refuses',
+    title: 'One of two servers refuses connections',
+    story: 'No process listens on one of the two ports.',
+    servers: withGood(() => ServerProcess.absent()),
+    play: onlyWait,
+  },
+  {
+    name: 'one-of-two-resets',
+    title: 'One of two servers resets every tenth request',
+    story:
+      'It reads the request and resets the connection. A POST that it read must not be sent again, so some are lost.',
+    servers: withGood(() => ServerProcess.start('resets')),
+    play: onlyWait,
+  },
+  {
+    name: 'upstream-frozen',
+    title: 'The only server freezes',
+    story: 'SIGSTOP for 1.5 s, then SIGCONT. Its requests are late, none should be lost.',
+    servers: good(1),
+    play: again(async ({ servers }) => {
+      servers[0]!.signal('SIGSTOP');
+      await pause(1500);
+      servers[0]!.signal('SIGCONT');
+    }),
+  },
+  {
+    name: 'proxy-frozen',
+    title: 'The proxy freezes',
+    story:
+      'SIGSTOP to the proxy and its workers for 1.5 s, as on a starved node. No time limit may fire for it.',
+    servers: good(1),
+    play: again(async ({ proxy }) => {
+      const pids = [proxy.pid, ...childrenOf(proxy.pid)];
+      for (const pid of pids) process.kill(pid, 'SIGSTOP');
+      await pause(1500);
+      for (const pid of pids) process.kill(pid, 'SIGCONT');
+    }),
+  },
+  {
+    name: 'reloads',
+    title: 'The configuration changes again and again',
+    story: 'A changed file and a signal, five times for each pause of the other faults.',
+    servers: good(1),
+    play: again(async ({ proxy, intensity }, time) => {
+      for (let i = 1; i <= 5; i++) {
+        proxy.reload(time * 5 + i);
+        await pause(intensity.everyMs / 5);
+      }
+    }),
+  },
+  {
+    name: 'worker-killed',
+    title: 'A worker is killed',
+    story: 'Two workers; SIGKILL to one of them. Requests on its connections are lost with it.',
+    servers: good(1),
+    proxy: { workers: 2 },
+    without: { HAProxy: 'one process with threads' },
+    play: again(async ({ proxy }, time) => {
+      const workers = childrenOf(proxy.pid);
+      process.kill(workers[time % workers.length]!, 'SIGKILL');
+    }),
+  },
+  {
+    name: 'proxy-stopped',
+    title: 'The proxy stops in order',
+    story:
+      'The signal for an orderly end while requests are under way (SIGTERM, SIGQUIT to nginx, SIGUSR1 to HAProxy); no new ones are sent after it.',
+    servers: good(1),
+    play: async ({ proxy, intensity, stopLoad }) => {
+      await pause(intensity.everyMs);
+      stopLoad();
+      await proxy.drain();
+    },
+  },
+  {
+    name: 'idle-tunnels',
+    title: 'Idle WebSockets',
+    story: 'Open WebSockets through which nothing passes.',
+    servers: good(1),
+    play: holding(
+      (n) => `GET /ws?token=${n} HTTP/1.1\r\n${HEAD}Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n`,
+      () => undefined,
+    ),
+  },
+  {
+    name: 'stalled-uploads',
+    title: 'Uploads that stall',
+    story: 'One of 1,000 bytes is sent.',
+    servers: good(1),
+    play: holding(
+      (n) => `POST /up?token=${n} HTTP/1.1\r\n${HEAD}Content-Length: 1000\r\n\r\nx`,
+      () => undefined,
+    ),
+  },
+  {
+    name: 'unread-responses',
+    title: 'Clients that do not read',
+    story: 'Responses of 30 MB that are not read.',
+    servers: good(1),
+    play: holding(
+      (n) => `GET /big?token=${n} HTTP/1.1\r\n${HEAD}\r\n`,
+      (client) => void client.pause(),
+    ),
+  },
+  {
+    name: 'departed-clients',
+    title: 'Clients that leave before the answer',
+    story: 'Requests whose answer never comes; the client closes at once.',
+    servers: good(1),
+    play: holding(
+      (n) => `GET /hang?token=${n} HTTP/1.1\r\n${HEAD}\r\n`,
+      (client) => void client.end(),
+    ),
+  },
+  {
+    name: 'small-chunks',
+    title: 'Small chunks',
+    story:
+      'Four responses of four million one-byte chunks each, read as fast as they come. The longest wait of the honest requests counts.',
+    servers: good(1),
+    play: async ({ proxy, intensity }) => {
+      const clients = Array.from({ length: 4 }, () => connect(proxy.port, '127.0.0.1'));
+      for (const [n, client] of clients.entries()) {
+        client.on('error', () => client.destroy());
+        client.resume();
+        client.write(`GET /chunks?token=${n} HTTP/1.1\r\n${HEAD}\r\n`);
+      }
+      await pause(intensity.times * intensity.everyMs);
+      for (const client of clients) client.destroy();
+    },
+  },
+  {
+    name: 'second-answers',
+    title: 'A server that answers twice',
+    story:
+      'Every twentieth request is answered a second time, unasked, in the next turn of its loop. No client may get such an answer.',
+    servers: async () => [await ServerProcess.start('twice')],
+    play: onlyWait,
+  },
+  {
+    name: 'full-log-device',
+    title: 'A log device that is full',
+    story: 'Every request is logged to /dev/full.',
+    servers: good(1),
+    proxy: { logsToFullDevice: true },
+    without: { HAProxy: 'its log goes to a socket' },
+    play: onlyWait,
+  },
+];
+
+/** Plays one fault against one proxy; what happened to the honest requests, and for how long a server was away. */
+export async function play(
+  fault: Fault,
+  name: ProxyName,
+  intensity: Intensity,
+): Promise<Tally & { readonly downMs: number }> {
+  const servers = await fault.servers();
+  const ports = servers.map(({ port }) => port);
+  const proxy = await startProxy(name, { ports, ...fault.proxy });
+  try {
+    const load = new Load(proxy.port, intensity.rate);
+    let tally: Promise<Tally> | undefined;
+    const stopLoad = () => {
+      tally ??= load.stop();
+    };
+    const stage: Stage = { proxy, servers, intensity, stopLoad, downMs: 0 };
+    await fault.play(stage);
+    stopLoad();
+    return { ...(await tally!), downMs: stage.downMs };
+  } finally {
+    await proxy.stop();
+    for (const server of servers) await server.stop();
+  }
+}
+
+/** Throws with the names that there are. */
+export const faultNamed = (name: string): Fault => {
+  const fault = FAULTS.find((one) => one.name === name);
+  if (fault === undefined)
+    throw new Error(`no fault ${name}; there are ${FAULTS.map((one) => one.name).join(', ')}`);
+  return fault;
+};
