@@ -3,7 +3,9 @@
 
 import type { Logger } from 'pino';
 import type { Config, ListenAddress, UpstreamConfig } from './config/schema.ts';
+import type { FaultCode } from './errors.ts';
 import { Deadlines } from './proxy/deadlines.ts';
+import { Descriptors } from './proxy/descriptors.ts';
 import { buildGeneration, type Generation } from './proxy/generation.ts';
 import { Listener } from './proxy/listener.ts';
 import type { Lookup } from './proxy/resolve.ts';
@@ -13,6 +15,8 @@ import { describeChange } from './split/change.ts';
 import type { AccessLog } from './telemetry/access-log.ts';
 import type { Assignments } from './telemetry/assignments.ts';
 import { Counters } from './telemetry/counters.ts';
+import { LineBudget } from './telemetry/line-budget.ts';
+import { OWN_PROCESS } from './telemetry/own-process.ts';
 
 /** An address that cannot be listened on; `cause` is the error of the operating system. */
 export class ListenFailure extends Error {
@@ -54,6 +58,9 @@ export interface AmbassadorOptions {
   readonly firstGeneration?: number;
 }
 
+/** Time between two lines that say that clients were refused. */
+const REFUSAL_LINE_MS = 10_000;
+
 export type AmbassadorState = 'starting' | 'serving' | 'draining' | 'stopped';
 
 /** Part of the drain deadline after which tunnels, which may never end by themselves, are ended. */
@@ -65,6 +72,9 @@ export class Ambassador {
   readonly #lookup: Lookup | undefined;
   readonly #events: UpstreamEvents;
   readonly #deadlines = new Deadlines();
+  readonly #descriptors = new Descriptors();
+  readonly #refusalLines = new LineBudget(1, REFUSAL_LINE_MS);
+  #refusals = 0;
   readonly #listener: Listener;
   #upstreams: ReadonlyMap<string, Upstream>;
   #listening: readonly string[] = [];
@@ -80,7 +90,14 @@ export class Ambassador {
     const { accessLog = null, assignments = null, firstGeneration = 1 } = options;
     const generation = buildGeneration(firstGeneration, config, this.#upstreams, this.counters);
     const observers = { accessLog, assignments };
-    this.#listener = new Listener(generation, this.#deadlines, this.counters.downstream, observers);
+    this.#listener = new Listener(
+      generation,
+      this.#deadlines,
+      this.counters.downstream,
+      observers,
+      this.#descriptors,
+      (code, cause) => this.#refused(code, cause),
+    );
   }
 
   get state(): AmbassadorState {
@@ -113,6 +130,7 @@ export class Ambassador {
       }
     }
     this.#listening = listening;
+    this.#descriptors.countOthers(OWN_PROCESS.openFiles);
     this.#state = 'serving';
   }
 
@@ -186,9 +204,25 @@ export class Ambassador {
     return upstreams;
   }
 
+  /** A client was refused before it said anything: a line now and then, with their number. */
+  #refused(code: FaultCode, cause: string): void {
+    this.#refusals++;
+    if (!this.#refusalLines.take(performance.now())) return;
+    this.#log.warn({ code, cause, count: this.#refusals }, 'connections refused');
+    this.#refusals = 0;
+  }
+
   #open(name: string, settings: UpstreamConfig): Upstream {
     const counters = this.counters.upstream(name);
-    return new Upstream(name, settings, this.#deadlines, counters, this.#lookup, this.#events);
+    return new Upstream(
+      name,
+      settings,
+      this.#deadlines,
+      counters,
+      this.#lookup,
+      this.#events,
+      this.#descriptors,
+    );
   }
 }
 

@@ -18,6 +18,7 @@ import { describeSplits } from '../split/change.ts';
 import { AccessLog } from '../telemetry/access-log.ts';
 import { Assignments } from '../telemetry/assignments.ts';
 import { type LogOutput, openLog } from '../telemetry/log.ts';
+import { OWN_PROCESS } from '../telemetry/own-process.ts';
 import { type LogLoss, ReloadStatus } from '../telemetry/running.ts';
 import { VERSION } from '../telemetry/version.ts';
 import type { Crew } from '../workers/crew.ts';
@@ -218,6 +219,7 @@ class Service {
     for (const note of notes) this.#log.info({ file, note }, 'note');
     this.#warn(findings ?? []);
     this.#log.info({ version: VERSION, ...this.#describe(), file }, 'serving');
+    this.#warnOfDescriptors(config);
     await this.#watch(files);
     return null;
   }
@@ -250,6 +252,18 @@ class Service {
       hash: config.hash,
       ...describeSplits(this.#plane.generation),
     };
+  }
+
+  /** Each request takes a descriptor of the client's and one of the upstream's. */
+  #warnOfDescriptors({ limits: { connections } }: Config): void {
+    const workers = 'workers' in this.#plane ? this.#plane.workers.list.length : 1;
+    const { openFilesMax } = OWN_PROCESS;
+    const needed = 2 * Math.ceil(connections / workers);
+    if (openFilesMax === undefined || needed <= openFilesMax) return;
+    this.#log.warn(
+      { connections, needed, openFilesMax },
+      'limits.connections is more than the file descriptors (RLIMIT_NOFILE) allow',
+    );
   }
 
   async #watch(files: readonly string[]): Promise<void> {

@@ -245,7 +245,9 @@ function lines(result: Result): string[] {
 
 function readingLines({ unreadable, undetermined }: Result): string[] {
   return [
-    ...(unreadable > 0 ? [`${linesLeftOut(unreadable)}, no request in ${unreadable === 1 ? 'it' : 'them'}`] : []),
+    ...(unreadable > 0
+      ? [`${linesLeftOut(unreadable)}, no request in ${unreadable === 1 ? 'it' : 'them'}`]
+      : []),
     ...(undetermined > 0 ? [`${linesLeftOut(undetermined)}, as a log may not hold the key`] : []),
   ];
 }

@@ -3,15 +3,17 @@
 
 import { createServer, type Server, type Socket } from 'node:net';
 import type { ListenAddress } from '../config/schema.ts';
-import { FAULT_CODES, limitOf } from '../errors.ts';
+import { type Cause, causeOf, FAULT_CODES, FAULTS, type FaultCode, formatCause, limitOf } from '../errors.ts';
 import type { DownstreamCounters } from '../telemetry/counters.ts';
 import type { Deadlines } from './deadlines.ts';
+import type { Descriptors } from './descriptors.ts';
 import { Downstream } from './downstream.ts';
 import { Exchange } from './exchange.ts';
 import type { Generation } from './generation.ts';
 import type { Observers } from './outcome.ts';
 import { addressId } from './routes.ts';
 import type { Tunnel, TunnelHost } from './tunnel.ts';
+import { descriptorOf } from './wire.ts';
 
 const BACKLOG = 4096;
 /** How long a client that was turned away may take to let go. */
@@ -33,6 +35,8 @@ export class Listener implements TunnelHost {
   readonly #connections = new Set<Downstream>();
   readonly #tunnels = new Set<Tunnel>();
   readonly #spareExchanges: Exchange[] = [];
+  readonly #descriptors: Descriptors;
+  readonly #onRefused: (code: FaultCode, cause: string) => void;
   #dateLine = '';
   #dateUntil = 0;
   #onEmpty: (() => void) | null = null;
@@ -42,7 +46,11 @@ export class Listener implements TunnelHost {
     deadlines: Deadlines,
     counters: DownstreamCounters,
     observers: Observers,
+    descriptors: Descriptors,
+    onRefused: (code: FaultCode, cause: string) => void,
   ) {
+    this.#descriptors = descriptors;
+    this.#onRefused = onRefused;
     this.generation = generation;
     this.deadlines = deadlines;
     this.counters = counters;
@@ -64,7 +72,9 @@ export class Listener implements TunnelHost {
     const server = createServer({ allowHalfOpen: true, noDelay: true }, accept);
     await this.#bind(server, address);
     // An accept that failed (memory, buffers, a firewall) is one client's misfortune, not the end of all.
-    server.on('error', () => this.counters.refused(FAULT_CODES.indexOf('RESOURCES_EXHAUSTED')));
+    server.on('error', (error: NodeJS.ErrnoException) =>
+      this.#refuse('RESOURCES_EXHAUSTED', causeOf(`accept failed: ${error.code ?? 'no reason given'}`)),
+    );
     this.#servers.push(server);
     if (address.path !== null) return `unix:${address.path}`;
     const bound = server.address();
@@ -122,6 +132,7 @@ export class Listener implements TunnelHost {
     this.deadlines.remove(connection);
     if (!this.#connections.delete(connection)) return;
     this.counters.connectionClosed();
+    this.#descriptors.clients--;
     if (this.#connections.size === 0) this.#onEmpty?.();
   }
 
@@ -157,27 +168,40 @@ export class Listener implements TunnelHost {
   }
 
   #accept(socket: Socket, listenedOn: string): void {
-    if (this.#connections.size >= this.generation.config.limits.connections) return this.#turnAway(socket);
+    const { connections } = this.generation.config.limits;
+    if (this.#connections.size >= connections)
+      return this.#turnAway(socket, 'CONNECTIONS_EXHAUSTED', limitOf('limits.connections', connections));
+    if (descriptorOf(socket) >= this.#descriptors.clientsEnd)
+      return this.#turnAway(socket, 'RESOURCES_EXHAUSTED', this.#descriptors.describe());
     const remote = socket.remoteAddress ?? '';
     const address = remote.startsWith('::ffff:') && remote.includes('.') ? remote.slice(7) : remote;
     const forwardedFor = address === '' ? '' : `X-Forwarded-For: ${address}\r\n`;
     const facts = { address, lines: Buffer.from(`${forwardedFor}X-Forwarded-Proto: http\r\n`, 'latin1') };
     this.counters.connectionOpened();
+    this.#descriptors.clients++;
     this.#connections.add(
       new Downstream(this, socket, facts, address === '' ? 'unix:' : address, listenedOn, performance.now()),
     );
   }
 
-  #turnAway(socket: Socket): void {
-    const code = 'CONNECTIONS_EXHAUSTED';
+  #refuse(code: FaultCode, cause: Cause): void {
     this.counters.refused(FAULT_CODES.indexOf(code));
+    this.#onRefused(code, formatCause(cause));
+  }
+
+  #turnAway(socket: Socket, code: FaultCode, cause: Cause): void {
+    this.#refuse(code, cause);
+    const isLast = descriptorOf(socket) >= this.#descriptors.refusedEnd;
+    const body = `${code}: ${FAULTS[code].sentence} (${cause.text})\n`;
     socket.on('error', () => socket.destroy());
     // What the client sent is read and thrown away: unread, it would make the kernel reset the answer away.
     socket.resume();
     socket.setTimeout(TURN_AWAY_MS, () => socket.destroy());
     socket.end(
-      `HTTP/1.1 503 Service Unavailable\r\n${this.dateLine(performance.now())}x-splitter-error: ${code}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`,
+      `HTTP/1.1 503 Service Unavailable\r\n${this.dateLine(performance.now())}x-splitter-error: ${code}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
     );
+    // Waiting for its end would cost one of the last descriptors: the answer is on its way, or is lost.
+    if (isLast) socket.destroy();
   }
 }
 

@@ -10,6 +10,8 @@ import type { AddressView } from '../telemetry/running.ts';
 /** Events of one upstream that may come at once, and how long one more takes. */
 const EVENTS_MAX = 10;
 const REFILL_MS = 6000;
+/** Time between two events that say that no connection could be opened for want of descriptors or ports. */
+const EXHAUSTED_MS = 10_000;
 /** The same for all upstreams of the process together. */
 const ALL_EVENTS_MAX = 100;
 const ALL_REFILL_MS = 500;
@@ -36,7 +38,8 @@ export interface UpstreamEvent {
     | 'address down'
     | 'address up'
     | 'name does not resolve'
-    | 'name resolves again';
+    | 'name resolves again'
+    | 'connection not opened';
   readonly upstream: string;
   readonly address?: string | undefined;
   /** The host name that was looked up. */
@@ -49,6 +52,8 @@ export interface UpstreamEvent {
   readonly ejectedMs?: number;
   /** Addresses that the name has, or that are kept from before. */
   readonly addresses?: number;
+  /** Connections that were not opened since the last such event. */
+  readonly count?: number;
   /** Events of this upstream that were not reported since the last one, because there were too many. */
   readonly leftOut?: number;
 }
@@ -96,6 +101,8 @@ export class UpstreamReport {
   readonly #upstream: string;
   readonly #events: UpstreamEvents | null;
   readonly #budget = new LineBudget(EVENTS_MAX, REFILL_MS);
+  readonly #exhaustedBudget = new LineBudget(1, EXHAUSTED_MS);
+  #notOpened = 0;
   /** Why no address works; null while one does. */
   #trouble: { readonly since: number; readonly where: object; readonly failure: LastFailure } | null = null;
   /** What was reported last of the upstream as a whole. */
@@ -152,6 +159,15 @@ export class UpstreamReport {
     if (address.isOut && lastFailure !== null && UNREACHED.has(lastFailure.code)) turn(address, false);
     if (this.#trouble !== null && UNREACHED.has(this.#trouble.failure.code))
       this.#leave({ address: address.name });
+  }
+
+  /** A connection could not be opened, and the upstream is not to blame. */
+  exhausted(cause: Cause | null): void {
+    this.#notOpened++;
+    if (!this.#exhaustedBudget.take(performance.now())) return;
+    const failure = { at: 0, code: 'RESOURCES_EXHAUSTED', cause } as const;
+    if (this.#report('connection not opened', { ...said(failure), count: this.#notOpened }))
+      this.#notOpened = 0;
   }
 
   /** The names have other addresses now. */

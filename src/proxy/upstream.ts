@@ -12,6 +12,7 @@ import type { UpstreamCounters } from '../telemetry/counters.ts';
 import type { AddressView } from '../telemetry/running.ts';
 import { chooseAddress } from './address-choice.ts';
 import type { Deadlines } from './deadlines.ts';
+import { Descriptors } from './descriptors.ts';
 import type { Exchange } from './exchange.ts';
 import { PoolLimits } from './pool-limits.ts';
 import { Reconnect } from './reconnect.ts';
@@ -133,6 +134,7 @@ export class Upstream {
   readonly #reconnect: Reconnect;
   #isRetired = false;
   readonly #report: UpstreamReport;
+  readonly #descriptors: Descriptors;
 
   constructor(
     name: string,
@@ -141,7 +143,9 @@ export class Upstream {
     counters: UpstreamCounters,
     lookup?: Lookup,
     events: UpstreamEvents | null = null,
+    descriptors: Descriptors = new Descriptors(Number.POSITIVE_INFINITY),
   ) {
+    this.#descriptors = descriptors;
     this.#report = new UpstreamReport(name, events);
     this.name = name;
     this.config = config;
@@ -238,6 +242,8 @@ export class Upstream {
     if (isRefused && !needsFresh && this.#hold(exchange, now)) return;
     if (this.#limits.isFull) this.#closeOneIdle();
     if (!this.#limits.isFull) {
+      if (!this.#descriptors.hasRoomForUpstream && !this.#closeOneIdle())
+        return this.#lacksDescriptor(exchange, now);
       this.#connect(address, exchange, now, isTrial);
     } else this.#wait(exchange, now, this.config.pool.queueTimeout);
   }
@@ -374,7 +380,8 @@ export class Upstream {
     cause: Cause | null = null,
   ): void {
     this.#counters.connectFailed(FAULT_CODES.indexOf(code));
-    if (code !== 'RESOURCES_EXHAUSTED') this.observeFailure(connection.address, now, code, cause);
+    if (code === 'RESOURCES_EXHAUSTED') this.#report.exhausted(cause);
+    else this.observeFailure(connection.address, now, code, cause);
     connection.address.member.resolver.distrust(now);
     if (exchange !== null) {
       exchange.connectAttempts++;
@@ -409,6 +416,7 @@ export class Upstream {
     this.#endTrial(connection);
     this.#connections.delete(connection);
     this.#limits.closed(connection);
+    this.#descriptors.upstreams--;
     this.deadlines.remove(connection);
     if (!wasConnecting) this.#counters.connectionClosed();
     const { idle } = connection.address;
@@ -443,6 +451,7 @@ export class Upstream {
     address.inFlight++;
     this.#connections.add(connection);
     this.#limits.opened();
+    this.#descriptors.upstreams++;
     this.deadlines.add(connection);
     this.deadlines.set(connection, now + this.config.connectTimeout);
   }
@@ -473,12 +482,23 @@ export class Upstream {
     }
   }
 
-  /** Makes room for a connection to an address that has none idle. */
-  #closeOneIdle(): void {
+  /** Makes room for a connection to an address that has none idle. False when no connection is idle. */
+  #closeOneIdle(): boolean {
     for (const address of this.#addresses) {
       const connection = address.idle[0];
-      if (connection !== undefined) return connection.destroy();
+      if (connection === undefined) continue;
+      connection.destroy();
+      return true;
     }
+    return false;
+  }
+
+  /** The last descriptors are kept for the admin port and the log. */
+  #lacksDescriptor(exchange: Exchange, now: number): void {
+    const cause = this.#descriptors.describe();
+    this.#counters.connectFailed(FAULT_CODES.indexOf('RESOURCES_EXHAUSTED'));
+    this.#report.exhausted(cause);
+    exchange.unreachable('RESOURCES_EXHAUSTED', now, cause);
   }
 
   #closeIdle(address: Address): void {

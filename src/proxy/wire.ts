@@ -354,3 +354,8 @@ export class Wire {
 function handleOf(socket: Socket): Handle | null {
   return (socket as unknown as { readonly _handle: Handle | null })._handle;
 }
+
+/** The number of the socket's file descriptor; -1 where it has none. */
+export function descriptorOf(socket: Socket): number {
+  return handleOf(socket)?.fd ?? -1;
+}

@@ -497,6 +497,12 @@ const OF_THE_PROCESS: readonly Declaration[] = [
     ({ openFiles }) => openFiles,
   ),
   ofTheProcess(
+    'process_max_fds',
+    'gauge',
+    'Maximum number of open file descriptors; only where there is one and /proc shows it.',
+    ({ openFilesMax }) => openFilesMax,
+  ),
+  ofTheProcess(
     'nodejs_heap_size_used_bytes',
     'gauge',
     'JavaScript heap in use in bytes.',

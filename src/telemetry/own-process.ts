@@ -1,7 +1,7 @@
 // What this process costs, by what the operating system and V8 say. Nothing is kept here: each number is read when it is
 // asked for, so that a scrape pays and nobody else does.
 
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import type { ProcessFacts } from './running.ts';
 
 /** This process, as it is at the moment of each look. */
@@ -16,6 +16,14 @@ export const OWN_PROCESS: ProcessFacts = {
   get openFiles() {
     try {
       return readdirSync('/proc/self/fd').length - 1; // the directory itself was open while it was read
+    } catch {
+      return undefined; // not Linux
+    }
+  },
+  get openFilesMax() {
+    try {
+      const found = /^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'));
+      return found === null ? undefined : Number(found[1]); // "unlimited"
     } catch {
       return undefined; // not Linux
     }

@@ -104,6 +104,8 @@ export interface ProcessFacts {
   readonly residentBytes: number;
   /** Undefined where /proc does not show it. */
   readonly openFiles: number | undefined;
+  /** The limit of open files; undefined where there is none, or /proc does not show it. */
+  readonly openFilesMax: number | undefined;
   readonly heapUsedBytes: number;
   readonly externalBytes: number;
   /** Time in which the event loop was not idle. */

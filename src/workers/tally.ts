@@ -36,11 +36,13 @@ export class Tally {
   addUp(processes: readonly ProcessFacts[]): ProcessFacts {
     const sum = (value: (facts: ProcessFacts) => number) =>
       processes.reduce((total, facts) => total + value(facts), 0);
-    const isKnown = processes.every(({ openFiles }) => openFiles !== undefined);
+    const sumKnown = (name: 'openFiles' | 'openFilesMax') =>
+      processes.every((facts) => facts[name] !== undefined) ? sum((facts) => facts[name] ?? 0) : undefined;
     return {
       cpuSeconds: this.#goneCpuSeconds + sum(({ cpuSeconds }) => cpuSeconds),
       residentBytes: sum(({ residentBytes }) => residentBytes),
-      openFiles: isKnown ? sum(({ openFiles }) => openFiles ?? 0) : undefined,
+      openFiles: sumKnown('openFiles'),
+      openFilesMax: sumKnown('openFilesMax'),
       heapUsedBytes: sum(({ heapUsedBytes }) => heapUsedBytes),
       externalBytes: sum(({ externalBytes }) => externalBytes),
       activeSeconds: this.#goneActiveSeconds + sum(({ activeSeconds }) => activeSeconds),

@@ -4,6 +4,7 @@
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { expect, it, onTestFinished } from 'vitest';
 import { Deadlines } from '../../src/proxy/deadlines.ts';
+import { Descriptors } from '../../src/proxy/descriptors.ts';
 import { buildGeneration } from '../../src/proxy/generation.ts';
 import { Listener } from '../../src/proxy/listener.ts';
 import { Upstream } from '../../src/proxy/upstream.ts';
@@ -302,10 +303,14 @@ it.each([
       );
       return buildGeneration(number, config, upstreams, counters);
     };
-    const listener = new Listener(generationOf(1), deadlines, counters.downstream, {
-      accessLog: null,
-      assignments: null,
-    });
+    const listener = new Listener(
+      generationOf(1),
+      deadlines,
+      counters.downstream,
+      { accessLog: null, assignments: null },
+      new Descriptors(Number.POSITIVE_INFINITY),
+      () => undefined,
+    );
     const url = await listener.listen(listener.generation.config.listen[0]!);
     onTestFinished(async () => {
       await listener.stop();

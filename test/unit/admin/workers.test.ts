@@ -33,6 +33,7 @@ beforeEach(async () => {
       cpuSeconds: 12,
       residentBytes: 5000,
       openFiles: undefined,
+      openFilesMax: undefined,
       heapUsedBytes: 1,
       externalBytes: 2,
       activeSeconds: 3,

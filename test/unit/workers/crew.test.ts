@@ -21,6 +21,7 @@ const NOTHING: Reading = {
     cpuSeconds: 0,
     residentBytes: 0,
     openFiles: 0,
+    openFilesMax: 0,
     heapUsedBytes: 0,
     externalBytes: 0,
     activeSeconds: 0,
