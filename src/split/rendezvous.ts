@@ -4,6 +4,7 @@
 
 import murmurhash from 'murmurhash';
 import type { SplitConfig } from '../config/schema.ts';
+import { LongKeyHashes } from './long-keys.ts';
 import { HASH_COUNT } from './ranges.ts';
 
 const SHARE_MAX = 10_000;
@@ -28,10 +29,13 @@ export class Rendezvous {
   /** Share of each variant in list order, as a ratio; together 1. */
   readonly shares: readonly number[];
   readonly #rivals: readonly Rival[];
-  // The key is written once, behind room for the longest name; each name is then written in front of it. murmurhash
+  // A short key is written once, after room for the longest name; each name is then written in front of it. murmurhash
   // takes whole arrays, so views are kept by length of name and key: the first request of each length makes one.
-  #room = new Uint8Array(NAME_LENGTH_MAX + 1 + KEY_LENGTH_KEPT);
+  readonly #room = new Uint8Array(NAME_LENGTH_MAX + 1 + KEY_LENGTH_KEPT);
   readonly #views: (Uint8Array | undefined)[][] = [];
+  /** For keys that are longer; made when the first one comes. */
+  #longKeys: LongKeyHashes | null = null;
+  readonly #hashes: Uint32Array;
 
   constructor(variants: SplitConfig['variants']) {
     const parts = partsOf(variants);
@@ -43,17 +47,20 @@ export class Rendezvous {
       .filter(({ share }) => share > 0)
       .sort((a, b) => (a.name < b.name ? -1 : 1))
       .map(({ index, name, share }) => ({ index, prefix: new TextEncoder().encode(`${name}\0`), share }));
+    this.#hashes = new Uint32Array(this.#rivals.length);
   }
 
   /** Index of the variant that takes `key`. */
   pick(key: Uint8Array): number {
     const rivals = this.#rivals;
-    this.#write(key);
+    const isShort = key.length <= KEY_LENGTH_KEPT;
+    if (isShort) this.#write(key);
+    else this.#hashLong(key);
     let best = rivals[0]!;
     let bestScore = 0;
     for (let i = 0; i < rivals.length; i++) {
       const rival = rivals[i]!;
-      const score = this.#score(rival, key.length);
+      const score = scoreOf(rival, isShort ? this.#hashShort(rival, key.length) : this.#hashes[i]!);
       if (score > bestScore) {
         best = rival;
         bestScore = score;
@@ -65,38 +72,41 @@ export class Rendezvous {
   /** Score of each variant in list order; 0 for a variant without a share. Scores count in hundredths of a percent or weights. */
   scores(key: Uint8Array): number[] {
     const scores = this.shares.map(() => 0);
-    this.#write(key);
-    for (const rival of this.#rivals) scores[rival.index] = this.#score(rival, key.length);
+    const isShort = key.length <= KEY_LENGTH_KEPT;
+    if (isShort) this.#write(key);
+    else this.#hashLong(key);
+    for (const [i, rival] of this.#rivals.entries())
+      scores[rival.index] = scoreOf(rival, isShort ? this.#hashShort(rival, key.length) : this.#hashes[i]!);
     return scores;
   }
 
-  #write(key: Uint8Array): void {
-    const keyStart = NAME_LENGTH_MAX + 1;
-    if (keyStart + key.length > this.#room.length) {
-      // A larger room makes the kept views views of the old one.
-      this.#room = new Uint8Array(keyStart + key.length * 2);
-      this.#views.length = 0;
-    }
-    if (key.length > KEY_LENGTH_KEPT) this.#room.set(key, keyStart);
-    else for (let i = 0; i < key.length; i++) this.#room[keyStart + i] = key[i]!;
+  #hashLong(key: Uint8Array): void {
+    this.#longKeys ??= new LongKeyHashes(this.#rivals.map(({ prefix }) => prefix));
+    this.#longKeys.hash(key, this.#hashes);
   }
 
-  #score(rival: Rival, keyLength: number): number {
-    const { prefix } = rival;
+  #write(key: Uint8Array): void {
+    for (let i = 0; i < key.length; i++) this.#room[NAME_LENGTH_MAX + 1 + i] = key[i]!;
+  }
+
+  /** The hash with the key that was written last. */
+  #hashShort({ prefix }: Rival, keyLength: number): number {
     const start = NAME_LENGTH_MAX + 1 - prefix.length;
     const room = this.#room;
     for (let i = 0; i < prefix.length; i++) room[start + i] = prefix[i]!;
-    const u = (murmurhash.v2(this.#view(start, prefix.length + keyLength), 0) + 0.5) / HASH_COUNT;
-    return -rival.share / Math.log(u);
+    return murmurhash.v2(this.#view(start, prefix.length + keyLength), 0);
   }
 
   #view(start: number, length: number): Uint8Array {
-    if (length > NAME_LENGTH_MAX + 1 + KEY_LENGTH_KEPT) return this.#room.subarray(start, start + length);
     this.#views[start] ??= [];
     const byLength = this.#views[start];
     byLength[length] ??= this.#room.subarray(start, start + length);
     return byLength[length];
   }
+}
+
+function scoreOf({ share }: Rival, hash: number): number {
+  return -share / Math.log((hash + 0.5) / HASH_COUNT);
 }
 
 /** What each variant weighs: its weight, or its share in hundredths of a percent, where "*" has what the others leave. */
