@@ -59,6 +59,9 @@ const terminal: Terminal = {
   writeOut: (text) => void process.stdout.write(text),
   writeErr: (text) => void process.stderr.write(text),
   showProgress: process.stderr.isTTY ? (text) => void process.stderr.write(`\r\x1b[K${text}`) : undefined,
+  get columns() {
+    return process.stdout.isTTY ? process.stdout.columns : undefined;
+  },
   // Opened by the command that reads it, and by no other.
   get input() {
     return process.stdin;

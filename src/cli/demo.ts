@@ -30,7 +30,7 @@ export function demoCommand(terminal: Terminal): Command {
   return addConfigOptions(command, ['listen', 'admin']).action(async (flags: ConfigFlags) => {
     const failure = await demo(flags, terminal);
     if (failure === null) return;
-    terminal.writeErr(`request-splitter: ${failure}\n`);
+    terminal.writeErr(`${failure}\n`);
     throw new CommanderError(1, 'request-splitter.ended', '');
   });
 }
@@ -54,6 +54,9 @@ async function demo(flags: ConfigFlags, terminal: Terminal): Promise<string | nu
     { checkKey },
   );
   if (outcome.problems !== undefined) return formatProblems(outcome.problems).join('\n');
+  // npm takes flags for its own unless "--" stands before them.
+  const byNpm = terminal.environment.npm_lifecycle_event === 'start';
+  const command = byNpm ? 'npm start --' : 'request-splitter demo';
   const { config } = outcome;
 
   const ambassador = new Ambassador(config, { log: pino({ level: 'silent' }) });
@@ -67,7 +70,9 @@ async function demo(flags: ConfigFlags, terminal: Terminal): Promise<string | nu
     try {
       adminServer = await startAdmin(ambassador, config.admin);
     } catch (cause) {
-      return describeListenFailure(formatAddress(config.admin), 'admin', cause as NodeJS.ErrnoException);
+      const address = formatAddress(config.admin);
+      const failed = { address, port: 'admin', cause: cause as NodeJS.ErrnoException } as const;
+      return describeListenFailure(failed, config, command);
     }
     closing.defer(() => adminServer!.close());
   }
@@ -75,7 +80,9 @@ async function demo(flags: ConfigFlags, terminal: Terminal): Promise<string | nu
     await ambassador.start();
   } catch (failure) {
     if (!(failure instanceof ListenFailure)) throw failure;
-    return describeListenFailure(failure.address, 'downstream', failure.cause as NodeJS.ErrnoException);
+    const { address, cause } = failure;
+    const failed = { address, port: 'downstream', cause: cause as NodeJS.ErrnoException } as const;
+    return describeListenFailure(failed, config, command);
   }
   closing.defer(() => ambassador.stop());
 
@@ -99,7 +106,15 @@ async function demo(flags: ConfigFlags, terminal: Terminal): Promise<string | nu
   }, 1000);
   closing.defer(() => clearInterval(timer));
   await ended;
+  terminal.writeOut(`\n${closingLine(count())}\n`);
   return null;
+}
+
+/** What the demo did: "82 requests: backend 47, backend-experiment 35". */
+function closingLine(counts: readonly TrafficCount[]): string {
+  const total = counts.reduce((sum, { requests }) => sum + requests, 0);
+  const each = counts.map(({ variant, requests }) => `${variant} ${requests}`).join(', ');
+  return `${total} ${total === 1 ? 'request' : 'requests'}: ${each}`;
 }
 
 /** Colors only on a terminal that wants them: styleText looks at stdout, NO_COLOR and FORCE_COLOR. */

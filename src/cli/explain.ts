@@ -3,7 +3,10 @@
 
 import { Command, CommanderError } from 'commander';
 import { type Explained, explainRequest } from '../admin/explain.ts';
+import type { Config } from '../config/schema.ts';
+import { variablesOf } from '../key-text.ts';
 import { compileRoutes } from '../proxy/routes.ts';
+import { keyTexts } from '../split/key-list.ts';
 import { Splitter } from '../split/splitter.ts';
 import { addConfigOptions, type ConfigFlags, loadOrEnd, SPLIT_SETTINGS } from './options.ts';
 import { percent, table } from './table.ts';
@@ -13,7 +16,7 @@ interface ExplainFlags extends ConfigFlags {
   readonly method: string;
   readonly host: string;
   readonly address: string;
-  readonly header: readonly string[];
+  readonly header?: readonly string[];
   readonly of?: string;
   readonly json?: boolean;
 }
@@ -23,7 +26,7 @@ export function explainCommand(terminal: Terminal): Command {
   const command = new Command('explain')
     .summary('say why a request goes where it goes')
     .description(
-      'Tells key, hash, position, range, variant and reason of one request, as the running splitter would decide it. Exit code 1 when the request would be refused.',
+      'Prints key, hash, position, range, variant and reason of one request, as the running splitter would decide it. Exit code 1 when the request would be refused.',
     )
     .argument('<URL>', 'request target as it is on the wire, like "/x?token=42"')
     .option('--method <METHOD>', 'request method', 'GET')
@@ -32,8 +35,7 @@ export function explainCommand(terminal: Terminal): Command {
     .option(
       '-H, --header <FIELD>',
       'a field like "Cookie: uid=7"; may be repeated',
-      (field, all: string[]) => [...all, field],
-      [],
+      (field: string, all: readonly string[] = []) => [...all, field],
     )
     .option('--of <SPLIT>', 'ask this split, whatever the routes say')
     .option('--json', 'print what /explain on the admin port answers');
@@ -59,17 +61,31 @@ export function explainCommand(terminal: Terminal): Command {
         host: flags.host,
         address: flags.address,
         split: flags.of,
-        headers: flags.header.map(bytes),
+        headers: (flags.header ?? []).map(bytes),
       },
     );
     if ('problem' in explained) {
       const problem = explained.problem.replace('split=', '--of').replace('; got', ', got');
       return command.error(`error: ${problem}`, { exitCode: 2 });
     }
-    const text = flags.json === true ? JSON.stringify(explained, null, 2) : lines(explained).join('\n');
+    const hint = explained.fault === undefined ? null : hintFor(url, config.splits);
+    const text =
+      flags.json === true
+        ? JSON.stringify(explained, null, 2)
+        : [...lines(explained), ...(hint === null ? [] : ['', hint])].join('\n');
     terminal.writeOut(`${text}\n`);
     if (explained.fault !== undefined) throw new CommanderError(1, 'request-splitter.refused', '');
   });
+}
+
+/** What was probably meant by a URL that is no request target: `42` is the token of "/?token=42". */
+function hintFor(url: string, splits: Config['splits']): string | null {
+  if (url.startsWith('/') || url.includes('://') || url === '*') return null;
+  const [split] = splits.values();
+  const [first = ''] = split === undefined ? [] : keyTexts(split.key);
+  const argument = /^arg_(.+)$/.exec(variablesOf(first)[0]?.name ?? '')?.[1] ?? 'token';
+  const meant = /[?=/]/.test(url) ? `/${url.includes('?') ? '' : '?'}${url}` : `/?${argument}=${url}`;
+  return `A request target begins with "/": did you mean '${meant}'?`;
 }
 
 // What the terminal gave as UTF-8 is put on the wire as those bytes; the parser takes one character per byte.

@@ -1,5 +1,9 @@
-// Says in one sentence why an address could not be listened on and what to do about it. The commands that open
-// ports share it; the codes are those of listen(2) and bind(2).
+// Says why addresses could not be listened on and what to do about it, a line for each, so that one try tells of all of
+// them. The commands that open ports share it; the codes are those of listen(2) and bind(2).
+
+import { createServer } from 'node:net';
+import { formatAddress } from '../admin/effective-config.ts';
+import type { Config, ListenAddress } from '../config/schema.ts';
 
 /** Which port it is, and how another one is chosen. */
 const PORTS = {
@@ -7,25 +11,62 @@ const PORTS = {
   admin: { name: 'the admin port', flag: '--admin', variable: 'ADMIN' },
 } as const;
 
-/** One line without a line end: "cannot listen on :8888 (the port for requests): …". */
-export function describeListenFailure(
-  address: string,
-  port: keyof typeof PORTS,
-  cause: NodeJS.ErrnoException,
-): string {
+type Port = keyof typeof PORTS;
+
+/** The address on which the start failed. */
+interface Failed {
+  readonly address: string;
+  readonly port: Port;
+  readonly cause: NodeJS.ErrnoException;
+}
+
+/**
+ * Lines without a last line end: one for the address that failed, and one for each further address of `config` that is
+ * taken as well. `command` is how the user would call it again; null where that is not known.
+ */
+export async function describeListenFailure(
+  failed: Failed,
+  config: Pick<Config, 'listen' | 'admin'>,
+  command: string | null,
+): Promise<string> {
+  const others = config.listen.map((address) => ({ address, port: 'downstream' as const }));
+  const all: Failed[] = [failed];
+  for (const { address, port } of others) {
+    const name = formatAddress(address);
+    if (name === failed.address && port === failed.port) continue;
+    const cause = await whyNot(address);
+    if (cause !== null) all.push({ address: name, port, cause });
+  }
+  return all.map((one) => describe(one, command)).join('\n');
+}
+
+function describe({ address, port, cause }: Failed, command: string | null): string {
   const { name, flag, variable } = PORTS[port];
-  return `cannot listen on ${address} (${name}): ${reasonOf(cause)}; choose another with ${flag} or ${variable}`;
+  const number = Number(/:(\d+)$/.exec(address)?.[1] ?? 0);
+  const next = `${address.slice(0, address.lastIndexOf(':') + 1)}${number + 1}`;
+  const again = command === null || number === 0 ? '' : `, like this: ${command} ${flag} ${next}`;
+  return `request-splitter: cannot listen on ${address} (${name}): ${reasonOf(cause)}choose another address with ${flag} or ${variable}${again}`;
 }
 
 function reasonOf({ code, message }: NodeJS.ErrnoException): string {
   switch (code) {
     case 'EADDRINUSE':
-      return 'another program has it; stop that one';
+      return 'another program has it. Stop that program, or ';
     case 'EACCES':
-      return 'this user may not have it (ports below 1024 and foreign directories need a right)';
+      return 'this user may not use it (ports below 1024 and directories of others need a right). Give the right, or ';
     case 'EADDRNOTAVAIL':
-      return 'this machine has no such address';
+      return 'this machine has no such address; ';
     default:
-      return message;
+      return `${message}; `;
   }
+}
+
+/** Why an address cannot be listened on, found by trying for a moment; null where it can. Sockets are not tried. */
+function whyNot({ host, port, path }: ListenAddress): Promise<NodeJS.ErrnoException | null> {
+  if (path !== null || port === 0) return Promise.resolve(null);
+  const { promise, resolve } = Promise.withResolvers<NodeJS.ErrnoException | null>();
+  const server = createServer();
+  server.once('error', resolve);
+  server.listen({ port, ...(host === null ? {} : { host }) }, () => server.close(() => resolve(null)));
+  return promise;
 }

@@ -18,6 +18,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(terminal: Terminal) => Co
   plan: async () => (await import('./plan.ts')).planCommand,
   import: async () => (await import('./import.ts')).importCommand,
   healthcheck: async () => (await import('./healthcheck.ts')).healthcheckCommand,
+  completion: async () => (await import('./completion.ts')).completionCommand,
 };
 const NAMES = Object.keys(COMMANDS);
 const DEFAULT_COMMAND = 'serve';
@@ -25,10 +26,14 @@ const DEFAULT_COMMAND = 'serve';
 /** Exit codes: 0 good, 1 the answer is no (or it did not start), 2 wrong usage. */
 const WRONG_USAGE = 2;
 
+const COLUMNS_MIN = 40;
+const COLUMNS_MAX = 80;
+
 const SEE_HELP = '(request-splitter --help says what there is)';
 
-/** Runs one command line, `argv` without node and script; gives the exit code. Throws only on a fault of its own. */
-export async function runProgram(argv: readonly string[], terminal: Terminal): Promise<number> {
+/** Runs one command line, `words` without node and script; gives the exit code. Throws only on a fault of its own. */
+export async function runProgram(words: readonly string[], terminal: Terminal): Promise<number> {
+  const argv = asFlags(words);
   const unknown = unknownCommand(argv);
   if (unknown !== null) {
     terminal.writeErr(`error: ${unknown}\n${SEE_HELP}\n`);
@@ -45,16 +50,26 @@ export async function runProgram(argv: readonly string[], terminal: Terminal): P
   }
 }
 
+/** `help`, `help COMMAND`, `version` and `-v` as the flags that mean the same. */
+function asFlags(words: readonly string[]): readonly string[] {
+  const [first, second, ...more] = words;
+  if (first === 'version' || first === '-v') return second === undefined ? ['--version'] : words;
+  if (first !== 'help') return words;
+  if (second === undefined || second.startsWith('-') || second === 'help') return ['--help'];
+  return [second, ...more, '--help'];
+}
+
 /** Commander would hand a word that is no command to `serve`, and complain of one argument too many. */
 function unknownCommand([word = '']: readonly string[]): string | null {
   if (word === '' || word.startsWith('-') || NAMES.includes(word)) return null;
-  return `expected one of the commands ${NAMES.join(', ')}; got ${JSON.stringify(word)}${didYouMean(word, NAMES)}`;
+  const known = [...NAMES, 'help', 'version'];
+  return `expected one of the commands ${known.join(', ')}; got ${JSON.stringify(word)}${didYouMean(word, known)}`;
 }
 
 /** Names of the commands that a command line needs: the one that it calls, or all where their list may be printed. */
 function calledBy(argv: readonly string[]): readonly string[] {
-  if (argv.some((word) => /^--?h/.test(word))) return NAMES;
   const [word = ''] = argv;
+  if (word === 'completion' || argv.some((one) => /^--?h/.test(one))) return NAMES;
   return [NAMES.includes(word) ? word : DEFAULT_COMMAND];
 }
 
@@ -63,9 +78,9 @@ async function createProgram(terminal: Terminal, names: readonly string[]): Prom
     .description(
       'Splits requests over upstreams by a token: the same token always to the same upstream, bit for bit as nginx split_clients does it. Without a command it serves.',
     )
-    .version(VERSION, '-V, --version', 'print the version')
+    .version(VERSION, '-V, --version', 'print the version (also -v)')
     .helpCommand(false)
-    .addHelpText('after', helpEnding);
+    .addHelpText('after', () => helpEnding(columnsOf(terminal)));
   for (const name of names) {
     const makeCommand = await COMMANDS[name]!();
     program.addCommand(makeCommand(terminal), { isDefault: name === DEFAULT_COMMAND });
@@ -78,20 +93,28 @@ async function createProgram(terminal: Terminal, names: readonly string[]): Prom
       .configureOutput({
         writeOut: (text) => terminal.writeOut(text),
         writeErr: (text) => terminal.writeErr(text),
-      });
+        getOutHelpWidth: () => columnsOf(terminal),
+        getErrHelpWidth: () => columnsOf(terminal),
+      })
+      .configureHelp({ minWidthToWrap: COLUMNS_MIN / 2 });
   }
   return program;
 }
 
-function helpEnding(): string {
+/** Narrower terminals break lines by themselves; wider lines are hard to read. */
+function columnsOf({ columns = COLUMNS_MAX }: Terminal): number {
+  return Math.min(Math.max(columns, COLUMNS_MIN), COLUMNS_MAX);
+}
+
+function helpEnding(columns: number): string {
   const settings = Object.values(SETTINGS);
   const width = Math.max(...settings.map(({ variable }) => variable.length)) + 2;
   const wrapped = settings.map(({ variable, doc }) => {
-    const [first, ...more] = wrap(doc, 76 - width);
+    const [first, ...more] = wrap(doc, columns - 4 - width);
     return [`  ${variable.padEnd(width)}${first}`, ...more.map((line) => `${' '.repeat(width + 2)}${line}`)];
   });
   return `
-Environment (the flag of the same meaning goes before it, the file behind it):
+${wrap('Environment variables (a flag overrides them, they override the file):', columns).join('\n')}
 ${wrapped.flat().join('\n')}
 
 Examples:
@@ -99,9 +122,10 @@ Examples:
   SPLIT='50% http://backend; * http://backend-experiment' request-splitter
   request-splitter --config splitter.yaml
   request-splitter check splitter.yaml
+  request-splitter help check
 
-Exit codes: 0 good, 1 the answer is no or it did not start, 2 wrong usage.
-Without CONFIG, ${DEFAULT_FILE} is read where it exists.`;
+${wrap('Exit codes: 0 good, 1 the answer is no or it did not start, 2 wrong usage.', columns).join('\n')}
+${wrap(`Without CONFIG, ${DEFAULT_FILE} is read where it exists.`, columns).join('\n')}`;
 }
 
 function wrap(text: string, width: number): string[] {

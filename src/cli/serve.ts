@@ -76,7 +76,7 @@ async function serve(flags: ConfigFlags, terminal: Terminal): Promise<number> {
   const failure = await Promise.race([service.start(loaded), service.ended.then(() => null)]);
   if (failure === null) return service.ended;
   await Promise.all([output.close(), events.file?.close()]);
-  terminal.writeErr(`request-splitter: ${failure}\n`);
+  terminal.writeErr(`${failure}\n`);
   return 1;
 }
 
@@ -193,7 +193,7 @@ class Service {
     return this.#ended.promise;
   }
 
-  /** Opens the ports, the admin port first so that probes hear "starting". Null when all is well, else one sentence. */
+  /** Opens the ports, the admin port first so that probes hear "starting". Null when all is well, else the lines that say why not. */
   async start({ file, files, notes, findings }: Loaded): Promise<string | null> {
     const { config } = this.#plane.generation;
     try {
@@ -207,14 +207,18 @@ class Service {
               lossOf(this.#output, this.#events, this.#plane),
             );
     } catch (cause) {
-      return describeListenFailure(formatAddress(config.admin!), 'admin', cause as NodeJS.ErrnoException);
+      const address = formatAddress(config.admin!);
+      const failed = { address, port: 'admin', cause: cause as NodeJS.ErrnoException } as const;
+      return describeListenFailure(failed, config, null);
     }
     try {
       await this.#plane.start();
     } catch (failure) {
       await this.#admin?.close();
       if (!(failure instanceof ListenFailure)) throw failure;
-      return describeListenFailure(failure.address, 'downstream', failure.cause as NodeJS.ErrnoException);
+      const { address, cause } = failure;
+      const failed = { address, port: 'downstream', cause: cause as NodeJS.ErrnoException } as const;
+      return describeListenFailure(failed, config, null);
     }
     for (const note of notes) this.#log.info({ file, note }, 'note');
     this.#warn(findings ?? []);

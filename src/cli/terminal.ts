@@ -11,6 +11,8 @@ export interface Terminal {
   writeErr(text: string): void;
   /** Replaces the line of progress on a terminal; absent where nobody watches. An empty text takes it away. */
   readonly showProgress?: ((text: string) => void) | undefined;
+  /** Width of the terminal in characters; absent where there is none. */
+  readonly columns?: number | undefined;
   /** Standard input, for the command that reads it; absent where there is none. */
   readonly input?: AsyncIterable<Uint8Array> | undefined;
   /** From now on signals come here; SIGHUP and SIGUSR1 also when they came before. */

@@ -41,7 +41,9 @@ test('says where it listens and what to try, splits the tokens, shows the shares
   run.signal('SIGINT');
   expect(await run.exitCode).toBe(0);
   const more = run.stdout.slice(shown.length).trimEnd().split('\n');
-  expect(more.filter((one) => one !== '' && !one.includes(' requests/s · so far '))).toEqual([]);
+  expect(more.filter((one) => one !== '' && !one.includes(' requests/s · so far '))).toEqual([
+    expect.stringMatching(/^202 requests: backend \d+, backend-experiment \d+$/),
+  ]);
   expect(run.stderr).toBe('');
   expect(run.stdout).not.toContain('\u001b');
 });
@@ -75,6 +77,14 @@ test('on a port that is taken prints one sentence and ends with 1', async () => 
       expect(run.stderr).toContain(taken);
       expect(run.stderr).toContain(`${option} or ${setting}`);
     }
+    const next = taken.replace(/\d+$/, (port) => String(Number(port) + 1));
+    demo({ LISTEN: taken, ADMIN: taken.replace('127.0.0.1', 'localhost'), npm_lifecycle_event: 'start' });
+    expect(await run.exitCode).toBe(1);
+    expect(run.stderr.split('\n')).toEqual([
+      expect.stringContaining(`npm start -- --admin ${next.replace('127.0.0.1', 'localhost')}`),
+      expect.stringContaining(`npm start -- --listen ${next}`),
+      '',
+    ]);
   } finally {
     other.close();
   }
@@ -83,7 +93,7 @@ test('on a port that is taken prints one sentence and ends with 1', async () => 
 test('an address that is none is a problem with its name', async () => {
   demo({ LISTEN: 'eight' });
   expect(await run.exitCode).toBe(1);
-  expect(run.stderr).toMatch(/^request-splitter: LISTEN.*: expected an address/);
+  expect(run.stderr).toMatch(/^LISTEN.*: expected an address/);
 });
 
 test('SIGTERM ends it with 0', async () => {

@@ -4,10 +4,11 @@ import { type AdminServer, startAdmin } from '../../src/admin/server.ts';
 import { runProgram } from '../../src/cli/program.ts';
 import { fakeRunning } from '../support/fake-running.ts';
 
-async function run(argv: string[], environment: Record<string, string> = {}) {
+async function run(argv: string[], environment: Record<string, string> = {}, columns?: number) {
   const written = { out: '', err: '' };
   const code = await runProgram(argv, {
     environment,
+    columns,
     writeOut: (text) => {
       written.out += text;
     },
@@ -34,6 +35,40 @@ describe('help', () => {
     expect(code).toBe(0);
     expect(out).toContain(`Usage: request-splitter ${command}`);
     expect(out).toContain('--listen <ADDRESS>');
+  });
+});
+
+describe('help by other words', () => {
+  test.each([
+    [['help'], ['--help']],
+    [['help', 'help'], ['--help']],
+    [
+      ['help', 'check'],
+      ['check', '--help'],
+    ],
+  ])('%j is %j', async (words, same) => {
+    expect(await run(words)).toEqual(await run(same));
+    expect((await run(words)).code).toBe(0);
+  });
+
+  test.each([[['version']], [['-v']]])('%j is --version', async (words) => {
+    expect(await run(words)).toEqual(await run(['--version']));
+  });
+
+  test('of a command that there is not is wrong usage', async () => {
+    expect(await run(['help', 'chekc'])).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('did you mean "check"?'),
+    });
+  });
+
+  test.each([60, 70, 79, 200])('fits a terminal of %i columns', async (columns) => {
+    for (const words of [['help'], ['help', 'check'], ['help', 'explain']]) {
+      const { out } = await run(words, {}, columns);
+      // The example that is to be copied stays in one line.
+      const lines = out.split('\n').filter((line) => !line.startsWith("  SPLIT='50%"));
+      expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(Math.min(columns, 80));
+    }
   });
 });
 
