@@ -8,7 +8,7 @@ import { Deadlines } from './proxy/deadlines.ts';
 import { Descriptors } from './proxy/descriptors.ts';
 import { buildGeneration, type Generation } from './proxy/generation.ts';
 import { Listener } from './proxy/listener.ts';
-import type { Lookup } from './proxy/resolve.ts';
+import type { Lookup } from './proxy/lookups.ts';
 import { Upstream } from './proxy/upstream.ts';
 import { type UpstreamEvent, UpstreamEvents } from './proxy/upstream-report.ts';
 import { describeChange } from './split/change.ts';

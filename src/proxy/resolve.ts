@@ -1,21 +1,13 @@
 // Turns an upstream's host name into addresses, by getaddrinfo, so that a pod's search list and /etc/hosts count.
 // Answers live for a few seconds; when a lookup fails the old answer stays. It knows nothing of connections.
 
-import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
+import { type Lookup, systemLookups } from './lookups.ts';
 
 /** How long an answer is taken as true; getaddrinfo tells no TTL. */
 const ANSWER_TTL_MS = 5000;
 /** How long a failed lookup keeps the next one waiting. */
 const FAILURE_TTL_MS = 1000;
-
-/** Looks a host name up. Rejects as getaddrinfo does. */
-export type Lookup = (host: string) => Promise<readonly string[]>;
-
-const systemLookup: Lookup = async (host) => {
-  const answers = await lookup(host, { all: true, order: 'verbatim' });
-  return answers.map((answer) => answer.address);
-};
 
 /** The addresses of one name. */
 export class Resolver {
@@ -25,24 +17,34 @@ export class Resolver {
   failure: Error | null = null;
   readonly #host: string;
   readonly #lookup: Lookup;
+  readonly #want: ((host: string) => void) | null;
   readonly #onChange: () => void;
   #freshUntil = Number.NEGATIVE_INFINITY;
   #pending = false;
+  #isWanted = false;
 
   /** `onChange` is called after every lookup, whether it succeeded or not. */
-  constructor(host: string, onChange: () => void, lookupHost: Lookup = systemLookup) {
+  constructor(host: string, onChange: () => void, lookupHost?: Lookup) {
     this.#host = host;
     this.#onChange = onChange;
-    this.#lookup = lookupHost;
+    this.#lookup = lookupHost ?? systemLookups.lookup;
+    this.#want = lookupHost === undefined ? systemLookups.want : null;
     if (isIP(host) !== 0) {
       this.addresses = [host];
       this.#freshUntil = Number.POSITIVE_INFINITY;
     }
   }
 
-  /** Starts a lookup in the background when the answer is old and none is under way. */
-  refresh(now: number): void {
-    if (now >= this.#freshUntil && !this.#pending) void this.#ask();
+  /**
+   * Starts a lookup in the background when the answer is old and none is under way. `isWanted`: an exchange waits for it,
+   * so it goes before those that nobody waits for.
+   */
+  refresh(now: number, isWanted = true): void {
+    if (now < this.#freshUntil) return;
+    const isFirst = isWanted && !this.#isWanted;
+    this.#isWanted ||= isWanted;
+    if (!this.#pending) void this.#ask();
+    else if (isFirst) this.#want?.(this.#host);
   }
 
   /** The answer has proven wrong: the next `refresh` asks again, but not more often than once a second. */
@@ -55,15 +57,21 @@ export class Resolver {
 
   async #ask(): Promise<void> {
     this.#pending = true;
+    const startedAt = performance.now();
+    const isWanted = this.#isWanted || this.addresses.length > 0;
     try {
-      const addresses = [...new Set(await this.#lookup(this.#host))];
+      const addresses = [...new Set(await this.#lookup(this.#host, isWanted))];
       if (addresses.length > 0) this.addresses = addresses;
       this.failure = addresses.length > 0 ? null : new Error(`${this.#host} has no address`);
     } catch (error) {
       this.failure = error instanceof Error ? error : new Error(String(error));
     }
-    this.#freshUntil = performance.now() + (this.failure === null ? ANSWER_TTL_MS : FAILURE_TTL_MS);
+    const now = performance.now();
+    // A lookup that hung for seconds is not under way all the time.
+    const ttlMs = this.failure === null ? ANSWER_TTL_MS : Math.max(FAILURE_TTL_MS, now - startedAt);
+    this.#freshUntil = now + ttlMs;
     this.#pending = false;
+    this.#isWanted = false;
     this.#onChange();
   }
 }

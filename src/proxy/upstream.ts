@@ -14,9 +14,10 @@ import { chooseAddress } from './address-choice.ts';
 import type { Deadlines } from './deadlines.ts';
 import { Descriptors } from './descriptors.ts';
 import type { Exchange } from './exchange.ts';
+import type { Lookup } from './lookups.ts';
 import { PoolLimits } from './pool-limits.ts';
 import { Reconnect } from './reconnect.ts';
-import { type Lookup, Resolver } from './resolve.ts';
+import { Resolver } from './resolve.ts';
 import { TlsSettings } from './tls.ts';
 import { UpstreamConnection } from './upstream-connection.ts';
 import {
@@ -160,7 +161,7 @@ export class Upstream {
     this.#members = membersOf(config).flatMap((member, index) =>
       member.down ? [] : [new Member(index, member, config, this.#onResolved, now, lookup)],
     );
-    this.#refresh(now);
+    this.#refresh(now, false);
     this.#adopt();
   }
 
@@ -209,7 +210,7 @@ export class Upstream {
    */
   checkOut(exchange: Exchange, now: number, needsFresh: boolean): void {
     if (exchange.passesUpgrade && this.#limits.hasAllStreams) return exchange.fail('TUNNELS_EXHAUSTED');
-    this.#refresh(now);
+    this.#refresh(now, true);
     if (this.#addresses.length === 0) {
       const failure = this.#lookupFailure;
       if (failure !== null) exchange.unreachable('UPSTREAM_UNRESOLVED', now, describeLookupError(failure));
@@ -519,8 +520,8 @@ export class Upstream {
     }
   };
 
-  #refresh(now: number): void {
-    for (let i = 0; i < this.#members.length; i++) this.#members[i]!.resolver.refresh(now);
+  #refresh(now: number, isWanted: boolean): void {
+    for (let i = 0; i < this.#members.length; i++) this.#members[i]!.resolver.refresh(now, isWanted);
   }
 
   /** Why no name could be looked up; null while one may still be. */

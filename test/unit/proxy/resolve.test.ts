@@ -1,7 +1,8 @@
 // The addresses of a name: cached, kept when a lookup fails, asked for again when they prove wrong. The lookup is a
 // scripted one.
 import { describe, expect, it } from 'vitest';
-import { type Lookup, Resolver } from '../../../src/proxy/resolve.ts';
+import type { Lookup } from '../../../src/proxy/lookups.ts';
+import { Resolver } from '../../../src/proxy/resolve.ts';
 
 /** A lookup that answers when the test says so. */
 function scriptedLookup() {
