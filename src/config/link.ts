@@ -9,7 +9,7 @@ import { knownKeys, optionRows } from './declaration.ts';
 import { checkEffects } from './effects.ts';
 import type { Finding, Report } from './findings.ts';
 import { checkSplitKey } from './key-checks.ts';
-import { didYouMean, type Path, type Place, type Problem, showGot } from './problem.ts';
+import { didYouMean, type Path, type Place, PROBLEMS_SHOWN_MAX, type Problem, showGot } from './problem.ts';
 import { isMap, mapOf, type RawMap, valueAt } from './raw.ts';
 import {
   type Config,
@@ -67,12 +67,18 @@ export function linkSource(
   return link.run();
 }
 
+/** What was expected, with a guess at what was meant where one helps; composed for the problems that are shown. */
+type Expected = string | ((guess: typeof didYouMean) => string);
+
+/** A problem whose sentence may still have to be composed. */
+type Found = Omit<Problem, 'expected'> & { readonly expected: Expected };
+
 class Link {
   readonly #source: Source;
   readonly #checkKey: CheckKey;
   readonly #readSecret: ReadSecret;
   readonly #raw: RawMap;
-  readonly #problems: Problem[] = [];
+  readonly #problems: Found[] = [];
   readonly #findings: Finding[] = [];
   /** Secrets of overrides that stand elsewhere, by the name of the split. */
   readonly #secrets = new Map<string, string>();
@@ -88,12 +94,7 @@ class Link {
     const parsed = documentSchema.safeParse(this.#withDefaults());
     if (!parsed.success) for (const issue of parsed.error.issues) this.#declared(issue);
     const inline = this.#linkUpstreams();
-    for (const map of ['splits', 'upstreams']) {
-      // zod leaves this key out without a word.
-      if (Object.hasOwn(mapOf(this.#raw[map]), '__proto__')) {
-        this.#add([map, '__proto__'], 'another name', '"__proto__"', 'key');
-      }
-    }
+    this.#checkNamesOfMaps();
     for (const [name, split] of Object.entries(mapOf(this.#raw.splits))) {
       this.#checkSplit(['splits', name], mapOf(split));
       this.#checkOverride(['splits', name], name, mapOf(split));
@@ -116,7 +117,7 @@ class Link {
       checkEffects({ raw: this.#raw, document: parsed.data, isTranslated }, this.#report());
     }
     if (!parsed.success || this.#problems.length > 0) {
-      return { problems: this.#problems.sort((a, b) => a.order - b.order) };
+      return { problems: composed(this.#problems.sort((a, b) => a.order - b.order)) };
     }
     const findings = this.#findings.sort((a, b) => a.order - b.order);
     return { config: compose(parsed.data, inline, this.#secrets), findings };
@@ -135,8 +136,17 @@ class Link {
     };
   }
 
-  #add(path: Path, expected: string, got: string, part: 'value' | 'key' = 'value', offset?: number): void {
+  #add(path: Path, expected: Expected, got: string, part: 'value' | 'key' = 'value', offset?: number): void {
     this.#problems.push({ ...this.#source.locate(path, part, offset), expected, got });
+  }
+
+  /** zod leaves `__proto__` out of a map whose names the user picks without a word; elsewhere it is an unknown key. */
+  #checkNamesOfMaps(): void {
+    const told = new Set(this.#problems.map(({ order }) => order));
+    for (const path of prototypeKeys(this.#raw, [], new Set())) {
+      if (told.has(this.#source.locate(path, 'key').order)) continue;
+      this.#add(path, 'another name', '"__proto__"', 'key');
+    }
   }
 
   /** The document with upstreamDefaults under every named upstream, merged before any default is applied. */
@@ -168,7 +178,8 @@ class Link {
       case 'unrecognized_keys':
         for (const key of issue.keys) {
           const written = valueAt(this.#raw, [...path, key]) !== undefined || path[0] !== 'upstreams';
-          if (written) this.#add([...path, key], unknownKey(path, key), showGot(key), 'key');
+          if (written)
+            this.#add([...path, key], (guess) => unknownKey(path, key, guess), showGot(key), 'key');
         }
         return;
       case 'invalid_key':
@@ -187,15 +198,17 @@ class Link {
   #linkUpstreams(): Map<string, UpstreamConfig> {
     const inline = new Map<string, UpstreamConfig>();
     const names = mapOf(this.#raw.upstreams);
+    const known = Object.keys(names);
     for (const path of upstreamReferences(this.#raw)) {
       const text = valueAt(this.#raw, path);
       if (typeof text !== 'string' || text === '' || Object.hasOwn(names, text) || inline.has(text)) continue;
       if (!looksLikeUrl(text)) {
         const expected = 'the name of an entry in upstreams, or a URL like http://backend:8080';
-        const guesses = /^[A-Za-z0-9.-]+:\d+$/.test(text)
+        const address = /^[A-Za-z0-9.-]+:\d+$/.test(text)
           ? ` (did you mean ${showGot(`http://${text}`)}?)`
-          : didYouMean(text, Object.keys(names));
-        this.#add(path, `${expected}${guesses}`, showGot(text));
+          : null;
+        const guessed: Expected = (guess) => `${expected}${address ?? guess(text, known)}`;
+        this.#add(path, guessed, showGot(text));
         continue;
       }
       if (parseUpstreamUrl(text) === undefined) {
@@ -331,12 +344,11 @@ class Link {
       this.#add(at, 'at least one of header, cookie and query', 'none of them');
     }
     if (Array.isArray(override.variants) && Array.isArray(split.variants)) {
-      const known = split.variants
-        .map((variant) => mapOf(variant).name)
-        .filter((one) => typeof one === 'string');
+      const names = split.variants.map((variant) => mapOf(variant).name);
+      const known = new Set(names.filter((one) => typeof one === 'string'));
       for (const [index, variant] of override.variants.entries()) {
-        if (typeof variant !== 'string' || known.includes(variant)) continue;
-        const expected = `the name of a variant of this split${didYouMean(variant, known)}`;
+        if (typeof variant !== 'string' || known.has(variant)) continue;
+        const expected: Expected = (guess) => `the name of a variant of this split${guess(variant, known)}`;
         this.#add([...at, 'variants', index], expected, showGot(variant));
       }
     }
@@ -463,26 +475,37 @@ class Link {
       return;
     }
     if (!Array.isArray(routes)) return;
-    const taken = new Set<string>();
+    const known = {
+      splits: new Set(splits),
+      addresses: new Set([this.#raw.listen ?? LISTEN_DEFAULT].flat().map(addressOf)),
+      taken: new Set<string>(),
+    };
     for (const [index, value] of routes.entries()) {
-      if (isMap(value)) this.#checkRoute(['routes', index], value, splits, taken);
+      if (isMap(value)) this.#checkRoute(['routes', index], value, known);
     }
   }
 
-  #checkRoute(path: Path, route: RawMap, splits: readonly string[], taken: Set<string>): void {
+  #checkRoute(
+    path: Path,
+    route: RawMap,
+    {
+      splits,
+      addresses,
+      taken,
+    }: { splits: ReadonlySet<string>; addresses: ReadonlySet<string>; taken: Set<string> },
+  ): void {
     const { split, upstream } = route;
     const expected = 'either split or upstream';
     if (split !== undefined && upstream !== undefined) this.#add(path, expected, 'both');
     if (split === undefined && upstream === undefined) this.#add(path, expected, 'neither');
-    if (typeof split === 'string' && !splits.includes(split)) {
+    if (typeof split === 'string' && !splits.has(split)) {
       const known =
-        splits.length === 0 ? 'the name of a split, of which there are none' : 'the name of a split';
-      this.#add([...path, 'split'], `${known}${didYouMean(split, splits)}`, showGot(split));
+        splits.size === 0 ? 'the name of a split, of which there are none' : 'the name of a split';
+      this.#add([...path, 'split'], (guess) => `${known}${guess(split, splits)}`, showGot(split));
     }
     const { listen } = route;
     if (typeof listen === 'string' && parseListen(listen) !== undefined) {
-      const known = [this.#raw.listen ?? LISTEN_DEFAULT].flat().map(addressOf);
-      if (!known.includes(addressOf(listen)))
+      if (!addresses.has(addressOf(listen)))
         this.#add([...path, 'listen'], 'one of the addresses in listen', showGot(listen));
     }
     const host = typeof route.host === 'string' ? route.host.toLowerCase() : '';
@@ -592,14 +615,46 @@ function issuesOfMeant(issue: z.core.$ZodIssue): readonly z.core.$ZodIssue[] | n
   return only.map((one) => ({ ...one, path: [...issue.path, ...one.path] }));
 }
 
-function unknownKey(parent: Path, key: string): string {
-  const known = knownKeys(parent);
+/** A guess for the problems that are shown; comparing every name with every other is for none. */
+function composed(found: readonly Found[]): Problem[] {
+  return found.map(({ expected, ...rest }, index) => {
+    if (typeof expected === 'string') return { ...rest, expected };
+    return { ...rest, expected: expected(index < PROBLEMS_SHOWN_MAX ? didYouMean : () => '') };
+  });
+}
+
+function unknownKey(parent: Path, key: string, guess: typeof didYouMean): string {
   // The right option in the wrong map is more likely than a slip: say where it belongs.
-  const homes = optionRows().filter((row) => row.path.endsWith(`.${key}`) || row.path === key);
-  if (homes.length > 0) return `a known option (${homes.map((row) => row.path).join(' or ')}?)`;
-  const guess = didYouMean(key, known);
-  if (guess !== '') return `a known option${guess}`;
-  return `one of ${known.join(', ')}`;
+  const homes = optionHomes().get(key);
+  if (homes !== undefined) return `a known option (${homes.join(' or ')}?)`;
+  const known = knownKeys(parent);
+  const guessed = guess(key, known);
+  if (guessed !== '') return `a known option${guessed}`;
+  // The list is for those who see it: it is longer than the rest of the message.
+  return guess === didYouMean ? `one of ${known.join(', ')}` : 'a known option';
+}
+
+let homesByKey: ReadonlyMap<string, readonly string[]> | undefined;
+
+/** Where each option belongs, by its last name. */
+function optionHomes(): ReadonlyMap<string, readonly string[]> {
+  homesByKey ??= Map.groupBy(
+    optionRows().map(({ path }) => path),
+    (path) => path.slice(path.lastIndexOf('.') + 1),
+  );
+  return homesByKey;
+}
+
+/** Paths of all keys `__proto__`; what aliases share is looked at once. */
+function* prototypeKeys(value: unknown, path: Path, seen: Set<unknown>): Generator<Path> {
+  if (typeof value !== 'object' || value === null || seen.has(value)) return;
+  seen.add(value);
+  const isList = Array.isArray(value);
+  for (const [key, entry] of Object.entries(value)) {
+    const at = [...path, isList ? Number(key) : key];
+    if (key === '__proto__') yield at;
+    yield* prototypeKeys(entry, at, seen);
+  }
 }
 
 /** Paths of all texts that name an upstream. */

@@ -20,7 +20,10 @@ export interface Problem extends Place {
 }
 
 const GOT_LENGTH_MAX = 60;
-const PROBLEMS_SHOWN_MAX = 50;
+/** Problems that are printed; what only helps a reader need not be found out for others. */
+export const PROBLEMS_SHOWN_MAX = 50;
+/** Candidates that a word is compared with: a guess is a help, never worth a wait. */
+const CANDIDATES_MAX = 2000;
 
 /** A problem in one line: `FILE:LINE:COL path: expected …, got …`. */
 export function formatProblem(problem: Problem): string {
@@ -64,7 +67,11 @@ function nearest(word: string, candidates: Iterable<string>): string | undefined
   const wanted = word.toLowerCase();
   let best: string | undefined;
   let bestDistance = Math.max(1, Math.floor(wanted.length / 3)) + 1;
+  let compared = 0;
   for (const candidate of candidates) {
+    // Every character more or less is a slip of its own.
+    if (Math.abs(candidate.length - wanted.length) >= bestDistance) continue;
+    if (++compared > CANDIDATES_MAX) break;
     const distance = editDistance(wanted, candidate.toLowerCase());
     if (distance < bestDistance) {
       best = candidate;

@@ -213,13 +213,46 @@ describe('a text that is no configuration gets one clear problem', () => {
     expect(bad(text)).toEqual([line]);
   });
 
+  it.each([
+    ['limits: !!set { connections }', 's.yaml:1:15: expected a value without a tag, got "!!set"'],
+    ['timeouts: !!omap [ idle: 5s ]', 's.yaml:1:18: expected a value without a tag, got "!!omap"'],
+    ['listen: !address ":80"', 's.yaml:1:18: expected a value without a tag, got "!address"'],
+    ['listen: ":80\\"', 's.yaml:1:9: expected a quote that closes the text, got "\\":80\\\\\\""'],
+    ['? [listen]\n: ":80"', 's.yaml:1:3: expected a text as the key, got a list'],
+    ['x-a: 1\n"x-a": 2', 's.yaml:2:1: expected each key once in a map, got "x-a" again'],
+    ['x-a: { 1: a, "1": b }', 's.yaml:1:14: expected each key once in a map, got "1" again'],
+  ])('%s', (text, problem) => {
+    expect(bad(text)).toEqual([problem]);
+  });
+
+  it.each([
+    [
+      'setHeaders',
+      'upstreams: { u: { url: "http://u", setHeaders: { __proto__: x } } }\nroutes: [{ upstream: u }]',
+    ],
+    [
+      'setHeaders of all',
+      'upstreamDefaults: { setHeaders: { "__proto__": x } }\nupstreams: { u: { url: "http://u" } }\nroutes: [{ upstream: u }]',
+    ],
+  ])('the name __proto__ in %s is no silent gap', (_, text) => {
+    expect(bad(text)).toEqual([
+      expect.stringMatching(/setHeaders\.__proto__: expected another name, got "__proto__"$/),
+    ]);
+  });
+
+  it('a quote whose last character is a whole escape is closed', () => {
+    expect(bad('listen: "\\\\"')).toContainEqual(expect.stringMatching(/^s.yaml:1:9 listen: expected/));
+  });
+
   it('an alias bomb is refused before it is expanded', () => {
     const levels = 'abcdefghij'.split('');
     const bomb = levels.map((name, index) => {
       const below = index === 0 ? 'x' : `*${levels[index - 1]}`;
       return `${name}: &${name} [${Array(10).fill(below).join(', ')}]\n`;
     });
-    expect(bad(bomb.join(''))).toEqual(['s.yaml:1:1: expected 10000 uses of aliases at most, got more']);
+    expect(bad(bomb.join(''))).toEqual([
+      's.yaml:1:1: expected 200000 values at most once aliases are expanded, got billions of values',
+    ]);
   });
 
   it('a wide list that is used thousands of times is refused by its expanded size', () => {
@@ -564,5 +597,45 @@ routes: [{ split: t }]
     const all = bad(variants(...lines));
     expect(all).toHaveLength(51);
     expect(all.at(-1)).toBe('… and 30 more problems');
+  });
+});
+
+describe('a text of any kind is read in a time that grows with its length', () => {
+  const repeat = (count: number, line: (i: number) => string) =>
+    Array.from({ length: count }, (_, i) => line(i)).join('');
+  const base =
+    'splits: { s: { variants: [{ name: a, share: 50%, upstream: "http://u" }, { name: b, share: "*", upstream: "http://u" }] } }\n';
+  const names = (count: number) => repeat(count, (i) => `  backend-number-${i}: { url: "http://b${i}" }\n`);
+  // Each took half a minute or more when every alias, key or name was compared with all others.
+  it.each([
+    ['aliases of one anchor', `x-a: &a 1\nx-b: [${repeat(60_000, () => '*a,')}1]\n${base}`],
+    [
+      'anchors with an alias each',
+      `x-b: [${repeat(20_000, (i) => `&a${i} 1,`)}1]\nx-c: [${repeat(20_000, (i) => `*a${19_999 - i},`)}1]\n${base}`,
+    ],
+    ['merge keys', `x-m: &m { a: 1 }\nx-n: [${repeat(20_000, () => '{<<: *m},')}1]\n${base}`],
+    [
+      'merge keys of a wide map',
+      `x-m: &m {${repeat(3000, (i) => `k${i}: 1,`)}}\nx-n: [${repeat(300, () => '{<<: *m},')}1]\n${base}`,
+    ],
+    ['keys of one map', base + repeat(50_000, (i) => `x-k${i}: 1\n`)],
+    ['unknown keys', base + repeat(40_000, (i) => `key${i}: 1\n`)],
+    [
+      'misspelt upstreams',
+      `upstreams:\n${names(8000)}routes:\n${repeat(8000, (i) => `  - { path: /p${i}, upstream: bakcend-numbr-${i} }\n`)}`,
+    ],
+    [
+      'misspelt variants of an override',
+      `splits:\n  s:\n    override: { header: x-v, secret: 0123456789abcdef, variants: [${repeat(3000, (i) => `zz-nope-with-a-long-name-${i},`)}] }\n    variants:\n${repeat(3000, (i) => `      - { name: v-some-long-name-here-${i}, weight: 1, upstream: "http://x" }\n`)}`,
+    ],
+    [
+      'routes',
+      `${base}routes:\n${repeat(10_000, (i) => `  - { host: h${i}.example, path: /p${i}, split: s }\n`)}`,
+    ],
+  ])('%s', (_, text) => {
+    const start = process.cpuUsage();
+    parseConfig(text, 's.yaml', { checkKey });
+    const { user, system } = process.cpuUsage(start);
+    expect((user + system) / 1e6).toBeLessThan(5);
   });
 });
