@@ -2,15 +2,15 @@
 // itself. It decides when a connection lives on, and holds back what a client sends ahead of its turn. What happens to
 // a request is the exchange's business. Sources: RFC 9112 §2.2, §9.3-9.6.
 
-import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
-import { type Cause, causeOf, FAULTS, type FaultCode, limitOf } from '../errors.ts';
+import { type Cause, causeOf, type FaultCode, limitOf } from '../errors.ts';
 import type { ForwardedFacts } from '../http1/forward.ts';
 import { INCOMPLETE, REFUSED } from '../http1/head.ts';
 import type { Timed } from './deadlines.ts';
 import type { Exchange } from './exchange.ts';
 import { HeldRoom } from './held.ts';
 import type { Listener } from './listener.ts';
+import { type AnswerFrame, composeFault } from './own-answer.ts';
 import type { Tunnel } from './tunnel.ts';
 import { ReadMemory, Wire, type WireOwner } from './wire.ts';
 
@@ -130,17 +130,30 @@ export class Downstream implements Timed, WireOwner {
     this.#nextHead(now);
   }
 
-  /** Answers the present request with a fault code of errors.ts; without `keepAlive` the connection closes behind it. `addedLines` end with CRLF. */
-  answer(code: FaultCode, keepAlive: boolean, now: number, addedLines: string, cause: Cause | null): void {
-    const { status, sentence } = FAULTS[code];
-    const body = cause === null ? `${code}: ${sentence}\n` : `${code}: ${sentence} (${cause.text})\n`;
-    const allow = status === 405 ? 'Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n' : '';
-    this.#answer(status, `${allow}x-splitter-error: ${code}\r\n${addedLines}`, body, keepAlive, now);
+  /** How an answer of our own to the present request is framed. */
+  answerFrame(keepAlive: boolean, now: number): AnswerFrame {
+    const { head, framing } = this.#exchange!;
+    return {
+      dateLine: this.listener.dateLine(now),
+      minorVersion: head.minorVersion,
+      isHead: framing.isHead,
+      persists: keepAlive && !this.listener.isDraining,
+    };
   }
 
-  /** Answers OPTIONS or TRACE that may go no further (RFC 9110 §7.6.2). */
-  answerLastHop(status: number, keepAlive: boolean, now: number): void {
-    this.#answer(status, 'Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n', '', keepAlive, now);
+  /** An answer can still be written. */
+  get isAnswerable(): boolean {
+    const { socket } = this.wire;
+    return !socket.destroyed && !socket.writableEnded;
+  }
+
+  /** Answers the present request with text of own-answer.ts; unless it persists the connection closes after it. */
+  answer(text: string, persists: boolean, now: number): void {
+    if (!this.isAnswerable) return this.cut(false);
+    const out = this.wire.gather();
+    out.text(text);
+    if (out.length > ANSWERS_BYTES_MAX) this.wire.flush();
+    this.exchangeEnded(persists, now);
   }
 
   /** Ends the exchange that is under way, if there is one. */
@@ -404,26 +417,10 @@ export class Downstream implements Timed, WireOwner {
   /** Answers a request that was refused before an exchange began, and closes: its end cannot be trusted. */
   #refuse(code: FaultCode, now: number, cause: Cause | null = null): void {
     const exchange = this.#exchange!;
-    exchange.refused(code, cause);
     this.#phase = PHASE.exchange;
     exchange.framing.isHead = false;
-    this.answer(code, false, now, '', cause);
-  }
-
-  #answer(status: number, fields: string, body: string, keepAlive: boolean, now: number): void {
-    const { socket } = this.wire;
-    if (socket.destroyed || socket.writableEnded) return this.cut(false);
-    const { head, framing } = this.#exchange!;
-    const persists = keepAlive && !this.listener.isDraining;
-    const out = this.wire.gather();
-    out.text(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${this.listener.dateLine(now)}${fields}`);
-    if (body !== '') out.text('Content-Type: text/plain; charset=utf-8\r\n');
-    out.text(`Content-Length: ${body.length}\r\n`);
-    if (!persists) out.text('Connection: close\r\n');
-    else if (head.minorVersion === 0) out.text('Connection: keep-alive\r\n');
-    out.text('\r\n');
-    if (!framing.isHead) out.text(body);
-    if (out.length > ANSWERS_BYTES_MAX) this.wire.flush();
-    this.exchangeEnded(persists, now);
+    const answer = composeFault(code, cause, '', this.answerFrame(false, now));
+    exchange.refused(code, cause, this.isAnswerable ? answer.length : 0);
+    this.answer(answer, false, now);
   }
 }

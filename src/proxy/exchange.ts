@@ -19,6 +19,7 @@ import type { Downstream } from './downstream.ts';
 import type { Edits } from './edits.ts';
 import type { Arm, Destination, Generation, RoutedSplit } from './generation.ts';
 import { type Observers, Outcome } from './outcome.ts';
+import { composeFault, composeLastHop } from './own-answer.ts';
 import { RequestBody } from './request-body.ts';
 import { ResponseRelay } from './response-relay.ts';
 import { Tunnel } from './tunnel.ts';
@@ -458,6 +459,11 @@ export class Exchange {
     if (!hasBegun) this.#outcome.status = status;
     const keepAlive = this.framing.keepAlive && this.isRequestSent && !downstream.listener.isDraining;
     const upstream = this.#destination?.upstream;
+    const isCut = hasBegun || status === 0;
+    const answer = isCut
+      ? ''
+      : composeFault(code, cause, this.#response.addedLines, downstream.answerFrame(keepAlive, now));
+    if (downstream.isAnswerable) this.#outcome.bytesSent += answer.length;
     this.#settle(FAULT_CODES.indexOf(code), now, cause);
     if (connection === null) upstream?.forget(this);
     else if (connection.isConnecting) connection.exchange = null;
@@ -466,13 +472,13 @@ export class Exchange {
       if (isUpstreams) upstream?.observeFailure(connection.address, now, code, cause);
       connection.leave(this, isUpstreams);
     }
-    if (hasBegun || status === 0) downstream.cut(hasBegun && this.#response.endsWithConnection);
-    else downstream.answer(code, keepAlive, now, this.#response.addedLines, cause);
+    if (isCut) downstream.cut(hasBegun && this.#response.endsWithConnection);
+    else downstream.answer(answer, keepAlive, now);
   }
 
   /** The request was refused before it could begin. */
-  refused(code: FaultCode, cause: Cause | null): void {
-    this.#outcome.refused(code, this.head.remoteAddress, cause);
+  refused(code: FaultCode, cause: Cause | null, sentBytes: number): void {
+    this.#outcome.refused(code, this.head.remoteAddress, cause, sentBytes);
   }
 
   /** The client is gone: the upstream need not go on. */
@@ -539,9 +545,12 @@ export class Exchange {
       const downstream = this.#downstream!;
       const keepAlive = this.framing.keepAlive && this.isRequestSent;
       const isOptions = head.bytes[head.methodStart] === 79;
+      const frame = downstream.answerFrame(keepAlive, now);
+      const answer = composeLastHop(isOptions ? 200 : 405, frame);
       this.#outcome.status = isOptions ? 200 : 405;
+      this.#outcome.bytesSent += answer.length;
       this.#settle(-1, now);
-      downstream.answerLastHop(isOptions ? 200 : 405, keepAlive, now);
+      downstream.answer(answer, frame.persists, now);
       return true;
     }
     return false;

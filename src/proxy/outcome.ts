@@ -160,13 +160,13 @@ export class Outcome {
   }
 
   /** A request was refused before it could be given to an exchange; nothing of its head can be trusted in a log. */
-  refused(code: FaultCode, client: string, cause: Cause | null): void {
+  refused(code: FaultCode, client: string, cause: Cause | null, sentBytes: number): void {
     const fault = FAULT_CODES.indexOf(code);
     const { status } = FAULTS[code];
     this.#refusals.refused(fault);
     const { accessLog } = this.#observers;
     if (!accessLog?.wants(status, fault)) return;
-    accessLog.write({ ...NOTHING, client, status, code, cause });
+    accessLog.write({ ...NOTHING, client, status, code, cause, sentBytes });
   }
 
   #countExtras({ counters }: Arm, { mintedKey, override }: DecisionExtras): void {

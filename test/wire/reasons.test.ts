@@ -139,3 +139,23 @@ describe('a change of an upstream’s state', () => {
     ]);
   });
 });
+
+describe('an answer of the splitter’s own', () => {
+  it('is counted in the bytes that were sent, in the log and in the metric', async () => {
+    const { splitter, lines } = await startLogged(`http://127.0.0.1:${await freePort()}`);
+    const client = await splitter.client();
+    let byteCount = 0;
+    for (let i = 0; i < 3; i++) byteCount += (await client.ask(GET)).raw.length;
+    expect(lines.map(({ sentBytes }) => sentBytes)).toEqual(Array.from({ length: 3 }, () => byteCount / 3));
+    const [row] = splitter.ambassador.counters.variants();
+    expect(row!.bytesSent).toBe(byteCount);
+  });
+
+  it('to HEAD is counted without the body that it does not have', async () => {
+    const { splitter, lines } = await startLogged(`http://127.0.0.1:${await freePort()}`);
+    const client = await splitter.client();
+    await client.send('HEAD / HTTP/1.1\r\nHost: h\r\n\r\n');
+    const { raw } = await client.response('HEAD');
+    expect(lines).toMatchObject([{ sentBytes: raw.length }]);
+  });
+});

@@ -1,0 +1,53 @@
+// Composes the answers that the splitter gives itself, as they go on the wire. It decides nothing and writes nothing.
+// Source: RFC 9112 §4, §9.6.
+
+import { STATUS_CODES } from 'node:http';
+import { type Cause, FAULTS, type FaultCode } from '../errors.ts';
+
+const ALLOW = 'Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n';
+
+/** What an answer depends on beside what it says. */
+export interface AnswerFrame {
+  /** "Date: …" CRLF. */
+  readonly dateLine: string;
+  /** The client's. */
+  readonly minorVersion: number;
+  /** The request is HEAD: the answer has no body. */
+  readonly isHead: boolean;
+  /** The connection stays open. */
+  readonly persists: boolean;
+}
+
+/** The answer to a request that failed. `addedLines` end with CRLF. Printable ASCII, but for what these hold. */
+export function composeFault(
+  code: FaultCode,
+  cause: Cause | null,
+  addedLines: string,
+  frame: AnswerFrame,
+): string {
+  const { status, sentence } = FAULTS[code];
+  const body = cause === null ? `${code}: ${sentence}\n` : `${code}: ${sentence} (${cause.text})\n`;
+  return compose(
+    status,
+    `${status === 405 ? ALLOW : ''}x-splitter-error: ${code}\r\n${addedLines}`,
+    body,
+    frame,
+  );
+}
+
+/** The answer to OPTIONS or TRACE that may go no further (RFC 9110 §7.6.2). */
+export function composeLastHop(status: number, frame: AnswerFrame): string {
+  return compose(status, ALLOW, '', frame);
+}
+
+function compose(status: number, fields: string, body: string, frame: AnswerFrame): string {
+  const { dateLine, minorVersion, isHead, persists } = frame;
+  const type = body === '' ? '' : 'Content-Type: text/plain; charset=utf-8\r\n';
+  const connection = !persists
+    ? 'Connection: close\r\n'
+    : minorVersion === 0
+      ? 'Connection: keep-alive\r\n'
+      : '';
+  const head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${dateLine}${fields}${type}Content-Length: ${body.length}\r\n${connection}\r\n`;
+  return isHead ? head : head + body;
+}
