@@ -2,7 +2,7 @@
 // busy. It opens no connection and keeps no state. Sources: two random choices after Mitzenmacher (2001), here without
 // replacement, so that a busy address of two gets nothing; backup servers as in nginx's upstream module.
 
-import type { Address } from './upstream.ts';
+import type { Address } from './address.ts';
 
 /** Those that the present choice is made from: one array for all choices, as none outlives its call. */
 const candidates: Address[] = [];

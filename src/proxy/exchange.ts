@@ -15,6 +15,7 @@ import {
 import { BODY, RequestFraming, type ResponseFraming } from '../http1/framing.ts';
 import { FIELD, type FieldSection, RequestHead, type ResponseHead } from '../http1/head.ts';
 import type { DownstreamCounters } from '../telemetry/counters.ts';
+import type { Address } from './address.ts';
 import type { Downstream } from './downstream.ts';
 import type { Edits } from './edits.ts';
 import type { Arm, Destination, Generation, RoutedSplit } from './generation.ts';
@@ -23,7 +24,6 @@ import { composeFault, composeLastHop } from './own-answer.ts';
 import { RequestBody } from './request-body.ts';
 import { ResponseRelay } from './response-relay.ts';
 import { Tunnel } from './tunnel.ts';
-import type { Address } from './upstream.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
 
 /** Memory that an exchange keeps for the heads of its requests; one that needed more than the second gives it back. */

@@ -9,12 +9,13 @@ import { describeConnectError, isTlsError } from '../health/connect-failure.ts';
 import { ChunkedDecoder } from '../http1/chunked.ts';
 import { BODY, ResponseFraming } from '../http1/framing.ts';
 import { INCOMPLETE, REFUSED, ResponseHead } from '../http1/head.ts';
+import type { Address } from './address.ts';
 import type { Timed } from './deadlines.ts';
 import type { Exchange } from './exchange.ts';
 import { HeldRoom } from './held.ts';
 import { COUNTS_AS } from './pool-limits.ts';
 import type { Tunnel } from './tunnel.ts';
-import type { Address, Upstream } from './upstream.ts';
+import type { Upstream } from './upstream.ts';
 import { ReadMemory, Wire, type WireOwner } from './wire.ts';
 
 /**

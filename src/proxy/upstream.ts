@@ -2,14 +2,14 @@
 // decides which address an exchange goes to and when a connection is opened, kept or closed. It knows nothing of splits
 // or of HTTP. Sources: RFC 9112 §9.3-9.4; nginx's upstream module.
 
-import { type MemberConfig, membersOf, type UpstreamConfig, type UpstreamUrl } from '../config/schema.ts';
+import { membersOf, type UpstreamConfig } from '../config/schema.ts';
 import { type Cause, causeOf, FAULT_CODES, type FaultCode, limitOf } from '../errors.ts';
 import { describeLookupError } from '../health/connect-failure.ts';
 import { Probe } from '../health/probe.ts';
-import { AddressHealth, type EjectSettings } from '../health/state.ts';
 import { type HeadLimits, responseLimits } from '../http1/head.ts';
 import type { UpstreamCounters } from '../telemetry/counters.ts';
 import type { AddressView } from '../telemetry/running.ts';
+import { Address, Member } from './address.ts';
 import { chooseAddress } from './address-choice.ts';
 import type { Deadlines } from './deadlines.ts';
 import { Descriptors } from './descriptors.ts';
@@ -17,106 +17,13 @@ import type { Exchange } from './exchange.ts';
 import type { Lookup } from './lookups.ts';
 import { PoolLimits } from './pool-limits.ts';
 import { Reconnect } from './reconnect.ts';
-import { Resolver } from './resolve.ts';
-import { TlsSettings } from './tls.ts';
 import { UpstreamConnection } from './upstream-connection.ts';
-import {
-  describeFailure,
-  type LastFailure,
-  type UpstreamEvents,
-  UpstreamReport,
-  viewOf,
-} from './upstream-report.ts';
+import { describeFailure, type UpstreamEvents, UpstreamReport, viewOf } from './upstream-report.ts';
 
 /** Addresses that are tried for one exchange; more would only spend the client's time. */
 const CONNECT_ATTEMPTS_MAX = 4;
 
-/** For how long nothing is pipelined to an address where that cost somebody a second try. */
-const PIPELINING_REST_MS = 30_000;
-
 const PROBED_DOWN = causeOf('the last probe of every address failed');
-
-/** One address of a server and what is connected to it. */
-export class Address {
-  readonly host: string;
-  readonly member: Member;
-  /** What people see: the host, with the port or as a path where the upstream has several servers. */
-  readonly name: string;
-  /** Connections that wait for an exchange; the last one in is the first one out, so that the surplus ages away. */
-  readonly idle: UpstreamConnection[] = [];
-  readonly health = new AddressHealth();
-  /** It fails, and nothing has shown since that it works; written by the report, as the next two. */
-  isOut = false;
-  since = Date.now();
-  lastFailure: LastFailure | null = null;
-  /** Exchanges that are on a connection to this address. */
-  inFlight = 0;
-  /** The name no longer has this address. */
-  isGone = false;
-  /** Asks regularly whether the address is up; null without `probe`. */
-  probe: Probe | null = null;
-  /** The connection on which further exchanges may be sent in this turn; null = none. */
-  gathering: UpstreamConnection | null = null;
-  /** Time of `performance.now()` until which nothing is pipelined: it went wrong. */
-  #pipeliningRestsUntil = 0;
-
-  constructor(host: string, member: Member, name: string) {
-    this.host = host;
-    this.member = member;
-    this.name = name;
-  }
-
-  /** Exchanges may share a connection to this address now. */
-  mayPipeline(now: number): boolean {
-    return now >= this.#pipeliningRestsUntil;
-  }
-
-  /** Pipelining has gone wrong here: each exchange has a connection of its own for a while. */
-  restPipelining(now: number): void {
-    this.#pipeliningRestsUntil = now + PIPELINING_REST_MS;
-  }
-
-  /** What was gathered on the connection has left. */
-  gatheringEnded(connection: UpstreamConnection): void {
-    if (this.gathering === connection) this.gathering = null;
-  }
-}
-
-/** One server of an upstream: a name with its addresses, or a socket. */
-export class Member {
-  /** Its place in the configuration. */
-  readonly index: number;
-  readonly url: UpstreamUrl;
-  readonly weight: number;
-  readonly isBackup: boolean;
-  readonly eject: EjectSettings;
-  /** How TLS is spoken; null for a plain server. */
-  readonly tls: TlsSettings | null;
-  readonly resolver: Resolver;
-  /** Written by the report. */
-  unresolvedSince = 0;
-  /** The answer that `addresses` was made from. */
-  resolved: readonly string[] = [];
-  addresses: Address[] = [];
-
-  constructor(
-    index: number,
-    { url, weight, backup, eject }: MemberConfig,
-    config: UpstreamConfig,
-    onResolved: () => void,
-    now: number,
-    lookup?: Lookup,
-  ) {
-    this.index = index;
-    this.url = url;
-    this.weight = weight;
-    this.isBackup = backup;
-    this.eject = eject ?? config.eject;
-    this.tls = url.tls ? new TlsSettings(config.tls, url, now) : null;
-    // A Unix socket needs no lookup; any IP address stands for it.
-    this.resolver = new Resolver(url.path === null ? url.host : '127.0.0.1', onResolved, lookup);
-  }
-}
 
 export class Upstream {
   readonly name: string;

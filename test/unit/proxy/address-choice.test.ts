@@ -2,8 +2,8 @@
 // when none is healthy.
 import { describe, expect, it } from 'vitest';
 import { AddressHealth } from '../../../src/health/state.ts';
+import type { Address } from '../../../src/proxy/address.ts';
 import { chooseAddress } from '../../../src/proxy/address-choice.ts';
-import type { Address } from '../../../src/proxy/upstream.ts';
 
 const eject = { failures: 1, time: 1000, timeMax: 60_000 };
 
