@@ -133,6 +133,7 @@ export function describeStatus(running: Running, reloads: ReloadStatus, withRegi
       refusals: named(FAULT_CODES, counters.downstream.refusals),
       tunnelsOpen: counters.downstream.tunnelsOpen,
       tunnelsOpened: counters.downstream.tunnelsOpened,
+      responseBytesBuffered: counters.downstream.responseBytesBuffered,
     },
   };
 }

@@ -824,6 +824,18 @@ const limits = z.strictObject({
     default: 10_000,
     doc: 'Most downstream connections at once; one more is answered with 503 and closed.',
   }),
+  responseBuffer: size({
+    min: '0B',
+    max: '1GiB',
+    default: '256KiB',
+    doc: 'Most bytes of a response that are read from the upstream while its client does not read. A response of which no more is left than this frees its upstream connection, however slow the client is.',
+  }),
+  responseBuffers: size({
+    min: '0B',
+    max: '64GiB',
+    default: '16MiB',
+    doc: 'The same for all clients together.',
+  }),
 });
 
 /** What becomes of an exchange whose client ends its side of the connection. */

@@ -48,6 +48,8 @@ export class Downstream implements Timed, WireOwner {
   #hasHeadBegun = false;
   #lingersUntil = 0;
   #hasEnded = false;
+  /** Bytes of responses that were read whole or in part while the client did not read. */
+  #bufferedBytes = 0;
 
   constructor(
     listener: Listener,
@@ -78,6 +80,26 @@ export class Downstream implements Timed, WireOwner {
   /** No request is being read or answered. */
   get isIdle(): boolean {
     return this.#phase === PHASE.head && !this.#hasHeadBegun;
+  }
+
+  /** Bytes of a response that may be read for this client while it does not read. */
+  get responseBufferRoom(): number {
+    const { responseBuffer, responseBuffers } = this.listener.generation.config.limits;
+    const { responseBytesBuffered } = this.listener.counters;
+    return Math.min(responseBuffer - this.#bufferedBytes, responseBuffers - responseBytesBuffered);
+  }
+
+  /** Bytes of a response wait here for the client. False when no more should be read for it. */
+  bufferResponse(byteCount: number): boolean {
+    this.#bufferedBytes += byteCount;
+    this.listener.counters.responseBuffered(byteCount);
+    return this.responseBufferRoom > 0;
+  }
+
+  #emptyBuffer(): void {
+    if (this.#bufferedBytes === 0) return;
+    this.listener.counters.responseBuffered(-this.#bufferedBytes);
+    this.#bufferedBytes = 0;
   }
 
   setDeadline(at: number): void {
@@ -265,6 +287,7 @@ export class Downstream implements Timed, WireOwner {
   }
 
   drained(): void {
+    this.#emptyBuffer();
     if (this.#phase === PHASE.tunnel) return this.#tunnel!.downstreamDrained();
     if (this.#phase === PHASE.exchange) this.#exchange!.downstreamDrained();
     else if (this.#phase === PHASE.head) {
@@ -305,6 +328,7 @@ export class Downstream implements Timed, WireOwner {
     this.#phase = PHASE.closed;
     this.#held = null;
     this.#room = null;
+    this.#emptyBuffer();
     this.#dropExchange();
     this.listener.closed(this);
   };

@@ -318,15 +318,17 @@ export class Exchange {
     this.#downstream!.proceed();
   }
 
-  /** The client's socket takes no more bytes for now: nothing is read for it, and it has a limit of its own. */
+  /** The client's socket takes no more bytes for now: what is read for it is limited, and it has a time limit of its own. */
   downstreamBlocked(now: number): void {
     const connection = this.#connection;
     if (this.#phase !== PHASE.responding) return;
-    if (connection !== null) {
-      connection.wire.pause();
-      connection.waitUntil(Number.POSITIVE_INFINITY);
-    }
     const downstream = this.#downstream!;
+    if (connection !== null) {
+      // The rest is read when it can be read whole: then the connection is free for others, however slow this client is.
+      const { bodyBytesLeft } = connection;
+      const room = downstream.responseBufferRoom;
+      if (bodyBytesLeft >= 0 ? bodyBytesLeft > room : room <= 0) this.#pause(connection);
+    }
     downstream.setDeadline(now + downstream.listener.generation.config.timeouts.write);
   }
 
@@ -371,7 +373,19 @@ export class Exchange {
 
   /** Body bytes of the response; they are only valid during the call. */
   receiveResponseBody(bytes: Buffer, from: number, to: number): void {
-    this.#outcome.bytesSent += this.#response.writeBody(this.#downstream!.wire, bytes, from, to);
+    const downstream = this.#downstream!;
+    const { wire } = downstream;
+    const isBuffered = wire.isBlocked;
+    this.#outcome.bytesSent += this.#response.writeBody(wire, bytes, from, to);
+    if (!isBuffered) return;
+    const connection = this.#connection!;
+    if (!downstream.bufferResponse(to - from) && !connection.wire.isPaused) this.#pause(connection);
+  }
+
+  /** Nothing more is read of the response until its client reads: the upstream is not waited for meanwhile. */
+  #pause(connection: UpstreamConnection): void {
+    connection.wire.pause();
+    connection.waitUntil(Number.POSITIVE_INFINITY);
   }
 
   /** The upstream's chunked body has ended; its trailers pass where the client's framing has room for them. */
@@ -403,7 +417,9 @@ export class Exchange {
   switchProtocols(head: ResponseHead, framing: ResponseFraming, headEnd: number): void {
     const downstream = this.#downstream!;
     const connection = this.#connection!;
-    if (!this.#destination!.upstream.countAsStream(connection)) return this.fail('TUNNELS_EXHAUSTED');
+    const { upstream } = this.#destination!;
+    if (!upstream.countAsStream(connection))
+      return this.fail('TUNNELS_EXHAUSTED', limitOf('pool.maxTunnels', upstream.config.pool.maxTunnels));
     this.#outcome.status = 101;
     this.#writeInterim(head, framing, headEnd);
     this.#connection = null;

@@ -169,6 +169,11 @@ export class UpstreamConnection implements Timed, WireOwner {
     this.#head = sharedHead;
   }
 
+  /** Bytes of the response body that are still to be read; -1 = unknown. */
+  get bodyBytesLeft(): number {
+    return this.#phase === PHASE.length ? this.#remaining : -1;
+  }
+
   /** Sets the time limit of the present exchange. */
   waitUntil(at: number): void {
     this.#answerDueAt = at;

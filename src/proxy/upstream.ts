@@ -116,7 +116,8 @@ export class Upstream {
    * `fail`. `needsFresh` asks for a new connection: the exchange was just lost on a reused one.
    */
   checkOut(exchange: Exchange, now: number, needsFresh: boolean): void {
-    if (exchange.passesUpgrade && this.#limits.hasAllStreams) return exchange.fail('TUNNELS_EXHAUSTED');
+    if (exchange.passesUpgrade && this.#limits.hasAllStreams)
+      return exchange.fail('TUNNELS_EXHAUSTED', limitOf('pool.maxTunnels', this.config.pool.maxTunnels));
     this.#refresh(now, true);
     if (this.#addresses.length === 0) {
       const failure = this.#lookupFailure;

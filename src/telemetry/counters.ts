@@ -72,6 +72,7 @@ const UPSTREAM = { ...UPSTREAM_ROW.at, ...UPSTREAM_ROW.gauges };
 export const DOWNSTREAM_ROW = declareRow({ refusals: FAULT_CODES.length, accepted: 1, tunnelsOpened: 1 }, [
   'open',
   'tunnelsOpen',
+  'responseBytesBuffered',
 ]);
 const DOWNSTREAM = { ...DOWNSTREAM_ROW.at, ...DOWNSTREAM_ROW.gauges };
 
@@ -281,6 +282,14 @@ export class DownstreamCounters extends Row<
     this.gauges[DOWNSTREAM.tunnelsOpen]! -= 1;
   }
 
+  /** @param byteCount of responses that were read ahead of their clients; negative when they have left */
+  responseBuffered(byteCount: number): void {
+    this.gauges[DOWNSTREAM.responseBytesBuffered]! += byteCount;
+  }
+
+  get responseBytesBuffered(): number {
+    return this.gauges[DOWNSTREAM.responseBytesBuffered]!;
+  }
   get connectionsAccepted(): number {
     return this.counts[DOWNSTREAM.accepted]!;
   }

@@ -352,6 +352,12 @@ const OF_THE_SPLITTER: readonly Declaration[] = [
     ({ running }) => running.counters.downstream.tunnelsOpened,
   ),
   single(
+    'splitter_response_buffer_bytes',
+    'gauge',
+    'Bytes of responses that were read from upstreams and wait for clients that do not read; limited by limits.responseBuffers.',
+    ({ running }) => running.counters.downstream.responseBytesBuffered,
+  ),
+  single(
     'splitter_draining',
     'gauge',
     '1 while the splitter goes away after SIGTERM or SIGQUIT, else 0.',

@@ -23,7 +23,11 @@ export function divideLimits(config: Config, workers: number): Config {
   return {
     ...config,
     upstreams: new Map(upstreams),
-    limits: { ...limits, connections: part(limits.connections) },
+    limits: {
+      ...limits,
+      connections: part(limits.connections),
+      responseBuffers: part(limits.responseBuffers),
+    },
   };
 }
 
