@@ -4,6 +4,8 @@
 
 import { optionRows } from '../config/declaration.ts';
 import type { Config, ListenAddress, UpstreamUrl } from '../config/schema.ts';
+import { REMOVED, withoutLiterals } from '../config/secrets.ts';
+import { List, Members } from './json-pieces.ts';
 
 const DURATION_UNITS = [
   ['h', 3_600_000],
@@ -49,13 +51,20 @@ function formatKind(kind: string | undefined, value: unknown): unknown {
     case 'fail | { fallback: UPSTREAM }':
       return value === null ? 'fail' : { fallback: value };
     case 'secret':
-      return '(removed)';
+      return REMOVED;
+    case 'map of field values':
+      return Object.fromEntries(
+        Object.entries(value as Record<string, string>).map(([name, text]) => [name, withoutLiterals(text)]),
+      );
     default:
       return undefined;
   }
 }
 
-/** The configuration as a JSON value; the maps of `upstreams` and `splits` become objects. */
+/** Longer lists are described while they are written. */
+const SHORT_LIST = 20;
+
+/** The configuration as a JSON value; the maps of `upstreams` and `splits` become Members, long arrays Lists. */
 export function describeConfig(config: Config): unknown {
   const kinds = new Map(optionRows().map((row) => [row.path, row.kind]));
 
@@ -63,12 +72,15 @@ export function describeConfig(config: Config): unknown {
     if (value === undefined) return undefined;
     if (Array.isArray(value)) {
       const isAddress = kinds.get(path) === 'address';
-      return value.map((item) => describe(item, isAddress ? path : `${path}[]`));
+      const describeItem = (item: unknown) => describe(item, isAddress ? path : `${path}[]`);
+      return value.length > SHORT_LIST ? List.of(value, describeItem) : value.map(describeItem);
     }
     const written = formatKind(kinds.get(path), value);
     if (written !== undefined) return written;
     if (value instanceof Map) {
-      return Object.fromEntries(Array.from(value, ([name, item]) => [name, describe(item, `${path}.*`)]));
+      return new Members(function* () {
+        for (const [name, item] of value) yield [name, describe(item, `${path}.*`)] as const;
+      });
     }
     if (typeof value === 'object' && value !== null) {
       const below = (key: string) => (path === '' ? key : `${path}.${key}`);

@@ -1,14 +1,18 @@
 // The last 15 minutes of every variant, kept here so that a page that is opened now is not empty: requests and errors a
 // second, 50th and 99th percentile of the duration, one point every five seconds. Reads the counters, changes nothing;
-// its memory is bounded by the number of variants. Time is passed in.
+// its memory is bounded by the number of variants. Time is passed in, by two clocks: durations are measured by one that never
+// jumps, and a point is dated by the other one as it stands now.
 
 import { DURATION_BOUNDS_SECONDS, STATUS_CLASSES, type VariantCounters } from '../telemetry/counters.ts';
 import type { Running } from '../telemetry/running.ts';
+import { List } from './json-pieces.ts';
 
 /** Time between two points. */
 export const HISTORY_INTERVAL_MS = 5000;
 /** Points that are kept: 15 minutes. */
 const POINTS_MAX = 180;
+/** A clock that is off by more than this was set; by less, it was slewed. */
+const CLOCK_STEP_MS = 1000;
 
 const NONE = STATUS_CLASSES.indexOf('none');
 const SERVER_ERRORS = STATUS_CLASSES.indexOf('5xx');
@@ -60,40 +64,61 @@ function failedOf({ requests }: VariantCounters): number {
 export class History {
   readonly #running: Running;
   readonly #tracks = new Map<VariantCounters, Track>();
+  /** By the clock that never jumps. */
   readonly #times = new Float64Array(POINTS_MAX);
   #taken = 0;
   #lastMs: number;
+  /** What makes a Unix time of such a time. */
+  #offsetMs: number;
 
-  constructor(running: Running, nowMs: number) {
+  /** `nowMs` is a Unix time, `steadyMs` one of `performance.now()`. */
+  constructor(running: Running, nowMs: number, steadyMs: number) {
     this.#running = running;
-    this.#lastMs = nowMs;
+    this.#lastMs = steadyMs;
+    this.#offsetMs = nowMs - steadyMs;
     this.#follow();
   }
 
-  /** Takes one point: what has ended since the last one. @param nowMs Unix time */
-  take(nowMs: number): void {
-    const seconds = Math.max(nowMs - this.#lastMs, 1) / 1000;
+  /** Takes one point: what has ended since the last one. The parameters are those of the constructor. */
+  take(nowMs: number, steadyMs: number): void {
+    const seconds = Math.max(steadyMs - this.#lastMs, 1) / 1000;
     const slot = this.#taken % POINTS_MAX;
+    if (Math.abs(nowMs - steadyMs - this.#offsetMs) > CLOCK_STEP_MS) this.#offsetMs = nowMs - steadyMs;
     this.#follow();
     for (const track of this.#tracks.values()) track.take(slot, seconds);
-    this.#times[slot] = nowMs;
+    this.#times[slot] = steadyMs;
     this.#taken += 1;
-    this.#lastMs = nowMs;
+    this.#lastMs = steadyMs;
   }
 
-  /** The points behind `sinceMs`, oldest first, version 1. A value is null where there was no traffic to measure. */
-  describe(sinceMs: number) {
+  /** Number of the first point after the Unix time `sinceMs`: 0 for the first that was taken. */
+  firstAfter(sinceMs: number): number {
+    const oldest = Math.max(0, this.#taken - POINTS_MAX);
+    // A time in the future was taken from an answer before the clock was set back.
+    if (sinceMs > this.#unixMs(this.#taken - 1) + 2 * HISTORY_INTERVAL_MS) return oldest;
+    let point = this.#taken;
+    while (point > oldest && this.#unixMs(point - 1) > sinceMs) point -= 1;
+    return point;
+  }
+
+  /**
+   * The points from number `first` on, oldest first, version 1; those that are no longer there are left out. A value is null
+   * where there was no traffic to measure.
+   */
+  describe(first: number) {
     const slots: number[] = [];
-    for (let point = Math.max(0, this.#taken - POINTS_MAX); point < this.#taken; point += 1) {
-      if (this.#times[point % POINTS_MAX]! > sinceMs) slots.push(point % POINTS_MAX);
+    const timesMs: number[] = [];
+    for (let point = Math.max(first, this.#taken - POINTS_MAX); point < this.#taken; point += 1) {
+      slots.push(point % POINTS_MAX);
+      timesMs.push(this.#unixMs(point));
     }
     const values = (ring: Float64Array) =>
       slots.map((slot) => (Number.isNaN(ring[slot]!) ? null : Number(ring[slot]!.toPrecision(6))));
     return {
       version: 1,
       intervalSeconds: HISTORY_INTERVAL_MS / 1000,
-      timesMs: slots.map((slot) => this.#times[slot]!),
-      variants: Array.from(this.#tracks.values(), ({ row, requests, errors, p50, p99 }) => ({
+      timesMs,
+      variants: List.of([...this.#tracks.values()], ({ row, requests, errors, p50, p99 }) => ({
         split: row.split,
         variant: row.variant,
         upstream: row.upstream,
@@ -103,6 +128,10 @@ export class History {
         p99Seconds: values(p99),
       })),
     };
+  }
+
+  #unixMs(point: number): number {
+    return Math.round(this.#times[point % POINTS_MAX]! + this.#offsetMs);
   }
 
   /** A row that is new since the last point begins here; what it has counted by now is in no earlier point. */

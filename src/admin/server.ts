@@ -5,20 +5,30 @@
 //   /explain?url=/x?token=42  why a request goes where it goes, JSON version 1
 // Who may ask is decided in host-check.ts. It knows no sockets of the data plane.
 
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { hostname } from 'node:os';
 import type { ListenAddress } from '../config/schema.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
-import { type LogLoss, NOTHING_DROPPED, ReloadStatus, type Running } from '../telemetry/running.ts';
+import {
+  type AdminFacts,
+  type LogLoss,
+  NOTHING_DROPPED,
+  ReloadStatus,
+  type Running,
+} from '../telemetry/running.ts';
 import { describeConfig } from './effective-config.ts';
 import { explainQuery } from './explain.ts';
 import { HISTORY_INTERVAL_MS, History } from './history.ts';
 import { isFromOtherSite, isOwnHost } from './host-check.ts';
+import { jsonPieces } from './json-pieces.ts';
+import { AdminListener, type Endpoints } from './listener.ts';
+import { type Pieces, RenderCredit, Rendering, render, SharedRendering } from './rendering.ts';
+import { type AdminRequest, type Answer, text } from './request.ts';
 import { describeStatus } from './status.ts';
 
-const CONNECTIONS_MAX = 200;
-const REQUEST_TIMEOUT_MS = 10_000;
+/** Smaller bodies are not worth compressing. */
+const GZIP_BYTES_MIN = 1024;
+/** Spaces a level in JSON that people read; the larger answers are compact. */
+const INDENT = 2;
 
 const ENDPOINTS = `request-splitter, admin port (read-only)
 
@@ -35,25 +45,7 @@ const ENDPOINTS = `request-splitter, admin port (read-only)
            split=NAME  method=GET  host=NAME  address=IP  header=NAME:VALUE (repeated)
 `;
 
-// The page's own scripts and styles, and nothing of anybody else's.
-const CONTENT_SECURITY_POLICY =
-  "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
-
-const TEXT = 'text/plain; charset=utf-8';
 const JSON_TYPE = 'application/json; charset=utf-8';
-
-interface Answer {
-  readonly status: number;
-  readonly type: string;
-  readonly body: string;
-}
-
-const text = (status: number, body: string): Answer => ({ status, type: TEXT, body });
-const json = (status: number, body: unknown): Answer => ({
-  status,
-  type: JSON_TYPE,
-  body: `${JSON.stringify(body, null, 2)}\n`,
-});
 
 /** A listening admin port. */
 export interface AdminServer {
@@ -73,116 +65,157 @@ export async function startAdmin(
   reloads: ReloadStatus = new ReloadStatus(),
   log: LogLoss = NOTHING_DROPPED,
 ): Promise<AdminServer> {
-  const history = new History(running, Date.now());
-  const timer = setInterval(() => history.take(Date.now()), HISTORY_INTERVAL_MS).unref();
-  const answer = answerer(running, reloads, log, history);
-  const server = createServer((request, response) => {
-    answer(request)
-      .catch((cause: Error) => text(500, `the admin port failed: ${cause.message}\n`))
-      .then((ready) => send(request, response, ready));
-  });
-  server.maxConnections = CONNECTIONS_MAX;
-  server.headersTimeout = REQUEST_TIMEOUT_MS;
-  server.requestTimeout = REQUEST_TIMEOUT_MS;
-
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    const { host, port, path } = address;
-    // Without a host Node listens on `::`, which takes IPv4 too, and falls back to 0.0.0.0 where there is no IPv6.
-    server.listen(path !== null ? { path } : host === null ? { port } : { port, host }, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
-
+  const history = new History(running, Date.now(), performance.now());
+  const listener = new AdminListener((facts) => new AdminEndpoints(running, reloads, log, history, facts));
+  const listening = await listener.listen(address);
+  const timer = setInterval(() => history.take(Date.now(), performance.now()), HISTORY_INTERVAL_MS).unref();
   return {
-    address: describeAddress(address, server.address()),
-    close: () =>
-      new Promise((resolve) => {
-        clearInterval(timer);
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
+    address: listening,
+    close: () => {
+      clearInterval(timer);
+      return listener.close();
+    },
   };
 }
 
-function describeAddress(asked: ListenAddress, bound: AddressInfo | string | null): string {
-  if (asked.path !== null) return `unix:${asked.path}`;
-  const host = asked.host ?? 'localhost';
-  const port = typeof bound === 'object' && bound !== null ? bound.port : asked.port;
-  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
-}
-
-type Page = Readonly<Record<string, Pick<Answer, 'type' | 'body'>>>;
+/** The files of the page by their paths. */
+type Page = ReadonlyMap<string, { readonly type: string; readonly body: Rendering }>;
 
 /** The page with its chart is larger than the rest of this room, and in most pods nobody ever opens it. */
 async function loadPage(): Promise<Page> {
   const { readPage } = await import('./page/assets.ts');
-  return readPage();
+  const files = Object.entries(readPage());
+  return new Map(files.map(([path, { type, body }]) => [path, { type, body: Rendering.of(body) }]));
 }
 
-function answerer(
-  running: Running,
-  reloads: ReloadStatus,
-  log: LogLoss,
-  history: History,
-): (request: IncomingMessage) => Promise<Answer> {
-  const metrics = createMetrics(running, reloads, log);
-  let page: Page | undefined;
-  const ownName = hostname();
+/** What is answered to whom. */
+class AdminEndpoints implements Endpoints {
+  readonly #running: Running;
+  readonly #reloads: ReloadStatus;
+  readonly #history: History;
+  readonly #ownName = hostname();
+  readonly #credit = new RenderCredit(performance.now());
+  readonly #metricsType: string;
+  readonly #metrics: SharedRendering;
+  readonly #status: SharedRendering;
+  readonly #registers: SharedRendering;
+  readonly #config: SharedRendering;
+  readonly #wholeHistory: SharedRendering;
+  #page: Promise<Page> | undefined;
 
-  return async (request) => {
-    const { host } = request.headers;
-    // HTTP/1.0 has no Host field; browsers have spoken 1.1 for as long as they have had scripts.
-    if (!isOwnHost(host, ownName) && !(host === undefined && request.httpVersion === '1.0')) {
-      return text(
-        403,
-        `this port answers to IP addresses, localhost, names without dots, *.svc, *.internal and ${ownName}; got Host ${JSON.stringify(host ?? '')}\n`,
-      );
-    }
-    if (isFromOtherSite(request.headers)) {
-      return text(403, 'pages of other origins may not read this port\n');
-    }
-    if (request.method !== 'GET' && request.method !== 'HEAD') {
-      return text(405, `this port is read-only: expected GET or HEAD, got ${request.method}\n`);
-    }
-    const target = request.url ?? '/';
-    const query = target.indexOf('?');
-    const path = query === -1 ? target : target.slice(0, query);
-    if (path === '/metrics' || path === '/status') await running.workers?.refresh();
+  constructor(running: Running, reloads: ReloadStatus, log: LogLoss, history: History, admin: AdminFacts) {
+    this.#running = running;
+    this.#reloads = reloads;
+    this.#history = history;
+    const metrics = createMetrics(running, reloads, log, admin);
+    this.#metricsType = metrics.contentType;
+    const shared = (begin: () => Pieces | Promise<Pieces>) => new SharedRendering(this.#credit, begin);
+    this.#metrics = shared(async () => {
+      await running.workers?.refresh();
+      return metrics.pieces();
+    });
+    this.#status = shared(() => this.#statusPieces(false));
+    this.#registers = shared(() => this.#statusPieces(true));
+    this.#config = shared(() => this.#configPieces());
+    this.#wholeHistory = shared(() => jsonPieces(history.describe(0)));
+  }
+
+  /** Answered before anything else, whatever the load. */
+  isProbe({ target }: AdminRequest): boolean {
+    const path = pathOf(target);
+    return path === '/healthz' || path === '/readyz';
+  }
+
+  answer(request: AdminRequest): Answer | Promise<Answer> {
+    const refused = refuse(request, this.#ownName);
+    if (refused !== null) return refused;
+    const { target, acceptsGzip } = request;
+    const path = pathOf(target);
+    const query = target.slice(path.length + 1);
     switch (path) {
       case '/healthz':
         return text(200, 'ok\n');
       case '/readyz':
-        return readiness(running);
+        return readiness(this.#running);
       case '/metrics':
-        return { status: 200, type: metrics.contentType, body: await metrics.render() };
+        return this.#shared(this.#metrics, acceptsGzip, this.#metricsType);
       case '/status':
-        return json(200, describeStatus(running, reloads, target.endsWith('?registers')));
-      case '/config': {
-        const { number, config } = running.generation;
-        return json(200, {
-          version: 1,
-          generation: number,
-          hash: config.hash,
-          config: describeConfig(config),
-        });
-      }
+        // Registers look random, so compressing them costs much and gains little.
+        if (query === 'registers') return this.#shared(this.#registers, false);
+        return this.#shared(this.#status, acceptsGzip);
+      case '/config':
+        return this.#shared(this.#config, acceptsGzip);
       case '/explain': {
-        const explained = explainQuery(running, query === -1 ? '' : target.slice(query + 1));
-        return 'problem' in explained ? text(400, `${explained.problem}\n`) : json(200, explained);
+        const explained = explainQuery(this.#running, query);
+        if ('problem' in explained) return text(400, `${explained.problem}\n`);
+        return { ...text(200, `${JSON.stringify(explained, null, INDENT)}\n`), type: JSON_TYPE };
       }
       case '/history':
-        return json(
-          200,
-          history.describe(Number(/(?:^|&)since=(\d+)/.exec(target.slice(query + 1))?.[1] ?? 0)),
-        );
+        return this.#answerHistory(Number(/(?:^|&)since=(\d+)/.exec(query)?.[1] ?? 0), acceptsGzip);
       default:
-        page ??= await loadPage();
-        if (Object.hasOwn(page, path)) return { status: 200, ...page[path]! };
-        return text(404, `there is no ${path} here\n\n${ENDPOINTS}`);
+        return this.#answerFile(path, acceptsGzip);
     }
-  };
+  }
+
+  async #shared(shared: SharedRendering, acceptsGzip: boolean, type = JSON_TYPE): Promise<Answer> {
+    return inCoding({ status: 200, type, body: await shared.get() }, acceptsGzip);
+  }
+
+  async #answerHistory(sinceMs: number, acceptsGzip: boolean): Promise<Answer> {
+    const first = this.#history.firstAfter(sinceMs);
+    if (first === 0 || sinceMs === 0) return this.#shared(this.#wholeHistory, acceptsGzip);
+    const body = await render(jsonPieces(this.#history.describe(first)), this.#credit);
+    return inCoding({ status: 200, type: JSON_TYPE, body: body.hold() }, acceptsGzip);
+  }
+
+  async #answerFile(path: string, acceptsGzip: boolean): Promise<Answer> {
+    this.#page ??= loadPage();
+    const file = (await this.#page).get(path);
+    if (file === undefined) return text(404, `there is no ${path} here\n\n${ENDPOINTS}`);
+    return inCoding({ status: 200, type: file.type, body: file.body.hold() }, acceptsGzip);
+  }
+
+  async #statusPieces(withRegisters: boolean): Promise<Iterable<string>> {
+    await this.#running.workers?.refresh();
+    return jsonPieces(describeStatus(this.#running, this.#reloads, withRegisters));
+  }
+
+  #configPieces(): Iterable<string> {
+    const { number, config } = this.#running.generation;
+    const described = describeConfig(config);
+    return jsonPieces({ version: 1, generation: number, hash: config.hash, config: described }, INDENT);
+  }
+}
+
+function pathOf(target: string): string {
+  const query = target.indexOf('?');
+  return query === -1 ? target : target.slice(0, query);
+}
+
+/** The answer to a request that may not be made here, or null. */
+function refuse({ method, host, fields }: AdminRequest, ownName: string): Answer | null {
+  // HTTP/1.0 has no Host field; browsers have spoken 1.1 for as long as they have had scripts.
+  if (host !== null && !isOwnHost(host, ownName)) {
+    const got = JSON.stringify(host);
+    return text(
+      403,
+      `this port answers to IP addresses, localhost, names without dots, *.svc, *.internal and ${ownName}; got Host ${got}\n`,
+    );
+  }
+  if (isFromOtherSite(host, fields)) return text(403, 'pages of other origins may not read this port\n');
+  if (method === 'GET' || method === 'HEAD') return null;
+  const problem = `this port is read-only: expected GET or HEAD, got ${method}\n`;
+  return { ...text(405, problem), allow: 'GET, HEAD' };
+}
+
+/** The same answer, compressed for a client that takes it. */
+async function inCoding(answer: Answer, acceptsGzip: boolean): Promise<Answer> {
+  if (!acceptsGzip || answer.body.bytes.length < GZIP_BYTES_MIN) return answer;
+  try {
+    return { ...answer, body: (await answer.body.gzipped()).hold(), isGzipped: true };
+  } finally {
+    answer.body.release();
+  }
 }
 
 /** An upstream in trouble does not make the splitter unready: its other variants are served, and nobody else could do better. */
@@ -208,18 +241,4 @@ function readiness({ state, generation, workers }: Running): Answer {
     default:
       return state satisfies never;
   }
-}
-
-function send(request: IncomingMessage, response: ServerResponse, { status, type, body }: Answer): void {
-  response.writeHead(status, {
-    'Content-Type': type,
-    'Content-Length': Buffer.byteLength(body),
-    'Cache-Control': 'no-store',
-    'Content-Security-Policy': CONTENT_SECURITY_POLICY,
-    'X-Content-Type-Options': 'nosniff',
-    'Referrer-Policy': 'no-referrer',
-    'Cross-Origin-Resource-Policy': 'same-origin',
-    ...(status === 405 ? { Allow: 'GET, HEAD' } : {}),
-  });
-  response.end(request.method === 'HEAD' ? undefined : body);
 }

@@ -8,6 +8,7 @@ import { STATUS_CLASSES, type VariantCounters } from '../telemetry/counters.ts';
 import type { ReloadStatus, Running } from '../telemetry/running.ts';
 import { VERSION } from '../telemetry/version.ts';
 import { formatAddress, formatUpstreamUrl } from './effective-config.ts';
+import { List } from './json-pieces.ts';
 
 /** Cells that are not zero, by name. */
 function named(names: readonly string[], cells: Float64Array): Record<string, number> {
@@ -35,8 +36,9 @@ function exchangesOf(row: VariantCounters) {
 }
 
 /**
- * The whole status, version 1. `requests…` count since the start of the process and survive reloads; an exchange that
- * has not ended is in `requestsInFlight` alone. `observedRatio` is null until a request of the split has ended.
+ * The whole status, version 1, as a value whose long lists are made while they are written: in a large answer the numbers
+ * of the last variant are a few milliseconds younger than those of the first. `requests…` count since the start of the
+ * process and survive reloads; an exchange that has not ended is in `requestsInFlight` alone. `observedRatio` is null until a request of the split has ended.
  * `uniqueKeys` count since `sample.since`; with `withRegisters` each variant has its HyperLogLog registers, base64 of one
  * byte each, and those of several replicas are added up by taking the larger of each pair. `workers` is there only when
  * workers take the requests.
@@ -65,7 +67,7 @@ export function describeStatus(running: Running, reloads: ReloadStatus, withRegi
       problems: reloads.problems,
       failures: reloads.failures,
     },
-    splits: Array.from(generation.splitters, ([name, splitter]) => {
+    splits: List.of(generation.splitters, ([name, splitter]) => {
       const rows = splitter.variants.map((variant) => counters.variant(name, variant.name, variant.upstream));
       const requests = rows.reduce((sum, row) => sum + row.ended, 0);
       const split = config.splits.get(name)!;
@@ -85,7 +87,7 @@ export function describeStatus(running: Running, reloads: ReloadStatus, withRegi
           mismatch: isMismatch,
           precision: sample.uniques.precision,
         },
-        variants: splitter.variants.map((variant, index) => ({
+        variants: List.of([...splitter.variants.entries()], ([index, variant]) => ({
           name: variant.name,
           upstream: variant.upstream,
           shareRatio: variant.share,
@@ -99,7 +101,8 @@ export function describeStatus(running: Running, reloads: ReloadStatus, withRegi
         })),
       };
     }),
-    routes: config.routes.map(
+    routes: List.of(
+      config.routes,
       ({ listen, host = null, path, exact = false, split = null, upstream = null }) => ({
         listen: listen === undefined ? null : formatAddress(listen),
         host,
@@ -110,7 +113,7 @@ export function describeStatus(running: Running, reloads: ReloadStatus, withRegi
         ...(upstream === null ? {} : exchangesOf(counters.variant('', '', upstream))),
       }),
     ),
-    upstreams: Array.from(config.upstreams, ([name, upstream]) => {
+    upstreams: List.of(config.upstreams, ([name, upstream]) => {
       const row = counters.upstream(name);
       return {
         name,

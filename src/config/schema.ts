@@ -366,7 +366,7 @@ const upstreamSettings = {
     .register(z.globalRegistry, {
       description:
         "Fields of requests to this upstream in place of the client's own: variables as in a key, and `$scheme` and `$proxy_add_x_forwarded_for`. What stands here stands above `forwarded`.",
-      kind: 'map',
+      kind: 'map of field values',
     }),
   connectTimeout: duration({
     min: '1ms',

@@ -8,6 +8,7 @@ import { DURATION_BOUNDS_SECONDS, STATUS_CLASSES, type VariantCounters } from '.
 import { DROP_REASONS } from './log-device.ts';
 import { OWN_PROCESS } from './own-process.ts';
 import {
+  type AdminFacts,
   type LogLoss,
   NOTHING_DROPPED,
   type ProcessFacts,
@@ -22,6 +23,7 @@ interface Source {
   readonly running: Running;
   readonly reloads: ReloadStatus;
   readonly log: LogLoss;
+  readonly admin: AdminFacts;
 }
 
 /** One line: labels, value, and for a histogram what comes after the family's name ("_bucket"). */
@@ -403,6 +405,21 @@ const OF_THE_SPLITTER: readonly Declaration[] = [
       for (const [index, reason] of DROP_REASONS.entries()) yield [{ reason }, log.linesDropped[index]!];
     },
   },
+  single(
+    'splitter_admin_connections',
+    'gauge',
+    'Connections to the admin port that are open.',
+    ({ admin }) => admin.connectionsOpen,
+  ),
+  {
+    name: 'splitter_admin_connections_dropped_total',
+    type: 'counter',
+    help: 'Connections to the admin port that were closed before their client had finished, by reason: timeout, evicted to make room for others, accept_failed.',
+    labels: ['reason'],
+    *read({ admin }) {
+      for (const [reason, count] of Object.entries(admin.dropped)) yield [{ reason }, count];
+    },
+  },
   {
     name: 'splitter_build_info',
     type: 'gauge',
@@ -530,21 +547,24 @@ const OF_THE_PROCESS: readonly Declaration[] = [
 
 const DECLARATIONS = [...OF_THE_SPLITTER, ...OF_THE_WORKERS, ...OF_THE_PROCESS];
 
-/** A family as prom-client's registry formats it: the values are read when the registry asks. */
-class Family extends Gauge {
-  readonly #declaration: Declaration;
-  readonly #source: Source;
+/** Lines that are formatted in one piece: a scrape of thousands of lines must not hold the event loop. */
+const GROUP_LINES = 100;
 
-  constructor(declaration: Declaration, source: Source) {
+/** A family as prom-client's registry formats it, a group of lines at a time. */
+class Family extends Gauge {
+  readonly declaration: Declaration;
+  /** What is formatted next. */
+  lines: readonly Line[] = [];
+
+  constructor(declaration: Declaration) {
     const { name, help, labels } = declaration;
     super({ name, help, labelNames: [...labels], registers: [] });
-    this.#declaration = declaration;
-    this.#source = source;
+    this.declaration = declaration;
   }
 
   override async get(): Promise<MetricObjectWithValues<{ value: number; labels: Record<string, string> }>> {
-    const { name, help, type } = this.#declaration;
-    const values = Array.from(this.#declaration.read(this.#source), ([labels, value, suffix = '']) => ({
+    const { name, help, type } = this.declaration;
+    const values = this.lines.map(([labels, value, suffix = '']) => ({
       labels,
       value,
       metricName: name + suffix,
@@ -561,17 +581,65 @@ class Family extends Gauge {
   }
 }
 
+/** The lines of one family, a group in each text; the lines # HELP and # TYPE come before the first. */
+async function* formatFamily(registry: Registry, family: Family, source: Source): AsyncIterable<string> {
+  const { name } = family.declaration;
+  let isFirst = true;
+  for (const lines of groups(family.declaration.read(source))) {
+    family.lines = lines;
+    const text = await registry.getSingleMetricAsString(name);
+    const headEnd = text.indexOf('\n', text.indexOf('\n') + 1) + 1;
+    yield isFirst ? `${text}\n` : `${text.slice(headEnd)}\n`;
+    isFirst = false;
+  }
+}
+
+/** Groups of GROUP_LINES; at least one, which may be empty. */
+function* groups(lines: Iterable<Line>): Iterable<readonly Line[]> {
+  let group: Line[] = [];
+  let isFirst = true;
+  for (const line of lines) {
+    if (group.length === GROUP_LINES) {
+      yield group;
+      isFirst = false;
+      group = [];
+    }
+    group.push(line);
+  }
+  if (group.length > 0 || isFirst) yield group;
+}
+
 /** Formats all families of one running splitter in Prometheus' text format 0.0.4. */
 export function createMetrics(
   running: Running,
   reloads: ReloadStatus,
   log: LogLoss = NOTHING_DROPPED,
-): { readonly contentType: string; render(): Promise<string> } {
+  admin: AdminFacts = { connectionsOpen: 0, dropped: {} },
+): {
+  readonly contentType: string;
+  /** The text in small parts. */
+  pieces(): AsyncIterable<string>;
+  render(): Promise<string>;
+} {
   const registry = new Registry();
-  for (const declaration of DECLARATIONS) {
-    registry.registerMetric(new Family(declaration, { running, reloads, log }));
-  }
-  return { contentType: registry.contentType, render: () => registry.metrics() };
+  const families = DECLARATIONS.map((declaration) => new Family(declaration));
+  for (const family of families) registry.registerMetric(family);
+  const source = { running, reloads, log, admin };
+  const pieces = async function* (): AsyncIterable<string> {
+    for (const [index, family] of families.entries()) {
+      if (index > 0) yield '\n';
+      yield* formatFamily(registry, family, source);
+    }
+  };
+  return {
+    contentType: registry.contentType,
+    pieces,
+    render: async () => {
+      let text = '';
+      for await (const piece of pieces()) text += piece;
+      return text;
+    },
+  };
 }
 
 /** The table of docs/metrics.md as Markdown, one line a family, in the order of a scrape. */

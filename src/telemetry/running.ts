@@ -121,6 +121,13 @@ export interface LogLoss {
 /** No log output, nothing dropped. */
 export const NOTHING_DROPPED: LogLoss = { linesDropped: new Float64Array(DROP_REASONS.length) };
 
+/** What the admin port says of itself. */
+export interface AdminFacts {
+  readonly connectionsOpen: number;
+  /** Connections that were closed before their client had finished, by reason. */
+  readonly dropped: Readonly<Record<string, number>>;
+}
+
 /** How the last attempt to load a configuration went. Kept by whoever loads; a failed one changes nothing else. */
 export class ReloadStatus {
   #at = new Date();

@@ -270,7 +270,7 @@ describe.skipIf(!hasChromium)('the page', () => {
       ambassador.counters.variant('appversion', name, upstream),
     );
     const begin = Date.now() - 15 * 60_000;
-    const history = new History(ambassador, begin);
+    const history = new History(ambassador, begin, 0);
     for (let point = 1; point <= 180; point += 1) {
       const count = 600 + 200 * Math.sin(point / 25);
       for (let request = 0; request < count; request += 1) {
@@ -282,11 +282,11 @@ describe.skipIf(!hasChromium)('the page', () => {
         const ms = (index === 0 ? 4 : 3) * (1 + (hash % 97) / 40) * (hash % 53 === 0 ? 9 : 1);
         row.end(index === 1 && point > 120 && point < 140 && hash % 61 === 0 ? 503 : 200, -1, ms, 300, 900);
       }
-      history.take(begin + point * 5000);
+      history.take(begin + point * 5000, point * 5000);
     }
     await page.route('**/history?*', (route) => {
       const since = Number(new URL(route.request().url()).searchParams.get('since'));
-      return route.fulfill({ json: history.describe(since) });
+      return route.fulfill({ json: history.describe(history.firstAfter(since)) });
     });
     await page.setViewportSize({ width: 1000, height: 880 });
     await open();

@@ -344,6 +344,11 @@ describe('against pages of strangers', () => {
     '127.0.0.1.evil.example',
     '127.0.0.1@evil.example',
     '1.2.3.4.5',
+    'evil.example%00.svc',
+    'evil.example\u00a0.svc',
+    'localhost:99999999',
+    'a b',
+    '.svc',
     '[evil.example]',
     '',
   ])('Host %j of a rebound name is refused and sees nothing', async (host) => {

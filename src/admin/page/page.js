@@ -46,6 +46,11 @@ const rowKey = ({ split, variant, upstream }) => JSON.stringify([split, variant,
 async function askHistory() {
   const { timesMs, variants } = await ask(`/history?since=${history.sinceMs}`);
   if (timesMs.length === 0) return false;
+  // The clock of the splitter was set back: all of it is told again.
+  if (timesMs[0] <= history.sinceMs) {
+    history.times = [];
+    history.columns.clear();
+  }
   const before = history.times.length;
   history.sinceMs = timesMs.at(-1);
   history.times.push(...timesMs.map((ms) => ms / 1000));

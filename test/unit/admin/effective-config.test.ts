@@ -50,3 +50,32 @@ test.each([
     routes,
   });
 });
+
+test('of a set field shows the name and the variables, and no text that may be a credential', () => {
+  const setHeaders = {
+    Authorization: 'Bearer s3cr3t',
+    'X-Api-Key': 'k3y',
+    'X-Real-IP': '$remote_addr',
+    'X-Forwarded-For': '$http_x_forwarded_for, $remote_addr',
+    'X-Origin': '$scheme://$host',
+    'X-Token': 'id-${arg_id}:s3cr3t',
+    'X-Short': 'a',
+    Cookie: '',
+  };
+  const config = fakeConfig({
+    upstreams: { a: { url: 'http://a.test', setHeaders }, b: { url: 'http://b.test' } },
+    upstreamDefaults: { setHeaders: { Authorization: 'Basic s3cr3t' } },
+  });
+  const described = JSON.parse(JSON.stringify(describeConfig(config)));
+  expect(described.upstreams.a.setHeaders).toEqual({
+    Authorization: '(removed)',
+    'X-Api-Key': '(removed)',
+    'X-Real-IP': '$remote_addr',
+    'X-Forwarded-For': '$http_x_forwarded_for, $remote_addr',
+    'X-Origin': '$scheme://$host',
+    'X-Token': '(removed)${arg_id}(removed)',
+    'X-Short': '(removed)',
+    Cookie: '',
+  });
+  expect(described.upstreamDefaults.setHeaders).toEqual({ Authorization: '(removed)' });
+});

@@ -12,7 +12,7 @@ describe('a point', () => {
     const a = running.counters.variant('appversion', 'version_1a', 'a');
     a.begin();
     a.end(200, -1, 1, 0, 0);
-    const history = new History(running, START);
+    const history = new History(running, START, 0);
     for (const [status, ms] of [
       [200, 3],
       [200, 3],
@@ -22,11 +22,11 @@ describe('a point', () => {
       a.begin();
       a.end(status, -1, ms, 0, 0);
     }
-    history.take(START + 2000);
-    history.take(START + 4000);
+    history.take(START + 2000, 2000);
+    history.take(START + 4000, 4000);
     const { timesMs, variants } = history.describe(0);
     expect(timesMs).toEqual([START + 2000, START + 4000]);
-    expect(variants).toEqual([
+    expect(variants.toJSON()).toEqual([
       {
         split: 'appversion',
         variant: 'version_1a',
@@ -40,27 +40,65 @@ describe('a point', () => {
   });
 
   test('is told only when it is younger than asked for', () => {
-    const history = new History(fakeRunning(), START);
-    for (let point = 1; point <= 4; point += 1) history.take(START + point * 5000);
-    expect(history.describe(START + 10_000).timesMs).toEqual([START + 15_000, START + 20_000]);
+    const history = new History(fakeRunning(), START, 0);
+    for (let point = 1; point <= 4; point += 1) history.take(START + point * 5000, point * 5000);
+    expect(history.describe(history.firstAfter(START + 10_000)).timesMs).toEqual([
+      START + 15_000,
+      START + 20_000,
+    ]);
   });
 
   test('is forgotten after 15 minutes', () => {
-    const history = new History(fakeRunning(), START);
-    for (let point = 1; point <= 200; point += 1) history.take(START + point * 5000);
+    const history = new History(fakeRunning(), START, 0);
+    for (let point = 1; point <= 200; point += 1) history.take(START + point * 5000, point * 5000);
     const { timesMs } = history.describe(0);
     expect(timesMs).toHaveLength(180);
     expect(timesMs[0]).toBe(START + 21 * 5000);
     expect(timesMs.at(-1)).toBe(START + 200 * 5000);
   });
 
+  // NTP corrects a wrong clock, or a machine wakes up: the counters have not moved any faster.
+  test.each([
+    ['back by an hour', -3_600_000],
+    ['forward by an hour', 3_600_000],
+  ])('keeps its rates when the clock is set %s, and all points get the new time', (_, step) => {
+    const running = fakeRunning();
+    const a = running.counters.variant('appversion', 'version_1a', 'a');
+    const history = new History(running, START, 0);
+    for (let point = 1; point <= 4; point += 1) {
+      for (let request = 0; request < 10; request += 1) {
+        a.begin();
+        a.end(200, -1, 1, 0, 0);
+      }
+      history.take(START + point * 5000 + (point > 2 ? step : 0), point * 5000);
+    }
+    const { timesMs, variants } = history.describe(0);
+    expect(variants.toJSON()[0]!.requestsPerSecond).toEqual([2, 2, 2, 2]);
+    expect(timesMs).toEqual([5000, 10_000, 15_000, 20_000].map((ms) => START + step + ms));
+  });
+
+  test('is told again to a page that knows times which are still to come since the clock was set back', () => {
+    const history = new History(fakeRunning(), START, 0);
+    for (let point = 1; point <= 4; point += 1) {
+      history.take(START + point * 5000 - (point > 2 ? 3_600_000 : 0), point * 5000);
+    }
+    expect(history.firstAfter(START + 10_000)).toBe(0);
+    expect(history.firstAfter(START + 20_000 - 3_600_000)).toBe(4);
+    expect(history.firstAfter(START + 21_000 - 3_600_000)).toBe(4);
+  });
+
   test('of a variant that comes later has no values before', () => {
     const running = fakeRunning();
-    const history = new History(running, START);
-    history.take(START + 5000);
+    const history = new History(running, START, 0);
+    history.take(START + 5000, 5000);
     running.counters.variant('appversion', 'late', 'a');
-    history.take(START + 10_000);
-    expect(history.describe(0).variants.find(({ variant }) => variant === 'late')).toMatchObject({
+    history.take(START + 10_000, 10_000);
+    expect(
+      history
+        .describe(0)
+        .variants.toJSON()
+        .find(({ variant }) => variant === 'late'),
+    ).toMatchObject({
       requestsPerSecond: [null, 0],
     });
   });

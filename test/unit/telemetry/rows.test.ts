@@ -76,10 +76,13 @@ describe.each(KINDS)('a row of the kind $name', ({ layout, rowOf }) => {
       rowOf(running.counters).add(readingOf(layout, value));
       const text = await createMetrics(running, new ReloadStatus()).render();
       const { splits, upstreams, downstream } = describeStatus(running, new ReloadStatus());
-      const variants = splits.map((split) => split.variants);
       return {
         metrics: text.split('\n').filter((line) => line.startsWith('splitter_')),
-        status: { variants, upstreams, downstream },
+        status: JSON.stringify({
+          splits: splits.toJSON().map(({ variants }) => variants),
+          upstreams,
+          downstream,
+        }),
       };
     };
     const nothing = await show(() => 0);

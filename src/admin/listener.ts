@@ -1,0 +1,170 @@
+// The sockets of the admin port: accepts every connection, as the next one may be a probe, and drops those that wait or read
+// most slowly when there are too many or they hold too much memory. Counts what it dropped. Knows no endpoints.
+
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import type { ListenAddress } from '../config/schema.ts';
+import { Deadlines } from '../proxy/deadlines.ts';
+import { ReadMemory } from '../proxy/wire.ts';
+import type { AdminFacts } from '../telemetry/running.ts';
+import { Connection, type ConnectionOwner, type DropReason, PHASE } from './connection.ts';
+import { Pace } from './pace.ts';
+import type { Rendering } from './rendering.ts';
+import { type AdminRequest, type Answer, text } from './request.ts';
+
+/** Connections above which the least useful ones are dropped. */
+const CONNECTIONS_MAX = 128;
+/** One that was accepted less than this ago is not dropped: its request may be on the way. */
+const GRACE_MS = 100;
+/** Connections above which even those are dropped. */
+const CONNECTIONS_LIMIT = 640;
+/** Bytes of different answers that may be held by clients that read slowly, apart from the newest one. */
+const HELD_BYTES_MAX = 4 * 1024 * 1024;
+/** Smaller answers are not counted there: together they are bounded by the number of connections. */
+const LARGE_BYTES = 65_536;
+/** A part of an answer that is not taken for so long makes its connection one of those that are dropped first. */
+const SLOW_MS = 1000;
+/** Bytes that are read in one go; what a client sends ahead stays in the kernel. */
+const READ_BYTES = 4096;
+
+/** What answers the requests. */
+export interface Endpoints {
+  answer(request: AdminRequest): Answer | Promise<Answer>;
+  isProbe(request: AdminRequest): boolean;
+}
+
+/** A listening admin port. */
+export class AdminListener implements ConnectionOwner, AdminFacts {
+  readonly deadlines = new Deadlines();
+  readonly pace = new Pace();
+  readonly readMemory = new ReadMemory(READ_BYTES, 0);
+  readonly dropped = { timeout: 0, evicted: 0, accept_failed: 0 };
+  readonly #connections = new Set<Connection>();
+  readonly #endpoints: Endpoints;
+  readonly #server: Server;
+  #trimTimer: NodeJS.Timeout | undefined;
+
+  constructor(endpoints: (facts: AdminFacts) => Endpoints) {
+    this.#endpoints = endpoints(this);
+    this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket));
+  }
+
+  /** Resolves with the address and its real port; rejects with the error of listen(). */
+  async listen(asked: ListenAddress): Promise<string> {
+    const { host, port, path } = asked;
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject);
+      // Without a host Node listens on `::`, which takes IPv4 too, and falls back to 0.0.0.0 where there is no IPv6.
+      this.#server.listen(path !== null ? { path } : host === null ? { port } : { port, host }, () => {
+        this.#server.off('error', reject);
+        resolve();
+      });
+    });
+    this.#server.on('error', () => this.drop('accept_failed'));
+    return describeAddress(asked, this.#server.address());
+  }
+
+  get connectionsOpen(): number {
+    return this.#connections.size;
+  }
+
+  /** Closes everything at once. */
+  async close(): Promise<void> {
+    clearTimeout(this.#trimTimer);
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    for (const connection of this.#connections) connection.destroy();
+    await closed;
+    this.deadlines.stop();
+    this.pace.stop();
+  }
+
+  answer(request: AdminRequest): Answer | Promise<Answer> {
+    try {
+      const answer = this.#endpoints.answer(request);
+      return answer instanceof Promise ? answer.catch(failed) : answer;
+    } catch (cause) {
+      return failed(cause as Error);
+    }
+  }
+
+  isProbe(request: AdminRequest): boolean {
+    return this.#endpoints.isProbe(request);
+  }
+
+  closed(connection: Connection): void {
+    this.#connections.delete(connection);
+  }
+
+  drop(reason: DropReason): void {
+    this.dropped[reason] += 1;
+  }
+
+  /** Drops the readers of the oldest answers when clients that do not read hold too many different ones. */
+  sending({ answer: newest }: Connection): void {
+    if (newest === null || newest.body.bytes.length < LARGE_BYTES) return;
+    const held = new Set<Rendering>();
+    let byteCount = 0;
+    for (const { answer } of this.#connections) {
+      if (answer === null || answer.body.bytes.length < LARGE_BYTES) continue;
+      if (answer.body === newest.body || held.has(answer.body)) continue;
+      held.add(answer.body);
+      byteCount += answer.body.bytes.length;
+    }
+    if (byteCount <= HELD_BYTES_MAX) return;
+    for (const body of [...held].sort((a, b) => a.startedAt - b.startedAt)) {
+      if (byteCount <= HELD_BYTES_MAX) break;
+      byteCount -= body.bytes.length;
+      for (const connection of this.#connections) if (connection.answer?.body === body) connection.evict();
+    }
+  }
+
+  #accept(socket: Socket): void {
+    this.#connections.add(new Connection(this, socket, performance.now()));
+    if (this.#connections.size > CONNECTIONS_LIMIT) this.#trim(0);
+    else if (this.#connections.size > CONNECTIONS_MAX) {
+      this.#trimTimer ??= setTimeout(() => this.#trim(GRACE_MS), GRACE_MS);
+    }
+  }
+
+  /** Drops connections down to the limit: those first that are least likely to be a probe or a scrape. */
+  #trim(graceMs: number): void {
+    clearTimeout(this.#trimTimer);
+    this.#trimTimer = undefined;
+    const now = performance.now();
+    const droppable = Array.from(this.#connections, (connection) => ({
+      connection,
+      rank: rankOf(connection, now),
+    })).filter(({ connection }) => now - connection.acceptedAt >= graceMs);
+    droppable.sort((a, b) => a.rank - b.rank || a.connection.progressAt - b.connection.progressAt);
+    const excess = this.#connections.size - CONNECTIONS_MAX;
+    for (const { connection } of droppable.slice(0, Math.max(0, excess))) connection.evict();
+  }
+}
+
+/** Lower ones are dropped first. */
+function rankOf({ phase, progressAt }: Connection, now: number): number {
+  switch (phase) {
+    case PHASE.silent:
+    case PHASE.head:
+    case PHASE.lingering:
+      return 0;
+    case PHASE.sending:
+      return now - progressAt > SLOW_MS ? 1 : 3;
+    case PHASE.idle:
+      return 2;
+    case PHASE.waiting:
+      return 3;
+    default:
+      return phase satisfies never;
+  }
+}
+
+function failed(cause: Error): Answer {
+  return text(500, `the admin port failed: ${cause.message}\n`);
+}
+
+function describeAddress(asked: ListenAddress, bound: AddressInfo | string | null): string {
+  if (asked.path !== null) return `unix:${asked.path}`;
+  const host = asked.host ?? 'localhost';
+  const port = typeof bound === 'object' && bound !== null ? bound.port : asked.port;
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
