@@ -2,7 +2,8 @@
 // new variants. With --max-moved the exit code says whether that is too many. Reads both files; changes nothing.
 
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
-import type { Config, SplitConfig } from '../config/schema.ts';
+import { isNginxFile } from '../config/load.ts';
+import type { Config, SplitConfig, UpstreamUrl } from '../config/schema.ts';
 import { parseShare } from '../config/schema.ts';
 import { describeKey, keyTexts } from '../split/key-list.ts';
 import { type Plan, planChange } from '../split/plan.ts';
@@ -28,10 +29,10 @@ export function planCommand(terminal: Terminal): Command {
   return new Command('plan')
     .summary('say which part of all keys moves when a configuration changes')
     .description(
-      'Compares two configurations split by split: which part of all keys goes from which variant to which. Exact where both use ranges on the same key; else found by a sample of random keys.',
+      'Compares two configurations split by split: which part of all keys goes from which variant to which. Exact where both use ranges on the same key; else found by a sample of random keys. Either file may be an nginx.conf.',
     )
-    .argument('<OLD>', 'YAML file that runs')
-    .argument('<NEW>', 'YAML file that is to run')
+    .argument('<OLD>', 'YAML file or nginx.conf that runs')
+    .argument('<NEW>', 'YAML file or nginx.conf that is to run')
     .option('--max-moved <SHARE>', 'exit code 1 when more than this moves in any split, like 10%', ratio)
     .option('--samples <N>', 'random keys where arithmetic cannot tell', wholeNumber, 100_000)
     .option('--seed <N>', 'another seed gives other random keys', wholeNumber, 1)
@@ -39,13 +40,13 @@ export function planCommand(terminal: Terminal): Command {
     .action(async (oldFile: string, newFile: string, flags: PlanFlags) => {
       // A plan is about the two files as they are: no flag or variable stands above them.
       const files: Terminal = { ...terminal, environment: {} };
-      const before = (await loadOrEnd({ config: oldFile }, files)).config;
-      const after = (await loadOrEnd({ config: newFile }, files)).config;
-      const changes = changesOf(before, after, flags, terminal);
+      const before = await loadEither(oldFile, files);
+      const after = await loadEither(newFile, files);
+      const changes = changesOf(before.config, renamedAs(after, before), flags, terminal);
       terminal.showProgress?.('');
       const text =
         flags.json === true
-          ? JSON.stringify({ splits: changes }, null, 2)
+          ? JSON.stringify({ version: 1, splits: changes }, null, 2)
           : changes.flatMap(lines).join('\n');
       terminal.writeOut(`${text}\n`);
       const { maxMoved } = flags;
@@ -69,6 +70,29 @@ interface Change {
   readonly to: readonly string[];
 }
 
+interface Side {
+  readonly config: Config;
+  readonly isNginx: boolean;
+}
+
+async function loadEither(file: string, terminal: Terminal): Promise<Side> {
+  const isNginx = await isNginxFile(file);
+  const { config } = await loadOrEnd(isNginx ? { nginx: file } : { config: file }, terminal);
+  return { config, isNginx };
+}
+
+/**
+ * The only split of an nginx.conf is named after its variable: against a YAML file with one split it is the same split,
+ * whatever that one is called.
+ */
+function renamedAs(after: Side, before: Side): Config {
+  const [old] = before.config.splits.keys();
+  const [next] = after.config.splits.values();
+  const isOneEach = before.config.splits.size === 1 && after.config.splits.size === 1;
+  if (!isOneEach || before.isNginx === after.isNginx) return after.config;
+  return { ...after.config, splits: new Map([[old!, next!]]) };
+}
+
 function changesOf(before: Config, after: Config, flags: PlanFlags, terminal: Terminal): Change[] {
   const names = new Set([...before.splits.keys(), ...after.splits.keys()]);
   return [...names].map((split) => {
@@ -89,21 +113,45 @@ function changesOf(before: Config, after: Config, flags: PlanFlags, terminal: Te
         yield requestWith(token, texts);
       }
     });
-    return { split, plan, notes: notesOf(old, next), from, to };
+    return { split, plan, notes: notesOf([old, before], [next, after]), from, to };
   });
 }
 
+/** Where an upstream leads: its URL, else its servers, whatever its name. */
+function placeOf({ upstreams }: Config, name: string): string {
+  const found = upstreams.get(name);
+  if (found === undefined) return name;
+  const { url, servers = [] } = found;
+  return JSON.stringify((url === undefined ? servers.map((one) => one.url) : [url]).map(placeOfUrl));
+}
+
+function placeOfUrl({ tls, host, port, path }: UpstreamUrl) {
+  return [tls, host, port, path];
+}
+
 /** What changes beside the flows. */
-function notesOf(old: SplitConfig, next: SplitConfig): string[] {
+function notesOf([old, before]: [SplitConfig, Config], [next, after]: [SplitConfig, Config]): string[] {
   const notes: string[] = [];
   const [was, is] = [describeKey(old.key), describeKey(next.key)];
   if (was !== is) notes.push(`key: ${was} becomes ${is}; keys without one of them were left out`);
   if (old.method !== next.method) notes.push(`method: ${old.method} becomes ${next.method}`);
   if (old.missingKey !== next.missingKey)
     notes.push(`missingKey: ${old.missingKey} becomes ${next.missingKey}`);
+  const names = new Set(next.variants.map(({ name }) => name));
+  const gone = old.variants.filter(({ name }) => !names.has(name));
   for (const { name, upstream } of next.variants) {
-    const was = old.variants.find((variant) => variant.name === name)?.upstream;
-    if (was !== undefined && was !== upstream) notes.push(`${name}: upstream ${was} becomes ${upstream}`);
+    const same = old.variants.find((variant) => variant.name === name)?.upstream;
+    const leadsTo = placeOf(after, upstream);
+    if (same === undefined) {
+      const renamed = gone.find((variant) => placeOf(before, variant.upstream) === leadsTo);
+      if (renamed !== undefined) {
+        notes.push(
+          `${name}: leads to the same upstream as ${renamed.name} did; renamed, its keys stay where they were`,
+        );
+      }
+    } else if (same !== upstream && placeOf(before, same) !== leadsTo) {
+      notes.push(`${name}: upstream ${same} becomes ${upstream}`);
+    }
   }
   return notes;
 }

@@ -16,7 +16,7 @@ import type { CheckKey, Outcome, ReadSecret } from './link.ts';
 import type * as nginx from './nginx.ts';
 import type { ReadInclude } from './nginx-syntax.ts';
 import type { Problem } from './problem.ts';
-import { TEXT_BYTES_MAX, tooLarge } from './text.ts';
+import { nginxBlockAt, TEXT_BYTES_MAX, tooLarge } from './text.ts';
 
 /** Read when nothing names a file; a ConfigMap is mounted at its directory. */
 export const DEFAULT_FILE = '/etc/request-splitter/splitter.yaml';
@@ -119,6 +119,12 @@ async function loadNginx(
 ): Promise<Loaded> {
   const { translation, ...outcome } = await translateNginx(file, { ...options, overrides });
   return { ...outcome, file, files: translation?.files ?? [file], notes: translation?.notes ?? [] };
+}
+
+/** True for a file that holds an nginx.conf, so far as its text shows it. */
+export async function isNginxFile(file: string): Promise<boolean> {
+  const read = await readText(file);
+  return typeof read === 'string' && nginxBlockAt(read) >= 0;
 }
 
 /** Reads an nginx.conf and its includes. The translation comes with the Config, and with problems where there is one. */

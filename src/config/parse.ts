@@ -14,11 +14,10 @@ import {
 import { type Override, overlay } from './env.ts';
 import { type CheckKey, linkSource, type Outcome, type ReadSecret, type Source } from './link.ts';
 import { formatPath, type Path, type Place, type Problem, showGot } from './problem.ts';
-import { refuseText } from './text.ts';
+import { nginxBlockAt, refuseText } from './text.ts';
 import { type AnyNode, YamlValues } from './yaml-values.ts';
 
 const SYNTAX_PROBLEMS_MAX = 5;
-const NGINX_BLOCK = /^[ \t]*(?:http|events|server|split_clients|upstream)\b[^:\n]*\{/m;
 const NESTING_EXPECTED = 'a document that is a few levels deep';
 
 interface ParseOptions {
@@ -67,10 +66,10 @@ function readYaml(text: string, file: string): Source | { problems: readonly Pro
     if (document.errors.some((error) => error.message.startsWith('Maximum call stack'))) {
       return { problems: [problem(0, NESTING_EXPECTED, 'thousands of nested brackets')] };
     }
-    if ((document.errors.length > 0 || isScalar(document.contents)) && NGINX_BLOCK.test(text)) {
+    if ((document.errors.length > 0 || isScalar(document.contents)) && nginxBlockAt(text) >= 0) {
       const expected =
         'YAML (an nginx.conf is run with --nginx FILE, or turned into YAML by the import command)';
-      return { problems: [problem(NGINX_BLOCK.exec(text)!.index, expected, 'an nginx configuration')] };
+      return { problems: [problem(nginxBlockAt(text), expected, 'an nginx configuration')] };
     }
     if (document.errors.length > 0) {
       return {

@@ -28,3 +28,10 @@ export function refuseText(text: string, file: string, kind: string): Problem | 
     got: `binary data (${code})`,
   };
 }
+
+const NGINX_BLOCK = /^[ \t]*(?:http|events|server|split_clients|upstream)\b[^:\n]*\{/m;
+
+/** Where in a text the first block of an nginx.conf begins; -1 for what is no nginx.conf. */
+export function nginxBlockAt(text: string): number {
+  return NGINX_BLOCK.exec(text)?.index ?? -1;
+}

@@ -264,6 +264,39 @@ describe('plan', () => {
     );
   });
 
+  it('takes an nginx.conf on either side', async () => {
+    const nginx = await file(
+      'old.conf',
+      'split_clients $arg_token $v { 50% a; * b; }\nupstream a { server a; }\nupstream b { server b; }\nserver { listen 8000; location / { proxy_pass http://$v; } }\n',
+    );
+    const yaml = await file('new.yaml', split('v', '40%', 'missingKey: first,'));
+    const there = await runCommand(['plan', nginx, yaml]);
+    expect(there).toMatchObject({ code: 0, err: '' });
+    expect(there.out).toBe(`split v: 10% of all keys move (exact)
+
+  from \\ to    a    b
+  a          40%  10%
+  b            .  50%
+`);
+    const named = await file('named.yaml', split('appversion', '50%', 'missingKey: first,'));
+    expect((await runCommand(['plan', nginx, named])).out).toContain('split v: 0% of all keys move (exact)');
+    const back = await runCommand(['plan', yaml, nginx, '--json']);
+    expect(JSON.parse(back.out)).toMatchObject({
+      version: 1,
+      splits: [{ split: 'v', plan: { isExact: true } }],
+    });
+  });
+
+  it('says that a variant was renamed where its upstream is the same', async () => {
+    const files = [
+      await file('name.yaml', split('s', '50%')),
+      await file('renamed.yaml', split('s', '50%').replace('name: a,', 'name: quick,')),
+    ];
+    expect((await runCommand(['plan', ...files])).out).toContain(
+      '  quick: leads to the same upstream as a did; renamed, its keys stay where they were\n',
+    );
+  });
+
   it('is exit code 1 only when more than --max-moved moves', async () => {
     const files = [await file('50.yaml', split('s', '50%')), await file('60.yaml', split('s', '60%'))];
     expect(await runCommand(['plan', ...files, '--max-moved', '10%'])).toMatchObject({ code: 0, err: '' });
