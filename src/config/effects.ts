@@ -27,9 +27,11 @@ export interface Written {
 export function checkEffects(written: Written, report: Report): void {
   checkRoutes(written, report);
   checkUse(written, report);
+  const routesOf = Map.groupBy(written.document.routes, ({ split }) => split);
   for (const [name, split] of Object.entries(mapOf(written.raw.splits))) {
     checkVariants(['splits', name], written.document.splits[name]!, mapOf(split), report);
-    checkSharedValues(['splits', name], mapOf(split), sharedValues(name, written.document), report);
+    const shared = sharedValues(routesOf.get(name) ?? [], written.document.listen);
+    checkSharedValues(['splits', name], mapOf(split), shared, report);
   }
   checkDestinations(written, report);
   if (written.isTranslated) return;
@@ -145,15 +147,11 @@ function checkVariants(path: Path, split: Split, raw: RawMap, report: Report): v
   }
 }
 
-/** Variables with one value for every request that reaches a split. */
-function sharedValues(name: string, { routes, listen }: ConfigDocument): SharedValues {
+/** Variables with one value for every request that the routes of a split take; without routes it takes all. */
+function sharedValues(own: readonly Route[], listen: readonly ListenAddress[]): SharedValues {
   const shared = new Map<string, string>();
-  const own = routes.filter(({ split }) => split === name);
-  const addresses = own.some((route) => route.listen === undefined)
-    ? listen
-    : routes.length === 0
-      ? listen
-      : own.map((route) => route.listen!);
+  const isAnywhere = own.length === 0 || own.some((route) => route.listen === undefined);
+  const addresses = isAnywhere ? listen : own.map((route) => route.listen!);
   if (addresses.length > 0 && addresses.every(({ path }) => path !== null)) {
     shared.set('remote_addr', 'is "unix:" for every client of a Unix socket');
   } else if (addresses.length > 0 && addresses.every(isLocal)) {
@@ -182,15 +180,15 @@ function isLoopback(host: string): boolean {
 
 /** Upstreams that lead back to the splitter, and fallbacks that lead to where they came from. */
 function checkDestinations({ raw, document }: Written, report: Report): void {
-  const ports: [name: string, address: ListenAddress][] = document.listen.map((address) => [
-    'listen',
-    address,
-  ]);
-  if (document.admin !== null) ports.push(['admin', document.admin]);
+  const admin = document.admin === null ? [] : [{ name: 'admin', address: document.admin }];
+  const own = [...document.listen.map((address) => ({ name: 'listen', address })), ...admin];
+  // An upstream is compared with the few addresses of its own port or socket.
+  const byPlace = Map.groupBy(own, ({ address }) => address.path ?? address.port);
   const check = (path: Path, url: UpstreamUrl | undefined): void => {
-    const taken = url === undefined ? undefined : ports.find(([, address]) => isSame(address, url));
+    const near = url === undefined ? [] : (byPlace.get(url.path ?? url.port) ?? []);
+    const taken = near.find(({ address }) => isSame(address, url!));
     if (taken === undefined) return;
-    const expected = `another place than the splitter's own ${taken[0]}, to which its requests would come back`;
+    const expected = `another place than the splitter's own ${taken.name}, to which its requests would come back`;
     report.mistake(path, expected, showGot(valueAt(raw, path)));
   };
   const inline = (path: Path) => {

@@ -57,6 +57,9 @@ export type Outcome =
   | { readonly config: Config; readonly findings: readonly Finding[]; readonly problems?: undefined }
   | { readonly config?: undefined; readonly findings?: undefined; readonly problems: readonly Problem[] };
 
+/** Findings that are listed; each costs a line of the log at every start and reload. */
+const FINDINGS_MAX = 50;
+
 /** Config of a raw document. Promise: no problems means that every name resolves and every share adds up. */
 export function linkSource(
   source: Source,
@@ -80,6 +83,8 @@ class Link {
   readonly #raw: RawMap;
   readonly #problems: Found[] = [];
   readonly #findings: Finding[] = [];
+  /** Findings beyond those that are listed. */
+  #unlisted = 0;
   /** Secrets of overrides that stand elsewhere, by the name of the split. */
   readonly #secrets = new Map<string, string>();
 
@@ -120,12 +125,18 @@ class Link {
       return { problems: composed(this.#problems.sort((a, b) => a.order - b.order)) };
     }
     const findings = this.#findings.sort((a, b) => a.order - b.order);
+    if (this.#unlisted > 0) {
+      const sentence = `${this.#unlisted} more warnings and notes are not listed`;
+      findings.push({ ...this.#source.locate([]), level: 'warning', sentence });
+    }
     return { config: compose(parsed.data, inline, this.#secrets), findings };
   }
 
   #report(): Report {
-    const find = (level: Finding['level'], path: Path, sentence: string, offset?: number) =>
-      this.#findings.push({ ...this.#source.locate(path, 'value', offset), level, sentence });
+    const find = (level: Finding['level'], path: Path, sentence: string, offset?: number) => {
+      if (this.#findings.length >= FINDINGS_MAX) this.#unlisted++;
+      else this.#findings.push({ ...this.#source.locate(path, 'value', offset), level, sentence });
+    };
     return {
       mistake: (path, expected, got) => {
         if (this.#source.isTranslated !== true) this.#add(path, expected, got);

@@ -245,6 +245,16 @@ describe('a split that does not split', () => {
   });
 });
 
+it('fifty are listed, the others are counted, however large the document is', () => {
+  const spare = Array.from({ length: 5000 }, (_, i) => `  u${i}: { url: "http://u${i}" }`).join('\n');
+  const routes = Array.from({ length: 5000 }, (_, i) => `  - { path: /p${i}, upstream: "http://x" }`).join(
+    '\n',
+  );
+  const lines = told(`upstreams:\n${spare}\nroutes:\n${routes}\n`);
+  expect(lines).toHaveLength(51);
+  expect(lines.at(-1)).toBe('warning: s.yaml:1:1: 4950 more warnings and notes are not listed');
+});
+
 describe('an nginx.conf', () => {
   const nginx = (key: string) =>
     parseNginx(
