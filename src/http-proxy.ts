@@ -2,7 +2,6 @@
 // the upstream request, and everything between the two that must not go wrong is here: fields, time limits, faults.
 // Takes the same configuration as the program. Sources: RFC 9110 §7.6, RFC 9112 §6; http-proxy 1.18.1.
 
-import { readFileSync } from 'node:fs';
 import { Agent, type ClientRequest, type IncomingMessage, ServerResponse, STATUS_CODES } from 'node:http';
 import { Agent as TlsAgent } from 'node:https';
 import { isIP, type Socket } from 'node:net';
@@ -22,6 +21,7 @@ import { afterEarlierAnswers, cutAnswer, trackAnswer } from './embed/answer-orde
 import { FAULTS, type FaultCode } from './errors.ts';
 import { isFieldOf, isForwardedName, isSplitterName, type RequestEdit } from './http1/forward.ts';
 import { type Edits, editsFor } from './proxy/edits.ts';
+import { PEM_BYTES_MAX, readRegularFileSync } from './regular-file.ts';
 import { checkKey } from './split/key.ts';
 import { LibraryView } from './split/request.ts';
 import { type DecisionExtras, Splitter, type Variant } from './split/splitter.ts';
@@ -159,9 +159,9 @@ class Upstream {
 function filesOf({ tls }: UpstreamConfig): { ca?: Buffer; cert?: Buffer; key?: Buffer } {
   const { caFile, certFile, keyFile } = tls ?? {};
   return {
-    ...(caFile !== undefined && { ca: readFileSync(caFile) }),
-    ...(certFile !== undefined && { cert: readFileSync(certFile) }),
-    ...(keyFile !== undefined && { key: readFileSync(keyFile) }),
+    ...(caFile !== undefined && { ca: readRegularFileSync(caFile, PEM_BYTES_MAX) }),
+    ...(certFile !== undefined && { cert: readRegularFileSync(certFile, PEM_BYTES_MAX) }),
+    ...(keyFile !== undefined && { key: readRegularFileSync(keyFile, PEM_BYTES_MAX) }),
   };
 }
 

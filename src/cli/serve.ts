@@ -2,7 +2,6 @@
 // signals reload, drain or end them. The log goes to stdout, one JSON line an event; what stops the start is one
 // sentence on stderr. Knows no sockets and no process: signals and exit codes pass through the Terminal.
 
-import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { Command, CommanderError } from 'commander';
 import type { Logger } from 'pino';
@@ -14,6 +13,7 @@ import type { Loaded } from '../config/load.ts';
 import { formatPath, formatProblem, formatProblems, type Problem } from '../config/problem.ts';
 import type { Config } from '../config/schema.ts';
 import { ConfigWatch, isMountedAlone } from '../config/watch.ts';
+import { readRegularFileSync, SECRET_BYTES_MAX } from '../regular-file.ts';
 import { describeSplits } from '../split/change.ts';
 import { AccessLog } from '../telemetry/access-log.ts';
 import { Assignments } from '../telemetry/assignments.ts';
@@ -141,7 +141,7 @@ function openFile(path: string, reports: Logger): LogOutput {
 
 function readSecret(file: string): string {
   try {
-    const secret = readFileSync(file, 'utf8').trim();
+    const secret = readRegularFileSync(file, SECRET_BYTES_MAX).toString().trim();
     if (secret !== '') return secret;
   } catch (cause) {
     throw new Error(

@@ -1,10 +1,12 @@
 // Finds and reads the configuration that flags and environment ask for, and gives the Config or every problem.
 // The only file of this room beside watch that touches the file system; what a text means is config/parse's matter.
 
-import { existsSync, globSync, readFileSync, statSync } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { existsSync, globSync } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { dirname, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { kindOf, openWithoutWaiting, readRegularFileSync, SECRET_BYTES_MAX } from '../regular-file.ts';
 import {
   configFromOverrides,
   emptyVariableNotes,
@@ -26,8 +28,9 @@ const NGINX_FILE = '/etc/nginx/nginx.conf';
 /** Problems shown of an nginx.conf that no one asked for. */
 const UNASKED_PROBLEMS_MAX = 5;
 
-/** The largest file that is taken for a secret. */
-const SECRET_FILE_BYTES_MAX = 4096;
+/** How long the writer of a pipe (`check <(kustomize build)`) may leave its reader without a byte. */
+const PIPE_LIMIT_MS = 10_000;
+const PIPE_LOOK_MS = 20;
 
 /** What the user asked for. */
 export interface Wishes {
@@ -144,7 +147,7 @@ function includesBeside(file: string): ReadInclude {
     const path = resolve(dirname(file), pattern);
     const paths = /[*?[]/.test(pattern) ? globSync(path).sort() : [path];
     try {
-      return paths.map((one) => ({ file: one, text: readFileSync(one, 'utf8') }));
+      return paths.map((one) => ({ file: one, text: readRegularFileSync(one, TEXT_BYTES_MAX).toString() }));
     } catch (cause) {
       return { got: readFault(cause as NodeJS.ErrnoException) };
     }
@@ -157,10 +160,7 @@ function secretReader(environment: Wishes['environment'], files: string[]): Read
     if (file === undefined) return environment[variable ?? '']?.trim() ?? { got: 'no such variable' };
     files.push(file);
     try {
-      const stats = statSync(file);
-      if (!stats.isFile()) return { got: 'no regular file' };
-      if (stats.size > SECRET_FILE_BYTES_MAX) return { got: `${stats.size} bytes` };
-      return readFileSync(file, 'latin1').trim();
+      return readRegularFileSync(file, SECRET_BYTES_MAX).toString('latin1').trim();
     } catch (cause) {
       return { got: readFault(cause as NodeJS.ErrnoException) };
     }
@@ -184,17 +184,17 @@ export async function readText(file: string): Promise<string | ReadFailure> {
     got,
   });
   try {
-    await using handle = await open(file, 'r');
+    await using handle = await openWithoutWaiting(file);
     const stats = await handle.stat();
-    if (stats.isDirectory()) {
-      return { problem: problem('a file', 'a directory'), missing: false };
+    if (!stats.isFile() && !stats.isFIFO()) {
+      return { problem: problem('a file', kindOf(stats)), missing: false };
     }
     if (stats.size > TEXT_BYTES_MAX) return { problem: tooLarge(file, stats.size), missing: false };
     // A pipe says nothing of its size; one byte over the limit is enough to know.
     const bytes = Buffer.alloc(TEXT_BYTES_MAX + 1);
     let length = 0;
     while (length < bytes.length) {
-      const { bytesRead } = await handle.read(bytes, length, bytes.length - length, null);
+      const bytesRead = await readSome(handle, bytes, length);
       if (bytesRead === 0) break;
       length += bytesRead;
     }
@@ -203,6 +203,19 @@ export async function readText(file: string): Promise<string | ReadFailure> {
   } catch (cause) {
     const fault = cause as NodeJS.ErrnoException;
     return { problem: problem('a file that can be read', readFault(fault)), missing: isMissing(fault) };
+  }
+}
+
+/** Reads on in a file or a pipe; the number of bytes, 0 at the end. */
+async function readSome(handle: FileHandle, bytes: Buffer, from: number): Promise<number> {
+  for (let waitedMs = 0; ; waitedMs += PIPE_LOOK_MS) {
+    try {
+      return (await handle.read(bytes, from, bytes.length - from, null)).bytesRead;
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code !== 'EAGAIN') throw cause;
+      if (waitedMs >= PIPE_LIMIT_MS) throw new Error('a pipe that no one writes to', { cause });
+    }
+    await sleep(PIPE_LOOK_MS);
   }
 }
 

@@ -1,7 +1,6 @@
 // TLS towards an upstream: which authorities are trusted and which certificate is shown. Verification is always on;
 // there is no option to turn it off. Source: RFC 9110 §4.3.4.
 
-import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import {
   type ConnectionOptions,
@@ -10,6 +9,7 @@ import {
   type SecureContext,
 } from 'node:tls';
 import type { TlsConfig, UpstreamUrl } from '../config/schema.ts';
+import { PEM_BYTES_MAX, readRegularFile, readRegularFileSync } from '../regular-file.ts';
 
 /** How long files are taken as unchanged: a mounted Secret is renewed without a word. */
 const FILES_TTL_MS = 60_000;
@@ -17,6 +17,7 @@ const FILES_TTL_MS = 60_000;
 export class TlsSettings {
   readonly #config: TlsConfig;
   readonly #url: UpstreamUrl;
+  #files: PemFiles;
   #context: SecureContext;
   #freshUntil: number;
 
@@ -24,13 +25,23 @@ export class TlsSettings {
   constructor(config: TlsConfig | undefined, url: UpstreamUrl, now: number) {
     this.#config = config ?? {};
     this.#url = url;
-    this.#context = this.#read();
+    this.#files = this.#paths.map((path) => path && readRegularFileSync(path, PEM_BYTES_MAX));
+    this.#context = contextOf(this.#files);
     this.#freshUntil = now + FILES_TTL_MS;
+  }
+
+  get #paths(): readonly (string | undefined)[] {
+    const { caFile, certFile, keyFile } = this.#config;
+    return [caFile, certFile, keyFile];
   }
 
   /** Options for `tls.connect` to one address. */
   optionsFor(host: string, now: number): ConnectionOptions {
-    if (now >= this.#freshUntil) this.#refresh(now);
+    if (now >= this.#freshUntil) {
+      this.#freshUntil = now + FILES_TTL_MS;
+      // No request waits for a disk: this connection still shows what was read before.
+      void this.#refresh();
+    }
     const wanted = this.#config.serverName ?? this.#url.host;
     return {
       host,
@@ -44,21 +55,27 @@ export class TlsSettings {
     };
   }
 
-  #refresh(now: number): void {
-    this.#freshUntil = now + FILES_TTL_MS;
+  async #refresh(): Promise<void> {
     try {
-      this.#context = this.#read();
+      const files = await Promise.all(
+        this.#paths.map((path) => path && readRegularFile(path, PEM_BYTES_MAX)),
+      );
+      if (files.every((bytes, index) => isSame(bytes, this.#files[index]))) return;
+      this.#context = contextOf(files);
+      this.#files = files;
     } catch {
       // Files in the middle of being replaced: the old ones serve until they can be read again.
     }
   }
+}
 
-  #read(): SecureContext {
-    const { caFile, certFile, keyFile } = this.#config;
-    return createSecureContext({
-      ...(caFile === undefined ? {} : { ca: readFileSync(caFile) }),
-      ...(certFile === undefined ? {} : { cert: readFileSync(certFile) }),
-      ...(keyFile === undefined ? {} : { key: readFileSync(keyFile) }),
-    });
-  }
+/** Authorities, certificate and key, each where the configuration names a file. */
+type PemFiles = readonly (Buffer | '' | undefined)[];
+
+function contextOf([ca, cert, key]: PemFiles): SecureContext {
+  return createSecureContext({ ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) });
+}
+
+function isSame(a: PemFiles[number], b: PemFiles[number]): boolean {
+  return a === b || (a !== undefined && b !== undefined && Buffer.from(a).equals(Buffer.from(b)));
 }

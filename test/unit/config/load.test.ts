@@ -89,7 +89,7 @@ describe('the secret of an override', () => {
 
   it.each([
     ['a file that is missing', () => `secretFile: ${folder}/gone`, 'no such file'],
-    ['a directory', () => `secretFile: ${folder}`, 'no regular file'],
+    ['a directory', () => `secretFile: ${folder}`, 'a directory'],
     ['a variable that is missing', () => 'secretVariable: NOBODY', 'no such variable'],
   ])('in %s is a problem: without it nothing runs', async (_, from, got) => {
     const { problems = [] } = await load(await write('bad.yaml', from()));
