@@ -394,7 +394,7 @@ describe('an upstream that', () => {
         await peer.request();
         await peer.send('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n');
       },
-      { responseTimeout: '50ms' },
+      { responseTimeout: '1s' },
     );
     await client.send(GET);
     expect(await restOf(client)).not.toContain('0\r\n\r\n');
@@ -407,7 +407,7 @@ describe('an upstream that', () => {
         await peer.request();
         await peer.send('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n');
       },
-      { responseTimeout: '50ms' },
+      { responseTimeout: '1s' },
     );
     await client.send('GET / HTTP/1.0\r\n\r\n');
     expect(await client.ended).toBe('reset');
@@ -481,7 +481,7 @@ describe('a client that is slow', () => {
   }
 
   it('in sending its body is not taken for an upstream that is silent', async () => {
-    const { server, client } = await startLine(script, { responseTimeout: '50ms' });
+    const { server, client } = await startLine(script, { responseTimeout: '1s' });
     await client.send('POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhello');
     await passTime(server);
     await client.send('world');
@@ -489,7 +489,7 @@ describe('a client that is slow', () => {
   });
 
   it('in reading its response is not taken for an upstream that is silent', async () => {
-    const { server, client } = await startLine(script, { responseTimeout: '50ms' });
+    const { server, client } = await startLine(script, { responseTimeout: '1s' });
     client.countOnly();
     client.socket.pause();
     await client.send('GET /large HTTP/1.1\r\nHost: h\r\n\r\n');

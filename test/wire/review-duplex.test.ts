@@ -1,6 +1,6 @@
 // Request and response under way at once: neither direction waits for the other one, and each has its own time limit.
-import { performance } from 'node:perf_hooks';
 import { describe, expect, it } from 'vitest';
+import { Clock } from '../support/clock.ts';
 import { statusOf, valuesOf } from '../support/message.ts';
 import type { RawSocket } from '../support/raw-socket.ts';
 import { startLine } from '../support/splitter.ts';
@@ -48,6 +48,7 @@ describe('an upload whose response has begun', () => {
     'is not cut as long as it goes on (%s)',
     async (framing) => {
       const limit = 500;
+      const clock = Clock.stop();
       const { client, upstream } = await startLine(
         async (peer) => {
           await peer.untilText('\r\n\r\n');
@@ -61,28 +62,31 @@ describe('an upload whose response has begun', () => {
       await client.untilText('x');
       const peer = await upstream.peer();
       // Neither the silence of the upstream nor the length of the upload is too long here: each byte is progress.
-      const until = performance.now() + 2.5 * limit;
-      while (performance.now() < until && client.ending === null) {
+      for (let i = 0; i < 10 && client.ending === null; i++) {
+        await clock.advance(0.8 * limit);
         const before = peer.bytesReceived;
         await client.send('1\r\ny\r\n');
         if (client.ending === null) await peer.until(() => peer.bytesReceived > before, 'more of the body');
       }
       expect(client.ending).toBe(null);
-      // And now nobody says anything any more.
-      await client.ended;
+      // Once both sides are silent it ends.
+      await clock.passUntil(client.ended);
     },
   );
 });
 
 describe('a client that asks for 100-continue', () => {
   it('and begins with its body all the same is the one that is waited for: 408', async () => {
+    const clock = Clock.stop();
     const { client } = await startLine(
       (peer) => peer.closed,
-      { timeouts: { requestBody: '80ms' } },
-      { responseTimeout: '400ms' },
+      { timeouts: { requestBody: '8s' } },
+      { responseTimeout: '40s' },
     );
     const head = 'POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n';
-    const response = await client.ask(`${head}a`);
+    const answered = client.ask(`${head}a`);
+    await clock.passUntil(answered);
+    const response = await answered;
     expect(statusOf(response)).toBe(408);
     expect(valuesOf(response, 'x-splitter-error')).toEqual(['BODY_TIMEOUT']);
   });

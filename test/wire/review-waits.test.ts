@@ -7,6 +7,7 @@ import { Deadlines } from '../../src/proxy/deadlines.ts';
 import type { Exchange } from '../../src/proxy/exchange.ts';
 import { Upstream } from '../../src/proxy/upstream.ts';
 import { Counters } from '../../src/telemetry/counters.ts';
+import { Clock } from '../support/clock.ts';
 import { type Message, statusOf, valuesOf } from '../support/message.ts';
 import { NamedServer } from '../support/named-server.ts';
 import { configOf, startSplitter, startUpstream } from '../support/splitter.ts';
@@ -44,13 +45,14 @@ describe('an exchange that has waited', () => {
   });
 
   it('for its turn has the whole time for its connect', async () => {
+    const clock = Clock.stop();
     const upstream = await startUpstream((peer) => peer.closed);
     const splitter = await startSplitter({
       upstreams: {
         u: {
           url: `https://127.0.0.1:${upstream.port}`,
-          connectTimeout: '120ms',
-          pool: { maxConnections: 1, queueTimeout: '200ms' },
+          connectTimeout: '3s',
+          pool: { maxConnections: 1, queueTimeout: '5s' },
         },
       },
       routes: [{ upstream: 'u' }],
@@ -60,8 +62,12 @@ describe('an exchange that has waited', () => {
     await first.send(get('/1'));
     await upstream.peer(0);
     await second.send(get('/2'));
-    isFault(await first.response(), 'UPSTREAM_CONNECT_TIMEOUT');
-    isFault(await second.response(), 'UPSTREAM_CONNECT_TIMEOUT');
+    const answers = [first.response(), second.response()] as const;
+    await clock.passUntil(answers[0]);
+    isFault(await answers[0], 'UPSTREAM_CONNECT_TIMEOUT');
+    const elapsedMs = await clock.passUntil(answers[1]);
+    isFault(await answers[1], 'UPSTREAM_CONNECT_TIMEOUT');
+    expect(elapsedMs).toBeGreaterThanOrEqual(2900);
   });
 });
 

@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
+import { Clock } from '../support/clock.ts';
 import { statusOf, valuesOf } from '../support/message.ts';
 import type { Script } from '../support/scripted-upstream.ts';
 import { startLine, startSplitter } from '../support/splitter.ts';
@@ -132,16 +133,15 @@ describe('an upgrade', () => {
   });
 
   it('that its client has half-closed ends when the upstream stays silent', async () => {
-    const { client, upstream } = await startLine(
-      async (peer) => {
-        await peer.request();
-        await peer.send(SWITCH);
-        await peer.closed;
-      },
-      { timeouts: { idle: '50ms' } },
-    );
+    const clock = Clock.stop();
+    const { client, upstream } = await startLine(async (peer) => {
+      await peer.request();
+      await peer.send(SWITCH);
+      await peer.closed;
+    });
     await client.ask(ASK);
     client.end();
+    await clock.passUntil(client.ended);
     expect(await client.ended).toBe('end');
     expect(await upstream.peers[0]!.ended).toBe('end');
   });
@@ -227,12 +227,14 @@ describe('an upgrade', () => {
 
 describe('a tunnel', () => {
   it('ends at both sides after tunnelIdle without a byte', async () => {
-    const { client, upstream } = await startLine(
-      switching(async (peer) => peer.send(SWITCH)),
-      { timeouts: { tunnelIdle: '50ms' } },
-    );
+    const clock = Clock.stop();
+    const { client, upstream } = await startLine(switching(async (peer) => peer.send(SWITCH)));
     await client.send(ASK);
     await client.response();
+    // An hour is the limit.
+    await clock.advance(59 * 60_000);
+    expect(client.ending).toBeNull();
+    await clock.passUntil(client.ended);
     expect(await client.ended).toBe('end');
     await upstream.peers[0]!.ended;
   });
