@@ -15,6 +15,8 @@ import { percent } from './table.ts';
 export interface Reached {
   readonly upstream: string;
   readonly address: string;
+  /** The TLS handshake succeeded and the certificate is good. */
+  readonly tls: boolean;
   readonly failure: string | null;
 }
 

@@ -32,7 +32,7 @@ export function checkCommand(terminal: Terminal): Command {
       'Reads a configuration as serve would and says what it does: each split with its variants, their shares and exact hash ranges. Prints all problems at once, and warnings where it would run but probably not do what was meant. Exit code 1 when there are problems.',
     )
     .argument('[FILE]', 'YAML file to check, in place of --config')
-    .option('--dns', 'also look up every upstream and connect to each of its addresses')
+    .option('--dns', 'also look up every upstream and connect to each of its addresses, with TLS for https')
     .option('--strict', 'exit code 1 for warnings too')
     .option('--quiet', 'print problems and warnings only')
     .option('--json', 'print the result as JSON, problems included');
@@ -80,7 +80,10 @@ async function reachAll(config: Config): Promise<Reached[]> {
       membersOf(settings)
         .filter(({ down }) => !down)
         .map(async ({ url }) =>
-          (await reach(url, settings.connectTimeout)).map((reached) => ({ upstream, ...reached })),
+          (await reach(url, settings.tls, settings.connectTimeout)).map((reached) => ({
+            upstream,
+            ...reached,
+          })),
         ),
     ),
   );
@@ -88,10 +91,10 @@ async function reachAll(config: Config): Promise<Reached[]> {
 }
 
 function reachedLines(reached: readonly Reached[]): string[] {
-  const rows = reached.map(({ upstream, address, failure }) => [
+  const rows = reached.map(({ upstream, address, tls, failure }) => [
     `upstream ${upstream}`,
     address,
-    failure ?? 'accepts connections',
+    failure ?? (tls ? 'accepts connections, and its certificate is good' : 'accepts connections'),
   ]);
   return table(rows).map((row) => `  ${row}`);
 }

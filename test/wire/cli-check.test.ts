@@ -283,7 +283,7 @@ const TOO_LONG = 'a'.repeat(64);
 
 describe('check --dns', () => {
   it('looks every upstream up, connects to each address, and is exit code 1 when one cannot be reached', async () => {
-    await using server = createServer((socket) => socket.end());
+    await using server = createServer((socket) => socket.resume().end());
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const { port } = server.address() as { port: number };
     const path = await file(
