@@ -208,8 +208,8 @@ function configFor(ports: readonly number[], share: number): Config {
   const document = {
     listen: '127.0.0.1:0',
     admin: 'off',
-    upstreamDefaults: { responseTimeout: '400ms', eject: { failures: 1000 } },
-    timeouts: { requestHead: '400ms', requestBody: '400ms' },
+    upstreamDefaults: { responseTimeout: '1500ms', eject: { failures: 1000 } },
+    timeouts: { requestHead: '1500ms', requestBody: '1500ms' },
     splits: {
       s: {
         variants: [
