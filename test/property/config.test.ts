@@ -1,11 +1,14 @@
 // Whatever the text, a configuration is read to a Config or to problems that can be acted on: never a throw, never an
 // endless loop, and a good file with any slip in it is still told by line and column.
 import fc from 'fast-check';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import type { Outcome } from '../../src/config/link.ts';
 import { parseNginx } from '../../src/config/nginx.ts';
 import { parseConfig } from '../../src/config/parse.ts';
 import { formatProblem } from '../../src/config/problem.ts';
+import { RUNS_LIMIT_MS, runs } from '../support/runs.ts';
+
+vi.setConfig({ testTimeout: RUNS_LIMIT_MS });
 
 const YAML = `listen: ":8000"
 x-a: &a { connectTimeout: 1s }
@@ -89,14 +92,14 @@ const spoilt = (text: string) => fc.oneof(slips(text), fc.string({ unit: 'binary
 it('of YAML', () => {
   fc.assert(
     fc.property(spoilt(YAML), (text) => prove(parseConfig(text, 'f', { checkKey }))),
-    { numRuns: 600 },
+    runs(600),
   );
 });
 
 it('of nginx.conf', () => {
   fc.assert(
     fc.property(spoilt(NGINX), (text) => prove(parseNginx(text, 'f', { checkKey, readInclude }))),
-    { numRuns: 2000 },
+    runs(2000),
   );
 });
 

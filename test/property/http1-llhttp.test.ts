@@ -5,10 +5,13 @@
 // bytes above 0x7f may stand in a target, as nginx takes them (llhttp refuses them), and what the RFC says must be read is
 // read where llhttp is stricter than that; STRICTER names each of these. None of them leaves the splitter as it came.
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { cutAt, cuts, nastyRequests } from '../support/nasty.ts';
 import { readWithNode } from '../support/node-parser.ts';
 import { type Reading, readRequests } from '../support/our-parser.ts';
+import { RUNS_LIMIT_MS, runs } from '../support/runs.ts';
+
+vi.setConfig({ testTimeout: RUNS_LIMIT_MS });
 
 /** What Node's `url` is for us: an absolute-form without scheme and authority (RFC 9112 §3.2.2, §3.2.4). */
 function withoutAuthority(method: string, url: string): string {
@@ -180,7 +183,7 @@ describe('llhttp agrees with every request that we accept', () => {
     const seen: Seen = { accepted: 0, bodies: 0, second: 0 };
     await fc.assert(
       fc.asyncProperty(nastyRequests, cuts, (stream, places) => agrees(stream, places, seen)),
-      { numRuns: 4000 },
+      runs(4000),
     );
     // A generator whose messages are all refused would prove nothing.
     expect(seen.accepted).toBeGreaterThan(800);

@@ -1,9 +1,12 @@
 // Any cut of a stream into TCP pieces reads as the same messages, for bytes that are honest, almost right or hostile;
 // and no reader goes on behind the bytes it was given.
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { cutAt, cuts, nastyRequests, nastyResponses } from '../support/nasty.ts';
 import { type Readings, readRequests, readResponses } from '../support/our-parser.ts';
+import { RUNS_LIMIT_MS, runs } from '../support/runs.ts';
+
+vi.setConfig({ testTimeout: RUNS_LIMIT_MS });
 
 // An unfinished line is judged when it ends: this ends every line, whatever came before.
 const LINE_ENDS = Buffer.from('\r\n\r\n');
@@ -21,16 +24,16 @@ function readsTheSame(read: (pieces: readonly Buffer[]) => Readings) {
 
 describe('any cut of the bytes gives the same messages', () => {
   it('of requests', () => {
-    fc.assert(fc.property(nastyRequests, cuts, readsTheSame(readRequests)), { numRuns: 3000 });
+    fc.assert(fc.property(nastyRequests, cuts, readsTheSame(readRequests)), runs(3000));
   });
 
   it('of responses', () => {
-    fc.assert(fc.property(nastyResponses, cuts, readsTheSame(readResponses)), { numRuns: 3000 });
+    fc.assert(fc.property(nastyResponses, cuts, readsTheSame(readResponses)), runs(3000));
   });
 
   it('of responses to HEAD', () => {
     const read = (pieces: readonly Buffer[]) => readResponses(pieces, () => true);
-    fc.assert(fc.property(nastyResponses, cuts, readsTheSame(read)), { numRuns: 1000 });
+    fc.assert(fc.property(nastyResponses, cuts, readsTheSame(read)), runs(1000));
   });
 });
 
@@ -46,7 +49,7 @@ describe('messages stand behind each other', () => {
           position = end;
         }
       }),
-      { numRuns: 1000 },
+      runs(1000),
     );
   });
 });

@@ -5,9 +5,12 @@ import fc from 'fast-check';
 import { expect, it, onTestFinished, vi } from 'vitest';
 import { statusOf, valuesOf } from '../support/message.ts';
 import type { RawClient } from '../support/raw-client.ts';
+import { RUNS_LIMIT_MS, runs } from '../support/runs.ts';
 import type { Script } from '../support/scripted-upstream.ts';
 import { turns } from '../support/shared-connection.ts';
 import { startLine } from '../support/splitter.ts';
+
+vi.setConfig({ testTimeout: RUNS_LIMIT_MS });
 
 const LIMITS = [1, 2, 3, 5, 8];
 
@@ -187,7 +190,7 @@ it('each client gets its own answer or an honest failure, and never a byte of an
         expect(deadlines.size).toBe(connectionCount);
       },
     ),
-    { numRuns: Number(process.env.PIPELINING_RUNS ?? 100) },
+    runs(100),
   );
   expect(shared).toBeGreaterThan(batches / 4);
 });

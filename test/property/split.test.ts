@@ -2,12 +2,15 @@
 // shares moves no more keys than it must.
 import fc from 'fast-check';
 import murmurhash from 'murmurhash';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { SplitConfig } from '../../src/config/schema.ts';
 import { boundsOf, Ranges } from '../../src/split/ranges.ts';
 import { Rendezvous } from '../../src/split/rendezvous.ts';
 import { LibraryView } from '../../src/split/request.ts';
 import { Splitter } from '../../src/split/splitter.ts';
+import { RUNS_LIMIT_MS, runs } from '../support/runs.ts';
+
+vi.setConfig({ testTimeout: RUNS_LIMIT_MS });
 
 type Variants = SplitConfig['variants'];
 
@@ -117,7 +120,7 @@ describe('rendezvous', () => {
           expect(other[two.pick(key)]!.name).toBe(list[one.pick(key)]!.name);
         }
       }),
-      { numRuns: 50 },
+      runs(50),
     );
   });
 
@@ -135,7 +138,7 @@ describe('rendezvous', () => {
           if (old.pick(key) !== next.pick(key)) expect(next.pick(key)).toBe(grown);
         }
       }),
-      { numRuns: 50 },
+      runs(50),
     );
   });
 });
@@ -163,7 +166,7 @@ describe('the splitter', () => {
         expect(noisy).toEqual(plain);
         expect(one.decide(new LibraryView({ url: `/?TOKEN=${token}` }))).toEqual(plain);
       }),
-      { numRuns: 50 },
+      runs(50),
     );
   });
 
