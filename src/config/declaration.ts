@@ -57,6 +57,23 @@ export function knownKeys(path: Path): string[] {
   return schema instanceof z.core.$ZodObject ? Object.keys(schema._zod.def.shape) : [];
 }
 
+/** The schema of the option at `path`, defaults and all; undefined where there is none. */
+export function schemaAt(path: Path): AnySchema | undefined {
+  let schema: AnySchema | undefined = documentSchema;
+  for (const step of path) {
+    if (schema === undefined) return undefined;
+    schema = child(core(schema), step);
+  }
+  return schema;
+}
+
+/** The words that the option at `path` takes, where it takes words of a list. */
+export function choicesAt(path: Path): string[] {
+  const schema = schemaAt(path);
+  const found = schema === undefined ? undefined : core(schema);
+  return found instanceof z.core.$ZodEnum ? Object.values(found._zod.def.entries).map(String) : [];
+}
+
 function child(schema: AnySchema, step: string | number): AnySchema | undefined {
   if (schema instanceof z.core.$ZodObject) {
     return Object.hasOwn(schema._zod.def.shape, step) ? schema._zod.def.shape[step] : undefined;

@@ -9,6 +9,7 @@ import { knownKeys, optionRows } from './declaration.ts';
 import { checkEffects } from './effects.ts';
 import type { Finding, Report } from './findings.ts';
 import { checkSplitKey } from './key-checks.ts';
+import { meantValue } from './meant.ts';
 import { didYouMean, type Path, type Place, PROBLEMS_SHOWN_MAX, type Problem, showGot } from './problem.ts';
 import { isMap, mapOf, type RawMap, valueAt } from './raw.ts';
 import {
@@ -200,7 +201,10 @@ class Link {
         if (inherited) return;
         const expected = issue.message.startsWith('Invalid input') ? 'a map of options' : issue.message;
         const value = valueAt(this.#source.document, path);
-        this.#add(path, expected, hidesSecret(path, value) ?? showGot(value));
+        const hidden = hidesSecret(path, value);
+        const told: Expected =
+          hidden === undefined ? (guess) => `${expected}${meantValue(path, value, guess)}` : expected;
+        this.#add(path, told, hidden ?? showGot(value));
       }
     }
   }
@@ -637,13 +641,22 @@ function composed(found: readonly Found[]): Problem[] {
 function unknownKey(parent: Path, key: string, guess: typeof didYouMean): string {
   // The right option in the wrong map is more likely than a slip: say where it belongs.
   const homes = optionHomes().get(key);
-  if (homes !== undefined) return `a known option (${homes.join(' or ')}?)`;
   const known = knownKeys(parent);
+  if (homes !== undefined) {
+    // Inside a map that has nothing to do with it, its home is no suggestion: `method` of a route is not that of a split.
+    if (parent.length > 0 && known.length > 0 && known.length <= HERE_MAX) {
+      return `one of ${known.join(', ')} (${key} belongs elsewhere: ${homes.join(' or ')})`;
+    }
+    return `a known option (${homes.join(' or ')}?)`;
+  }
   const guessed = guess(key, known);
   if (guessed !== '') return `a known option${guessed}`;
   // The list is for those who see it: it is longer than the rest of the message.
   return guess === didYouMean ? `one of ${known.join(', ')}` : 'a known option';
 }
+
+/** Options of a map that a message lists beside where the unknown one belongs. */
+const HERE_MAX = 12;
 
 let homesByKey: ReadonlyMap<string, readonly string[]> | undefined;
 

@@ -278,7 +278,9 @@ describe('the fields of the splitter itself', () => {
     [
       'somebody unknown to tell',
       'variantHeader: { name: x-v, to: [clients] }',
-      ['6:34 variantHeader.to[0]: expected a list of upstream, client or both, got "clients"'],
+      [
+        '6:34 variantHeader.to[0]: expected a list of upstream, client or both (did you mean "client"?), got "clients"',
+      ],
     ],
     [
       'a trace that is neither',

@@ -329,7 +329,7 @@ describe('each kind of mistake is answered with its place, what was expected and
       'a share without its percent sign',
       variants('{ name: a, share: 50, upstream: u }', REST),
       [
-        's.yaml:5:27 splits.s.variants[0].share: expected a percentage from 0% to 100% with two decimals at most, or "*" for the rest, got 50',
+        's.yaml:5:27 splits.s.variants[0].share: expected a percentage from 0% to 100% with two decimals at most, or "*" for the rest (did you mean "50%"?), got 50',
       ],
     ],
     [
@@ -411,7 +411,9 @@ describe('each kind of mistake is answered with its place, what was expected and
     [
       'a duration without a unit',
       `${variants(A, REST)}timeouts: { idle: 75 }\n`,
-      ['s.yaml:7:19 timeouts.idle: expected a duration from 10ms to 24h like 250ms, 5s or 1m, got 75'],
+      [
+        's.yaml:7:19 timeouts.idle: expected a duration from 10ms to 24h like 250ms, 5s or 1m (did you mean "75s"?), got 75',
+      ],
     ],
     [
       'no split and no route',
@@ -471,7 +473,7 @@ describe('each kind of mistake is answered with its place, what was expected and
         's.yaml:5:48 upstreams.a.setHeaders.x-arm: expected a field that variantHeader, requestId and traceparent do not set, got "x-arm"',
         's.yaml:5:70 upstreams.a.setHeaders.x-a: expected each field once, got "x-a" again',
         's.yaml:5:80 upstreams.a.setHeaders["b c"]: expected the name of a field that is not about the connection or the length of the message (Host is set by host), got "b c"',
-        's.yaml:5:97 upstreams.a.setHeaders.X-B: expected a text like "$remote_addr" or "shop $host" without control characters, 4096 characters at most, got 4',
+        's.yaml:5:97 upstreams.a.setHeaders.X-B: expected a text like "$remote_addr" or "shop $host" without control characters, 4096 characters at most (did you mean "4"?), got 4',
       ],
     ],
     [
@@ -482,7 +484,7 @@ describe('each kind of mistake is answered with its place, what was expected and
         's.yaml:2:47 upstreams.a.servers[0].weight: expected a whole number from 1 to 1000, got 0',
         's.yaml:2:71 upstreams.a.servers[1].weigth: expected a known option (did you mean "weight"?), got "weigth"',
         `s.yaml:2:105 upstreams.a.servers[2].url: expected ${URL_EXPECTED}, got nothing`,
-        's.yaml:2:115 upstreams.a.servers[2].backup: expected true or false, got "yes"',
+        's.yaml:2:115 upstreams.a.servers[2].backup: expected true or false (did you mean true?), got "yes"',
       ],
     ],
     [
