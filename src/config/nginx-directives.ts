@@ -16,7 +16,7 @@ export const WITHOUT_EFFECT: { readonly [block: string]: ReadonlySet<string> } =
   ),
   // Of http, server and location alike.
   http: new Set(
-    words(`access_log error_log log_format log_not_found log_subrequest open_log_file_cache types default_type
+    words(`error_log log_format log_not_found log_subrequest open_log_file_cache types default_type
       root index sendfile sendfile_max_chunk tcp_nopush tcp_nodelay aio aio_write directio output_buffers postpone_output
       server_tokens types_hash_max_size types_hash_bucket_size server_names_hash_max_size server_names_hash_bucket_size
       variables_hash_max_size variables_hash_bucket_size proxy_headers_hash_max_size proxy_headers_hash_bucket_size
@@ -36,7 +36,7 @@ export const WITHOUT_EFFECT: { readonly [block: string]: ReadonlySet<string> } =
 const WITH_EFFECT =
   words(`http server location upstream split_clients listen server_name proxy_pass proxy_set_header
   proxy_connect_timeout proxy_read_timeout proxy_send_timeout proxy_next_upstream client_max_body_size client_body_timeout
-  client_header_timeout send_timeout keepalive_timeout include gzip
+  client_header_timeout send_timeout keepalive_timeout include gzip access_log
   large_client_header_buffers proxy_buffer_size`);
 
 /** Settings that count from the innermost block that has them, and where all blocks here have to agree. */

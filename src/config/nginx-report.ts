@@ -15,6 +15,9 @@ interface Origin {
   readonly directive: string;
 }
 
+const ACCESS_LOG_NOTE =
+  'access_log: every request is logged on stdout as a line of JSON (accessLog.mode: all); file and format are not kept';
+
 /** Gathers what is to be told about one nginx.conf. */
 export class Report {
   readonly problems: Problem[] = [];
@@ -61,6 +64,9 @@ export class Report {
   /** What the buffers for message heads hold, in bytes; absent where no directive says so. */
   readonly headLimits: { requestLine?: number; requestHead?: number; responseHead?: number } = {};
 
+  /** Some block logs its requests. */
+  logsRequests = false;
+
   /** Something that was left out because it changes nothing here. */
   ignore(what: string): void {
     this.#ignored.add(what);
@@ -89,6 +95,7 @@ export class Report {
     }
     const value = directive.words.map((word) => word.text).join(' ');
     if (WITHOUT_EFFECT.http!.has(text)) this.ignore(text);
+    else if (text === 'access_log') this.#readAccessLog(directive);
     else if (text === 'large_client_header_buffers') this.#readRequestBuffers(directive);
     else if (text === 'proxy_buffer_size') this.#readResponseBuffer(directive);
     else if (text === 'proxy_redirect' && value === 'default') this.note(REDIRECT_NOTE);
@@ -97,6 +104,14 @@ export class Report {
     // Without a listen for TLS, which is refused, these have nothing to work on.
     else if (/^ssl_[a-z_]+$/.test(text)) this.ignore(text);
     else this.unknown(directive, block);
+  }
+
+  /** One log here takes the requests of all blocks. */
+  #readAccessLog({ name, words: [path] }: Directive): void {
+    if (path === undefined) return this.fail(name, name.text, 'a path or off', 'nothing');
+    if (path.text === 'off' || path.text === '/dev/null') return this.ignore(name.text);
+    this.logsRequests = true;
+    this.note(ACCESS_LOG_NOTE);
   }
 
   /** Of several blocks the largest buffers count: what nginx takes anywhere is taken everywhere. */

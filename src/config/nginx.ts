@@ -295,6 +295,7 @@ class Translator {
       const [map, option] = path;
       document[map] = { ...(document[map] as Record<string, string> | undefined), [option]: value };
     }
+    if (this.#report.logsRequests) document.accessLog = { mode: 'all' };
     document.forwarded = forwarded;
     document.upgrades = upgrades;
     return document;

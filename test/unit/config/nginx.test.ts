@@ -431,6 +431,26 @@ const placeOf = (text: string, word: string) => {
   return `nginx.conf:${before.length}:${before.at(-1)!.length + 1}`;
 };
 
+describe('access_log', () => {
+  const NOTE =
+    'access_log: every request is logged on stdout as a line of JSON (accessLog.mode: all); file and format are not kept';
+  const accessLogOf = (http: string, location = '') => {
+    const { document, notes } = good(asking({ http, location: `proxy_redirect off; ${location}` }));
+    return { accessLog: document.accessLog, notes: notes.filter((note) => note.includes('logged')) };
+  };
+
+  it('with a path logs every request here, and a note says where', () => {
+    const logged = { accessLog: { mode: 'all' }, notes: [NOTE] };
+    expect(accessLogOf('access_log /var/log/nginx/access.log main;')).toEqual(logged);
+    expect(accessLogOf('access_log off;', 'access_log /dev/stdout;')).toEqual(logged);
+  });
+
+  it('off, or into nothing, logs none', () => {
+    expect(accessLogOf('access_log off;')).toEqual({ accessLog: undefined, notes: [] });
+    expect(accessLogOf('access_log /dev/null;')).toEqual({ accessLog: undefined, notes: [] });
+  });
+});
+
 describe('buffers for message heads become limits', () => {
   const limitsOf = (http: string, server = '', location = '') => {
     const { document, notes } = good(asking({ http, server, location: `proxy_redirect off; ${location}` }));
