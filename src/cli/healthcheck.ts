@@ -8,6 +8,7 @@ import { addConfigOptions, type ConfigFlags, loadFromFlags } from './options.ts'
 import type { Terminal } from './terminal.ts';
 
 const TIMEOUT_MS = 2000;
+const SENTENCE_LENGTH_MAX = 65_536;
 
 /** The command, ready to be added to the program. */
 export function healthcheckCommand(terminal: Terminal): Command {
@@ -31,23 +32,37 @@ export function healthcheckCommand(terminal: Terminal): Command {
 /** Null when it is ready, else why not. */
 async function ask(admin: ListenAddress | null): Promise<string | null> {
   if (admin === null) return 'the admin port is off: expected an address, got admin: off';
-  // Loaded here because no other command needs it, and `serve` starts faster without.
-  const { Agent, request } = await import('undici');
-  const socket = admin.path === null ? {} : { socketPath: admin.path };
-  const dispatcher = new Agent({ connect: { timeout: TIMEOUT_MS, ...socket } });
+  const origin = originOf(admin);
   try {
-    const { statusCode, body } = await request(`${originOf(admin)}/readyz`, {
-      dispatcher,
-      headersTimeout: TIMEOUT_MS,
-      bodyTimeout: TIMEOUT_MS,
-    });
-    const sentence = (await body.text()).trim();
-    return statusCode === 200 ? null : sentence;
+    const { status, sentence } = await getReadiness(origin, admin.path);
+    return status === 200 ? null : sentence;
   } catch (cause) {
-    return `${originOf(admin)} does not answer: ${(cause as Error).message}`;
-  } finally {
-    await dispatcher.close();
+    return `${origin} does not answer: ${(cause as Error).message}`;
   }
+}
+
+/** By node:http: an HTTP client of its own would cost more to load than the rest of the command. */
+async function getReadiness(
+  origin: string,
+  socketPath: string | null,
+): Promise<{ readonly status: number | undefined; readonly sentence: string }> {
+  const { get } = await import('node:http');
+  const timeout = AbortSignal.timeout(TIMEOUT_MS);
+  return new Promise((resolve, reject) => {
+    const asked = get(`${origin}/readyz`, { agent: false, signal: timeout, ...(socketPath && { socketPath }) });
+    asked.on('error', (cause) =>
+      reject(timeout.aborted ? new Error(`no answer within ${TIMEOUT_MS / 1000} s`) : cause),
+    );
+    asked.on('response', (response) => {
+      let text = '';
+      response.setEncoding('utf8').on('data', (part: string) => {
+        // Longer ones than a list of upstreams in trouble are no answer of ours.
+        if (text.length < SENTENCE_LENGTH_MAX) text += part;
+      });
+      response.on('error', reject);
+      response.on('end', () => resolve({ status: response.statusCode, sentence: text.trim() }));
+    });
+  });
 }
 
 /** Where an address that is listened on can be reached from here: "every address" through loopback. */
