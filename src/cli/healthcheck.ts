@@ -49,7 +49,11 @@ async function getReadiness(
   const { get } = await import('node:http');
   const timeout = AbortSignal.timeout(TIMEOUT_MS);
   return new Promise((resolve, reject) => {
-    const asked = get(`${origin}/readyz`, { agent: false, signal: timeout, ...(socketPath && { socketPath }) });
+    const asked = get(`${origin}/readyz`, {
+      agent: false,
+      signal: timeout,
+      ...(socketPath && { socketPath }),
+    });
     asked.on('error', (cause) =>
       reject(timeout.aborted ? new Error(`no answer within ${TIMEOUT_MS / 1000} s`) : cause),
     );

@@ -2,12 +2,12 @@
 // the declaration, lays upstreamDefaults under each upstream, and links names (variant -> upstream, route -> split).
 // Knows positions only as `source.locate`, and key texts only as the check that is handed in.
 
-import { createHash, scryptSync } from 'node:crypto';
 import type * as z from 'zod/mini';
 import { canonicalName, variablesOf } from '../key-text.ts';
 import { knownKeys, optionRows } from './declaration.ts';
 import { checkEffects } from './effects.ts';
 import type { Finding, Report } from './findings.ts';
+import { hashConfig } from './hash.ts';
 import { checkSplitKey } from './key-checks.ts';
 import { meantValue } from './meant.ts';
 import { didYouMean, type Path, type Place, PROBLEMS_SHOWN_MAX, type Problem, showGot } from './problem.ts';
@@ -31,6 +31,7 @@ import {
   upstreamSchema,
   withoutValueVariables,
 } from './schema.ts';
+import { describeSecret, hasLiterals, mayBeSecret } from './secrets.ts';
 
 /** A document as plain values, and where each of them stands in what the user wrote. */
 export interface Source {
@@ -201,10 +202,11 @@ class Link {
         if (inherited) return;
         const expected = issue.message.startsWith('Invalid input') ? 'a map of options' : issue.message;
         const value = valueAt(this.#source.document, path);
-        const hidden = hidesSecret(path, value);
-        const told: Expected =
-          hidden === undefined ? (guess) => `${expected}${meantValue(path, value, guess)}` : expected;
-        this.#add(path, told, hidden ?? showGot(value));
+        if (mayBeSecret(path)) {
+          this.#add(path, expected, describeSecret(value));
+          return;
+        }
+        this.#add(path, (guess) => `${expected}${meantValue(path, value, guess)}`, showGot(value));
       }
     }
   }
@@ -425,7 +427,9 @@ class Link {
 
   #keyFault(path: Path, text: string, fault: { error: string; offset: number }): void {
     const [expected, got] = fault.error.replace(/^expected /, '').split(', got ');
-    this.#add(path, expected ?? fault.error, got ?? showGot(text), 'value', fault.offset);
+    // What follows a "$" in a password is part of the password.
+    const shown = mayBeSecret(path) && hasLiterals(text) ? describeSecret(text) : (got ?? showGot(text));
+    this.#add(path, expected ?? fault.error, shown, 'value', fault.offset);
   }
 
   #checkNames(list: Path, variants: readonly RawMap[]): void {
@@ -573,10 +577,7 @@ function compose(
     ),
     routes: linked,
   };
-  const shown = new Map(
-    [...effective.splits].map(([name, split]) => [name, withSecret(split, disguise(split.override?.secret))]),
-  );
-  return { ...effective, hash: hashOf({ ...effective, splits: shown }) };
+  return { ...effective, hash: hashConfig(effective) };
 }
 
 function withSecret(split: SplitConfig, secret: string | undefined): SplitConfig {
@@ -584,40 +585,9 @@ function withSecret(split: SplitConfig, secret: string | undefined): SplitConfig
   return { ...split, override: { ...split.override, secret } };
 }
 
-/**
- * The hash changes with a secret and is shown to everybody: each guess at the secret by way of the hash has to cost. The
- * same secret gives the same hash, as replicas are compared by it.
- */
-function disguise(secret: string | undefined): string | undefined {
-  if (secret === undefined) return undefined;
-  return scryptSync(secret, 'request-splitter', 32, { N: 8192 }).toString('hex');
-}
-
 /** An upstream that inherits itself as its fallback has none. */
 function withoutSelf([name, upstream]: [string, UpstreamConfig]): [string, UpstreamConfig] {
   return [name, upstream.onDown === name ? { ...upstream, onDown: null } : upstream];
-}
-
-function hashOf(value: unknown): string {
-  return createHash('sha256').update(canonical(value)).digest('hex').slice(0, 12);
-}
-
-/** JSON with sorted keys: the same text for the same meaning, whatever the order in which maps were written. */
-function canonical(value: unknown): string {
-  if (value instanceof Map) return canonical(Object.fromEntries(value));
-  if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`;
-  if (!isMap(value)) return JSON.stringify(value) ?? 'null';
-  const entries = Object.entries(value).filter(([, entry]) => entry !== undefined);
-  entries.sort(([a], [b]) => (a < b ? -1 : 1));
-  return `{${entries.map(([key, entry]) => `${JSON.stringify(key)}:${canonical(entry)}`).join(',')}}`;
-}
-
-/** Messages are logged: what stands in for a value that is a secret or may hold one; undefined for every other. */
-function hidesSecret(path: Path, value: unknown): string | undefined {
-  const last = path.at(-1);
-  if (last === 'secret' && typeof value === 'string') return `${value.length} characters`;
-  const mayHold = last === 'secret' || last === 'override';
-  return mayHold && typeof value === 'object' && value !== null ? 'another kind of value' : undefined;
 }
 
 /** Where one form of several was clearly meant, its own problems say more than "none of these"; null where none was. */

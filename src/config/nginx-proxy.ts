@@ -18,6 +18,7 @@ import { REDIRECT_NOTE, type Report } from './nginx-report.ts';
 import type { Directive, Position } from './nginx-syntax.ts';
 import { didYouMean, type Path, showGot } from './problem.ts';
 import { isSettableField, withoutValueVariables } from './schema.ts';
+import { describeSecret, hasLiterals } from './secrets.ts';
 
 /** What counts for one goal; the same twice is one upstream of the document. */
 interface Settings {
@@ -345,7 +346,7 @@ export class ProxyGoals {
       at,
       directive,
       isOwn ? 'another variable' : (expected ?? error),
-      found ?? showGot(text),
+      directive === 'proxy_set_header' && hasLiterals(text) ? describeSecret(text) : (found ?? showGot(text)),
     );
   }
 

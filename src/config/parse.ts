@@ -11,9 +11,11 @@ import {
   parseDocument,
   type YAMLError,
 } from 'yaml';
+import { optionRows } from './declaration.ts';
 import { type Override, overlay } from './env.ts';
 import { type CheckKey, linkSource, type Outcome, type ReadSecret, type Source } from './link.ts';
 import { formatPath, type Path, type Place, type Problem, showGot } from './problem.ts';
+import { describeSecret } from './secrets.ts';
 import { nginxBlockAt, refuseText } from './text.ts';
 import { type AnyNode, YamlValues } from './yaml-values.ts';
 
@@ -86,7 +88,7 @@ function readYaml(text: string, file: string): Source | { problems: readonly Pro
     }
     const { value } = values;
     if (!isMap(document.contents)) {
-      return { problems: [problem(0, 'a map of options like listen: and splits:', showGot(value))] };
+      return { problems: [problem(0, 'a map of options like listen: and splits:', describeSecret(value))] };
     }
     const locate = (path: Path, part: 'value' | 'key' = 'value', offset = 0): Place => {
       const order = positionOf(values, document.contents, path, part, offset);
@@ -110,7 +112,8 @@ function syntax(
   const [start] = error.pos;
   const lineEnd = text.indexOf('\n', start);
   const line = text.slice(text.lastIndexOf('\n', start - 1) + 1, lineEnd < 0 ? text.length : lineEnd).trim();
-  const written = showGot(line);
+  const isSafe = namesOptionsAlone(line);
+  const written = isSafe ? showGot(line) : `a line of ${line.length} characters`;
   switch (error.code) {
     case 'BAD_ALIAS':
       return problem(
@@ -123,8 +126,24 @@ function syntax(
     case 'TAB_AS_INDENT':
       return problem(start, 'spaces for indentation', `a tab in ${written}`);
     default:
-      return problem(start, 'valid YAML', `${written} (${error.message.replace(/\s+/g, ' ')})`);
+      return problem(
+        start,
+        'valid YAML',
+        `${written} (${(isSafe ? error.message : error.message.replace(/[:"].*/s, '')).replace(/\s+/g, ' ')})`,
+      );
   }
+}
+
+const OPTION_NAMES = new Set(optionRows().flatMap(({ path }) => path.split(/[.[\]*]+/)));
+for (const name of ['secret', 'setHeaders', '']) OPTION_NAMES.delete(name);
+
+/** Where the syntax is broken, nobody knows which option a text belongs to: it is shown when every key in its line is known. */
+function namesOptionsAlone(line: string): boolean {
+  const keys = Array.from(
+    line.matchAll(/(?:^|[\s,{])["']?([^\s"',{}[\]:]+)["']?\s*:(?=\s|$)/g),
+    ([, key]) => key!,
+  );
+  return keys.length > 0 && keys.every((key) => OPTION_NAMES.has(key));
 }
 
 /** Top-level keys `x-…` are the user's own: a place for anchors. */

@@ -19,6 +19,8 @@ export interface Problem extends Place {
   readonly got: string;
 }
 
+/** `user:password@` of a URL, with or without its scheme; a password may hold "/", "@" and "?". */
+const USERINFO = /(\b[a-z][a-z0-9+.-]*:\/\/)[^\s"'<>]*@|[^\s"'<>:/@]+:(?!\/\/)[^\s"'<>]*@/gi;
 const GOT_LENGTH_MAX = 60;
 /** Problems that are printed; what only helps a reader need not be found out for others. */
 export const PROBLEMS_SHOWN_MAX = 50;
@@ -38,7 +40,10 @@ export function formatProblems(problems: readonly Problem[]): string[] {
   return more > 0 ? [...lines, `… and ${more} more problems`] : lines;
 }
 
-/** What was received, for the end of a message: JSON, 60 characters at most; "nothing" for undefined. */
+/**
+ * What was received, for the end of a message: JSON, 60 characters at most; "nothing" for undefined. Messages are logged, so
+ * credentials in URLs are left out; what may be a secret as a whole is not given to this function.
+ */
 export function showGot(value: unknown): string {
   if (value === undefined) return 'nothing';
   let text: string;
@@ -47,8 +52,14 @@ export function showGot(value: unknown): string {
   } catch {
     text = String(value);
   }
+  text = withoutUserinfo(text);
   if (text.length <= GOT_LENGTH_MAX) return text;
   return `${text.slice(0, GOT_LENGTH_MAX)}…${typeof value === 'string' ? '"' : ''}`;
+}
+
+/** A text without the credentials of the URLs in it. */
+function withoutUserinfo(text: string): string {
+  return text.includes('@') ? text.replace(USERINFO, `$1(removed)@`) : text;
 }
 
 /** `["splits", "a", "variants", 1, "share"]` -> `splits.a.variants[1].share`. */

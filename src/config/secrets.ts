@@ -1,6 +1,8 @@
 // Which texts of a configuration may be secrets, and what is shown in their place: on the admin port, in the log and in
 // messages about problems. Names, lengths and variables are shown, values are not.
 
+import type { Path } from './problem.ts';
+
 /** Shown in place of a secret. */
 export const REMOVED = '(removed)';
 
@@ -20,4 +22,23 @@ export function withoutLiterals(text: string): string {
 /** Punctuation between variables is no secret. */
 function literal(text: string): string {
   return /^[\s:/,;=.-]{0,4}$/.test(text) ? text : REMOVED;
+}
+
+/** True when the value of a set field holds more than variables. */
+export function hasLiterals(text: string): boolean {
+  return withoutLiterals(text).includes(REMOVED);
+}
+
+/** True for the place of a value that may be a secret, or of something that holds one. */
+export function mayBeSecret(path: Path): boolean {
+  const last = path.at(-1);
+  return last === 'secret' || last === 'override' || path.includes('setHeaders');
+}
+
+/** What a message says in place of such a value: its kind, and the length of a text. */
+export function describeSecret(value: unknown): string {
+  if (typeof value === 'string') return value.length === 1 ? '1 character' : `${value.length} characters`;
+  if (Array.isArray(value)) return 'a list';
+  if (value === null || value === undefined) return 'nothing';
+  return typeof value === 'object' ? 'a map' : `a ${typeof value}`;
 }

@@ -5,6 +5,7 @@
 import { type Document, isAlias, isMap, isScalar, isSeq, type Node, type Pair, type YAMLMap } from 'yaml';
 import { showGot } from './problem.ts';
 import type { RawMap } from './raw.ts';
+import { describeSecret } from './secrets.ts';
 
 /** Something in the nodes that is not allowed, at an offset in the text. */
 export interface NodeFault {
@@ -132,7 +133,7 @@ export class YamlValues {
     if (sources.every(isMap)) return;
     const odd = sources.find((one) => !isMap(one));
     const got =
-      odd === undefined || odd === null ? 'nothing' : showGot(isScalar(odd) ? odd.value : String(odd));
+      odd === undefined || odd === null ? 'nothing' : describeSecret(isScalar(odd) ? odd.value : []);
     this.#fault(pair.key, 'an alias of a map behind the merge key "<<", or a list of them', got);
   }
 
@@ -144,7 +145,7 @@ export class YamlValues {
     const written = this.#text.slice(start, end);
     const escapes = type === 'QUOTE_DOUBLE' ? (/\\*(?=.$)/s.exec(written)?.[0].length ?? 0) : 0;
     if (written.length > 1 && written.at(-1) === written[0] && escapes % 2 === 0) return;
-    this.#fault(scalar, 'a quote that closes the text', showGot(written));
+    this.#fault(scalar, 'a quote that closes the text', `${describeSecret(written)} without it`);
   }
 
   #mergedBy(pair: Pair): AnyNode[] {

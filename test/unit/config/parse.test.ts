@@ -186,8 +186,8 @@ describe('a text that is no configuration gets one clear problem', () => {
       'x: y\n'.repeat(2 * 1024 * 1024),
       's.yaml: expected a configuration of 1 MiB at most, got 10.0 MiB',
     ],
-    ['a list', '- a\n', 's.yaml:1:1: expected a map of options like listen: and splits:, got ["a"]'],
-    ['a text', 'hello', 's.yaml:1:1: expected a map of options like listen: and splits:, got "hello"'],
+    ['a list', '- a\n', 's.yaml:1:1: expected a map of options like listen: and splits:, got a list'],
+    ['a text', 'hello', 's.yaml:1:1: expected a map of options like listen: and splits:, got 5 characters'],
     ['two documents', 'a: 1\n---\nb: 2\n', 's.yaml:2:1: expected one YAML document, got several'],
     [
       'a thousand open brackets',
@@ -202,7 +202,7 @@ describe('a text that is no configuration gets one clear problem', () => {
     [
       'a merge key of a text',
       'a: { <<: b }',
-      's.yaml:1:6: expected an alias of a map behind the merge key "<<", or a list of them, got "b"',
+      's.yaml:1:6: expected an alias of a map behind the merge key "<<", or a list of them, got 1 character',
     ],
     [
       'an alias without an anchor',
@@ -217,7 +217,7 @@ describe('a text that is no configuration gets one clear problem', () => {
     ['limits: !!set { connections }', 's.yaml:1:15: expected a value without a tag, got "!!set"'],
     ['timeouts: !!omap [ idle: 5s ]', 's.yaml:1:18: expected a value without a tag, got "!!omap"'],
     ['listen: !address ":80"', 's.yaml:1:18: expected a value without a tag, got "!address"'],
-    ['listen: ":80\\"', 's.yaml:1:9: expected a quote that closes the text, got "\\":80\\\\\\""'],
+    ['listen: ":80\\"', 's.yaml:1:9: expected a quote that closes the text, got 6 characters without it'],
     ['? [listen]\n: ":80"', 's.yaml:1:3: expected a text as the key, got a list'],
     ['x-a: 1\n"x-a": 2', 's.yaml:2:1: expected each key once in a map, got "x-a" again'],
     ['x-a: { 1: a, "1": b }', 's.yaml:1:14: expected each key once in a map, got "1" again'],
@@ -473,7 +473,7 @@ describe('each kind of mistake is answered with its place, what was expected and
         's.yaml:5:48 upstreams.a.setHeaders.x-arm: expected a field that variantHeader, requestId and traceparent do not set, got "x-arm"',
         's.yaml:5:70 upstreams.a.setHeaders.x-a: expected each field once, got "x-a" again',
         's.yaml:5:80 upstreams.a.setHeaders["b c"]: expected the name of a field that is not about the connection or the length of the message (Host is set by host), got "b c"',
-        's.yaml:5:97 upstreams.a.setHeaders.X-B: expected a text like "$remote_addr" or "shop $host" without control characters, 4096 characters at most (did you mean "4"?), got 4',
+        's.yaml:5:97 upstreams.a.setHeaders.X-B: expected a text like "$remote_addr" or "shop $host" without control characters, 4096 characters at most, got a number',
       ],
     ],
     [
