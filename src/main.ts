@@ -62,6 +62,9 @@ const terminal: Terminal = {
   writeOut: (text) => void process.stdout.write(text),
   writeErr: (text) => void process.stderr.write(text),
   showProgress: process.stderr.isTTY ? (text) => void process.stderr.write(`\r\x1b[K${text}`) : undefined,
+  get hasColors() {
+    return process.stderr.isTTY && process.stderr.hasColors();
+  },
   get columns() {
     return process.stdout.isTTY ? process.stdout.columns : undefined;
   },

@@ -5,7 +5,6 @@
 import { Command, CommanderError } from 'commander';
 import { formatAddress } from '../admin/effective-config.ts';
 import { formatFinding } from '../config/findings.ts';
-import { formatProblems } from '../config/problem.ts';
 import { type Config, membersOf, type RouteConfig, type SplitConfig } from '../config/schema.ts';
 import { reach } from '../health/reach.ts';
 import { describeKey } from '../split/key-list.ts';
@@ -14,6 +13,7 @@ import { LibraryView } from '../split/request.ts';
 import { Splitter } from '../split/splitter.ts';
 import { checkedJson, type Reached } from './check-json.ts';
 import { addConfigOptions, type ConfigFlags, loadFromFlags } from './options.ts';
+import { printProblems } from './problems.ts';
 import { percent, table } from './table.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -49,7 +49,7 @@ export function checkCommand(terminal: Terminal): Command {
     };
     if (loaded.problems !== undefined) {
       if (flags.json === true) print([JSON.stringify(checkedJson(loaded, null), null, 2)]);
-      else for (const line of formatProblems(loaded.problems)) terminal.writeErr(`${line}\n`);
+      else printProblems(terminal, loaded.problems);
       throw new CommanderError(1, 'request-splitter.notGood', '');
     }
     const { config, findings, notes } = loaded;

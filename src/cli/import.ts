@@ -5,8 +5,8 @@ import { Command, CommanderError } from 'commander';
 import { stringify } from 'yaml';
 import { warningLines } from '../config/findings.ts';
 import { translateNginx } from '../config/load.ts';
-import { formatProblems } from '../config/problem.ts';
 import { checkKey } from './options.ts';
+import { printProblems } from './problems.ts';
 import type { Terminal } from './terminal.ts';
 
 /** The command, ready to be added to the program. */
@@ -20,7 +20,7 @@ export function importCommand(terminal: Terminal): Command {
     .action(async (file: string) => {
       const { problems, findings = [], translation } = await translateNginx(file, { checkKey });
       if (problems !== undefined || translation === undefined) {
-        for (const line of formatProblems(problems ?? [])) terminal.writeErr(`${line}\n`);
+        printProblems(terminal, problems ?? []);
         throw new CommanderError(1, 'request-splitter.notGood', '');
       }
       const warnings = warningLines(findings).map((warning) => `warning: ${warning}`);

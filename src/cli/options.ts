@@ -6,9 +6,10 @@ import { SETTINGS, type Setting } from '../config/env.ts';
 import { warningLines } from '../config/findings.ts';
 import type { CheckKey } from '../config/link.ts';
 import { type Loaded, loadConfig } from '../config/load.ts';
-import { formatProblems, showGot } from '../config/problem.ts';
+import { showGot } from '../config/problem.ts';
 import type { Config, SplitConfig } from '../config/schema.ts';
 import { compileKey } from '../split/key.ts';
+import { printProblems } from './problems.ts';
 import type { Terminal } from './terminal.ts';
 
 /** What commander gives for the shared options. */
@@ -58,7 +59,7 @@ export async function loadOrEnd(
     for (const warning of warningLines(loaded.findings)) terminal.writeErr(`warning: ${warning}\n`);
     return loaded;
   }
-  for (const line of formatProblems(loaded.problems)) terminal.writeErr(`${line}\n`);
+  printProblems(terminal, loaded.problems);
   throw new CommanderError(1, 'request-splitter.notGood', '');
 }
 

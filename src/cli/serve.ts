@@ -24,6 +24,7 @@ import { VERSION } from '../telemetry/version.ts';
 import type { Crew } from '../workers/crew.ts';
 import { describeListenFailure } from './listen-failure.ts';
 import { addConfigOptions, type ConfigFlags, loadFromFlags } from './options.ts';
+import { printProblems } from './problems.ts';
 import type { Signal, Terminal } from './terminal.ts';
 
 /** Options that are taken once, at the start. */
@@ -50,7 +51,7 @@ async function serve(flags: ConfigFlags, terminal: Terminal): Promise<number> {
   const load = () => loadFromFlags(flags, terminal.environment);
   const loaded = await load();
   if (loaded.problems !== undefined) {
-    for (const line of formatProblems(loaded.problems)) terminal.writeErr(`${line}\n`);
+    printProblems(terminal, loaded.problems);
     return 1;
   }
   const { config } = loaded;

@@ -11,6 +11,8 @@ export interface Terminal {
   writeErr(text: string): void;
   /** Replaces the line of progress on a terminal; absent where nobody watches. An empty text takes it away. */
   readonly showProgress?: ((text: string) => void) | undefined;
+  /** Standard error shows colors and its user wants them (NO_COLOR). */
+  readonly hasColors?: boolean | undefined;
   /** Width of the terminal in characters; absent where there is none. */
   readonly columns?: number | undefined;
   /** Standard input, for the command that reads it; absent where there is none. */

@@ -1,4 +1,5 @@
 // The command line as a whole, in this process: help, version, wrong usage, and the health check against an admin port.
+import { stripVTControlCharacters } from 'node:util';
 import { afterEach, describe, expect, test } from 'vitest';
 import { type AdminServer, startAdmin } from '../../src/admin/server.ts';
 import { runProgram } from '../../src/cli/program.ts';
@@ -89,6 +90,30 @@ test.each([
   expect([code, out]).toEqual([2, '']);
   expect(err).toContain(sentence);
   expect(err).toContain('--help');
+});
+
+describe('problems', () => {
+  const check = async (hasColors: boolean) => {
+    let err = '';
+    await runProgram(['check'], {
+      environment: { SPLIT: '50 http://a' },
+      hasColors,
+      writeOut: () => undefined,
+      writeErr: (text) => {
+        err += text;
+      },
+      onSignal: () => undefined,
+    });
+    return err;
+  };
+
+  test('have colors on a terminal that shows them, the same text without', async () => {
+    expect(await check(false)).not.toContain('\u001b');
+    expect(await check(true)).toMatch(
+      /^\u001b\[1mSPLIT:1\u001b\[22m: expected .*, got \u001b\[31m"50"\u001b\[39m\n/,
+    );
+    expect(stripVTControlCharacters(await check(true))).toBe(await check(false));
+  });
 });
 
 describe('healthcheck', () => {
