@@ -78,6 +78,11 @@ label of the metrics and in the log. Codes are stable: alerts may be written aga
 Where the status is "none: cut", a response had begun or nobody is left to answer: the connection is cut, so that no
 client takes what it got for a whole answer.
 
+What is known beyond the code, the cause, follows the meaning in brackets in the text of the answer, and stands in \`cause\` of the log line:
+the rule that a message broke and the name of the field, never its value; the code of the operating system or of OpenSSL; or the
+option whose limit was met. The log may add to it what a client must not see, such as the names of an upstream's certificate. For
+each address of an upstream \`/status\` has the last failure with its cause.
+
 <!-- written by scripts/write-docs.ts -->
 
 ${table(['Code', 'Status', 'Blame', 'Meaning'], rows)}`;

@@ -309,6 +309,7 @@ export class Downstream implements Timed, WireOwner {
           this.#exchange!.abort(CLIENT_ENDED);
         return;
       case PHASE.head:
+        this.#countUnfinishedHead(CLIENT_ENDED);
         // Requests that wait until the client reads are answered only if it may still want the answers.
         if (!this.#isAnswered || this.#held === null || !this.wire.isBlocked) this.close(now);
         return;
@@ -319,8 +320,17 @@ export class Downstream implements Timed, WireOwner {
 
   readonly #onError = (error: NodeJS.ErrnoException): void => {
     // 'close' follows and ends whatever was under way; a reset by the client is no event for an operator.
-    this.#exchange?.abort(causeOf(error.code ?? 'the connection failed'));
+    const cause = causeOf(error.code ?? 'the connection failed');
+    this.#countUnfinishedHead(cause);
+    this.#exchange?.abort(cause);
   };
+
+  /** The client goes away in the middle of a head: a request that nobody will answer. */
+  #countUnfinishedHead(cause: Cause): void {
+    if (this.#phase !== PHASE.head || !this.#hasHeadBegun) return;
+    this.#hasHeadBegun = false;
+    this.#exchange?.refused('DOWNSTREAM_GONE', causeOf(`${cause.text} in the middle of a head`), 0);
+  }
 
   readonly #onClose = (): void => {
     this.#tunnel?.downstreamClosed();

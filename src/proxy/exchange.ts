@@ -424,8 +424,9 @@ export class Exchange {
     this.#writeInterim(head, framing, headEnd);
     this.#connection = null;
     const idleMs = this.#generation!.config.timeouts.tunnelIdle;
+    const { counters } = this.#arm!;
     this.#settle(-1, performance.now());
-    const tunnel = new Tunnel(downstream, connection, downstream.listener, idleMs);
+    const tunnel = new Tunnel(downstream, connection, downstream.listener, counters, idleMs);
     connection.becomeTunnel(tunnel);
     downstream.becomeTunnel(tunnel);
     if (connection.wire.isBlocked) tunnel.upstreamBlocked();

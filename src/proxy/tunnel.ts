@@ -1,9 +1,13 @@
 // Two sockets as one stream of bytes after 101 (Switching Protocols). It understands nothing, keeps
 // back-pressure in both directions and passes a half-close on. Source: RFC 9110 §7.8.
 
+import { FAULT_CODES } from '../errors.ts';
+import type { VariantCounters } from '../telemetry/counters.ts';
 import type { Deadlines, Timed } from './deadlines.ts';
 import type { Downstream } from './downstream.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
+
+const TUNNEL_IDLE = FAULT_CODES.indexOf('TUNNEL_IDLE');
 
 /** Who keeps the open tunnels and counts them. */
 export interface TunnelHost {
@@ -17,12 +21,20 @@ export class Tunnel implements Timed {
   readonly #downstream: Downstream;
   readonly #upstream: UpstreamConnection;
   readonly #host: TunnelHost;
+  readonly #counters: VariantCounters;
   #idleMs: number;
   #downstreamEnded = false;
   #upstreamEnded = false;
   #isClosed = false;
 
-  constructor(downstream: Downstream, upstream: UpstreamConnection, host: TunnelHost, idleMs: number) {
+  constructor(
+    downstream: Downstream,
+    upstream: UpstreamConnection,
+    host: TunnelHost,
+    counters: VariantCounters,
+    idleMs: number,
+  ) {
+    this.#counters = counters;
     this.#downstream = downstream;
     this.#upstream = upstream;
     this.#host = host;
@@ -92,6 +104,7 @@ export class Tunnel implements Timed {
   }
 
   onDeadline(): void {
+    this.#counters.tunnelEnded(TUNNEL_IDLE);
     this.close();
   }
 

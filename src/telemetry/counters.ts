@@ -125,6 +125,11 @@ export class VariantCounters extends Row<keyof typeof VARIANT_ROW.at, keyof type
     this.counts[VARIANT.missingKeys]! += 1;
   }
 
+  /** A tunnel, whose exchange had ended well, was ended by this fault. @param fault position of the code in FAULT_CODES */
+  tunnelEnded(fault: number): void {
+    this.faults[fault]! += 1;
+  }
+
   /** An exchange was sent again on another connection. */
   retry(): void {
     this.counts[VARIANT.retries]! += 1;

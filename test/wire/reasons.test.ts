@@ -1,6 +1,7 @@
 // What a failure says beyond its code: which rule a message broke, or which error the system gave. It is in the answer,
 // where anybody may read it, and in the line of the access log.
 import { describe, expect, it } from 'vitest';
+import { FAULT_CODES } from '../../src/errors.ts';
 import { AccessLog } from '../../src/telemetry/access-log.ts';
 import { logLines } from '../support/log-lines.ts';
 import { freePort } from '../support/scripted-upstream.ts';
@@ -157,5 +158,39 @@ describe('an answer of the splitter’s own', () => {
     await client.send('HEAD / HTTP/1.1\r\nHost: h\r\n\r\n');
     const { raw } = await client.response('HEAD');
     expect(lines).toMatchObject([{ sentBytes: raw.length }]);
+  });
+});
+
+describe('what ends without an answer is counted all the same', () => {
+  it('a client that goes away in the middle of a head', async () => {
+    const { splitter, lines } = await startLogged('http://127.0.0.1:1');
+    const client = await splitter.client();
+    await client.send('GET / HTTP/1.1\r\nHo');
+    client.end();
+    await client.ended;
+    const { refusals } = splitter.ambassador.counters.downstream;
+    expect(refusals[FAULT_CODES.indexOf('DOWNSTREAM_GONE')]).toBe(1);
+    expect(lines).toMatchObject([
+      { code: 'DOWNSTREAM_GONE', cause: 'the client closed the connection in the middle of a head' },
+    ]);
+  });
+
+  it('a tunnel in which nothing moves', async () => {
+    const upstream = await startUpstream(async (peer) => {
+      await peer.request();
+      await peer.send(
+        'HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n',
+      );
+    });
+    const splitter = await startSplitter({
+      upstreams: { u: { url: upstream.url } },
+      routes: [{ upstream: 'u' }],
+      timeouts: { tunnelIdle: '100ms' },
+    });
+    const client = await splitter.client();
+    await client.send('GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n');
+    await client.ended;
+    const [row] = splitter.ambassador.counters.variants();
+    expect(row!.faults[FAULT_CODES.indexOf('TUNNEL_IDLE')]).toBe(1);
   });
 });

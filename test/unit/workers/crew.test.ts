@@ -3,6 +3,7 @@
 import type { Worker } from 'node:cluster';
 import { EventEmitter } from 'node:events';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import type { UpstreamEvent } from '../../../src/proxy/upstream-report.ts';
 import { Crew } from '../../../src/workers/crew.ts';
 import type { FromWorker, Reading, ToWorker } from '../../../src/workers/messages.ts';
 import { fakeConfig } from '../../support/fake-running.ts';
@@ -101,6 +102,25 @@ function crewOf(fork: (start: number) => FakeWorker): Crew {
   });
 }
 const states = (crew: Crew) => crew.workers.list.map(({ state }) => state);
+
+test('a change of an upstream that several workers find is logged once', async () => {
+  const crew = crewOf((start) => new FakeWorker(100 + start));
+  await crew.start();
+  lines.length = 0;
+  const say = (worker: number, msg: UpstreamEvent['msg'], address: string) =>
+    forked[worker]!.emit('message', { type: 'upstream', event: { msg, upstream: 'u', address } });
+  say(0, 'upstream unreachable', '10.0.0.1');
+  say(1, 'upstream unreachable', '10.0.0.2');
+  say(1, 'upstream reachable again', '10.0.0.2');
+  say(0, 'upstream reachable again', '10.0.0.1');
+  say(0, 'upstream unreachable', '10.0.0.1');
+  expect(lines.map(({ level, msg, address }) => [level, msg, address])).toEqual([
+    ['warn', 'upstream unreachable', '10.0.0.1'],
+    ['warn', 'upstream reachable again', '10.0.0.2'],
+    ['warn', 'upstream unreachable', '10.0.0.1'],
+  ]);
+  await crew.stop();
+});
 
 test('a worker that answers nothing for 30 seconds is killed and replaced', async () => {
   const crew = crewOf((start) => new FakeWorker(100 + start));
