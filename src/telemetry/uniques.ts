@@ -76,11 +76,8 @@ export class Uniques {
   /** The count of the variant at this position. */
   count(variant: number): UniqueCount {
     const row = variant * this.#ranks;
-    const distinctHashes = estimate(this.#histogram.subarray(row, row + this.#ranks), this.precision);
-    const hashCount = this.#hashCounts[variant]!;
-    // Birthday correction: of n keys thrown on R hashes, R (1 - e^(-n/R)) different hashes are to be expected.
-    const taken = Math.min(distinctHashes / hashCount, 1 - 1 / HASH_COUNT);
-    const keys = hashCount === 0 ? 0 : -hashCount * Math.log1p(-taken);
+    const estimated = estimate(this.#histogram.subarray(row, row + this.#ranks), this.precision);
+    const keys = correct(estimated, this.#hashCounts[variant]!);
     return { keys, standardError: standardError(keys, this.precision) };
   }
 
@@ -107,7 +104,21 @@ export class Uniques {
   }
 }
 
-/** Different hashes by how many registers hold each rank (Ertl, algorithm 6). */
+/**
+ * Keys of a variant that has `hashCount` of the 2^32 hashes, by Ertl's estimate. His model draws a new hash of all 2^32 for
+ * each key, so equal hashes are part of it: for a variant that has all of them the estimate is the number of keys. The keys
+ * of a smaller variant meet more often. The estimate says how many different hashes were drawn, whatever drew them:
+ * 2^32 (1 - e^(-estimate / 2^32)); and n keys on R hashes give R (1 - e^(-n / R)) different ones.
+ * docs/decisions/0011-unique-keys-and-their-test.md; scripts/unique-keys.ts draws up to 400 million keys.
+ */
+function correct(estimated: number, hashCount: number): number {
+  if (hashCount === 0) return 0;
+  const differentHashes = -HASH_COUNT * Math.expm1(-estimated / HASH_COUNT);
+  const taken = Math.min(differentHashes / hashCount, 1 - 1 / HASH_COUNT);
+  return -hashCount * Math.log1p(-taken);
+}
+
+/** Keys in Ertl's model by how many registers hold each rank (algorithm 6). */
 function estimate(histogram: Float64Array, precision: number): number {
   const registers = 2 ** precision;
   const last = histogram.length - 1;

@@ -8,7 +8,7 @@ const ALL = 2 ** 32;
 const HALF = 2 ** 31;
 
 /** Different pseudo-random 32-bit hashes as real keys have them: with repetitions once there are many. */
-function* hashes(count: number, seed = 1): Iterable<number> {
+function* hashes(count: number, seed = 1): Generator<number, undefined> {
   let state = seed * 0x9e3779b1;
   for (let index = 0; index < count; index += 1) {
     state = (state + 0x6d2b79f5) | 0;
@@ -16,6 +16,21 @@ function* hashes(count: number, seed = 1): Iterable<number> {
     t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
     yield (t ^ (t >>> 14)) >>> 0;
   }
+}
+
+/**
+ * 2^16 registers after so many keys on so many hashes, drawn from their law instead of key by key: of all 2^32 hashes each one
+ * has come with the same probability, and a register is at most `rank` when none of its 2^(16 - rank) higher ones has.
+ */
+function registersAfter(keys: number, hashCount: number, seed: number): Uint8Array {
+  const occupied = (hashCount * -Math.expm1(-keys / hashCount)) / ALL;
+  const atMost = Array.from({ length: 17 }, (_, rank) => (1 - occupied) ** (2 ** (16 - rank)));
+  const draws = hashes(2 ** 16, seed)[Symbol.iterator]();
+  return Uint8Array.from({ length: 2 ** 16 }, () => {
+    const draw = draws.next().value! / ALL;
+    const rank = atMost.findIndex((probability) => draw < probability);
+    return rank === -1 ? 17 : rank;
+  });
 }
 
 function countOf(count: number, seed = 1): { keys: number; standardError: number } {
@@ -73,6 +88,25 @@ describe('a count', () => {
       const { keys, standardError } = uniques.count(variant);
       expect(Math.abs(keys - expected[variant]!)).toBeLessThan(4 * standardError);
     }
+  });
+
+  test.each([
+    [1_000_000, 1],
+    [100_000_000, 1],
+    [400_000_000, 1],
+    [400_000_000, 0.9],
+    [400_000_000, 0.5],
+    [400_000_000, 0.1],
+    [10_000_000, 0.001],
+  ])('of %i keys has no bias for the variant with the share %d of the hashes', (total, share) => {
+    const count = total * share;
+    const errors = Array.from({ length: 30 }, (_, seed) => {
+      const uniques = new Uniques([share * ALL]);
+      uniques.merge(0, registersAfter(count, share * ALL, seed + 1));
+      return uniques.count(0).keys / count - 1;
+    });
+    const mean = errors.reduce((sum, error) => sum + error) / errors.length;
+    expect(Math.abs(mean)).toBeLessThan((4 * 0.0041) / Math.sqrt(errors.length));
   });
 
   test('is right for real key hashes, of numbers and of names alike', () => {
