@@ -76,6 +76,7 @@ export class Ambassador {
   readonly #refusalLines = new LineBudget(1, REFUSAL_LINE_MS);
   #refusals = 0;
   readonly #listener: Listener;
+  readonly #assignments: Assignments | null;
   #upstreams: ReadonlyMap<string, Upstream>;
   #listening: readonly string[] = [];
   #state: AmbassadorState = 'starting';
@@ -88,7 +89,8 @@ export class Ambassador {
     this.#events = new UpstreamEvents(onUpstreamEvent);
     this.#upstreams = this.#upstreamsFor(config, new Map());
     const { accessLog = null, assignments = null, firstGeneration = 1 } = options;
-    const generation = buildGeneration(firstGeneration, config, this.#upstreams, this.counters);
+    const generation = buildGeneration(firstGeneration, config, this.#upstreams, this.counters, assignments);
+    this.#assignments = assignments;
     const observers = { accessLog, assignments };
     this.#listener = new Listener(
       generation,
@@ -141,7 +143,13 @@ export class Ambassador {
   reload(config: Config): void {
     const old = this.#upstreams;
     const upstreams = this.#upstreamsFor(config, old);
-    const next = buildGeneration(this.generation.number + 1, config, upstreams, this.counters);
+    const next = buildGeneration(
+      this.generation.number + 1,
+      config,
+      upstreams,
+      this.counters,
+      this.#assignments,
+    );
     const change = describeChange(this.generation, next);
     this.#listener.generation = next;
     this.#upstreams = upstreams;

@@ -27,6 +27,7 @@ function exchangesOf(row: VariantCounters) {
     fallbacks: row.fallbacks,
     missingKeys: row.missingKeys,
     keysMinted: row.keysMinted,
+    preflights: row.preflights,
     overrides: row.overrides,
     overridesRefused: row.overridesRefused,
     receivedBytes: row.bytesReceived,

@@ -16,7 +16,7 @@ import { ConfigWatch, isMountedAlone } from '../config/watch.ts';
 import { readRegularFileSync, SECRET_BYTES_MAX } from '../regular-file.ts';
 import { describeSplits } from '../split/change.ts';
 import { AccessLog } from '../telemetry/access-log.ts';
-import { Assignments } from '../telemetry/assignments.ts';
+import { Assignments, BEGAN_EARLY } from '../telemetry/assignments.ts';
 import { type LogOutput, openLog } from '../telemetry/log.ts';
 import { OWN_PROCESS } from '../telemetry/own-process.ts';
 import { type LogLoss, ReloadStatus } from '../telemetry/running.ts';
@@ -126,7 +126,12 @@ function openEvents({ accessLog, assignments }: Config, output: LogOutput): Even
   const secret = to === 'off' ? '' : readSecret(secretFile ?? '');
   return {
     accessLog: mode === 'off' ? null : new AccessLog(output.log, mode, sample / 10_000),
-    assignments: to === 'off' ? null : new Assignments((file ?? output).log, secret, window),
+    assignments:
+      to === 'off'
+        ? null
+        : new Assignments((file ?? output).log, secret, window, {
+            beganEarly: (keys) => output.log.warn({ keys }, BEGAN_EARLY),
+          }),
     secret,
     file,
   };
@@ -153,8 +158,12 @@ function readSecret(file: string): string {
 }
 
 /** Lines that this process and its workers have dropped. */
-function lossOf(output: LogOutput, { file }: Events, plane: DataPlane): LogLoss {
+function lossOf(output: LogOutput, { file, assignments }: Events, plane: DataPlane): LogLoss {
   return {
+    get earlyWindows() {
+      const own = assignments?.earlyWindows ?? 0;
+      return own + ('earlyWindows' in plane ? plane.earlyWindows : 0);
+    },
     get linesDropped() {
       const others = [file?.linesDropped, 'linesDropped' in plane ? plane.linesDropped : undefined];
       return output.linesDropped.map((lines, reason) =>

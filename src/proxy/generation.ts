@@ -5,6 +5,7 @@ import { type Config, membersOf } from '../config/schema.ts';
 import type { RequestRewrite } from '../http1/forward.ts';
 import { type HeadLimits, requestLimits } from '../http1/head.ts';
 import { Splitter } from '../split/splitter.ts';
+import type { AssignedSplit, Assignments } from '../telemetry/assignments.ts';
 import type { Counters, VariantCounters } from '../telemetry/counters.ts';
 import type { Sample } from '../telemetry/sample.ts';
 import { type Edits, editsFor } from './edits.ts';
@@ -36,8 +37,8 @@ export interface RoutedSplit {
   readonly arms: readonly Arm[];
   /** The different keys of each variant. */
   readonly sample: Sample;
-  /** Position of the split in the configuration. */
-  readonly number: number;
+  /** For the assignment events; null without them. */
+  readonly assigned: AssignedSplit | null;
 }
 
 /** What a route leads to: a splitter with its arms, or one arm; and what the route says of its own. */
@@ -66,6 +67,7 @@ export function buildGeneration(
   config: Config,
   upstreams: ReadonlyMap<string, Upstream>,
   counters: Counters,
+  assignments: Assignments | null = null,
 ): Generation {
   const destinationFor = (name: string): Destination => {
     const upstream = upstreams.get(name);
@@ -91,7 +93,7 @@ export function buildGeneration(
     splitters.set(name, splitter);
     const arms = splitter.variants.map((variant) => armFor(splitter, variant.name, variant.upstream));
     const sample = counters.sample(name, splitter.variants, split);
-    targets.set(name, { splitter, arms, sample, number: targets.size });
+    targets.set(name, { splitter, arms, sample, assigned: assignments?.enroll(sample) ?? null });
   }
   const ends = config.routes.map((route): Routed => {
     const bodyBytesMax = route.limits?.requestBody ?? config.limits.requestBody;

@@ -3,6 +3,7 @@
 
 import { type Cause, FAULT_CODES, FAULTS, type FaultCode } from '../errors.ts';
 import type { RequestHead } from '../http1/head.ts';
+import { isPreflight } from '../split/preflight.ts';
 import type { Decision, DecisionExtras, Reason, Splitter } from '../split/splitter.ts';
 import type { AccessLog, ExchangeRecord } from '../telemetry/access-log.ts';
 import type { Assignments } from '../telemetry/assignments.ts';
@@ -149,7 +150,8 @@ export class Outcome {
     if (arm === null) this.#refusals.refused(fault);
     else arm.counters.end(this.status, fault, now - this.#startedAt, this.bytesReceived, this.bytesSent);
     const split = this.#split;
-    if (split !== null && arm !== null && this.#reason === 'share' && !this.#isFallback) {
+    if (split !== null && arm !== null && isPreflight(head)) arm.counters.preflight();
+    else if (split !== null && arm !== null && this.#reason === 'share' && !this.#isFallback) {
       split.sample.add(this.#variant, this.#hash);
       if (this.#observers.assignments !== null) this.#assign(this.#observers.assignments, split, head);
     }
@@ -177,8 +179,8 @@ export class Outcome {
   }
 
   #assign(assignments: Assignments, split: RoutedSplit, head: RequestHead): void {
-    const { splitter, number } = split;
-    if (assignments.hasSeen(number, this.#hash, Date.now())) return;
+    const { splitter, assigned } = split;
+    if (assigned === null || !assignments.isNew(assigned, this.#variant, this.#hash, Date.now())) return;
     const variant = splitter.variants[this.#variant]!.name;
     const minted = this.#extras?.mintedKey ?? null;
     const key = minted === null ? splitter.keyOf(head) : Buffer.from(minted);

@@ -6,6 +6,7 @@ import type { MintConfig, SplitConfig } from '../config/schema.ts';
 import type { CompiledKey, RequestView } from './key.ts';
 import { compileKeys, cookieFor, fieldsOf, makeRandomKey, mintOf } from './key-list.ts';
 import { Override, type OverrideFound, type OverridePlace } from './override.ts';
+import { isPreflight } from './preflight.ts';
 import { HASH_COUNT, type HashRange, Ranges } from './ranges.ts';
 import { Rendezvous } from './rendezvous.ts';
 
@@ -186,6 +187,8 @@ export class Splitter {
     if (!source.isMissing(key)) return { variant: this.#pick(key, hash), hash, reason: 'share', extras };
     if (this.#mint === null)
       return { variant: this.#withoutKey(key, hash), hash, reason: 'missing_key', extras };
+    // A browser keeps no cookie of a preflight's response, so a minted key would send it to a variant by chance.
+    if (isPreflight(view)) return { variant: this.#missingVariant, hash, reason: 'missing_key', extras };
     const mintedKey = this.#makeKey();
     const minted = bytesOf(mintedKey);
     const mintedHash = murmurhash.v2(minted, 0);

@@ -55,6 +55,7 @@ export const VARIANT_ROW = declareRow(
     overrides: 1,
     overridesRefused: 1,
     keysMinted: 1,
+    preflights: 1,
   },
   ['inFlight'],
 );
@@ -155,6 +156,11 @@ export class VariantCounters extends Row<keyof typeof VARIANT_ROW.at, keyof type
     this.counts[VARIANT.keysMinted]! += 1;
   }
 
+  /** A CORS preflight request came to this variant. */
+  preflight(): void {
+    this.counts[VARIANT.preflights]! += 1;
+  }
+
   get inFlight(): number {
     return this.gauges[VARIANT.inFlight]!;
   }
@@ -163,6 +169,9 @@ export class VariantCounters extends Row<keyof typeof VARIANT_ROW.at, keyof type
   }
   get overridesRefused(): number {
     return this.counts[VARIANT.overridesRefused]!;
+  }
+  get preflights(): number {
+    return this.counts[VARIANT.preflights]!;
   }
   get keysMinted(): number {
     return this.counts[VARIANT.keysMinted]!;

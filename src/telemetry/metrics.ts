@@ -182,6 +182,12 @@ const OF_THE_SPLITTER: readonly Declaration[] = [
     (row) => row.keysMinted,
   ),
   perVariant(
+    'splitter_preflights_total',
+    'counter',
+    'CORS preflight requests (OPTIONS) that came to this variant; they are no part of the sample.',
+    (row) => row.preflights,
+  ),
+  perVariant(
     'splitter_fallbacks_total',
     'counter',
     'Exchanges of this variant that the upstream of onDown took, because its own was down.',
@@ -420,6 +426,12 @@ const OF_THE_SPLITTER: readonly Declaration[] = [
       for (const [reason, count] of Object.entries(admin.dropped)) yield [{ reason }, count];
     },
   },
+  single(
+    'splitter_assignment_early_windows_total',
+    'counter',
+    'Windows of assignment events that began early because the table of keys was full: keys of such a window may get a second event.',
+    ({ log }) => log.earlyWindows,
+  ),
   {
     name: 'splitter_build_info',
     type: 'gauge',

@@ -112,14 +112,19 @@ export interface ProcessFacts {
   readonly activeSeconds: number;
 }
 
-/** What the log outputs have dropped. */
+/** What the log outputs have dropped, and what else makes a log less than it promises. */
 export interface LogLoss {
   /** Lines, by position of the reason in DROP_REASONS. */
   readonly linesDropped: Float64Array;
+  /** Assignment windows that began early, so that keys may have got two events. */
+  readonly earlyWindows: number;
 }
 
 /** No log output, nothing dropped. */
-export const NOTHING_DROPPED: LogLoss = { linesDropped: new Float64Array(DROP_REASONS.length) };
+export const NOTHING_DROPPED: LogLoss = {
+  linesDropped: new Float64Array(DROP_REASONS.length),
+  earlyWindows: 0,
+};
 
 /** What the admin port says of itself. */
 export interface AdminFacts {

@@ -102,6 +102,11 @@ export class Crew implements Running, PlaceHost {
     return this.#places.some(({ state }) => state === 'serving') ? 'serving' : 'starting';
   }
 
+  /** Assignment windows of workers that began early. */
+  get earlyWindows(): number {
+    return this.#tally.earlyWindows;
+  }
+
   /** Log lines that workers have dropped, by position of the reason in DROP_REASONS. */
   get linesDropped(): Float64Array {
     return this.#tally.linesDropped;

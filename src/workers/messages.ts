@@ -50,6 +50,7 @@ export interface Reading {
   readonly samples: readonly SampleReading[];
   /** By position of the reason in DROP_REASONS. */
   readonly linesDropped: Float64Array;
+  readonly earlyWindows: number;
   readonly process: ProcessFacts;
 }
 

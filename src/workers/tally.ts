@@ -13,12 +13,15 @@ export class Tally {
   readonly counters = new Counters();
   /** Log lines that workers have dropped, by position of the reason in DROP_REASONS. */
   readonly linesDropped = new Float64Array(DROP_REASONS.length);
+  /** Assignment windows of workers that began early. */
+  earlyWindows = 0;
   #goneCpuSeconds = 0;
   #goneActiveSeconds = 0;
 
   /** Takes in what a worker has counted since its last reading. @param before that reading; null = this is the first */
   advance(before: Reading | null, now: Reading): void {
     this.#add(before, now);
+    this.earlyWindows += now.earlyWindows - (before?.earlyWindows ?? 0);
     for (const [reason, lines] of now.linesDropped.entries()) {
       this.linesDropped[reason]! += lines - (before?.linesDropped[reason] ?? 0);
     }

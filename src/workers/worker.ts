@@ -5,7 +5,12 @@
 import { Ambassador, ListenFailure, UnusableUpstream } from '../ambassador.ts';
 import type { Config } from '../config/schema.ts';
 import { AccessLog } from '../telemetry/access-log.ts';
-import { type AssignmentEvent, type AssignmentSink, Assignments } from '../telemetry/assignments.ts';
+import {
+  type AssignmentEvent,
+  type AssignmentSink,
+  Assignments,
+  BEGAN_EARLY,
+} from '../telemetry/assignments.ts';
 import { type LogOutput, openLog } from '../telemetry/log.ts';
 import { OWN_PROCESS } from '../telemetry/own-process.ts';
 import type { Sample } from '../telemetry/sample.ts';
@@ -43,6 +48,7 @@ class Duty {
   /** For each sample how far its registers had been raised when they were last sent. */
   readonly #raisesSent = new WeakMap<Sample, number>();
   #ambassador: Ambassador | null = null;
+  #assigned: Assignments | null = null;
   #isLeaving = false;
   /** Sends the assignment events that are gathered. */
   #flush: () => void = () => undefined;
@@ -129,7 +135,11 @@ class Duty {
         else timer ??= setTimeout(flush, GATHER_MS);
       },
     };
-    return new Assignments(sink, secret, config.assignments.window);
+    this.#assigned = new Assignments(sink, secret, config.assignments.window, {
+      isRelayed: true,
+      beganEarly: (keys) => this.#output.log.warn({ keys }, BEGAN_EARLY),
+    });
+    return this.#assigned;
   }
 
   #read({ counters, generation }: Ambassador, withRegisters: boolean): Reading {
@@ -150,6 +160,7 @@ class Duty {
       }),
       samples: withRegisters ? Array.from(counters.samples()).flatMap((one) => this.#readSample(one)) : [],
       linesDropped: this.#output.linesDropped,
+      earlyWindows: this.#assigned?.earlyWindows ?? 0,
       process: { ...OWN_PROCESS },
     };
   }

@@ -41,6 +41,24 @@ describe('a client without a key', () => {
     expect([a.requests.length, b.requests.length]).toEqual([1, 1]);
   });
 
+  // The browser sends it without cookies and keeps none of its response: a key of its own would be a user that nobody is.
+  it('whose browser sends a CORS preflight gets no key, and no user is counted', async () => {
+    const { a, client, counted, sample } = await startTwoVariants(HALVES);
+    const preflight = (target: string) =>
+      request(target, 'Origin: http://app', 'Access-Control-Request-Method: POST').replace('GET', 'OPTIONS');
+    for (const target of ['/1', '/2', '/3?token=x']) {
+      expect(valuesOf(await client.ask(preflight(target)), 'set-cookie')).toEqual([]);
+    }
+    expect([a.requests.length, sample().counts()[1]!.keys]).toEqual([3, 0]);
+    expect([counted('a').keysMinted, counted('a').missingKeys, counted('a').preflights]).toEqual([0, 2, 3]);
+    // Without those two fields it is a request of the client's own code.
+    await client.ask(request('/?token=y', 'Origin: http://app').replace('GET', 'OPTIONS'));
+    await client.ask(request('/?token=z', 'Access-Control-Request-Method: POST').replace('GET', 'OPTIONS'));
+    await client.ask(request('/?token=x', 'Origin: http://app', 'Access-Control-Request-Method: POST'));
+    expect(Math.round(sample().counts()[1]!.keys)).toBe(3);
+    expect(counted('a').preflights).toBe(3);
+  });
+
   it('that has a token gets no cookie', async () => {
     const { client } = await startTwoVariants(HALVES);
     const response = await client.ask(request('/?token=1'));
@@ -151,7 +169,11 @@ it('the first request of a minted key belongs to the sample, and the later ones 
 
 it('an assignment event is about the key that was minted', async () => {
   const events: unknown[][] = [];
-  const assignments = { hasSeen: () => false, write: (...event: unknown[]) => events.push(event) };
+  const assignments = {
+    enroll: () => ({}),
+    isNew: () => true,
+    write: (...event: unknown[]) => events.push(event),
+  };
   const { client } = await startTwoVariants(HALVES, {}, { assignments: assignments as never });
   const [cookie] = valuesOf(await client.ask(request('/')), 'set-cookie');
   const [, key] = COOKIE.exec(cookie!)!;

@@ -18,6 +18,7 @@ const NOTHING: Reading = {
   upstreams: [],
   samples: [],
   linesDropped: new Float64Array(9),
+  earlyWindows: 0,
   process: {
     cpuSeconds: 0,
     residentBytes: 0,

@@ -35,6 +35,7 @@ function read(counters: Counters, more: Partial<Reading> = {}): Reading {
     })),
     samples: [],
     linesDropped: new Float64Array(DROP_REASONS.length),
+    earlyWindows: 0,
     process: PROCESS,
     ...more,
   };
