@@ -14,7 +14,7 @@ COPY package.json package-lock.json ./
 RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY . .
 # The package.json spares node the guess whether a file is a module, which reads it twice.
-RUN npm run build && install -D -m 755 dist/main.js /out/main.js && cp -r dist/chunks /out/ \
+RUN npm run build && install -D -m 755 dist/main.js /out/main.js && cp -r dist/chunks dist/load-thread.js /out/ \
     && echo '{ "type": "module" }' > /out/package.json && node scripts/image-licences.ts > /out/LICENCES
 
 FROM ${NODE_IMAGE}

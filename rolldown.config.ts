@@ -81,7 +81,7 @@ const library = {
 
 export default defineConfig([
   {
-    input: 'src/main.ts',
+    input: ['src/main.ts', 'src/load-thread.ts'],
     platform: 'node',
     plugins: [leanBuiltins, withoutUnused, inlinePage, asciiOnly],
     output: {

@@ -68,6 +68,7 @@ const terminal: Terminal = {
   get columns() {
     return process.stdout.isTTY ? process.stdout.columns : undefined;
   },
+  loadThread: import.meta.url.replace(/main\.(js|ts)$/, 'load-thread.$1'),
   // Opened by the command that reads it, and by no other.
   get input() {
     return process.stdin;

@@ -58,7 +58,7 @@ const ROOMS: readonly (readonly [pattern: RegExp, level: Level])[] = [
   [/^src\/(index|http-proxy)\.ts$/, 'io'], // the library: what embedders import, beside the ambassador
   [/^src\/(ambassador\.ts$|workers\/)/, 'ambassador'],
   [/^src\/cli\//, 'cli'],
-  [/^src\/main\.ts$/, 'main'],
+  [/^src\/(main|load-thread)\.ts$/, 'main'],
 ];
 const levelOf = (path: string) => ROOMS.find(([pattern]) => pattern.test(path))?.[1];
 const roomOf = (path: string) => path.split('/').slice(0, 2).join('/');

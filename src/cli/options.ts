@@ -36,14 +36,15 @@ export function addConfigOptions(
   return command;
 }
 
-/** Reads the configuration that the flags and the environment ask for, keys checked. */
+/** Reads the configuration that the flags and the environment ask for, keys checked. `texts`: of files, as they were seen. */
 export function loadFromFlags(
   flags: ConfigFlags,
   environment: Terminal['environment'] = process.env,
+  texts?: ReadonlyMap<string, string>,
 ): Promise<Loaded> {
   const known = Object.keys(SETTINGS) as Setting[];
   const given = Object.fromEntries(known.map((setting) => [setting, flags[setting]]));
-  return loadConfig({ flags: given, environment }, { checkKey });
+  return loadConfig({ flags: given, environment }, { checkKey, ...(texts === undefined ? {} : { texts }) });
 }
 
 /**

@@ -12,7 +12,7 @@ import { type Finding, warningLines } from '../config/findings.ts';
 import type { Loaded } from '../config/load.ts';
 import { formatPath, formatProblem, formatProblems, type Problem } from '../config/problem.ts';
 import type { Config } from '../config/schema.ts';
-import { ConfigWatch, isMountedAlone } from '../config/watch.ts';
+import { isMountedAlone } from '../config/watch.ts';
 import { readRegularFileSync, SECRET_BYTES_MAX } from '../regular-file.ts';
 import { describeSplits } from '../split/change.ts';
 import { AccessLog } from '../telemetry/access-log.ts';
@@ -25,6 +25,8 @@ import type { Crew } from '../workers/crew.ts';
 import { describeListenFailure } from './listen-failure.ts';
 import { addConfigOptions, type ConfigFlags, loadFromFlags } from './options.ts';
 import { printProblems } from './problems.ts';
+import { type ReloadHost, Reloads } from './reload.ts';
+import { ReloadReader } from './reload-reader.ts';
 import type { Signal, Terminal } from './terminal.ts';
 
 /** Options that are taken once, at the start. */
@@ -48,8 +50,7 @@ export function serveCommand(terminal: Terminal): Command {
 
 /** Runs until a signal ends it; the exit code: 0 drained or ended, 1 did not start or was cut while draining. */
 async function serve(flags: ConfigFlags, terminal: Terminal): Promise<number> {
-  const load = () => loadFromFlags(flags, terminal.environment);
-  const loaded = await load();
+  const loaded = await loadFromFlags(flags, terminal.environment);
   if (loaded.problems !== undefined) {
     printProblems(terminal, loaded.problems);
     return 1;
@@ -65,8 +66,14 @@ async function serve(flags: ConfigFlags, terminal: Terminal): Promise<number> {
     return 1;
   }
   let service: Service;
+  const thread = new ReloadReader(terminal.loadThread ?? '');
+  const { environment } = terminal;
+  const reader: Reader = {
+    read: (texts) => thread.read({ flags, environment: { ...environment }, texts }, loaded.file),
+    close: () => thread.close(),
+  };
   try {
-    service = new Service(await openDataPlane(config, workers, output, events), output, events, load);
+    service = new Service(await openDataPlane(config, workers, output, events), output, events, reader);
   } catch (cause) {
     await Promise.all([output.close(), events.file?.close()]);
     terminal.writeErr(`${formatProblem(unusable(cause, loaded.file))}\n`);
@@ -173,29 +180,32 @@ function lossOf(output: LogOutput, { file, assignments }: Events, plane: DataPla
   };
 }
 
+/** Reads a configuration from the texts of its files. */
+interface Reader extends Pick<ReloadHost, 'read'> {
+  close(): void;
+}
+
 /** The data plane, its admin port, the files that are watched, and what signals do to them. */
-class Service {
+class Service implements ReloadHost {
   readonly #plane: DataPlane;
   readonly #output: LogOutput;
   readonly #log: Logger;
   readonly #events: Events;
-  readonly #load: () => Promise<Loaded>;
-  readonly #reloads = new ReloadStatus();
+  readonly #reader: Reader;
+  readonly #status = new ReloadStatus();
   readonly #ended = Promise.withResolvers<number>();
-  readonly #watches: ConfigWatch[] = [];
+  #reloads: Reloads | null = null;
   #admin: AdminServer | null = null;
   #isEnding = false;
   /** What ends at once also ends a drain; that one then has no say in how. */
   #isCut = false;
-  /** The reload that is under way: one at a time, each reads what is there when it begins. */
-  #reloading: Promise<void> = Promise.resolve();
 
-  constructor(plane: DataPlane, output: LogOutput, events: Events, load: () => Promise<Loaded>) {
+  constructor(plane: DataPlane, output: LogOutput, events: Events, reader: Reader) {
     this.#plane = plane;
     this.#output = output;
     this.#log = output.log;
     this.#events = events;
-    this.#load = load;
+    this.#reader = reader;
   }
 
   /** Resolves with the exit code once everything is closed. */
@@ -204,7 +214,9 @@ class Service {
   }
 
   /** Opens the ports, the admin port first so that probes hear "starting". Null when all is well, else the lines that say why not. */
-  async start({ file, files, notes, findings }: Loaded): Promise<string | null> {
+  async start(loaded: Loaded): Promise<string | null> {
+    const { file, notes, findings } = loaded;
+    this.#reloads = new Reloads(this, loaded);
     const { config } = this.#plane.generation;
     try {
       this.#admin =
@@ -213,7 +225,7 @@ class Service {
           : await startAdmin(
               this.#plane,
               config.admin,
-              this.#reloads,
+              this.#status,
               lossOf(this.#output, this.#events, this.#plane),
             );
     } catch (cause) {
@@ -234,7 +246,7 @@ class Service {
     this.#warn(findings ?? []);
     this.#log.info({ version: VERSION, ...this.#describe(), file }, 'serving');
     this.#warnOfDescriptors(config);
-    await this.#watch(files);
+    await this.#watch(loaded);
     return null;
   }
 
@@ -242,7 +254,7 @@ class Service {
     if (signal === 'SIGUSR1') this.#reopen();
     else if (signal === 'SIGHUP') {
       this.#reopen();
-      this.#reload();
+      this.#reloads?.request();
     } else if (this.#isEnding) void this.#end(signal, 1);
     else if (signal === 'SIGINT') void this.#end(signal, 0);
     else void this.#drain(signal);
@@ -280,48 +292,48 @@ class Service {
     );
   }
 
-  async #watch(files: readonly string[]): Promise<void> {
-    for (const file of files) {
+  async #watch(loaded: Loaded): Promise<void> {
+    for (const file of loaded.files) {
       if (await isMountedAlone(file)) {
         this.#log.warn({ file }, 'a file that is mounted alone (subPath) never changes: mount its directory');
       }
-      const watch = new ConfigWatch(file, {
-        onChange: () => this.#reload(),
-        onUnreadable: (problem) => this.#refuse([problem]),
-      });
-      this.#watches.push(watch);
-      await watch.start();
     }
-    // What changed between the reading of the start and the first look of a watch is told by none of them.
-    const again = files.length === 0 ? undefined : await this.#load();
-    if (again !== undefined && again.config?.hash !== this.#plane.generation.config.hash) this.#reload();
+    await this.#reloads?.watch();
   }
 
-  #reload(): void {
-    this.#reloading = this.#reloading.then(() => this.#reloadOnce());
+  read(texts: ReadonlyMap<string, string>): Promise<Loaded> {
+    return this.#reader.read(texts);
   }
 
-  async #reloadOnce(): Promise<void> {
-    const loaded = await this.#load();
-    if (this.#isEnding) return;
+  unchanged(): void {
+    this.#status.accepted();
+    this.#log.info({ hash: this.#plane.generation.config.hash }, 'configuration unchanged');
+  }
+
+  unreadable(problem: Problem): void {
+    this.#refuse([problem]);
+  }
+
+  take(loaded: Loaded): boolean {
+    if (this.#isEnding) return false;
     if (loaded.problems !== undefined) return this.#refuse(loaded.problems);
     const { config } = this.#plane.generation;
     if (loaded.config.hash === config.hash) {
-      this.#reloads.accepted();
-      this.#log.info({ hash: config.hash }, 'configuration unchanged');
-      return;
+      this.unchanged();
+      return true;
     }
     try {
       this.#plane.reload(loaded.config);
     } catch (cause) {
       return this.#refuse([unusable(cause, loaded.file)]);
     }
-    this.#reloads.accepted();
+    this.#status.accepted();
     this.#warn(loaded.findings);
     const fixed = FIXED.filter(
       (name) => JSON.stringify(config[name]) !== JSON.stringify(loaded.config[name]),
     );
     if (fixed.length > 0) this.#log.warn({ options: fixed }, 'a change of these options needs a restart');
+    return true;
   }
 
   /** One line per warning; notes are for `check`. */
@@ -331,10 +343,11 @@ class Service {
     }
   }
 
-  #refuse(found: readonly Problem[]): void {
+  #refuse(found: readonly Problem[]): false {
     const problems = formatProblems(found);
-    this.#reloads.refused(problems);
+    this.#status.refused(problems);
     this.#log.error({ problems, hash: this.#plane.generation.config.hash }, 'configuration refused');
+    return false;
   }
 
   async #drain(signal: Signal): Promise<void> {
@@ -354,7 +367,8 @@ class Service {
   }
 
   async #close(message: string, code: number): Promise<void> {
-    for (const watch of this.#watches) watch.close();
+    this.#reloads?.close();
+    this.#reader.close();
     await this.#admin?.close();
     this.#log.info(message);
     await Promise.all([this.#output.close(), this.#events.file?.close()]);

@@ -17,6 +17,8 @@ export interface Terminal {
   readonly columns?: number | undefined;
   /** Standard input, for the command that reads it; absent where there is none. */
   readonly input?: AsyncIterable<Uint8Array> | undefined;
+  /** The file that a thread runs which reads a configuration (load-thread.ts); absent where there is none. */
+  readonly loadThread?: string | undefined;
   /** From now on signals come here; SIGHUP and SIGUSR1 also when they came before. */
   onSignal(listener: (signal: Signal) => void): void;
 }

@@ -43,6 +43,8 @@ interface LoadOptions {
   /** Stand in for DEFAULT_FILE and NGINX_FILE. */
   readonly defaultFile?: string;
   readonly nginxFile?: string;
+  /** Texts of files as they were seen a moment ago: these are used, whatever the files hold by now. */
+  readonly texts?: ReadonlyMap<string, string>;
 }
 
 /** An outcome and where it came from. */
@@ -51,6 +53,8 @@ export type Loaded = Outcome & {
   readonly file: string | null;
   /** Every file that was read; a change of any of them is a change of the configuration. */
   readonly files: readonly string[];
+  /** The text of each, as it was read. */
+  readonly texts: ReadonlyMap<string, string>;
   /** What the user of an nginx.conf, or of this machine, should know; the log and `check` tell it. */
   readonly notes: readonly string[];
 };
@@ -74,6 +78,7 @@ export async function loadConfig(wishes: Wishes, options: LoadOptions): Promise<
 }
 
 async function loadChosen(wishes: Wishes, options: LoadOptions): Promise<Loaded> {
+  const files = new Files(options.texts);
   const overrides = overridesFrom(wishes.flags, wishes.environment);
   const named = overrides.filter(({ setting }) => setting === 'config' || setting === 'nginx');
   // A flag stands above a variable also where they name different kinds of files.
@@ -83,27 +88,32 @@ async function loadChosen(wishes: Wishes, options: LoadOptions): Promise<Loaded>
     const got = `${choice.by} and ${other.by}`;
     return refused({ at: 'configuration', path: '', order: 0, expected: 'one file', got });
   }
-  if (choice?.setting === 'nginx') return loadNginx(choice.text, overrides, options);
+  if (choice?.setting === 'nginx') return loadNginx(choice.text, overrides, options, files);
   const defaultFile = options.defaultFile ?? DEFAULT_FILE;
   const file = choice?.text ?? defaultFile;
-  const read = await readText(file);
+  const read = await files.read(file);
   if (typeof read === 'string') {
-    const secretFiles: string[] = [];
-    const readSecret = secretReader(wishes.environment, secretFiles);
+    const readSecret = secretReader(wishes.environment, files);
     // The grammars are loaded by those who have such a file: a sidecar that is configured by variables has none.
     const { parseConfig } = await import('./parse.ts');
     const outcome = parseConfig(read, file, { ...options, overrides, readSecret });
-    return { ...outcome, file, files: [file, ...secretFiles], notes: [] };
+    return { ...outcome, file, files: files.names, texts: files.texts, notes: [] };
   }
   if (choice !== undefined || !read.missing) return refused(read.problem, file);
   if (overrides.some(({ setting }) => setting === 'split')) {
-    return { ...configFromOverrides(overrides, options), file: null, files: [], notes: [] };
+    return {
+      ...configFromOverrides(overrides, options),
+      file: null,
+      files: [],
+      texts: files.texts,
+      notes: [],
+    };
   }
   const nginxFile = options.nginxFile ?? NGINX_FILE;
   const expected = `a file named by --config or CONFIG, or ${defaultFile}, or variants in --split or SPLIT`;
   const nothing = { at: 'configuration', path: '', order: 0, expected };
   if (!existsSync(nginxFile)) return refused({ ...nothing, got: 'none of them' });
-  const loaded = await loadNginx(nginxFile, overrides, options);
+  const loaded = await loadNginx(nginxFile, overrides, options, files);
   if (loaded.problems === undefined) return loaded;
   // No one asked for this file. Where nginx merely is on the machine, the last line is the one that helps, so it stands
   // right above the prompt.
@@ -112,59 +122,102 @@ async function loadChosen(wishes: Wishes, options: LoadOptions): Promise<Loaded>
 }
 
 function refused(problem: Problem, file: string | null = null): Loaded {
-  return { problems: [problem], file, files: [], notes: [] };
+  return { problems: [problem], file, files: [], texts: new Map(), notes: [] };
 }
 
 async function loadNginx(
   file: string,
   overrides: readonly Override[],
   options: LoadOptions,
+  files: Files,
 ): Promise<Loaded> {
-  const { translation, ...outcome } = await translateNginx(file, { ...options, overrides });
-  return { ...outcome, file, files: translation?.files ?? [file], notes: translation?.notes ?? [] };
-}
-
-/** True for a file that holds an nginx.conf, so far as its text shows it. */
-export async function isNginxFile(file: string): Promise<boolean> {
-  const read = await readText(file);
-  return typeof read === 'string' && nginxBlockAt(read) >= 0;
+  const { translation, ...outcome } = await translateNginx(file, { ...options, overrides }, files);
+  const { texts } = files;
+  return {
+    ...outcome,
+    file,
+    files: translation?.files ?? [file],
+    texts,
+    notes: translation?.notes ?? [],
+  };
 }
 
 /** Reads an nginx.conf and its includes. The translation comes with the Config, and with problems where there is one. */
 export async function translateNginx(
   file: string,
   options: { readonly checkKey: CheckKey; readonly overrides?: readonly Override[] },
+  files = new Files(),
 ): Promise<ReturnType<typeof nginx.parseNginx>> {
-  const read = await readText(file);
+  const read = await files.read(file);
   if (typeof read !== 'string') return { problems: [read.problem] };
   const { parseNginx } = await import('./nginx.ts');
-  return parseNginx(read, file, { ...options, readInclude: includesBeside(file) });
+  return parseNginx(read, file, { ...options, readInclude: includesBeside(file, files) });
 }
 
 /** Reads what `include` names: relative to the main file's directory, patterns in the order of their names. */
-function includesBeside(file: string): ReadInclude {
+function includesBeside(file: string, files: Files): ReadInclude {
   return (pattern) => {
     const path = resolve(dirname(file), pattern);
     const paths = /[*?[]/.test(pattern) ? globSync(path).sort() : [path];
     try {
-      return paths.map((one) => ({ file: one, text: readRegularFileSync(one, TEXT_BYTES_MAX).toString() }));
+      return paths.map((one) => ({ file: one, text: files.readSync(one, TEXT_BYTES_MAX) }));
     } catch (cause) {
       return { got: readFault(cause as NodeJS.ErrnoException) };
     }
   };
 }
 
-/** Reads secrets from the environment and from files, whose names it notes. White space around a secret is none of it. */
-function secretReader(environment: Wishes['environment'], files: string[]): ReadSecret {
+/** Reads secrets from the environment and from files. White space around a secret is none of it. */
+function secretReader(environment: Wishes['environment'], files: Files): ReadSecret {
   return ({ file, variable }) => {
     if (file === undefined) return environment[variable ?? '']?.trim() ?? { got: 'no such variable' };
-    files.push(file);
     try {
-      return readRegularFileSync(file, SECRET_BYTES_MAX).toString('latin1').trim();
+      return files.readSync(file, SECRET_BYTES_MAX).trim();
     } catch (cause) {
       return { got: readFault(cause as NodeJS.ErrnoException) };
     }
   };
+}
+
+/** The files of one configuration: each is read once, unless its text is known already. */
+class Files {
+  /** What they hold, as far as they could be read. */
+  readonly texts = new Map<string, string>();
+  readonly #names = new Set<string>();
+  readonly #known: ReadonlyMap<string, string> | undefined;
+
+  constructor(known?: ReadonlyMap<string, string>) {
+    this.#known = known;
+  }
+
+  /** Every file that was asked for. */
+  get names(): readonly string[] {
+    return [...this.#names];
+  }
+
+  async read(file: string): Promise<string | ReadFailure> {
+    this.#names.add(file);
+    const text = this.#known?.get(file) ?? (await readText(file));
+    if (typeof text === 'string') this.texts.set(file, text);
+    return text;
+  }
+
+  /** Throws what was found in place of a regular file of this size. */
+  readSync(file: string, bytesMax: number): string {
+    this.#names.add(file);
+    const known = this.#known?.get(file);
+    if (known !== undefined && Buffer.byteLength(known) > bytesMax)
+      throw new Error(`${Buffer.byteLength(known)} bytes`);
+    const text = known ?? readRegularFileSync(file, bytesMax).toString();
+    this.texts.set(file, text);
+    return text;
+  }
+}
+
+/** True for a file that holds an nginx.conf, so far as its text shows it. */
+export async function isNginxFile(file: string): Promise<boolean> {
+  const read = await readText(file);
+  return typeof read === 'string' && nginxBlockAt(read) >= 0;
 }
 
 /** Why a file gave no text. */

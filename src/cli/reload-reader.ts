@@ -1,0 +1,80 @@
+// Reads a configuration again while requests are served: in a thread with limits in time and memory, so that no text, however
+// large or hostile, holds the event loop or ends the process. Falls back to this thread where none can be started.
+
+import type { Worker } from 'node:worker_threads';
+import type { Loaded } from '../config/load.ts';
+import { type ConfigFlags, loadFromFlags } from './options.ts';
+import type { Terminal } from './terminal.ts';
+
+/** Longest time that a configuration is read for. The largest one takes about a second on an idle core. */
+const READ_LIMIT_MS = 20_000;
+/** Largest heap of the thread: what a text of 1 MiB needs, several times over. */
+const HEAP_MIB_MAX = 512;
+
+/** What the thread is given. */
+export interface LoadRequest {
+  readonly flags: ConfigFlags;
+  readonly environment: Terminal['environment'];
+  /** Texts of files as they were seen; files that are not among them are read. */
+  readonly texts: ReadonlyMap<string, string>;
+}
+
+/** Reads configurations, one at a time. */
+export class ReloadReader {
+  readonly #program: string;
+  readonly #limitMs: number;
+  #thread: Worker | null = null;
+
+  /** `program`: the file that the thread runs. */
+  constructor(program: string, limitMs = READ_LIMIT_MS) {
+    this.#program = program;
+    this.#limitMs = limitMs;
+  }
+
+  /** What the texts say, or the problem that they could not be read within the limits. */
+  async read(request: LoadRequest, file: string | null): Promise<Loaded> {
+    const stopped = (expected: string, got: string): Loaded => {
+      const problem = { at: file ?? 'configuration', path: '', order: 0, expected, got };
+      return { problems: [problem], file, files: [...request.texts.keys()], notes: [], texts: request.texts };
+    };
+    const limit = Promise.withResolvers<Loaded>();
+    const timer = setTimeout(() => {
+      const expected = `a configuration that is read within ${this.#limitMs / 1000} s`;
+      limit.resolve(stopped(expected, 'one that takes longer'));
+    }, this.#limitMs);
+    try {
+      return await Promise.race([this.#run(request), limit.promise]);
+    } catch (cause) {
+      const { code } = cause as NodeJS.ErrnoException;
+      if (code !== 'ERR_WORKER_OUT_OF_MEMORY')
+        return loadFromFlags(request.flags, request.environment, request.texts);
+      return stopped(`a configuration that is read within ${HEAP_MIB_MAX} MiB`, 'one that needs more');
+    } finally {
+      clearTimeout(timer);
+      this.close();
+    }
+  }
+
+  /** Ends the thread, if one runs. */
+  close(): void {
+    void this.#thread?.terminate();
+    this.#thread = null;
+  }
+
+  async #run(workerData: LoadRequest): Promise<Loaded> {
+    // Not imported on top: a start reads in its own thread.
+    const { Worker } = await import('node:worker_threads');
+    return new Promise((resolve, reject) => {
+      const thread = new Worker(new URL(this.#program), {
+        workerData,
+        execArgv: [],
+        resourceLimits: { maxOldGenerationSizeMb: HEAP_MIB_MAX },
+      });
+      this.#thread = thread;
+      thread.unref();
+      thread.once('message', resolve);
+      thread.once('error', reject);
+      thread.once('exit', () => reject(new Error('the thread ended')));
+    });
+  }
+}
