@@ -9,9 +9,13 @@ import { Resolver } from './resolve.ts';
 import { TlsSettings } from './tls.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
 import type { LastFailure } from './upstream-report.ts';
+import { currentTurn } from './wire.ts';
 
 /** For how long nothing is pipelined to an address where that cost somebody a second try. */
 const PIPELINING_REST_MS = 30_000;
+
+/** For how long no connection to an address is used again after it sent an answer that nobody asked for. */
+const REUSE_REST_MS = 30_000;
 
 /** One address of a server and what is connected to it. */
 export class Address {
@@ -19,8 +23,11 @@ export class Address {
   readonly member: Member;
   /** What people see: the host, with the port or as a path where the upstream has several servers. */
   readonly name: string;
-  /** Connections that wait for an exchange; the last one in is the first one out, so that the surplus ages away. */
+  /** Connections that wait for an exchange, the longest idle one about first. */
   readonly idle: UpstreamConnection[] = [];
+  /** Of them, the first so many were there before the turn `#idleTurn`. */
+  #settled = 0;
+  #idleTurn = -1;
   readonly health = new AddressHealth();
   /** It fails, and nothing has shown since that it works; written by the report, as the next two. */
   isOut = false;
@@ -36,6 +43,8 @@ export class Address {
   gathering: UpstreamConnection | null = null;
   /** Time of `performance.now()` until which nothing is pipelined: it went wrong. */
   #pipeliningRestsUntil = 0;
+  /** Time until which no connection is used again: an answer came that nobody had asked for. */
+  #reuseRestsUntil = 0;
 
   constructor(host: string, member: Member, name: string) {
     this.host = host;
@@ -51,6 +60,57 @@ export class Address {
   /** Pipelining has gone wrong here: each exchange has a connection of its own for a while. */
   restPipelining(now: number): void {
     this.#pipeliningRestsUntil = now + PIPELINING_REST_MS;
+  }
+
+  /** A connection whose exchange has ended may serve another one. */
+  mayReuse(now: number): boolean {
+    return now >= this.#reuseRestsUntil;
+  }
+
+  /** It sent what nobody asked for: what it sends next might be taken for the answer to another request. */
+  restReuse(now: number): void {
+    this.#reuseRestsUntil = now + REUSE_REST_MS;
+  }
+
+  /** The connection waits for an exchange. */
+  putIdle(connection: UpstreamConnection): void {
+    if (this.#idleTurn !== currentTurn()) {
+      this.#idleTurn = currentTurn();
+      this.#settled = this.idle.length;
+    }
+    this.idle.push(connection);
+  }
+
+  /**
+   * A connection for an exchange: the last one in is the first one out, so that the surplus ages away. One that was put
+   * here in this turn has not been read since, and there may be a second answer in it: it comes last, and the request
+   * waits until it has been read.
+   */
+  takeIdle(): UpstreamConnection | undefined {
+    const { idle } = this;
+    if (this.#idleTurn !== currentTurn()) return idle.pop();
+    const last = idle.pop();
+    if (idle.length < this.#settled) {
+      this.#settled = idle.length;
+      return last;
+    }
+    if (this.#settled === 0) {
+      last?.wire.holdBack();
+      return last;
+    }
+    this.#settled--;
+    const settled = idle[this.#settled]!;
+    idle[this.#settled] = last!;
+    return settled;
+  }
+
+  /** The connection is closed. False when it was not idle. */
+  dropIdle(connection: UpstreamConnection): boolean {
+    const index = this.idle.indexOf(connection);
+    if (index === -1) return false;
+    this.idle.splice(index, 1);
+    if (index < this.#settled) this.#settled--;
+    return true;
   }
 
   /** What was gathered on the connection has left. */

@@ -52,6 +52,15 @@ const PHASE = {
   closed: 7,
 } as const;
 
+/**
+ * Bytes that nobody asked for begin like an answer. With 408 a server may say why it closes an idle connection
+ * (RFC 9110 §15.5.9): that is none.
+ */
+function isAnswer(bytes: Buffer, from: number, to: number): boolean {
+  const text = bytes.toString('latin1', from, Math.min(to, from + 13));
+  return 'HTTP/'.startsWith(text.slice(0, 5)) && text.slice(8) !== ' 408 ';
+}
+
 export class UpstreamConnection implements Timed, WireOwner {
   deadline = Number.POSITIVE_INFINITY;
   /** The exchange whose response is read next; null while idle. */
@@ -351,8 +360,7 @@ export class UpstreamConnection implements Timed, WireOwner {
     let to = end;
     if (this.#tunnel !== null) return this.#tunnel.fromUpstream(bytes, from, to);
     // Bytes that nobody asked for: whatever they are, they must never become somebody's response.
-    if (this.exchange === null) return this.destroy();
-    if (!this.#isSent) return this.#lost('UPSTREAM_BAD_RESPONSE', ANSWER_UNASKED);
+    if (this.exchange === null || !this.#isSent) return this.#receiveUnasked(bytes, from, to);
     this.#readAt = performance.now();
     this.waitUntil(this.#readAt + this.#upstream.config.responseTimeout);
     if (this.#held !== null) {
@@ -369,6 +377,12 @@ export class UpstreamConnection implements Timed, WireOwner {
           : this.#readBody(bytes, position, to);
       if (position < 0) return;
     }
+  }
+
+  #receiveUnasked(bytes: Buffer, from: number, to: number): void {
+    if (isAnswer(bytes, from, to)) this.address.restReuse(performance.now());
+    if (this.exchange === null) this.destroy();
+    else this.#lost('UPSTREAM_BAD_RESPONSE', ANSWER_UNASKED);
   }
 
   /** Returns the position behind the head, or -1 when nothing more is to be read now. */

@@ -129,7 +129,7 @@ export class Upstream {
     if (address === null) return exchange.unreachable('UPSTREAM_DOWN', now, PROBED_DOWN);
     // An idle connection from before the ejection proves nothing: a trial opens one.
     const isTrial = address.health.needsTrial && address.health.isHealthy(now);
-    if (!needsFresh && !isTrial) {
+    if (!needsFresh && !isTrial && address.mayReuse(now)) {
       const pipelines = this.config.pool.pipelining > 1 && address.mayPipeline(now) && exchange.isPipelinable;
       const { gathering } = address;
       if (pipelines && gathering?.takesAnother === true) {
@@ -169,12 +169,12 @@ export class Upstream {
     const idleMs = Math.min(this.config.pool.idleTimeout, connection.idleLimitMs);
     const isSpent =
       now >= connection.retireAt || connection.exchanges >= connection.exchangesMax || idleMs <= 0;
-    if (this.#isRetired || address.isGone || isSpent) return connection.destroy();
+    if (this.#isRetired || address.isGone || isSpent || !address.mayReuse(now)) return connection.destroy();
     if (!this.#limits.countAsPooled(connection)) return connection.destroy();
     const next = this.#nextWaiting();
     if (next !== null) return this.#startWaiting(next, connection, now);
     address.inFlight--;
-    address.idle.push(connection);
+    address.putIdle(connection);
     this.deadlines.set(connection, now + idleMs);
   }
 
@@ -198,6 +198,8 @@ export class Upstream {
     const pipelines =
       this.config.pool.pipelining > 1 && isKnown && address.mayPipeline(now) && first.isPipelinable;
     if (pipelines) address.gathering = connection;
+    // What came before in this turn has been read, what comes behind it has not: there may be a second answer.
+    connection.wire.holdBack();
     first.start(connection, now);
     if (!pipelines) return;
     for (const exchange of this.#waiting) {
@@ -328,10 +330,7 @@ export class Upstream {
     this.#descriptors.upstreams--;
     this.deadlines.remove(connection);
     if (!wasConnecting) this.#counters.connectionClosed();
-    const { idle } = connection.address;
-    const index = idle.indexOf(connection);
-    if (index !== -1) idle.splice(index, 1);
-    else connection.address.inFlight--;
+    if (!connection.address.dropIdle(connection)) connection.address.inFlight--;
     this.#serveWaiting();
   }
 
@@ -383,7 +382,7 @@ export class Upstream {
 
   #popIdle(address: Address, now: number): UpstreamConnection | null {
     for (;;) {
-      const connection = address.idle.pop();
+      const connection = address.takeIdle();
       if (connection === undefined) return null;
       if (connection.deadline > now && connection.retireAt > now) return connection;
       address.inFlight++;

@@ -69,7 +69,15 @@ const spareOutputs: Output[] = [];
 let gathering: Wire[] = [];
 let flushing: Wire[] = [];
 
+/** Number of the present turn of the event loop, as far as something was gathered in each. */
+let turn = 0;
+
+export function currentTurn(): number {
+  return turn;
+}
+
 function flushAll(): void {
+  turn++;
   const wires = gathering;
   gathering = flushing;
   flushing = wires;
@@ -110,6 +118,7 @@ export class Wire {
   #memory: ReadMemory | null = null;
   #out: Output | null = null;
   #isListed = false;
+  #isHeldBack = false;
   #isBlocked = false;
   #isPaused = false;
   /** It has read its part of this turn and goes on in the next one. */
@@ -172,6 +181,11 @@ export class Wire {
     return this.#isPaused;
   }
 
+  /** What is gathered next leaves a turn later: before it does, what the peer has sent until then is read. */
+  holdBack(): void {
+    this.#isHeldBack = true;
+  }
+
   /** Where to write what is to leave at the end of this turn. */
   gather(): Output {
     if (this.#out !== null) return this.#out;
@@ -189,7 +203,7 @@ export class Wire {
    * over by it.
    */
   write(bytes: Buffer, from: number, to: number, isFrontFree = false): void {
-    if (to - from <= COPY_BYTES_MAX || this.#isBlocked) {
+    if (to - from <= COPY_BYTES_MAX || this.#isBlocked || this.#isHeldBack) {
       const out = this.gather();
       out.copy(bytes, from, to);
       if (out.length > GATHERED_BYTES_MAX) this.flush();
@@ -244,6 +258,11 @@ export class Wire {
 
   /** The turn in which it gathered something ends. */
   endTurn(): void {
+    if (this.#isHeldBack) {
+      this.#isHeldBack = false;
+      if (gathering.push(this) === 1) setImmediate(flushAll);
+      return;
+    }
     this.#isListed = false;
     this.flush();
   }
