@@ -23,8 +23,6 @@ import { describeFailure, type UpstreamEvents, UpstreamReport, viewOf } from './
 /** Addresses that are tried for one exchange; more would only spend the client's time. */
 const CONNECT_ATTEMPTS_MAX = 4;
 
-const PROBED_DOWN = causeOf('the last probe of every address failed');
-
 export class Upstream {
   readonly name: string;
   readonly config: UpstreamConfig;
@@ -126,7 +124,7 @@ export class Upstream {
       return;
     }
     const address = chooseAddress(this.#addresses, exchange.failedAddresses, now);
-    if (address === null) return exchange.unreachable('UPSTREAM_DOWN', now, PROBED_DOWN);
+    if (address === null) return exchange.unreachable('UPSTREAM_DOWN', now, this.#describeDown());
     // An idle connection from before the ejection proves nothing: a trial opens one.
     const isTrial = address.health.needsTrial && address.health.isHealthy(now);
     if (!needsFresh && !isTrial && address.mayReuse(now)) {
@@ -399,6 +397,12 @@ export class Upstream {
       return true;
     }
     return false;
+  }
+
+  /** What the probes of the first address found. */
+  #describeDown(): Cause {
+    const { text = '' } = this.#addresses[0]?.lastFailure?.cause ?? {};
+    return causeOf(`the last probe of every address failed${text === '' ? '' : `: ${text}`}`);
   }
 
   /** The last descriptors are kept for the admin port and the log. */

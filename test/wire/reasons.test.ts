@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { FAULT_CODES } from '../../src/errors.ts';
 import { AccessLog } from '../../src/telemetry/access-log.ts';
 import { logLines } from '../support/log-lines.ts';
+import { NamedServer } from '../support/named-server.ts';
 import { freePort } from '../support/scripted-upstream.ts';
 import { type Document, startSplitter, startUpstream } from '../support/splitter.ts';
 
@@ -158,6 +159,32 @@ describe('an answer of the splitter’s own', () => {
     await client.send('HEAD / HTTP/1.1\r\nHost: h\r\n\r\n');
     const { raw } = await client.response('HEAD');
     expect(lines).toMatchObject([{ sentBytes: raw.length }]);
+  });
+});
+
+describe('an upstream that its probes find down', () => {
+  it('is reported with what they got, and so is the request that it costs', async () => {
+    const server = await NamedServer.listen('ill');
+    server.answer = (_, response) => void response.writeHead(500).end();
+    const { log, lines } = logLines();
+    const splitter = await startSplitter(
+      {
+        upstreams: {
+          u: {
+            url: `http://127.0.0.1:${server.port}`,
+            probe: { path: '/', interval: '100ms', timeout: '10s', failures: 1 },
+          },
+        },
+        routes: [{ upstream: 'u' }],
+      },
+      { log },
+    );
+    await expect.poll(() => lines.length, { timeout: 10_000 }).toBeGreaterThan(0);
+    expect(lines[0]).toMatchObject({ msg: 'upstream unreachable', code: 'UPSTREAM_DOWN' });
+    const client = await splitter.client();
+    expect((await client.ask(GET)).body).toMatch(
+      /^UPSTREAM_DOWN: .* \(the last probe of every address failed: the probe got status 500\)\n$/,
+    );
   });
 });
 
