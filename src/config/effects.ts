@@ -6,14 +6,9 @@ import type { Report } from './findings.ts';
 import type { SharedValues } from './key-checks.ts';
 import { checkSharedValues, reportCut } from './key-checks.ts';
 import { type Path, showGot } from './problem.ts';
-import { isMap, mapOf, type RawMap, valueAt } from './raw.ts';
-import {
-  type ConfigDocument,
-  type ListenAddress,
-  parseUpstreamUrl,
-  type UpstreamConfig,
-  type UpstreamUrl,
-} from './schema.ts';
+import { mapOf, type RawMap, valueAt } from './raw.ts';
+import { type ConfigDocument, type ListenAddress, parseUpstreamUrl, type UpstreamUrl } from './schema.ts';
+import { checkContradictions, checkSwitchedOff } from './setting-checks.ts';
 
 /** What is looked at: the document as the user wrote it, the same with defaults, and whether a user wrote it at all. */
 export interface Written {
@@ -25,11 +20,13 @@ export interface Written {
 
 /** Reports everything of this kind. The work grows with the size of the document, not with its square. */
 export function checkEffects(written: Written, report: Report): void {
+  checkAddresses(written, report);
   checkRoutes(written, report);
   checkUse(written, report);
   const routesOf = Map.groupBy(written.document.routes, ({ split }) => split);
   for (const [name, split] of Object.entries(mapOf(written.raw.splits))) {
     checkVariants(['splits', name], written.document.splits[name]!, mapOf(split), report);
+    checkMintPath(['splits', name], written.document.splits[name]!, routesOf.get(name) ?? [], report);
     const shared = sharedValues(routesOf.get(name) ?? [], written.document.listen);
     checkSharedValues(['splits', name], mapOf(split), shared, report);
   }
@@ -178,6 +175,43 @@ function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
 }
 
+/** A minted cookie that the browser does not send back to all of the split's routes. */
+function checkMintPath(path: Path, { key }: Split, own: readonly Route[], report: Report): void {
+  const entries = Array.isArray(key) ? key : [key];
+  for (const [index, entry] of entries.entries()) {
+    if (typeof entry !== 'object' || !('mint' in entry) || entry.path === '/') continue;
+    const within = (route: string) =>
+      route === entry.path || route.startsWith(entry.path.replace(/\/?$/, '/'));
+    if (own.length > 0 && own.every((route) => within(route.path))) continue;
+    const at: Path = [...path, 'key', index, 'path'];
+    report.warn(at, `keeps the cookie from requests outside ${entry.path}: there each one gets another key`);
+  }
+}
+
+/** Two addresses of one port of which one takes in the other: the second cannot be opened. */
+function checkAddresses({ raw, document }: Written, report: Report): void {
+  const paths = document.listen.map(
+    (_, index): Path => (Array.isArray(raw.listen) ? ['listen', index] : ['listen']),
+  );
+  const all = document.listen.map((address, index) => ({ address, path: paths[index]! }));
+  if (document.admin !== null) all.push({ address: document.admin, path: ['admin'] });
+  for (const [port, sharing] of Map.groupBy(all, ({ address }) => address.port)) {
+    const wide = sharing.find(({ address }) => address.path === null && isWide(address.host));
+    if (port === 0 || wide === undefined) continue;
+    for (const { address, path } of sharing) {
+      const isApart = wide.address.host === '0.0.0.0' && address.host?.includes(':') === true;
+      if (address === wide.address || address.path !== null || isApart) continue;
+      const expected = `no address beside ${wide.address.host ?? ''}:${port}, which takes every one of this port`;
+      report.mistake(path, expected, showGot(valueAt(raw, path) ?? `:${port}`));
+    }
+  }
+}
+
+/** Every address, of IPv4 alone or of both families. */
+function isWide(host: string | null): boolean {
+  return host === null || host === '0.0.0.0' || host === '::';
+}
+
 /** Upstreams that lead back to the splitter, and fallbacks that lead to where they came from. */
 function checkDestinations({ raw, document }: Written, report: Report): void {
   const admin = document.admin === null ? [] : [{ name: 'admin', address: document.admin }];
@@ -224,85 +258,6 @@ function isSamePlace(a: UpstreamUrl, b: UpstreamUrl | undefined): boolean {
 function isSame(address: ListenAddress, url: UpstreamUrl): boolean {
   if (url.path !== null || address.path !== null) return address.path === url.path;
   if (address.port === 0 || address.port !== url.port) return false;
-  if (address.host === null || address.host === '0.0.0.0' || address.host === '::')
-    return isLoopback(url.host);
-  return address.host === url.host || (isLoopback(address.host) && url.host === 'localhost');
-}
-
-/** Options that were written although another one keeps them from mattering. */
-function checkSwitchedOff({ raw, document }: Written, report: Report): void {
-  const off = (path: Path, reason: string) => {
-    if (valueAt(raw, path) !== undefined) report.warn(path, `has no effect: ${reason}`);
-  };
-  if (document.accessLog.mode !== 'sampled') off(['accessLog', 'sample'], 'accessLog.mode is not sampled');
-  if (document.assignments.to === 'off') {
-    off(['assignments', 'window'], 'assignments.to is off');
-    off(['assignments', 'secretFile'], 'assignments.to is off');
-  }
-  if (document.upgrades.length === 0)
-    off(['timeouts', 'tunnelIdle'], 'upgrades is empty, so there are no tunnels');
-  for (const [name, upstream] of Object.entries(document.upstreams)) {
-    const at: Path = ['upstreams', name];
-    const servers = upstream.servers?.filter(({ down }) => !down);
-    const only = upstream.url ?? (servers?.length === 1 ? servers[0]!.url : undefined);
-    if (only !== undefined && isOneAddress(only)) {
-      off([...at, 'eject'], 'the upstream has a single address, and the last one is never ejected');
-    }
-    if (upstream.pool.maxQueued === 0)
-      off([...at, 'pool', 'queueTimeout'], 'maxQueued is 0, so no request waits');
-    checkServers(at, upstream, report);
-  }
-}
-
-/** A name may have several addresses, now or later. */
-function isOneAddress({ host, path }: UpstreamUrl): boolean {
-  return path !== null || host.includes(':') || /^\d+\.\d+\.\d+\.\d+$/.test(host);
-}
-
-function checkServers(at: Path, { servers }: UpstreamConfig, report: Report): void {
-  if (servers === undefined) return;
-  if (servers.every(({ backup, down }) => backup || down)) {
-    report.warn(
-      [...at, 'servers'],
-      'are all backup or down: backup has no effect without a server that is not',
-    );
-  }
-  const seen = new Set<string>();
-  for (const [index, { url }] of servers.entries()) {
-    const id = JSON.stringify(url);
-    if (seen.has(id)) {
-      report.warn(
-        [...at, 'servers', index, 'url'],
-        'is in the list already; weight gives a server a larger part',
-      );
-    }
-    seen.add(id);
-  }
-}
-
-/** Pairs of settings of which one makes the other pointless. */
-function checkContradictions({ raw, document }: Written, report: Report): void {
-  const { drain, upstreamDefaults } = document;
-  if (drain.deadline > 0 && drain.grace >= drain.deadline) {
-    const written = valueAt(raw, ['drain', 'grace']) === undefined ? 'deadline' : 'grace';
-    report.warn(['drain', written], 'leaves no time: the deadline passes before the grace time ends');
-  }
-  const check = (at: Path, own: RawMap, { pool, probe }: Pick<UpstreamConfig, 'pool' | 'probe'>) => {
-    if (isMap(own.pool) && pool.idleTimeout > pool.maxAge) {
-      report.warn(
-        [...at, 'pool'],
-        'idleTimeout is longer than maxAge, so no connection is ever idle that long',
-      );
-    }
-    if (isMap(own.probe) && probe !== undefined && probe.timeout > probe.interval) {
-      report.warn(
-        [...at, 'probe'],
-        'timeout is longer than interval, so an answer may come after the next probe is due',
-      );
-    }
-  };
-  check(['upstreamDefaults'], mapOf(raw.upstreamDefaults), upstreamDefaults);
-  for (const [name, upstream] of Object.entries(document.upstreams)) {
-    check(['upstreams', name], mapOf(mapOf(raw.upstreams)[name]), upstream);
-  }
+  if (isWide(address.host)) return isLoopback(url.host) || isWide(url.host);
+  return address.host === url.host || (isLoopback(address.host ?? '') && url.host === 'localhost');
 }

@@ -6,6 +6,7 @@ import { cutVariables, type KeyVariable, variablesOf } from '../key-text.ts';
 import type { Report } from './findings.ts';
 import { type Path, showGot } from './problem.ts';
 import { isMap, type RawMap } from './raw.ts';
+import { mayBeSecret } from './secrets.ts';
 
 /** Variables that every request has, so that no later entry of a list is ever read. */
 const ALWAYS_SET = new Set(['remote_addr', 'host', 'http_host', 'uri', 'request_uri', 'request_method']);
@@ -70,9 +71,15 @@ function guess(text: string, isKnown: (text: string) => boolean): string {
   return ` (did you mean ${JSON.stringify(meant)}?)`;
 }
 
-/** Warns of variables that end before the name that was probably meant. */
+/** Warns of variables that end before the name that was probably meant. Text that may be a secret is not repeated. */
 export function reportCut(at: Path, text: string, report: Report): void {
   for (const { variable, whole, kept } of cutVariables(text)) {
+    if (mayBeSecret(at)) {
+      const plain = `\${${variable.written.slice(1)}}`;
+      const sentence = `reads ${variable.written} and takes what follows as text, as nginx does; write the longer name in braces, or ${plain} to keep it as it is`;
+      report.warn(at, sentence, variable.start);
+      continue;
+    }
     const rest = kept.slice(variable.written.length + 2);
     const sentence = `reads ${variable.written} and then the text ${JSON.stringify(rest)}, as nginx does; write ${whole} for the longer name, or ${kept} to keep it as it is`;
     report.warn(at, sentence, variable.start);

@@ -1,20 +1,19 @@
 // Which texts of a configuration may be secrets, and what is shown in their place: on the admin port, in the log and in
 // messages about problems. Names, lengths and variables are shown, values are not.
 
+import { variablesOf } from '../key-text.ts';
 import type { Path } from './problem.ts';
 
 /** Shown in place of a secret. */
 export const REMOVED = '(removed)';
 
-const VARIABLE = /\$(?:\{\w[\w-]*\}|\w+)/g;
-
 /** The value of a field that the configuration sets, with its variables alone: `Bearer abc$http_x` -> `(removed)$http_x`. */
 export function withoutLiterals(text: string): string {
   let shown = '';
   let end = 0;
-  for (const { 0: variable, index } of text.matchAll(VARIABLE)) {
-    shown += literal(text.slice(end, index)) + variable;
-    end = index + variable.length;
+  for (const variable of variablesOf(text)) {
+    shown += literal(text.slice(end, variable.start)) + variable.written;
+    end = variable.end;
   }
   return shown + literal(text.slice(end));
 }

@@ -142,7 +142,7 @@ describe('a configuration that cannot be used', () => {
     expect(title).toBe('createSplitter: the split cannot be used');
     const expected = [
       /^ {2}key: expected .*did you mean "\$arg_token".*, got "\$argtoken"$/,
-      /^ {2}method: expected .*rendezvous, got "range"$/,
+      /^ {2}method: expected .*rendezvous \(did you mean "ranges"\?\), got "range"$/,
       /^ {2}missingkey: expected .*did you mean "missingKey".*, got "missingkey"$/,
       /^ {2}variants\[0\]\.share: expected a percentage .*, got "25\.125%"$/,
       /^ {2}variants\[1\]\.name: expected .*, got "a" again$/,

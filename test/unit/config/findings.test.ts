@@ -129,6 +129,14 @@ describe('a setting without effect', () => {
     ['assignments: { window: 2h }', 'assignments.window: has no effect: assignments.to is off'],
     ['upgrades: []\ntimeouts: { tunnelIdle: 5m }', 'timeouts.tunnelIdle: has no effect: upgrades is empty'],
     ['drain: { grace: 30s }', 'drain.grace: leaves no time'],
+    [
+      'upstreamDefaults: { tls: { serverName: a.example } }',
+      'upstreamDefaults.tls: has no effect: no upstream is https://',
+    ],
+    [
+      'upstreamDefaults: { eject: { failures: 0, time: 2s } }',
+      'upstreamDefaults.eject.time: has no effect: eject.failures is 0',
+    ],
     ['drain: { grace: 10s, deadline: 10s }', 'drain.grace: leaves no time'],
     ['upstreamDefaults: { pool: { idleTimeout: 10m } }', 'idleTimeout is longer than maxAge'],
     [
@@ -155,7 +163,7 @@ describe('a setting without effect', () => {
     ],
     [
       '{ url: "http://u", setHeaders: { x-a: $http_x-user } }',
-      'u.setHeaders.x-a: reads $http_x and then the text',
+      'u.setHeaders.x-a: reads $http_x and takes what follows as text',
     ],
   ])('of an upstream is a warning: %s', (upstream, line) => {
     expect(told(`upstreams: { u: ${upstream} }\nroutes: [{ upstream: u }]`)).toEqual([
@@ -212,6 +220,7 @@ describe('an upstream that is the splitter itself', () => {
     ['http://127.0.0.1:8000', 'own listen'],
     ['http://[::1]:8000', 'own listen'],
     ['http://localhost:9901', 'own admin'],
+    ['http://0.0.0.0:8000', 'own listen'],
   ])('is a problem: %s', (url, message) => {
     expect(told(`routes: [{ upstream: "${url}" }]`)).toEqual([expect.stringContaining(message)]);
     expect(told(`upstreams: { u: { url: "${url}" } }\nroutes: [{ upstream: u }]`)).toEqual([
@@ -224,6 +233,45 @@ describe('an upstream that is the splitter itself', () => {
     expect(told('listen: "10.0.0.1:8000"\nroutes: [{ upstream: "http://localhost:8000" }]')).toEqual([]);
     expect(told('listen: "unix:/a.sock"\nroutes: [{ upstream: "unix:/b.sock" }]')).toEqual([]);
   });
+});
+
+describe('an address', () => {
+  const listening = (listen: string, admin = 'off') =>
+    told(`listen: ${listen}\nadmin: ${admin}\nsplits: { s: { ${AB} } }`);
+  it.each([
+    ['[":8000", "127.0.0.1:8000"]', 'off', 's.yaml:1:19 listen[1]: expected no address beside :8000'],
+    ['["0.0.0.0:8000", "localhost:8000"]', 'off', 'listen[1]: expected no address beside 0.0.0.0:8000'],
+    ['"127.0.0.1:9901"', '":9901"', 'listen: expected no address beside :9901'],
+  ])('that another one takes in is a problem: %s, admin %s', (listen, admin, line) => {
+    expect(listening(listen, admin)).toEqual([expect.stringContaining(line)]);
+  });
+
+  it('beside others of its port is none', () => {
+    expect(listening('["127.0.0.1:8000", "[::1]:8000", "10.0.0.1:8000"]')).toEqual([]);
+    expect(listening('["0.0.0.0:8000", "[::1]:8000"]')).toEqual([]);
+    expect(listening('["127.0.0.1:0", ":0"]')).toEqual([]);
+  });
+});
+
+describe('a minted cookie', () => {
+  const minted = (path: string, routes = '') =>
+    told(`splits: { s: { key: [$arg_token, { mint: uid, path: ${path} }], ${AB} } }\n${routes}`);
+  it('that does not come back to all routes is a warning', () => {
+    expect(minted('/shop')).toEqual([
+      expect.stringContaining('splits.s.key[1].path: keeps the cookie from requests outside /shop'),
+    ]);
+    expect(minted('/shop', 'routes: [{ path: /shop/, split: s }, { path: /x, split: s }]')).toHaveLength(1);
+    expect(minted('/shop', 'routes: [{ path: /shop/, split: s }, { upstream: "http://a" }]')).toEqual([]);
+    expect(minted('/')).toEqual([]);
+  });
+});
+
+it('a warning does not repeat what may be a secret', () => {
+  const [line] = told(
+    'upstreams: { u: { url: "http://u", setHeaders: { authorization: "Bearer $http_x-s3cret" } } }\nroutes: [{ upstream: u }]',
+  );
+  expect(line).toContain('setHeaders.authorization: reads $http_x and takes what follows as text');
+  expect(line).not.toContain('s3cret');
 });
 
 describe('a split that does not split', () => {
