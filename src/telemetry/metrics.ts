@@ -339,7 +339,7 @@ const OF_THE_SPLITTER: readonly Declaration[] = [
   {
     name: 'splitter_refusals_total',
     type: 'counter',
-    help: 'Requests and connections that were refused before a variant was chosen, by code. A code appears with its first refusal.',
+    help: 'Requests and connections that were refused, or whose client went away, before a variant was chosen, by code. A code appears with its first refusal.',
     labels: ['code', 'blame'],
     *read({ running }) {
       for (const [code, blame, count] of happened(running.counters.downstream.refusals)) {
