@@ -256,7 +256,7 @@ const eject = z.strictObject({
     min: '10ms',
     max: '1h',
     default: '1s',
-    doc: 'How long it is left out the first time; each further time in a row doubles it.',
+    doc: 'How long it is left out the first time; then one exchange tries it. Each further time in a row doubles it.',
   }),
   timeMax: duration({
     min: '10ms',
