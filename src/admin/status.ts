@@ -28,6 +28,7 @@ function exchangesOf(row: VariantCounters) {
     missingKeys: row.missingKeys,
     keysMinted: row.keysMinted,
     preflights: row.preflights,
+    keysRemembered: row.keysRemembered,
     overrides: row.overrides,
     overridesRefused: row.overridesRefused,
     receivedBytes: row.bytesReceived,

@@ -111,6 +111,7 @@ function facts({
   method,
   keySource,
   isMinted,
+  isRemembered,
   override,
   key,
   hash,
@@ -126,7 +127,7 @@ function facts({
     ['split', `${split}, by ${method}`],
     [
       'key',
-      `${keySource} = "${key}"${isMinted ? ', minted: without the cookie each request gets another' : ''}`,
+      `${keySource} = "${key}"${isMinted ? ', minted: without the cookie each request gets another' : ''}${isRemembered ? ', and the answer remembers it in a cookie' : ''}`,
     ],
     ['hash', `${hash}, at ${positionPercent.toFixed(4)}% of all hashes`],
   ];

@@ -32,28 +32,56 @@ export function checkSplitKey(
       report.mistake(at, expected, `entry ${index + 1} of ${entries.length}`);
       return;
     }
+    if (isMap(entry)) checkCookie(at, entry, report);
     if (isMap(entry) && 'mint' in entry) {
       stopper = 'a minted key';
       continue;
     }
-    if (typeof entry !== 'string' || entry === '' || !isKnown(entry)) continue;
-    const variables = variablesOf(entry);
+    const isRemembered = isMap(entry);
+    const text: unknown = isRemembered ? entry.remember : entry;
+    const place: Path = isRemembered ? [...at, 'remember'] : at;
+    if (typeof text !== 'string' || text === '' || !isKnown(text)) continue;
+    const variables = variablesOf(text);
     if (variables.length === 0) {
-      report.mistake(at, `${WITH_VARIABLE}${guess(entry, isKnown)}`, showGot(entry));
+      report.mistake(place, `${WITH_VARIABLE}${guess(text, isKnown)}`, showGot(text));
       return;
     }
-    reportCut(at, entry, report);
+    reportCut(place, text, report);
     if (variables.every(({ name }) => isCovered(name, earlier))) {
       const expected =
         'a variable that no earlier entry has, as this entry is read only where those are empty';
-      report.mistake(at, expected, showGot(entry));
+      report.mistake(place, expected, showGot(text));
     }
     for (const { name } of variables) earlier.add(name);
+    if (isRemembered) earlier.add(`cookie_${cookieOf(entry).toLowerCase()}`);
     const always = variables.find(({ name }) => ALWAYS_SET.has(name));
     if (always !== undefined) stopper = always.written;
   }
   if (stopper !== undefined && split.missingKey !== undefined && split.missingKey !== 'default') {
     report.warn([...path, 'missingKey'], `has no effect: with ${stopper} no request is without a key`);
+  }
+}
+
+/** Name of the cookie of a key that is minted or remembered. */
+export function cookieOf(entry: RawMap): string {
+  if (typeof entry.cookie === 'string') return entry.cookie;
+  return 'mint' in entry ? 'splitter_uid' : 'splitter_key';
+}
+
+/** Browsers drop a cookie whose name promises what its attributes do not keep (RFC 6265bis §4.1.3). */
+function checkCookie(at: Path, entry: RawMap, report: Report): void {
+  const prefix = /^__(Host|Secure)-/i.exec(cookieOf(entry))?.[0];
+  if (prefix === undefined) return;
+  if (entry.secure === 'never') {
+    const expected = `always or auto, as browsers keep no ${prefix} cookie without Secure`;
+    report.mistake([...at, 'secure'], expected, showGot(entry.secure));
+  }
+  if (/host/i.test(prefix) && entry.path !== undefined && entry.path !== '/') {
+    report.mistake(
+      [...at, 'path'],
+      `/, as browsers keep no ${prefix} cookie with another path`,
+      showGot(entry.path),
+    );
   }
 }
 
@@ -97,7 +125,8 @@ function isCovered(name: string, earlier: ReadonlySet<string>): boolean {
 
 /** Warns when every request of a split has the same key, and notes keys that are shared or changed more than expected. */
 export function checkSharedValues(path: Path, split: RawMap, shared: SharedValues, report: Report): void {
-  const first: unknown = Array.isArray(split.key) ? split.key[0] : split.key;
+  const [entry]: readonly unknown[] = Array.isArray(split.key) ? split.key : [split.key];
+  const first = isMap(entry) ? entry.remember : entry;
   if (typeof first !== 'string') return;
   const variables = variablesOf(first);
   if (variables.length === 0) return;

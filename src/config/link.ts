@@ -8,7 +8,7 @@ import { knownKeys, optionRows } from './declaration.ts';
 import { checkEffects } from './effects.ts';
 import type { Finding, Report } from './findings.ts';
 import { hashConfig } from './hash.ts';
-import { checkSplitKey } from './key-checks.ts';
+import { checkSplitKey, cookieOf } from './key-checks.ts';
 import { meantValue } from './meant.ts';
 import { didYouMean, type Path, type Place, PROBLEMS_SHOWN_MAX, type Problem, showGot } from './problem.ts';
 import { isMap, mapOf, type RawMap, valueAt } from './raw.ts';
@@ -327,7 +327,9 @@ class Link {
 
   #checkSplit(path: Path, split: RawMap): void {
     for (const [index, key] of [split.key].flat().entries()) {
-      this.#checkKeyText(Array.isArray(split.key) ? [...path, 'key', index] : [...path, 'key'], key);
+      const at: Path = Array.isArray(split.key) ? [...path, 'key', index] : [...path, 'key'];
+      if (isMap(key)) this.#checkKeyText([...at, 'remember'], key.remember);
+      else this.#checkKeyText(at, key);
     }
     checkSplitKey(path, split, this.#report(), (text) => this.#checkKey(text) === null);
     if (!Array.isArray(split.variants) || split.variants.length === 0) return;
@@ -409,13 +411,12 @@ class Link {
     const isList = Array.isArray(split.key);
     for (const [index, key] of (isList ? (split.key as unknown[]) : [split.key]).entries()) {
       const at: Path = isList ? [...path, 'key', index] : [...path, 'key'];
-      if (isMap(key)) {
-        const minted = typeof key.cookie === 'string' ? key.cookie : 'splitter_uid';
-        if (owners.has(`cookie_${minted.toLowerCase()}`)) {
-          this.#add(at, 'a cookie that override does not take', showGot(minted));
-        }
-      } else if (typeof key === 'string') {
-        for (const { name, written, start } of variablesOf(key)) {
+      if (isMap(key) && owners.has(`cookie_${cookieOf(key).toLowerCase()}`)) {
+        this.#add(at, 'a cookie that override does not take', showGot(cookieOf(key)));
+      }
+      const text = isMap(key) ? key.remember : key;
+      if (typeof text === 'string') {
+        for (const { name, written, start } of variablesOf(text)) {
           const owner = owners.get(name);
           if (owner === undefined) continue;
           const expected = `a variable that ${owner} does not take out of the request`;
@@ -595,9 +596,12 @@ function issuesOfMeant(issue: z.core.$ZodIssue): readonly z.core.$ZodIssue[] | n
   if (issue.code !== 'invalid_union') return null;
   const isMeant = (issues: readonly z.core.$ZodIssue[]) =>
     issues.every(({ code, path }) => path.length > 0 || code === 'unrecognized_keys');
-  const [only, ...others] = issue.errors.filter(isMeant);
-  if (only === undefined || others.length > 0) return null;
-  return only.map((one) => ({ ...one, path: [...issue.path, ...one.path] }));
+  // Of two maps the one was meant of which more is right.
+  const faults = (issues: readonly z.core.$ZodIssue[]) =>
+    issues.reduce((sum, one) => sum + (one.code === 'unrecognized_keys' ? one.keys.length : 1), 0);
+  const [nearest, second] = issue.errors.filter(isMeant).sort((a, b) => faults(a) - faults(b));
+  if (nearest === undefined || (second !== undefined && faults(second) === faults(nearest))) return null;
+  return nearest.map((one) => ({ ...one, path: [...issue.path, ...one.path] }));
 }
 
 /** A guess for the problems that are shown; comparing every name with every other is for none. */

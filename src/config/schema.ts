@@ -540,29 +540,21 @@ const MISSING_KEY = ['default', 'first', 'random', 'reject'] as const;
 
 const KEY_EXPECTED =
   "a key text like '$arg_token' or 'exp42:${cookie_uid}' (single quotes keep a shell from emptying it)";
-const KEYS_EXPECTED = `${KEY_EXPECTED}, or a list of 1 to 16 of them with { mint: uid } as its last entry at most`;
+const KEYS_EXPECTED = `${KEY_EXPECTED}, or a list of 1 to 16 of them, of { remember: '$arg_token' }, and of { mint: uid } as the last entry`;
 
 const keyText = z.string({ error: KEY_EXPECTED }).check(z.minLength(1, { error: KEY_EXPECTED }));
 
-/** What can be the name of a cookie that a key text reads as $cookie_NAME. */
-const COOKIE = /^[A-Za-z0-9_]{1,64}$/;
-const COOKIE_EXPECTED = 'a cookie name of letters, digits and "_", 64 characters at most';
+/** What can be the name of a cookie that a key text reads as ${cookie_NAME}. */
+const COOKIE = /^[A-Za-z0-9_.~-]{1,64}$/;
+const COOKIE_EXPECTED = 'a cookie name of letters, digits, "_", "-", "." and "~", 64 characters at most';
 const COOKIE_PATH_EXPECTED = 'a path like / or /shop, without ";"';
 
 /** When a cookie says Secure. */
 const SECURE = ['auto', 'always', 'never'] as const;
 
-const mint = z.strictObject({
-  mint: z.literal('uid', { error: 'uid, the one thing that can be minted' }).register(z.globalRegistry, {
-    description:
-      '`uid`: a request for which no other key was found gets a random one of 128 bits, in a cookie (HttpOnly, SameSite=Lax) that is read back as the key.',
-    kind: 'uid',
-  }),
+const keyCookie = (name: string) => ({
   cookie: z
-    ._default(
-      z.string({ error: COOKIE_EXPECTED }).check(z.regex(COOKIE, { error: COOKIE_EXPECTED })),
-      'splitter_uid',
-    )
+    ._default(z.string({ error: COOKIE_EXPECTED }).check(z.regex(COOKIE, { error: COOKIE_EXPECTED })), name)
     .register(z.globalRegistry, {
       description: 'Name of the cookie. It holds the key, never the variant.',
       kind: 'string',
@@ -574,7 +566,10 @@ const mint = z.strictObject({
         .check(z.regex(/^\/[\x21-\x3a\x3c-\x7e]*$/, { error: COOKIE_PATH_EXPECTED })),
       '/',
     )
-    .register(z.globalRegistry, { description: 'Path of the cookie.', kind: 'string' }),
+    .register(z.globalRegistry, {
+      description: 'Path of the cookie; a `__Host-` name needs `/`.',
+      kind: 'string',
+    }),
   maxAge: duration({
     min: '1s',
     max: '9600h',
@@ -583,9 +578,27 @@ const mint = z.strictObject({
   }),
   secure: z._default(z.enum(SECURE, { error: 'auto, always or never' }), 'auto').register(z.globalRegistry, {
     description:
-      'Whether the cookie says Secure: `auto` = when the request came by https, as X-Forwarded-Proto of the hop before says.',
+      'Whether the cookie says Secure: `auto` = when the request came by https, as X-Forwarded-Proto of the hop before says, and always for a `__Host-` or `__Secure-` name.',
     kind: 'auto | always | never',
   }),
+});
+
+const mint = z.strictObject({
+  mint: z.literal('uid', { error: 'uid, the one thing that can be minted' }).register(z.globalRegistry, {
+    description:
+      '`uid`: a request for which no other key was found gets a random one of 128 bits, in a cookie (HttpOnly, SameSite=Lax) that is read back as the key.',
+    kind: 'uid',
+  }),
+  ...keyCookie('splitter_uid'),
+});
+
+const remember = z.strictObject({
+  remember: z.clone(keyText).register(z.globalRegistry, {
+    description:
+      'A key text. A key that it gives is kept in a cookie (HttpOnly, SameSite=Lax), which is read as the key where the text gives none.',
+    kind: 'key text',
+  }),
+  ...keyCookie('splitter_key'),
 });
 
 /** Fields that mean something to the message, the connection or the splitter itself: no header of the user's own. */
@@ -675,9 +688,12 @@ const split = z.strictObject({
         [
           keyText,
           z
-            .array(z.union([keyText, mint], { error: `${KEY_EXPECTED}, or { mint: uid }` }), {
-              error: KEYS_EXPECTED,
-            })
+            .array(
+              z.union([keyText, remember, mint], {
+                error: `${KEY_EXPECTED}, { remember: '$arg_token' } or { mint: uid }`,
+              }),
+              { error: KEYS_EXPECTED },
+            )
             .check(z.minLength(1, { error: KEYS_EXPECTED }), z.maxLength(16, { error: KEYS_EXPECTED })),
         ],
         { error: KEYS_EXPECTED },
@@ -686,7 +702,7 @@ const split = z.strictObject({
     )
     .register(z.globalRegistry, {
       description:
-        'What is hashed: $arg_X $http_X $cookie_X $remote_addr $host $uri $request_uri $request_method $args, `${…}`, and text around them as a salt. In a list the first key that is not missing counts, and `{ mint: uid }` may stand last.',
+        'What is hashed: $arg_X $http_X $cookie_X $remote_addr $host $uri $request_uri $request_method $args, `${…}`, and text around them as a salt. In a list the first key that is not missing counts; `{ remember: $arg_token }` keeps it in a cookie, and `{ mint: uid }` may stand last.',
       kind: 'key text | list',
     }),
   method: z
@@ -1109,10 +1125,12 @@ export const documentSchema = z.strictObject({
 export type ConfigDocument = z.output<typeof documentSchema>;
 /** Options of one split, defaults filled in. */
 export type SplitConfig = z.output<typeof split>;
-/** Where a split's key is found: a key text, or a list of them that may end with a minted one. */
+/** Where a split's key is found: a key text, or a list of them, remembered or not, that may end with a minted one. */
 export type KeyConfig = SplitConfig['key'];
 /** A key that is made for a client without one. */
 export type MintConfig = z.output<typeof mint>;
+/** A key text whose key is kept in a cookie. */
+export type RememberConfig = z.output<typeof remember>;
 /** How testers choose a variant; `secret` is filled in, wherever it came from. */
 export type OverrideConfig = NonNullable<SplitConfig['override']>;
 /** TLS options of one upstream. */

@@ -171,8 +171,9 @@ export class Outcome {
     accessLog.write({ ...NOTHING, client, status, code, cause, sentBytes });
   }
 
-  #countExtras({ counters }: Arm, { mintedKey, override }: DecisionExtras): void {
+  #countExtras({ counters }: Arm, { mintedKey, setCookie, override }: DecisionExtras): void {
     if (mintedKey !== null) counters.keyMinted();
+    else if (setCookie !== null) counters.keyRemembered();
     if (override === null || override.place === null) return;
     if (override.variant >= 0) counters.override();
     else counters.overrideRefused();

@@ -1,9 +1,9 @@
-// Where the key of a split is found: its key texts in order, and the cookie of a minted key behind them. Makes random
-// keys and the cookies that hold them; which variant a key belongs to is not its question.
+// Where the key of a split is found: its key texts in order, the cookies in which keys are remembered, and the cookie of a
+// minted key after them. Makes random keys and cookies that hold keys; which variant a key belongs to is not its question.
 // Source: RFC 6265 §4.1 for Set-Cookie; RFC 4648 §5 for base64url.
 
 import { randomBytes } from 'node:crypto';
-import type { KeyConfig, MintConfig } from '../config/schema.ts';
+import type { KeyConfig, MintConfig, RememberConfig } from '../config/schema.ts';
 import { variablesOf, writeVariable } from '../key-text.ts';
 import { type CompiledKey, compileKey, type RequestView } from './key.ts';
 
@@ -15,15 +15,29 @@ export function makeRandomKey(): string {
   return randomBytes(MINTED_BYTES).toString('base64url');
 }
 
-/** The key texts of a split in the order in which they are asked; a minted key is read back as that of its cookie. */
+/** The key texts of a split in the order in which they are asked; a key in a cookie of ours is read back as that cookie. */
 export function keyTexts(key: KeyConfig): string[] {
-  return listOf(key).map((entry) => (typeof entry === 'string' ? entry : textOf(entry)));
+  return listOf(key).flatMap((entry) => {
+    if (typeof entry === 'string') return [entry];
+    return 'mint' in entry ? [textOf(entry)] : [entry.remember, textOf(entry)];
+  });
+}
+
+/** For each of `keyTexts` what remembers its key; null for those whose key is not remembered, or is in that cookie already. */
+export function remembersOf(key: KeyConfig): (RememberConfig | null)[] {
+  return listOf(key).flatMap((entry) =>
+    typeof entry === 'object' && 'remember' in entry ? [entry, null] : [null],
+  );
 }
 
 /** The keys of a split in one line, for people: "$arg_token, else a minted $cookie_uid". */
 export function describeKey(key: KeyConfig): string {
   return listOf(key)
-    .map((entry) => (typeof entry === 'string' ? entry : `a minted ${textOf(entry)}`))
+    .map((entry) => {
+      if (typeof entry === 'string') return entry;
+      if ('mint' in entry) return `a minted ${textOf(entry)}`;
+      return `${entry.remember}, else remembered in ${textOf(entry)}`;
+    })
     .join(', else ');
 }
 
@@ -52,21 +66,38 @@ export function compileKeys(split: string, key: KeyConfig): CompiledKey[] {
 /** The minted key at the end of the list; null without one. */
 export function mintOf(key: KeyConfig): MintConfig | null {
   const last = listOf(key).at(-1);
-  return typeof last === 'object' ? last : null;
+  return typeof last === 'object' && 'mint' in last ? last : null;
 }
 
 /**
- * Value of the Set-Cookie field that gives `minted` to the client. Secure where the configuration says so, or where the
+ * What may stand in a cookie as it is and comes back the same (cookie-octet, RFC 6265 §4.1.1). Anything else, a ";" first of
+ * all, would let a link choose attributes of the cookie.
+ */
+const COOKIE_VALUE = /^[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]+$/;
+/** Browsers keep no cookie over 4096 bytes with its name and attributes. */
+const REMEMBERED_BYTES_MAX = 2048;
+
+/** True for a key that a cookie can hold. */
+export function canBeRemembered(key: string): boolean {
+  return key.length <= REMEMBERED_BYTES_MAX && COOKIE_VALUE.test(key);
+}
+
+/** Browsers keep a cookie of such a name only when it says Secure. */
+const SECURE_NAME = /^__(?:Host|Secure)-/i;
+
+/**
+ * Value of the Set-Cookie field that gives `key` to the client. Secure where the configuration says so, or where the
  * hop before says that the client came by https: a client that lies there spoils its own cookie only.
  */
 export function cookieFor(
-  { cookie, path, maxAge, secure }: MintConfig,
-  minted: string,
+  { cookie, path, maxAge, secure }: MintConfig | RememberConfig,
+  key: string,
   view: RequestView,
 ): string {
-  const isSecure = secure === 'always' || (secure === 'auto' && cameByHttps(view));
+  const isSecure =
+    secure === 'always' || SECURE_NAME.test(cookie) || (secure === 'auto' && cameByHttps(view));
   const attributes = `Path=${path}; Max-Age=${Math.floor(maxAge / 1000)}; HttpOnly; SameSite=Lax`;
-  return `${cookie}=${minted}; ${attributes}${isSecure ? '; Secure' : ''}`;
+  return `${cookie}=${key}; ${attributes}${isSecure ? '; Secure' : ''}`;
 }
 
 /** X-Forwarded-Proto of several hops is a list, the client's own first. */
@@ -80,6 +111,6 @@ function listOf(key: KeyConfig): Exclude<KeyConfig, string> {
   return typeof key === 'string' ? [key] : key;
 }
 
-function textOf({ cookie }: MintConfig): string {
+function textOf({ cookie }: MintConfig | RememberConfig): string {
   return writeVariable(`cookie_${cookie}`);
 }

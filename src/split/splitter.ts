@@ -2,9 +2,17 @@
 // command line, the admin page and the library ask the same `decide`. Knows nothing of sockets or upstream states.
 
 import murmurhash from 'murmurhash';
-import type { MintConfig, SplitConfig } from '../config/schema.ts';
+import type { MintConfig, RememberConfig, SplitConfig } from '../config/schema.ts';
 import type { CompiledKey, RequestView } from './key.ts';
-import { compileKeys, cookieFor, fieldsOf, makeRandomKey, mintOf } from './key-list.ts';
+import {
+  canBeRemembered,
+  compileKeys,
+  cookieFor,
+  fieldsOf,
+  makeRandomKey,
+  mintOf,
+  remembersOf,
+} from './key-list.ts';
 import { Override, type OverrideFound, type OverridePlace } from './override.ts';
 import { isPreflight } from './preflight.ts';
 import { HASH_COUNT, type HashRange, Ranges } from './ranges.ts';
@@ -31,7 +39,7 @@ export interface Decision {
   /** 32-bit MurmurHash2 of the key text as expanded for this request; 0 for an empty key. */
   readonly hash: number;
   readonly reason: Reason;
-  /** What an override or a minted key asks of whoever answers the request; null in every other case. */
+  /** What an override, a minted or a remembered key asks of whoever answers the request; null in every other case. */
   readonly extras: DecisionExtras | null;
 }
 
@@ -39,7 +47,7 @@ export interface Decision {
 export interface DecisionExtras {
   /** A key that was made for this request, as it is hashed; null when none was. */
   readonly mintedKey: string | null;
-  /** Value of the Set-Cookie field that gives the minted key to the client; null without one. */
+  /** Value of the Set-Cookie field that gives a minted or remembered key to the client; null without one. */
   readonly setCookie: string | null;
   /** What was found of an override, granted or not, and has to be left out of the request; null for nothing. */
   readonly override: OverrideFound | null;
@@ -54,6 +62,8 @@ export interface Explanation extends Omit<Decision, 'extras'> {
   readonly keySource: string;
   /** The request had no key, so one was minted: the next request will have another one unless it brings the cookie. */
   readonly isMinted: boolean;
+  /** The answer sets a cookie with the key of this request, so that one without it has the same key. */
+  readonly isRemembered: boolean;
   /** Where a variant was asked for, and whether that was granted; null when nobody asked. */
   readonly override: { readonly place: OverridePlace; readonly isGranted: boolean } | null;
   /** The key, readable: printable ASCII as it is, every other byte and the backslash as \xHH. */
@@ -82,6 +92,8 @@ export class Splitter {
   readonly #key: CompiledKey;
   /** `#key` and those that are asked in turn when it is missing. */
   readonly #keys: readonly CompiledKey[];
+  /** For each of `#keys` what remembers its key. */
+  readonly #remembers: readonly (RememberConfig | null)[];
   readonly #mint: MintConfig | null;
   readonly #override: Override | null;
   /** One key text and nothing beside it, as nearly every split has it: the short way is enough. */
@@ -106,6 +118,7 @@ export class Splitter {
     this.#config = config;
     this.#keys = compileKeys(name, config.key);
     this.#key = this.#keys[0]!;
+    this.#remembers = remembersOf(config.key);
     this.#mint = mintOf(config.key);
     this.#random = random;
     this.#makeKey = makeKey;
@@ -120,7 +133,8 @@ export class Splitter {
     this.#missingVariant = defaultOf(config, this.variants);
     const names = this.variants.map((variant) => variant.name);
     this.#override = config.override === undefined ? null : new Override(config.override, names);
-    this.hasExtras = this.#mint !== null || this.#override !== null;
+    this.hasExtras =
+      this.#mint !== null || this.#override !== null || this.#remembers.some((one) => one !== null);
     this.#isPlain = this.#keys.length === 1 && !this.hasExtras;
     this.overrideHeader = this.#override?.header ?? null;
     this.varyBy = fieldsReadBy(config);
@@ -163,6 +177,7 @@ export class Splitter {
       missingKey: this.#config.missingKey,
       keySource: source.text,
       isMinted: minted !== null,
+      isRemembered: minted === null && (extras?.setCookie ?? null) !== null,
       override: place === null ? null : { place, isGranted: forced >= 0 },
       key: printable(key),
       position: (decision.hash / HASH_COUNT) * 100,
@@ -184,7 +199,12 @@ export class Splitter {
     if (override !== null && override.variant >= 0) {
       return { variant: this.variants[override.variant]!, hash, reason: 'override', extras };
     }
-    if (!source.isMissing(key)) return { variant: this.#pick(key, hash), hash, reason: 'share', extras };
+    if (!source.isMissing(key)) {
+      const variant = this.#pick(key, hash);
+      const setCookie = this.#rememberIn(source, key, view);
+      if (setCookie === null) return { variant, hash, reason: 'share', extras };
+      return { variant, hash, reason: 'share', extras: { mintedKey: null, setCookie, override } };
+    }
     if (this.#mint === null)
       return { variant: this.#withoutKey(key, hash), hash, reason: 'missing_key', extras };
     // A browser keeps no cookie of a preflight's response, so a minted key would send it to a variant by chance.
@@ -198,6 +218,16 @@ export class Splitter {
       reason: 'share',
       extras: { mintedKey, setCookie: cookieFor(this.#mint, mintedKey, view), override },
     };
+  }
+
+  /** The cookie for a key that is to be remembered and is not yet; null for none. `key` is of no more use after the call. */
+  #rememberIn(source: CompiledKey, key: Uint8Array, view: RequestView): string | null {
+    const place = this.#keys.indexOf(source);
+    const remember = this.#remembers[place] ?? null;
+    if (remember === null) return null;
+    const text = Buffer.from(key).toString('latin1');
+    const kept = Buffer.from(this.#keys[place + 1]!.expand(view)).toString('latin1');
+    return kept === text || !canBeRemembered(text) ? null : cookieFor(remember, text, view);
   }
 
   /** The first key that is not missing and its text; of keys that all are, the first one. */

@@ -56,6 +56,7 @@ export const VARIANT_ROW = declareRow(
     overridesRefused: 1,
     keysMinted: 1,
     preflights: 1,
+    keysRemembered: 1,
   },
   ['inFlight'],
 );
@@ -161,6 +162,11 @@ export class VariantCounters extends Row<keyof typeof VARIANT_ROW.at, keyof type
     this.counts[VARIANT.preflights]! += 1;
   }
 
+  /** A key that came to this variant was put into a cookie. */
+  keyRemembered(): void {
+    this.counts[VARIANT.keysRemembered]! += 1;
+  }
+
   get inFlight(): number {
     return this.gauges[VARIANT.inFlight]!;
   }
@@ -175,6 +181,9 @@ export class VariantCounters extends Row<keyof typeof VARIANT_ROW.at, keyof type
   }
   get keysMinted(): number {
     return this.counts[VARIANT.keysMinted]!;
+  }
+  get keysRemembered(): number {
+    return this.counts[VARIANT.keysRemembered]!;
   }
   get fallbacks(): number {
     return this.counts[VARIANT.fallbacks]!;

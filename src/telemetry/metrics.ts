@@ -188,6 +188,12 @@ const OF_THE_SPLITTER: readonly Declaration[] = [
     (row) => row.preflights,
   ),
   perVariant(
+    'splitter_keys_remembered_total',
+    'counter',
+    'Answers that put the key of their request into a cookie, because `remember` asks for it and the client did not bring it.',
+    (row) => row.keysRemembered,
+  ),
+  perVariant(
     'splitter_fallbacks_total',
     'counter',
     'Exchanges of this variant that the upstream of onDown took, because its own was down.',

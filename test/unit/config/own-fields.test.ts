@@ -39,6 +39,17 @@ const KEY_EXPECTED =
 const SECRET_EXPECTED = 'a secret of 16 to 256 characters out of letters, digits, "-", "_", "." and "~"';
 
 describe('a list of keys', () => {
+  it('may remember a key, in a cookie that has defaults', () => {
+    const { key } = good([
+      'key: [{ remember: $arg_token }, { remember: $http_x_user, cookie: __Host-u }]',
+    ]).splits.get('s')!;
+    const cookie = { path: '/', maxAge: 31_536_000_000, secure: 'auto' };
+    expect(key).toEqual([
+      { remember: '$arg_token', cookie: 'splitter_key', ...cookie },
+      { remember: '$http_x_user', cookie: '__Host-u', ...cookie },
+    ]);
+  });
+
   it('may end with a minted one, whose cookie has defaults', () => {
     const { key } = good(['key: [$arg_token, { mint: uid }]']).splits.get('s')!;
     const minted = { mint: 'uid', cookie: 'splitter_uid', path: '/', maxAge: 31_536_000_000, secure: 'auto' };
@@ -50,14 +61,14 @@ describe('a list of keys', () => {
       'none',
       'key: []',
       [
-        `3:5 splits.s.key: expected ${KEY_EXPECTED}, or a list of 1 to 16 of them with { mint: uid } as its last entry at most, got []`,
+        `3:5 splits.s.key: expected ${KEY_EXPECTED}, or a list of 1 to 16 of them, of { remember: '$arg_token' }, and of { mint: uid } as the last entry, got []`,
       ],
     ],
     [
       'a minted key alone outside of a list',
       'key: { mint: uid }',
       [
-        `3:5 splits.s.key: expected ${KEY_EXPECTED}, or a list of 1 to 16 of them with { mint: uid } as its last entry at most, got {"mint":"uid"}`,
+        `3:5 splits.s.key: expected ${KEY_EXPECTED}, or a list of 1 to 16 of them, of { remember: '$arg_token' }, and of { mint: uid } as the last entry, got {"mint":"uid"}`,
       ],
     ],
     [
@@ -86,7 +97,7 @@ describe('a list of keys', () => {
     [
       'a number',
       'key: [$arg_token, 7]',
-      [`3:23 splits.s.key[1]: expected ${KEY_EXPECTED}, or { mint: uid }, got 7`],
+      [`3:23 splits.s.key[1]: expected ${KEY_EXPECTED}, { remember: '$arg_token' } or { mint: uid }, got 7`],
     ],
     [
       'another thing to mint',
@@ -100,9 +111,50 @@ describe('a list of keys', () => {
     ],
     [
       'a cookie that cannot be named in a key text',
-      'key: [{ mint: uid, cookie: my-uid }]',
+      'key: [{ mint: uid, cookie: "my uid" }]',
       [
-        '3:32 splits.s.key[0].cookie: expected a cookie name of letters, digits and "_", 64 characters at most, got "my-uid"',
+        '3:32 splits.s.key[0].cookie: expected a cookie name of letters, digits, "_", "-", "." and "~", 64 characters at most, got "my uid"',
+      ],
+    ],
+    [
+      'a slip in an option of the remembered key',
+      'key: [{ remember: $arg_token, maxage: 1h }]',
+      ['3:35 splits.s.key[0].maxage: expected a known option (did you mean "maxAge"?), got "maxage"'],
+    ],
+    [
+      'a remembered key that is no text, in a cookie that is none',
+      'key: [{ remember: 7, cookie: "a b" }]',
+      [
+        `3:23 splits.s.key[0].remember: expected ${KEY_EXPECTED}, got 7`,
+        '3:34 splits.s.key[0].cookie: expected a cookie name of letters, digits, "_", "-", "." and "~", 64 characters at most, got "a b"',
+      ],
+    ],
+    [
+      'a remembered text without a variable',
+      'key: [{ remember: token }]',
+      [
+        `3:23 splits.s.key[0].remember: expected a variable like $arg_token in the key, as a text alone is the same key for every request; in a shell use single quotes, '$arg_token' (did you mean "$arg_token"?), got "token"`,
+      ],
+    ],
+    [
+      'a remembered variable that does not exist',
+      'key: [{ remember: $cooky_x }]',
+      [expect.stringMatching(/^3:23 splits\.s\.key\[0\]\.remember: expected a variable of /)],
+    ],
+    [
+      'a __Host- cookie without Secure and with a path, which browsers drop',
+      'key: [{ remember: $arg_token, cookie: __Host-t, secure: never, path: /shop }, { mint: uid, cookie: __Secure-u, secure: never }]',
+      [
+        '3:61 splits.s.key[0].secure: expected always or auto, as browsers keep no __Host- cookie without Secure, got "never"',
+        '3:74 splits.s.key[0].path: expected /, as browsers keep no __Host- cookie with another path, got "/shop"',
+        '3:124 splits.s.key[1].secure: expected always or auto, as browsers keep no __Secure- cookie without Secure, got "never"',
+      ],
+    ],
+    [
+      'an entry that nothing reaches, as the cookie of a remembered key was read before',
+      'key: [{ remember: $arg_token, cookie: seen }, $cookie_seen]',
+      [
+        '3:51 splits.s.key[1]: expected a variable that no earlier entry has, as this entry is read only where those are empty, got "$cookie_seen"',
       ],
     ],
     // A ";" in the path would add attributes to the cookie, a line end would add fields to the response.

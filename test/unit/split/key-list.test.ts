@@ -55,6 +55,44 @@ describe('a list of keys', () => {
   });
 });
 
+describe('a remembered key', () => {
+  const REMEMBER = {
+    remember: '$arg_token',
+    cookie: 'seen',
+    path: '/',
+    maxAge: 1000,
+    secure: 'auto',
+  } as const;
+  const list: KeyConfig = [REMEMBER, '$http_x_user'];
+
+  it('is its text and then its cookie', () => {
+    expect(keyTexts(list)).toEqual(['$arg_token', '$cookie_seen', '$http_x_user']);
+    expect(describeKey(list)).toBe('$arg_token, else remembered in $cookie_seen, else $http_x_user');
+    expect(fieldsOf(list)).toEqual(['Cookie', 'x-user']);
+  });
+
+  it('is explained by its source, and whether the answer remembers it', () => {
+    const explained = (url: string, cookie: string) => {
+      const { keySource, key, isRemembered } = splitter(list).explain(view(url, { cookie }));
+      return [keySource, key, isRemembered];
+    };
+    expect(explained('/?token=1', '')).toEqual(['$arg_token', '1', true]);
+    expect(explained('/?token=1', 'seen=1')).toEqual(['$arg_token', '1', false]);
+    expect(explained('/?token=1', 'seen=2')).toEqual(['$arg_token', '1', true]);
+    expect(explained('/', 'seen=2')).toEqual(['$cookie_seen', '2', false]);
+  });
+
+  it('comes before the cookie, and decides as the same text alone does', () => {
+    for (const token of ['1', 'abc', 'x']) {
+      const { variant, hash } = splitter(list).decide(view(`/?token=${token}`, { cookie: 'seen=other' }));
+      expect({ variant, hash }).toMatchObject({
+        variant: splitter('$arg_token').decide(view(`/?token=${token}`)).variant!,
+        hash: hashOf(token),
+      });
+    }
+  });
+});
+
 describe('a minted key', () => {
   const anonymous = splitter(['$arg_token', MINT], {}, () => 'kgaa79Mn');
 
