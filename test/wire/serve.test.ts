@@ -411,6 +411,27 @@ describe('signals', () => {
     });
   });
 
+  test('what is probably not meant is a warning at the start and after a reload', async () => {
+    const warned = (key: string) =>
+      writeFileSync(
+        file,
+        `splits:\n  s:\n    key: ${key}\n    variants: [{ name: a, share: 50%, upstream: ${a.url} }, { name: b, share: "*", upstream: ${b.url} }]\n`,
+      );
+    warned('$http_x-user');
+    await serveFile();
+    expect(await run.event('configuration warning')).toMatchObject({
+      level: 'warn',
+      warning: expect.stringMatching(
+        /splitter\.yaml:3:10 splits\.s\.key: reads \$http_x and then the text "-user"/,
+      ),
+    });
+    warned('$arg_user-id');
+    run.signal('SIGHUP');
+    await run.event('configuration accepted');
+    await expect.poll(() => run.stdout.match(/"configuration warning"/g)?.length).toBe(2);
+    expect(run.stdout).toContain('reads $arg_user and then the text');
+  });
+
   test('SIGHUP takes a changed file into use, and keeps what runs when the file is bad', async () => {
     const { listening, admin, hash } = await serveFile();
     configure(100);
