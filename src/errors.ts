@@ -62,6 +62,11 @@ export const FAULTS = {
   UNKNOWN_TRANSFER_ENCODING: fault('downstream', 501, 'Transfer-Encoding is something other than "chunked"'),
   VERSION_UNSUPPORTED: fault('downstream', 505, 'only HTTP/1.0 and HTTP/1.1 are served'),
   DOWNSTREAM_GONE: fault('downstream', 0, 'the client went away before the exchange ended'),
+  CLIENT_TOO_SLOW: fault(
+    'downstream',
+    408,
+    'the client made no progress while other exchanges waited for its upstream connection',
+  ),
   WRITE_TIMEOUT: fault('downstream', 0, 'the client did not read the response in time'),
 
   UPSTREAM_UNRESOLVED: fault('upstream', 502, "the upstream's name has no address"),

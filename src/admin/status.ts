@@ -127,6 +127,8 @@ export function describeStatus(running: Running, reloads: ReloadStatus, withRegi
         connectFailures: named(FAULT_CODES, row.connectFailures),
         exchangesWaiting: row.exchangesWaiting,
         streamsOpen: row.streamsOpen,
+        connectionsHeld: row.connectionsHeld,
+        poolExhaustions: row.exhaustions,
         ejections: row.ejections,
         trouble: generation.upstreams.get(name)?.trouble ?? null,
         addresses: generation.upstreams.get(name)?.describe() ?? [],

@@ -177,6 +177,12 @@ const pool = z.strictObject({
     default: 4096,
     doc: 'Most tunnels (WebSocket) and event streams (`text/event-stream`) to this upstream at once. One more tunnel is answered with 503 TUNNELS_EXHAUSTED; one more event stream counts in `maxConnections`.',
   }),
+  maxHeld: integer({
+    min: 0,
+    max: 65_536,
+    default: 256,
+    doc: 'While exchanges wait for a connection, those of slow clients (an upload that does not come, a response that is not read) do not count in `maxConnections`, up to this many, which are open beside it. When these are used up too, clients that make no progress are cut off with CLIENT_TOO_SLOW. 0: slow clients count as all others and none is cut off.',
+  }),
   maxQueued: integer({
     min: 0,
     max: 1_000_000,

@@ -128,6 +128,25 @@ export class Exchange {
     return this.#body.isSent;
   }
 
+  /** Its connection can go no further before the client does: it sends no more of its body, or reads no more. */
+  get waitsForClient(): boolean {
+    const connection = this.#connection;
+    if (connection === null || this.#phase < PHASE.sent) return false;
+    if (this.hasResponseBegun && this.#downstream!.wire.isBlocked && connection.wire.isPaused) return true;
+    return !this.isRequestSent && !connection.wire.isBlocked;
+  }
+
+  /** Bytes that the client has sent, and taken as far as that can be seen. */
+  get clientBytes(): number {
+    const { bytesReceived, bytesSent } = this.#outcome;
+    return bytesReceived + bytesSent - this.#downstream!.wire.unsentBytes;
+  }
+
+  /** Time since the request began. */
+  ageMs(now: number): number {
+    return now - this.#outcome.startedAt;
+  }
+
   /** A final response head has been written to the client. */
   get hasResponseBegun(): boolean {
     return this.#phase === PHASE.responding;

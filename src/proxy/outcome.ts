@@ -47,6 +47,8 @@ export class Outcome {
   /** Status that was sent; 0 = none. */
   status = 0;
   retries = 0;
+  /** When the request began. */
+  startedAt = 0;
   /** Address that the request was sent to; empty when it was not sent. */
   address = '';
   /** When the request head was written to the upstream; 0 = not yet. */
@@ -59,7 +61,6 @@ export class Outcome {
   requestId: string | null = null;
   readonly #observers: Observers;
   readonly #refusals: DownstreamCounters;
-  #startedAt = 0;
   #generation = 0;
   #arm: Arm | null = null;
   #upstream = '';
@@ -77,7 +78,7 @@ export class Outcome {
 
   /** A request has come. */
   begin(now: number, headBytes: number, generation: number): void {
-    this.#startedAt = now;
+    this.startedAt = now;
     this.#generation = generation;
     this.bytesReceived = headBytes;
     this.bytesSent = 0;
@@ -148,7 +149,7 @@ export class Outcome {
   settle(fault: number, now: number, head: RequestHead, cause: Cause | null): void {
     const arm = this.#arm;
     if (arm === null) this.#refusals.refused(fault);
-    else arm.counters.end(this.status, fault, now - this.#startedAt, this.bytesReceived, this.bytesSent);
+    else arm.counters.end(this.status, fault, now - this.startedAt, this.bytesReceived, this.bytesSent);
     const split = this.#split;
     if (split !== null && arm !== null && isPreflight(head)) arm.counters.preflight();
     else if (split !== null && arm !== null && this.#reason === 'share' && !this.#isFallback) {
@@ -208,10 +209,10 @@ export class Outcome {
       status: this.status,
       code: fault < 0 ? null : FAULT_CODES[fault]!,
       cause,
-      queueMs: reached ? (isFresh ? this.connectAt : this.sentAt) - this.#startedAt : -1,
+      queueMs: reached ? (isFresh ? this.connectAt : this.sentAt) - this.startedAt : -1,
       connectMs: reached && isFresh ? this.sentAt - this.connectAt : -1,
-      firstByteMs: this.firstByteAt > 0 ? this.firstByteAt - this.#startedAt : -1,
-      totalMs: now - this.#startedAt,
+      firstByteMs: this.firstByteAt > 0 ? this.firstByteAt - this.startedAt : -1,
+      totalMs: now - this.startedAt,
       receivedBytes: this.bytesReceived,
       sentBytes: this.bytesSent,
       retries: this.retries,

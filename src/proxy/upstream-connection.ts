@@ -14,6 +14,7 @@ import type { Timed } from './deadlines.ts';
 import type { Exchange } from './exchange.ts';
 import { HeldRoom } from './held.ts';
 import { COUNTS_AS } from './pool-limits.ts';
+import type { Pace } from './pool-review.ts';
 import type { Tunnel } from './tunnel.ts';
 import type { Upstream } from './upstream.ts';
 import { ReadMemory, Wire, type WireOwner } from './wire.ts';
@@ -71,6 +72,8 @@ export class UpstreamConnection implements Timed, WireOwner {
   exchanges = 0;
   /** What it counts as in the limits of the pool. */
   countsAs: number = COUNTS_AS.pooled;
+  /** How the client of the present exchange keeps up; null unless the pool was full. */
+  pace: Pace | null = null;
   /** Time of `performance.now()` after which it serves no further exchange. */
   readonly retireAt: number;
   /** Exchanges after which it serves no further one; fewer once the upstream says so. */

@@ -39,6 +39,7 @@ export interface UpstreamEvent {
     | 'address up'
     | 'name does not resolve'
     | 'name resolves again'
+    | 'pool exhausted'
     | 'connection not opened';
   readonly upstream: string;
   readonly address?: string | undefined;
@@ -54,8 +55,23 @@ export interface UpstreamEvent {
   readonly addresses?: number;
   /** Connections that were not opened since the last such event. */
   readonly count?: number;
+  /** The limit that to raise, or what else to do. */
+  readonly remedy?: string;
   /** Events of this upstream that were not reported since the last one, because there were too many. */
   readonly leftOut?: number;
+}
+
+/** What fills a pool in which no connection is free. */
+export interface PoolFacts {
+  /** Connections that count in `pool.maxConnections`. */
+  readonly connections: number;
+  /** Those of exchanges that run for 10 s or longer, and those that wait for a slow client. */
+  readonly longRunning: number;
+  readonly slowClients: number;
+  /** Connections of slow clients beside the pool, which `pool.maxHeld` limits. */
+  readonly held: number;
+  /** Exchanges that wait for a connection. */
+  readonly waiting: number;
 }
 
 /** Takes the events of all upstreams. */
@@ -197,6 +213,11 @@ export class UpstreamReport {
     if (isLast && this.#trouble === null) this.#enter({ name: host }, failure);
   }
 
+  /** Exchanges wait for a connection and none comes free. */
+  poolExhausted(facts: PoolFacts): void {
+    this.#report('pool exhausted', { ...facts, remedy: remedyFor(facts) });
+  }
+
   #enter(where: object, failure: LastFailure): void {
     this.#trouble = { since: failure.at, where, failure };
     this.#sayState(where);
@@ -245,6 +266,14 @@ export class UpstreamReport {
     events.write({ msg, upstream: this.#upstream, ...more, ...leftOut });
     return true;
   }
+}
+
+function remedyFor({ connections, longRunning, slowClients }: PoolFacts): string {
+  if (slowClients * 2 > connections)
+    return 'slow clients hold the pool: raise pool.maxHeld or pool.maxConnections';
+  if (longRunning * 2 > connections)
+    return 'long-running exchanges hold the pool: raise pool.maxConnections, or give them an upstream entry of their own';
+  return 'the upstream is slower than its requests come: raise pool.maxConnections if it can take more at once';
 }
 
 function turn(address: ReportedAddress, isOut: boolean): void {

@@ -16,14 +16,21 @@ import { Descriptors } from './descriptors.ts';
 import type { Exchange } from './exchange.ts';
 import type { Lookup } from './lookups.ts';
 import { PoolLimits } from './pool-limits.ts';
+import { PoolReview, type ReviewedPool } from './pool-review.ts';
 import { Reconnect } from './reconnect.ts';
 import { UpstreamConnection } from './upstream-connection.ts';
-import { describeFailure, type UpstreamEvents, UpstreamReport, viewOf } from './upstream-report.ts';
+import {
+  describeFailure,
+  type PoolFacts,
+  type UpstreamEvents,
+  UpstreamReport,
+  viewOf,
+} from './upstream-report.ts';
 
 /** Addresses that are tried for one exchange; more would only spend the client's time. */
 const CONNECT_ATTEMPTS_MAX = 4;
 
-export class Upstream {
+export class Upstream implements ReviewedPool {
   readonly name: string;
   readonly config: UpstreamConfig;
   /** What the head of a response may be at most. */
@@ -37,6 +44,7 @@ export class Upstream {
   /** Exchanges that wait for a connection, in order of arrival; a Set so that one that gives up leaves at once. */
   readonly #waiting = new Set<Exchange>();
   readonly #limits: PoolLimits;
+  readonly #review: PoolReview;
   readonly #reconnect: Reconnect;
   #isRetired = false;
   readonly #report: UpstreamReport;
@@ -59,6 +67,7 @@ export class Upstream {
     this.deadlines = deadlines;
     this.#counters = counters;
     this.#limits = new PoolLimits(config, counters);
+    this.#review = new PoolReview(this, this.#limits, counters);
     const limitMs = Math.min(config.connectTimeout, config.pool.queueTimeout);
     this.#reconnect = new Reconnect(deadlines, limitMs, this.#tryAgain);
     const now = performance.now();
@@ -233,6 +242,7 @@ export class Upstream {
   stop(): void {
     this.retire();
     this.#limits.close();
+    this.#review.stop();
     for (const connection of [...this.#connections]) connection.destroy();
   }
 
@@ -329,17 +339,31 @@ export class Upstream {
     this.deadlines.remove(connection);
     if (!wasConnecting) this.#counters.connectionClosed();
     if (!connection.address.dropIdle(connection)) connection.address.inFlight--;
-    this.#serveWaiting();
+    this.serveWaiting();
   }
 
   /** The connection has become a tunnel or carries an event stream: others have its room. False: there are too many of these. */
   countAsStream(connection: UpstreamConnection): boolean {
     if (!this.#limits.countAsStream(connection)) return false;
-    this.#serveWaiting();
+    this.serveWaiting();
     return true;
   }
 
-  #serveWaiting(): void {
+  get connections(): Iterable<UpstreamConnection> {
+    return this.#connections;
+  }
+
+  /** Exchanges that wait for a connection. */
+  get waitingCount(): number {
+    return this.#waiting.size;
+  }
+
+  reportExhausted(facts: PoolFacts): void {
+    this.#report.poolExhausted(facts);
+  }
+
+  /** Gives those that wait a connection as long as the pool has room. */
+  serveWaiting(): void {
     // One that turns out to need no connection leaves the room to those behind it.
     while (!this.#limits.isFull) {
       const next = this.#nextWaiting();
@@ -363,8 +387,9 @@ export class Upstream {
   }
 
   #wait(exchange: Exchange, now: number, timeoutMs: number): void {
-    if (this.#isQueueFull(exchange))
-      return exchange.fail('QUEUE_FULL', limitOf('pool.maxQueued', this.config.pool.maxQueued));
+    const isRefused = this.#isQueueFull(exchange);
+    if (this.#limits.isFull) this.#review.begin(now, isRefused);
+    if (isRefused) return exchange.fail('QUEUE_FULL', limitOf('pool.maxQueued', this.config.pool.maxQueued));
     this.#waiting.add(exchange);
     this.#counters.waiting(1);
     exchange.wait(now + timeoutMs);

@@ -46,6 +46,8 @@ export interface WireOwner {
 interface Handle {
   /** -1 once it is closed. */
   readonly fd?: number;
+  /** Bytes that libuv has not given to the kernel. */
+  readonly writeQueueSize?: number;
   useUserBuffer?(buffer: Uint8Array): void;
 }
 
@@ -162,6 +164,11 @@ export class Wire {
   /** Something was written that has not left. */
   get hasUnsent(): boolean {
     return this.#isBlocked || this.#out !== null;
+  }
+
+  /** Bytes that were written and that the kernel has not taken. */
+  get unsentBytes(): number {
+    return (handleOf(this.socket)?.writeQueueSize ?? 0) + (this.#out?.length ?? 0);
   }
 
   /** Stops reading until `resume`. */

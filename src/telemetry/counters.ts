@@ -63,11 +63,10 @@ export const VARIANT_ROW = declareRow(
 const VARIANT = { ...VARIANT_ROW.at, ...VARIANT_ROW.gauges };
 
 /** Everything that is counted for one upstream. */
-export const UPSTREAM_ROW = declareRow({ connectFailures: FAULT_CODES.length, opened: 1, ejections: 1 }, [
-  'open',
-  'waiting',
-  'streams',
-]);
+export const UPSTREAM_ROW = declareRow(
+  { connectFailures: FAULT_CODES.length, opened: 1, ejections: 1, exhaustions: 1 },
+  ['open', 'waiting', 'streams', 'held'],
+);
 const UPSTREAM = { ...UPSTREAM_ROW.at, ...UPSTREAM_ROW.gauges };
 
 /** Everything that is counted for the side that calls us. */
@@ -251,6 +250,22 @@ export class UpstreamCounters extends Row<keyof typeof UPSTREAM_ROW.at, keyof ty
     this.gauges[UPSTREAM.streams]! += delta;
   }
 
+  /** @param delta +1 when a connection is held by a slow client, -1 when it is no longer */
+  held(delta: number): void {
+    this.gauges[UPSTREAM.held]! += delta;
+  }
+
+  /** Exchanges have waited for a connection for a second. */
+  poolExhausted(): void {
+    this.counts[UPSTREAM.exhaustions]! += 1;
+  }
+
+  get connectionsHeld(): number {
+    return this.gauges[UPSTREAM.held]!;
+  }
+  get exhaustions(): number {
+    return this.counts[UPSTREAM.exhaustions]!;
+  }
   get streamsOpen(): number {
     return this.gauges[UPSTREAM.streams]!;
   }

@@ -291,6 +291,24 @@ const OF_THE_SPLITTER: readonly Declaration[] = [
     },
   },
   {
+    name: 'splitter_upstream_connections_held',
+    type: 'gauge',
+    help: 'Connections that wait for slow clients while other exchanges wait for a connection; limited by pool.maxHeld.',
+    labels: ['upstream'],
+    *read({ running }) {
+      for (const row of running.counters.upstreams()) yield [{ upstream: row.upstream }, row.connectionsHeld];
+    },
+  },
+  {
+    name: 'splitter_upstream_pool_exhaustions_total',
+    type: 'counter',
+    help: 'Times that exchanges waited for a connection for a second or longer.',
+    labels: ['upstream'],
+    *read({ running }) {
+      for (const row of running.counters.upstreams()) yield [{ upstream: row.upstream }, row.exhaustions];
+    },
+  },
+  {
     name: 'splitter_upstream_streams',
     type: 'gauge',
     help: 'Tunnels and event streams to the upstream that are open; limited by pool.maxTunnels.',

@@ -15,6 +15,7 @@ export function divideLimits(config: Config, workers: number): Config {
       ...pool,
       maxConnections: part(pool.maxConnections),
       maxTunnels: part(pool.maxTunnels),
+      maxHeld: part(pool.maxHeld),
       maxQueued: part(pool.maxQueued),
     };
     return [name, { ...upstream, pool: divided }] as const;
