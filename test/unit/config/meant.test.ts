@@ -50,6 +50,7 @@ describe('a value', () => {
     'limits: { requestBody: -1 }',
     'via: perhaps',
     'admin: []',
+    'admin: ""',
   ])('that is near to nothing gets no guess: %s', (line) => {
     expect(problemsOf(`${SPLIT}${line}\n`)).toHaveLength(1);
     expect(problemsOf(`${SPLIT}${line}\n`)[0]).not.toContain('did you mean');
