@@ -204,6 +204,13 @@ describe.skipIf(!hasChromium)('the page', () => {
     await page.getByText(/^sample ratio mismatch: off by \d+\.\d\d %, p = /).waitFor();
   });
 
+  test('calls an upstream reachable once a connection to it was opened, and not before', async () => {
+    await open();
+    await until('backend http', 3, 'not tried yet');
+    await traffic(0, 20);
+    await until('backend http', 3, 'reachable');
+  });
+
   test('says so when the splitter is gone, and when it is back', async () => {
     await open();
     const { port } = new URL(admin.address);

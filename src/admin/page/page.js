@@ -412,17 +412,24 @@ function renderRows(body, classes, rows) {
 }
 
 function renderUpstreams(upstreams) {
-  const rows = upstreams.map(({ name, url, addresses, connectionsOpen, exchangesWaiting, trouble }) => [
-    name === url ? name : `${name} ${url}`,
-    addresses.map(({ address, healthy }) => (healthy ? address : `${address} (failing)`)).join(', ') || '–',
-    count.format(connectionsOpen),
-    count.format(exchangesWaiting),
-    trouble ?? 'reachable',
-  ]);
+  // Nobody knows of an upstream whether it can be reached before a connection to it was tried.
+  const isTried = ({ connectionsOpened, connectFailures }) =>
+    connectionsOpened > 0 || Object.keys(connectFailures).length > 0;
+  const rows = upstreams.map((upstream) => {
+    const { name, url, addresses, connectionsOpen, exchangesWaiting, trouble } = upstream;
+    return [
+      name === url ? name : `${name} ${url}`,
+      addresses.map(({ address, healthy }) => (healthy ? address : `${address} (failing)`)).join(', ') || '–',
+      count.format(connectionsOpen),
+      count.format(exchangesWaiting),
+      trouble ?? (isTried(upstream) ? 'reachable' : 'not tried yet'),
+    ];
+  });
   const body = byId('upstreams');
   renderRows(body, ['mono', 'mono', 'number', 'number', ''], rows);
-  for (const [index, { trouble }] of upstreams.entries()) {
-    body.rows[index].cells[4].className = trouble === null ? 'good' : 'bad';
+  for (const [index, upstream] of upstreams.entries()) {
+    const state = isTried(upstream) ? 'good' : '';
+    body.rows[index].cells[4].className = upstream.trouble === null ? state : 'bad';
   }
 }
 
