@@ -209,6 +209,7 @@ describe('/explain', () => {
       missingKey: 'default',
       keySource: '$arg_token',
       isMinted: false,
+      isRemembered: false,
       override: null,
       key: 'alice',
       hash: 479601241,
