@@ -100,7 +100,8 @@ complete -F _request_splitter ${PROGRAM}
 }
 
 function zsh(commands: readonly Described[]): string {
-  const text = (doc: string) => doc.replace(/'/g, "'\\''").replace(/[[\]:\\]/g, (mark) => `\\${mark}`);
+  // First what _arguments reads, then the quotes of the shell around it.
+  const text = (doc: string) => doc.replace(/[[\]:\\]/g, (mark) => `\\${mark}`).replaceAll("'", "'\\''");
   const described = commands.map(({ name, summary }) => `    '${name}:${text(summary)}'`);
   const cases = commands.map(({ name, flags, argument }) => {
     const specs = flags.flatMap(({ names, doc, value }) =>

@@ -55,6 +55,11 @@ it.each(['bash', 'zsh', 'fish'])('the script of %s has every command and every f
   }
 });
 
+it('quotes and colons of a sentence are escaped as each shell reads them', async () => {
+  expect(await script('zsh')).toContain("[variants, like '\\''50% http\\://backend; * http");
+  expect(await script('fish')).toContain("-d 'variants, like \\'50% http://backend; * http");
+});
+
 it('another shell is wrong usage', async () => {
   expect(await runCommand(['completion', 'tcsh'])).toMatchObject({
     code: 2,
