@@ -2,11 +2,11 @@
 // client sends kilobytes as its key. Gives what murmurhash's v2(name NUL key, 0) gives. Knows nothing of variants.
 // Source: Austin Appleby, MurmurHash2.cpp.
 
-// A name shifts the key against the 4-byte blocks of the hash, in four ways at most. The blocks of each way are mixed once
-// and then drive the hashes of all names that shift so, eight at a time, as one hash alone waits for its own multiplication.
-// `node scripts/head-cost.ts`: a decision among 1,000 names for a key of 8 KiB costs less than a tenth of single hashes.
+import { drive, M } from './lanes.ts';
 
-const M = 0x5bd1e995;
+// A name shifts the key against the 4-byte blocks of the hash, in four ways at most. The blocks of each way are mixed once
+// and then drive the hashes of all names that shift so, all of them together.
+// `node scripts/head-cost.ts`: a decision among 1,000 names for a key of 8 KiB costs a twentieth of single hashes.
 
 /** Keys shorter than this may not reach over the block that they share with a name. */
 export const LONG_KEY_BYTES_MIN = 4;
@@ -88,45 +88,6 @@ function startOf(
   let shared = rests[i]!;
   for (let at = 0; at < lead; at++) shared |= key[at]! << (8 * (4 - lead + at));
   return Math.imul(hash, M) ^ mix(shared);
-}
-
-/** Drives every hash over the first `count` blocks. */
-function drive(hashes: Int32Array, blocks: Int32Array, count: number): void {
-  let i = 0;
-  for (; i + 8 <= hashes.length; i += 8) {
-    let a = hashes[i]!;
-    let b = hashes[i + 1]!;
-    let c = hashes[i + 2]!;
-    let d = hashes[i + 3]!;
-    let e = hashes[i + 4]!;
-    let f = hashes[i + 5]!;
-    let g = hashes[i + 6]!;
-    let h = hashes[i + 7]!;
-    for (let block = 0; block < count; block++) {
-      const k = blocks[block]!;
-      a = Math.imul(a, M) ^ k;
-      b = Math.imul(b, M) ^ k;
-      c = Math.imul(c, M) ^ k;
-      d = Math.imul(d, M) ^ k;
-      e = Math.imul(e, M) ^ k;
-      f = Math.imul(f, M) ^ k;
-      g = Math.imul(g, M) ^ k;
-      h = Math.imul(h, M) ^ k;
-    }
-    hashes[i] = a;
-    hashes[i + 1] = b;
-    hashes[i + 2] = c;
-    hashes[i + 3] = d;
-    hashes[i + 4] = e;
-    hashes[i + 5] = f;
-    hashes[i + 6] = g;
-    hashes[i + 7] = h;
-  }
-  for (; i < hashes.length; i++) {
-    let hash = hashes[i]!;
-    for (let block = 0; block < count; block++) hash = Math.imul(hash, M) ^ blocks[block]!;
-    hashes[i] = hash;
-  }
 }
 
 function endOf(driven: number, key: Uint8Array, tailStart: number): number {

@@ -1,6 +1,7 @@
 // The hashes of many names with one long key are those of the package, whatever the lengths of names and key.
 import murmurhash from 'murmurhash';
 import { describe, expect, it } from 'vitest';
+import { drive, driveEach } from '../../../src/split/lanes.ts';
 import { LONG_KEY_BYTES_MIN, LongKeyHashes } from '../../../src/split/long-keys.ts';
 
 /** Bytes that look like noise and are the same in every run. */
@@ -34,5 +35,28 @@ describe('the hash of a name and a long key', () => {
     hashes.hash(noise(9000, 3), again);
     hashes.hash(noise(100, 2), again);
     expect(again).toEqual(first);
+  });
+});
+
+describe('states that are driven together', () => {
+  const words = (count: number, seed: number) => new Int32Array(noise(count * 4, seed).buffer);
+
+  it('end as those that are driven one by one, which is the way without a vector unit', () => {
+    for (const states of [1, 31, 32, 33, 100]) {
+      for (const blocks of [0, 1, 2, 1000]) {
+        const [together, each] = [words(states, states), words(states, states)];
+        drive(together, words(1000, blocks), blocks);
+        driveEach(each, words(1000, blocks), blocks);
+        expect(together).toEqual(each);
+      }
+    }
+  });
+
+  it('need no more room than there is: it grows with a key of 1 MiB', () => {
+    const [together, each] = [words(40, 1), words(40, 1)];
+    const blocks = words(262_144, 2);
+    drive(together, blocks, blocks.length);
+    driveEach(each, blocks, blocks.length);
+    expect(together).toEqual(each);
   });
 });
