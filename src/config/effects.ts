@@ -222,8 +222,9 @@ function checkDestinations({ raw, document }: Written, report: Report): void {
     const near = url === undefined ? [] : (byPlace.get(url.path ?? url.port) ?? []);
     const taken = near.find(({ address }) => isSame(address, url!));
     if (taken === undefined) return;
-    const expected = `another place than the splitter's own ${taken.name}, to which its requests would come back`;
-    report.mistake(path, expected, showGot(valueAt(raw, path)));
+    // A warning: a second pass may be meant, by another Host or path. An endless one ends at the limits of the pool.
+    const got = showGot(valueAt(raw, path));
+    report.warn(path, `${got} is the splitter's own ${taken.name} address, so its requests come back to it`);
   };
   const inline = (path: Path) => {
     const text = valueAt(raw, path);
