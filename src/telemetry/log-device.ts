@@ -21,8 +21,8 @@ export type DropReason = (typeof DROP_REASONS)[number];
 
 /** Bytes that wait for a slow reader at most; lines beyond are dropped. Some 4,000 lines. */
 const WAITING_BYTES_MAX = 1024 * 1024;
-/** Bytes of one write(2), unless one line is longer. */
-const WRITE_BYTES = 16 * 1024;
+/** Bytes of one write(2), unless one line is longer: what a pipe holds by default. */
+const WRITE_BYTES = 64 * 1024;
 /** Pause before a full pipe is tried again. */
 const FULL_PAUSE_MS = 100;
 /** Pause before a device that failed is tried again. */
