@@ -133,18 +133,26 @@ export function isBelow(name: string, wildcard: string): boolean {
   );
 }
 
+/** The directives of each block by name, made when the first is asked for: a block may have thousands of others. */
+const byName = new WeakMap<readonly Directive[], ReadonlyMap<string, readonly Directive[]>>();
+
+/** A block's own directives of this name, in order. */
+export function ownDirectives({ directives }: Scope, name: string): readonly Directive[] {
+  let known = byName.get(directives);
+  if (known === undefined) {
+    known = Map.groupBy(directives, (directive) => directive.name.text);
+    byName.set(directives, known);
+  }
+  return known.get(name) ?? [];
+}
+
 /** The directive that counts in a block: its own last one, else that of the block around it. */
 export function nearest(scope: Scope, name: string): Directive | undefined {
   for (let level: Scope | null = scope; level !== null; level = level.parent) {
-    const found = level.directives.findLast((directive) => directive.name.text === name);
+    const found = ownDirectives(level, name).at(-1);
     if (found !== undefined) return found;
   }
   return undefined;
-}
-
-/** True for proxy_set_header, which a block inherits only when it has none of its own. */
-export function isSetHeader({ name }: Directive): boolean {
-  return name.text === 'proxy_set_header';
 }
 
 /** True for a listen that makes its server the one for every other host. */

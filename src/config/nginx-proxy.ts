@@ -6,8 +6,8 @@ import { standardOf } from './declaration.ts';
 import type { CheckKey } from './link.ts';
 import {
   free,
-  isSetHeader,
   nearest,
+  ownDirectives,
   plainName,
   readTime,
   type Scope,
@@ -296,9 +296,10 @@ export class ProxyGoals {
   /** proxy_set_header of the innermost block that has any, but for those that the splitter sees to itself. */
   #fields(scope: Scope): SetField[] {
     let level: Scope | null = scope;
-    while (level !== null && !level.directives.some(isSetHeader)) level = level.parent;
+    while (level !== null && ownDirectives(level, 'proxy_set_header').length === 0) level = level.parent;
+    const own = level === null ? [] : ownDirectives(level, 'proxy_set_header');
     const fields = new Map<string, SetField>();
-    for (const { name, words: args } of level?.directives.filter(isSetHeader) ?? []) {
+    for (const { name, words: args } of own) {
       const [field, value] = args.map(({ text }) => text);
       if (field === undefined || value === undefined || args.length > 2) {
         this.#report.fail(name, name.text, 'a field name and a value', `${args.length} words`);

@@ -3,14 +3,13 @@
 
 import { guessDirective, INHERITED, readSize, readTime, WITHOUT_EFFECT } from './nginx-directives.ts';
 import { type Directive, type Position, problemAt } from './nginx-syntax.ts';
-import { type Path, type Place, type Problem, showGot } from './problem.ts';
+import { type Path, type Place, PROBLEMS_SHOWN_MAX, type Problem, showGot } from './problem.ts';
 
 /** What nginx does by default with the Location of a response, and we do not. */
 export const REDIRECT_NOTE =
   'Location of a response is passed on unchanged; nginx writes its own address over that of the upstream';
 
 interface Origin {
-  readonly prefix: Path;
   readonly position: Position;
   readonly directive: string;
 }
@@ -22,9 +21,11 @@ const ACCESS_LOG_NOTE =
 export class Report {
   readonly problems: Problem[] = [];
   readonly #file: string;
-  readonly #notes: string[] = [];
+  readonly #failed = new Set<string>();
+  readonly #notes = new Set<string>();
   readonly #ignored = new Set<string>();
-  readonly #origins: Origin[] = [];
+  /** By their prefix. */
+  readonly #origins = new Map<string, Origin>();
 
   constructor(file: string) {
     this.#file = file;
@@ -32,17 +33,16 @@ export class Report {
 
   /** What was left out, in one note, then the others. */
   get notes(): readonly string[] {
-    if (this.#ignored.size === 0) return this.#notes;
-    return [`left out, as it changes nothing here: ${[...this.#ignored].join(', ')}`, ...this.#notes];
+    const leftOut = `left out, as it changes nothing here: ${[...this.#ignored].join(', ')}`;
+    return [...(this.#ignored.size === 0 ? [] : [leftOut]), ...this.#notes];
   }
 
   /** Place in the nginx.conf of what stands at `path` in the document. */
   locate(path: Path): Place {
     // The longest prefix is the nearest place.
     let best: Origin | undefined;
-    for (const origin of this.#origins) {
-      if (origin.prefix.length < (best?.prefix.length ?? 0)) continue;
-      if (origin.prefix.every((step, index) => step === path[index])) best = origin;
+    for (let length = path.length; length >= 0 && best === undefined; length--) {
+      best = this.#origins.get(JSON.stringify(path.slice(0, length)));
     }
     if (best === undefined) return { at: this.#file, path: '', order: 0 };
     const { at, order } = problemAt(best.position, '', '', '');
@@ -52,13 +52,15 @@ export class Report {
   fail(at: Position, directive: string, expected: string, got: string): void {
     const problem = problemAt(at, directive, expected, got);
     // Inherited directives are looked at once for each location.
-    if (this.problems.some((known) => known.at === problem.at && known.expected === expected)) return;
+    const id = `${problem.at} ${expected}`;
+    if (this.#failed.has(id)) return;
+    this.#failed.add(id);
     this.problems.push(problem);
   }
 
   /** One sentence, told once however often it applies. */
   note(sentence: string): void {
-    if (!this.#notes.includes(sentence)) this.#notes.push(sentence);
+    this.#notes.add(sentence);
   }
 
   /** What the buffers for message heads hold, in bytes; absent where no directive says so. */
@@ -74,7 +76,7 @@ export class Report {
 
   /** What stands at `prefix` in the document, and below, comes from here. */
   origin(prefix: Path, position: Position, directive: string): void {
-    this.#origins.push({ prefix, position, directive });
+    this.#origins.set(JSON.stringify(prefix), { position, directive });
   }
 
   /** A directive outside http. */
@@ -136,7 +138,8 @@ export class Report {
 
   /** A directive that cannot be kept. */
   unknown({ name, block }: Directive, where: string): void {
-    const expected = `a directive that can be kept in ${where}${guessDirective(name.text)}`;
+    const guess = this.problems.length < PROBLEMS_SHOWN_MAX ? guessDirective(name.text) : '';
+    const expected = `a directive that can be kept in ${where}${guess}`;
     this.fail(name, '', expected, `${showGot(name.text)}${block === null ? '' : ' {…}'}`);
   }
 

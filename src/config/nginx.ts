@@ -11,6 +11,7 @@ import {
   isDefaultListen,
   LISTEN_PARAMETER,
   nearest,
+  ownDirectives,
   readHostNames,
   readListen,
   type Scope,
@@ -265,7 +266,7 @@ class Translator {
     const own = listens.filter((one) => address === undefined || one.address === address);
     const ports = new Set(own.map((one) => /:(\d+)$/.exec(one.address)?.[1]));
     const [port] = ports;
-    const names = scope.directives.find(({ name }) => name.text === 'server_name')?.words;
+    const names = ownDirectives(scope, 'server_name')[0]?.words;
     return new Map([
       ['server_name', names?.[0]?.text ?? ''],
       ...(ports.size === 1 && port !== undefined ? [['server_port', port] as const] : []),

@@ -733,3 +733,28 @@ describe('what cannot be kept is told with file and line, all at once', () => {
     ]);
   });
 });
+
+describe('an nginx.conf of any kind is read in a time that grows with its length', () => {
+  const repeat = (count: number, line: (i: number) => string) =>
+    Array.from({ length: count }, (_, i) => line(i)).join('');
+  // Each took from ten seconds to several minutes when every problem and every block looked at all others.
+  it.each([
+    ['unknown directives', repeat(150_000, () => 'a b;\n'), 150_001],
+    [
+      'servers',
+      `http { ${repeat(4000, (i) => `server { server_name h${i}.example; location / { proxy_pass http://b${i}; } }\n`)} }`,
+      0,
+    ],
+    [
+      'upstreams and locations',
+      `http { ${repeat(4000, (i) => `upstream u${i} { server b${i}:80; }\n`)} server { ${repeat(4000, (i) => `location /p${i} { proxy_pass http://u${i}; }\n`)} } }`,
+      0,
+    ],
+  ])('%s', (_, text, problems) => {
+    const start = process.cpuUsage();
+    const outcome = parseNginx(text, 'nginx.conf', { checkKey: () => null, readInclude: () => [] });
+    const { user, system } = process.cpuUsage(start);
+    expect(outcome.problems?.length ?? 0).toBe(problems);
+    expect((user + system) / 1e6).toBeLessThan(6);
+  });
+});
