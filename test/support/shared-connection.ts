@@ -78,7 +78,9 @@ export async function startShared(
       0,
     );
     expect(connections).toBe(idle);
-    expect(deadlines.size).toBe(ambassador.connectionCount + connections);
+    const isQuiet = () => deadlines.size === ambassador.connectionCount + connections;
+    // A review of the pool ends with its next interval. A wait would move a clock that the test holds.
+    if (!isQuiet()) await vi.waitUntil(isQuiet, { timeout: 10_000, interval: 5 });
   };
 
   let probes = 0;
