@@ -804,12 +804,17 @@ const timeouts = z.strictObject({
     default: '10s',
     doc: 'Longest time for a whole request head.',
   }),
-  requestBody: duration({ min: '10ms', max: '1h', default: '60s', doc: 'Longest pause in a request body.' }),
+  requestBody: duration({
+    min: '10ms',
+    max: '1h',
+    default: '60s',
+    doc: 'Longest pause in a request body; see also `limits.minimumRate`.',
+  }),
   write: duration({
     min: '10ms',
     max: '1h',
     default: '60s',
-    doc: 'Longest time for which a client may read nothing.',
+    doc: 'Longest time for which a client may read nothing; see also `limits.minimumRate`.',
   }),
   idle: duration({
     min: '10ms',
@@ -845,6 +850,12 @@ const limits = z.strictObject({
     max: 1_000_000,
     default: 10_000,
     doc: 'Most downstream connections at once; one more is answered with 503 and closed.',
+  }),
+  minimumRate: size({
+    min: '0B',
+    max: '1GiB',
+    default: '240B',
+    doc: 'Fewest bytes a second that a client must send of a request body, or take of a response, while only the client is waited for. A slower one uses up `timeouts.requestBody` or `timeouts.write` little by little. 0B: any byte is progress.',
   }),
   responseBuffer: size({
     min: '0B',

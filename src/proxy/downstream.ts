@@ -50,6 +50,8 @@ export class Downstream implements Timed, WireOwner {
   #hasEnded = false;
   /** Bytes of responses that were read whole or in part while the client did not read. */
   #bufferedBytes = 0;
+  /** What had not left when the client was last seen to make progress. */
+  #unsentMark = 0;
 
   constructor(
     listener: Listener,
@@ -109,18 +111,34 @@ export class Downstream implements Timed, WireOwner {
   onDeadline(now: number): void {
     switch (this.#phase) {
       case PHASE.head:
-        if (!this.#hasHeadBegun) return this.close(now);
+        if (!this.#hasHeadBegun) return this.#readsOn(now) ? undefined : this.close(now);
         this.#refuse('HEAD_TIMEOUT', now, this.#limit('requestHead'));
         return;
       case PHASE.exchange:
         if (this.#exchange!.isWaiting) this.#exchange!.waitedTooLong(now);
-        else if (this.wire.isBlocked && this.#exchange!.hasResponseBegun)
-          this.#exchange!.fail('WRITE_TIMEOUT', this.#limit('write'));
-        else this.#exchange!.fail('BODY_TIMEOUT', this.#limit('requestBody'));
+        else if (this.wire.isBlocked && this.#exchange!.hasResponseBegun) {
+          if (!this.#readsOn(now)) this.#exchange!.fail('WRITE_TIMEOUT', this.#limit('write'));
+        } else this.#exchange!.fail('BODY_TIMEOUT', this.#limit('requestBody'));
         return;
       default:
-        this.wire.socket.destroy();
+        if (!this.#readsOn(now)) this.wire.socket.destroy();
     }
+  }
+
+  /** True when a client that does not keep up has taken `limits.minimumRate` since the last limit: it gets another one. */
+  #readsOn(now: number): boolean {
+    if (!this.wire.isBlocked) return false;
+    const { limits, timeouts } = this.listener.generation.config;
+    const taken = this.#unsentMark - this.#unsentBytes;
+    if (taken < Math.max(1, (limits.minimumRate * timeouts.write) / 1000)) return false;
+    this.#unsentMark -= taken;
+    this.setDeadline(now + timeouts.write);
+    return true;
+  }
+
+  /** What was read before the client stopped reading and has not left. */
+  get #unsentBytes(): number {
+    return this.wire.unsentBytes - this.#bufferedBytes;
   }
 
   #limit(timeout: 'requestHead' | 'requestBody' | 'write'): Cause {
@@ -280,6 +298,7 @@ export class Downstream implements Timed, WireOwner {
 
   blocked(): void {
     if (this.#phase === PHASE.tunnel) return this.#tunnel!.downstreamBlocked();
+    this.#unsentMark = this.#unsentBytes;
     const now = performance.now();
     if (this.#phase === PHASE.exchange) this.#exchange!.downstreamBlocked(now);
     else if (this.#phase === PHASE.head && !this.#hasHeadBegun)

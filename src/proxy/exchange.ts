@@ -21,6 +21,7 @@ import type { Edits } from './edits.ts';
 import type { Arm, Destination, Generation, RoutedSplit } from './generation.ts';
 import { type Observers, Outcome } from './outcome.ts';
 import { composeFault, composeLastHop } from './own-answer.ts';
+import { Pace } from './pace.ts';
 import { RequestBody } from './request-body.ts';
 import { ResponseRelay } from './response-relay.ts';
 import { Tunnel } from './tunnel.ts';
@@ -81,6 +82,7 @@ export class Exchange {
   #edit: RequestEdit | null = null;
   readonly #outcome: Outcome;
   readonly #body = new RequestBody();
+  readonly #pace = new Pace();
   readonly #response = new ResponseRelay();
   /** An upstream that was lost may have seen the request: it is never shown to another one. */
   #wasShown = false;
@@ -175,6 +177,7 @@ export class Exchange {
     this.#edit = null;
     this.#response.begin();
     this.#body.begin(framing);
+    this.#pace.begin(generation.config.timeouts.requestBody, headEnd - head.start);
     this.isHead = framing.isHead;
     this.passesUpgrade = framing.upgradeEnd > framing.upgradeStart && this.#isUpgradeAllowed(generation);
     const { route } = generation;
@@ -552,8 +555,11 @@ export class Exchange {
     const waitsForClient = !this.isRequestSent && !connection.wire.isBlocked;
     if (waitsForClient) {
       connection.waitUntil(Number.POSITIVE_INFINITY);
-      downstream.setDeadline(now + this.#generation!.config.timeouts.requestBody);
+      const { limits, timeouts } = this.#generation!.config;
+      const { bytesReceived } = this.#outcome;
+      downstream.setDeadline(this.#pace.wait(now, timeouts.requestBody, limits.minimumRate, bytesReceived));
     } else {
+      this.#pace.rest(now);
       connection.waitUntil(now + this.#destination!.upstream.config.responseTimeout);
       downstream.setDeadline(Number.POSITIVE_INFINITY);
     }

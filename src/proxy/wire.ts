@@ -128,8 +128,8 @@ export class Wire {
   /** Bytes that were read without a pause in between. */
   #turnBytes = 0;
   #hasEnded = false;
-  /** The last bytes that were handed over have been taken. */
-  #isTaken = true;
+  /** Writes that were handed over and have not been taken: two at most, the second at the end of the stream. */
+  #handed = 0;
   /** Writes go straight to the socket's descriptor as long as it takes them. */
   readonly #isDirect: boolean;
 
@@ -316,9 +316,9 @@ export class Wire {
       if (out !== null) giveBack(out);
       return;
     }
-    this.#isTaken = false;
+    this.#handed++;
     socket._write(bytes, 'buffer' as BufferEncoding, this.#onTaken);
-    if (this.#isTaken) {
+    if (this.#handed === 0) {
       if (out !== null) giveBack(out);
       return;
     }
@@ -326,12 +326,12 @@ export class Wire {
   }
 
   readonly #onTaken = (cause?: Error | null): void => {
-    this.#isTaken = true;
+    this.#handed--;
     if (cause) {
       // Blocked for good: `drained` never comes, and nothing more is handed over.
       this.#isBlocked = true;
       if (!this.#owner.writeFailed()) this.socket.destroy(cause);
-    } else if (this.#isBlocked) this.#unblock();
+    } else if (this.#isBlocked && this.#handed === 0) this.#unblock();
   };
 
   #write(bytes: Buffer): void {

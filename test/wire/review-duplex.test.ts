@@ -55,7 +55,7 @@ describe('an upload whose response has begun', () => {
           await peer.send('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n');
           await peer.ended;
         },
-        { timeouts: { requestBody: `${limit}ms` } },
+        { timeouts: { requestBody: `${limit}ms` }, limits: { minimumRate: '10B' } },
         { responseTimeout: `${limit}ms` },
       );
       await client.send(`POST / HTTP/1.1\r\nHost: h\r\n${framing}\r\n\r\n`);

@@ -98,6 +98,44 @@ describe('a client that is slow', () => {
     expect(upstream.requests).toEqual([]);
   });
 
+  it('with a body that drips in below the least rate: 408, though every byte is in time', async () => {
+    const { client, upstream } = await startLine(undefined, {
+      timeouts: { requestBody: '200ms' },
+      limits: { minimumRate: '1GiB' },
+    });
+    let isOver = false;
+    const response = client.response().finally(() => {
+      isOver = true;
+    });
+    await client.send('POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n');
+    for (let i = 0; !isOver && i < 99_999; i++) await client.send('x');
+    isFault(await response, 'BODY_TIMEOUT');
+    await (await upstream.peer()).ended;
+    expect(upstream.requests).toEqual([]);
+  });
+
+  it('to read, but reads on above the least rate: all of the response arrives, later than timeouts.write', async () => {
+    const body = 24 * 1024 * 1024;
+    const { client } = await startLine(
+      async (peer) => {
+        await peer.request();
+        await peer.send(`HTTP/1.1 200 OK\r\nContent-Length: ${body}\r\n\r\n`, Buffer.alloc(body));
+      },
+      { timeouts: { write: '1s' }, limits: { responseBuffer: '64MiB', responseBuffers: '64MiB' } },
+    );
+    client.countOnly();
+    const { socket } = client;
+    socket.on('data', () => {
+      socket.pause();
+      setTimeout(() => socket.resume(), 8);
+    });
+    const begunAt = performance.now();
+    await client.send('GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n');
+    expect(await client.ended).toBe('end');
+    expect(client.bytesReceived).toBeGreaterThan(body);
+    expect(performance.now() - begunAt).toBeGreaterThan(1500);
+  });
+
   it('to read: its connection is cut, and the upstream is let go', async () => {
     const { clock, client, upstream } = await start(
       async (peer) => {
