@@ -197,6 +197,8 @@ class Service implements ReloadHost {
   #reloads: Reloads | null = null;
   #admin: AdminServer | null = null;
   #isEnding = false;
+  /** A SIGHUP came during the start. */
+  #wantsReload = false;
   /** What ends at once also ends a drain; that one then has no say in how. */
   #isCut = false;
 
@@ -254,7 +256,8 @@ class Service implements ReloadHost {
     if (signal === 'SIGUSR1') this.#reopen();
     else if (signal === 'SIGHUP') {
       this.#reopen();
-      this.#reloads?.request();
+      if (this.#reloads === null) this.#wantsReload = true;
+      else this.#reloads.request();
     } else if (this.#isEnding) void this.#end(signal, 1);
     else if (signal === 'SIGINT') void this.#end(signal, 0);
     else void this.#drain(signal);
@@ -299,6 +302,7 @@ class Service implements ReloadHost {
       }
     }
     await this.#reloads?.watch();
+    if (this.#wantsReload) this.#reloads?.request();
   }
 
   read(texts: ReadonlyMap<string, string>): Promise<Loaded> {
