@@ -14,6 +14,7 @@ import {
   remembersOf,
 } from './key-list.ts';
 import { Override, type OverrideFound, type OverridePlace } from './override.ts';
+import { type FoundKey, findPageKey, pageKeys } from './page-key.ts';
 import { isPreflight } from './preflight.ts';
 import { HASH_COUNT, type HashRange, Ranges } from './ranges.ts';
 import { Rendezvous } from './rendezvous.ts';
@@ -95,6 +96,8 @@ export class Splitter {
   /** For each of `#keys` what remembers its key. */
   readonly #remembers: readonly (RememberConfig | null)[];
   readonly #mint: MintConfig | null;
+  /** Keys that are looked for in the query of the page that asked, before one is minted. */
+  readonly #pageKeys: readonly CompiledKey[];
   readonly #override: Override | null;
   /** One key text and nothing beside it, as nearly every split has it: the short way is enough. */
   readonly #isPlain: boolean;
@@ -120,6 +123,7 @@ export class Splitter {
     this.#key = this.#keys[0]!;
     this.#remembers = remembersOf(config.key);
     this.#mint = mintOf(config.key);
+    this.#pageKeys = this.#mint === null ? [] : pageKeys(this.#keys);
     this.#random = random;
     this.#makeKey = makeKey;
     this.#ranges = new Ranges(inOrder(config));
@@ -175,7 +179,7 @@ export class Splitter {
       split: this.name,
       method: this.#config.method,
       missingKey: this.#config.missingKey,
-      keySource: source.text,
+      keySource: minted === null && found.isOfPage === true ? `${source.text} in Referer` : source.text,
       isMinted: minted !== null,
       isRemembered: minted === null && (extras?.setCookie ?? null) !== null,
       override: place === null ? null : { place, isGranted: forced >= 0 },
@@ -230,13 +234,13 @@ export class Splitter {
     return kept === text || !canBeRemembered(text) ? null : cookieFor(remember, text, view);
   }
 
-  /** The first key that is not missing and its text; of keys that all are, the first one. */
-  #find(view: RequestView): { readonly source: CompiledKey; readonly key: Uint8Array } {
+  /** The first key that is not missing and its text, or that of the page that asked; of keys that all are, the first one. */
+  #find(view: RequestView): FoundKey {
     for (const source of this.#keys) {
       const key = source.expand(view);
       if (!source.isMissing(key)) return { source, key };
     }
-    return { source: this.#key, key: this.#key.expand(view) };
+    return findPageKey(this.#pageKeys, view) ?? { source: this.#key, key: this.#key.expand(view) };
   }
 
   #pick(key: Uint8Array, hash: number): Variant {
@@ -265,6 +269,7 @@ function fieldsReadBy({ key, override }: SplitConfig): string[] {
   const fields = fieldsOf(key);
   if (override?.header !== undefined) fields.push(override.header);
   if (override?.cookie !== undefined) fields.push('Cookie');
+  if (mintOf(key) !== null && pageKeys(compileKeys('', key)).length > 0) fields.push('Referer');
   return fields.includes('*') ? ['*'] : [...new Set(fields)];
 }
 
