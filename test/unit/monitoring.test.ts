@@ -213,6 +213,7 @@ describe('the dashboard', () => {
       'splitter_sent_bytes_total',
       'splitter_preflights_total',
       'splitter_keys_remembered_total',
+      'splitter_upstream_pool_exhaustions_total',
       'splitter_upstream_streams',
       'splitter_downstream_connections_accepted_total',
       'splitter_tunnels_opened_total',
