@@ -55,6 +55,8 @@ export class LogDevice {
   readonly #owner: LogDeviceOwner;
   readonly #path: string | null;
   readonly #writeBytes: number;
+  /** Makes the descriptor non-blocking again, which other processes may have undone; null where it is of our own. */
+  readonly #unblock: (() => void) | null;
   /** Drops that no line has told yet. */
   readonly #untold = new Float64Array(DROP_REASONS.length);
   /** -1 = not open. */
@@ -91,8 +93,10 @@ export class LogDevice {
     this.#path = destination === 1 ? null : destination;
     if (destination === 1) {
       this.#fd = openStdout();
+      this.#unblock = this.#fd === 1 ? unblockStdout() : null;
       return;
     }
+    this.#unblock = null;
     try {
       this.#fd = openSync(destination, FLAGS);
       this.#remember();
@@ -179,6 +183,7 @@ export class LogDevice {
 
   #writeChunk(): void {
     this.#isBusy = true;
+    this.#unblock?.();
     write(this.#fd, this.#chunk, this.#chunkAt, this.#chunk.length - this.#chunkAt, null, (cause, bytes) => {
       if (cause !== null) return this.#writeFailed(cause);
       this.#chunkAt += bytes;
@@ -237,6 +242,7 @@ export class LogDevice {
     const told = this.#untold.slice();
     const drops = named(told);
     const line = Buffer.from((this.#isTorn ? '\n' : '') + this.#owner.describeDrops(drops));
+    this.#unblock?.();
     write(this.#fd, line, 0, line.length, null, (cause, bytes) => {
       if (cause === null && bytes < line.length) this.#isTorn = true;
       if (cause !== null || bytes < line.length) return this.#fail(cause ?? new Error('written in part'));
@@ -326,7 +332,21 @@ function openStdout(): number {
   } catch {
     // Not Linux, or the pipe belongs to another user: then the one that is open.
   }
-  // Opening process.stdout makes a pipe or socket non-blocking.
-  void process.stdout;
   return 1;
+}
+
+/**
+ * Makes a pipe or socket on stdout non-blocking, now and whenever the result is called; null for anything else. A socket (that
+ * of journald, or of a parent that runs on Node) cannot be opened once more, so all processes share its flags: Node
+ * makes it blocking when it starts a process, and when one exits.
+ */
+function unblockStdout(): (() => void) | null {
+  const { _handle: handle } = process.stdout as unknown as { readonly _handle?: StreamHandle | null };
+  if (typeof handle?.setBlocking !== 'function') return null;
+  handle.setBlocking(false);
+  return () => void handle.setBlocking(false);
+}
+
+interface StreamHandle {
+  setBlocking(isBlocking: boolean): number;
 }

@@ -116,6 +116,19 @@ describe.each([1, 2])('with workers: %i', (workers) => {
   );
 });
 
+test.each([1, 2])(
+  'a socket on stdout that nobody reads keeps no process from ending, with workers: %i',
+  async (workers) => {
+    await start(`workers: ${workers}\naccessLog: { mode: all }`, { readsOutput: false });
+    // More than the socket holds.
+    const path = `/${'x'.repeat(3000)}`;
+    for (let index = 0; index < 300; index += 1) await service.get(path);
+    service.run.signal('SIGTERM');
+    expect(await service.run.exited).toBe(0);
+  },
+  LIMIT_MS,
+);
+
 test(
   'a worker whose primary is killed ends although nothing can be logged',
   async () => {
