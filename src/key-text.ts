@@ -32,6 +32,7 @@ export function canonicalName(name: string): string {
 
 /** The variables of a key text in their order. Text that is no variable is skipped; `compileKey` reports it. */
 export function variablesOf(text: string): KeyVariable[] {
+  if (!text.includes('$')) return [];
   return Array.from(text.matchAll(VARIABLE), ({ 0: written, 1: braced, 2: plain = braced!, index }) => ({
     name: canonicalName(plain),
     written,

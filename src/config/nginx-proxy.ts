@@ -36,6 +36,13 @@ interface Made {
   readonly options: Record<string, unknown>;
 }
 
+/** What proxy_set_header does to a request. */
+type FieldEdits = Pick<Settings, 'host' | 'setHeaders'>;
+
+/** As many as a request may have by default. Every upstream gets a copy of what its locations inherit. */
+const SET_FIELDS_MAX = 100;
+const NO_FIELDS: readonly SetField[] = [];
+
 /** A field of proxy_set_header. */
 interface SetField {
   readonly name: string;
@@ -77,6 +84,9 @@ export class ProxyGoals {
   readonly #splits = new Map<string, unknown>();
   /** What a location's target became, by target and settings: the same twice is one entry. */
   readonly #made = new Map<string, string>();
+  /** The fields of each block that has any. */
+  readonly #fieldsOf = new Map<readonly Directive[], readonly SetField[]>();
+  readonly #madeEdits = new Map<readonly SetField[], Map<string, FieldEdits>>();
   readonly #checkKey: CheckKey;
   #upgrades = false;
 
@@ -283,21 +293,53 @@ export class ProxyGoals {
     return (goal, variable) => {
       const known = new Map([...literals, ['proxy_host', hostOf(goal)]]);
       if (variable !== undefined) known.set(variable, goal);
-      const setHeaders: Record<string, string> = {};
-      let host: string | undefined = '$proxy_host';
-      for (const field of fields) {
-        if (field.name.toLowerCase() === 'host') host = this.#host(field, known);
-        else setHeaders[field.name] = this.#value(field, known);
-      }
+      const { host, setHeaders } = this.#edits(fields, known);
       return { host, setHeaders, connectTimeout, responseTimeout, retries: isOff ? 0 : 1 };
     };
   }
 
+  /** What the fields become where these variables have one value: made once, however many locations inherit them. */
+  #edits(fields: readonly SetField[], known: ReadonlyMap<string, string>): FieldEdits {
+    const made = this.#madeEdits.get(fields) ?? new Map<string, FieldEdits>();
+    this.#madeEdits.set(fields, made);
+    const id = JSON.stringify([...known]);
+    let edits = made.get(id);
+    if (edits === undefined) {
+      edits = this.#makeEdits(fields, known);
+      made.set(id, edits);
+    }
+    return edits;
+  }
+
+  #makeEdits(fields: readonly SetField[], known: ReadonlyMap<string, string>): FieldEdits {
+    const setHeaders: Record<string, string> = {};
+    let host: string | undefined = '$proxy_host';
+    for (const field of fields) {
+      if (field.name.toLowerCase() === 'host') host = this.#host(field, known);
+      else setHeaders[field.name] = this.#value(field, known);
+    }
+    return { host, setHeaders };
+  }
+
   /** proxy_set_header of the innermost block that has any, but for those that the splitter sees to itself. */
-  #fields(scope: Scope): SetField[] {
+  #fields(scope: Scope): readonly SetField[] {
     let level: Scope | null = scope;
     while (level !== null && ownDirectives(level, 'proxy_set_header').length === 0) level = level.parent;
-    const own = level === null ? [] : ownDirectives(level, 'proxy_set_header');
+    if (level === null) return NO_FIELDS;
+    const known = this.#fieldsOf.get(level.directives);
+    if (known !== undefined) return known;
+    const fields = this.#readFields(ownDirectives(level, 'proxy_set_header'));
+    this.#fieldsOf.set(level.directives, fields);
+    return fields;
+  }
+
+  #readFields(own: readonly Directive[]): readonly SetField[] {
+    const tooMany = own[SET_FIELDS_MAX];
+    if (tooMany !== undefined) {
+      const expected = `${SET_FIELDS_MAX} fields in a block at most`;
+      this.#report.fail(tooMany.name, 'proxy_set_header', expected, `${own.length}`);
+      return NO_FIELDS;
+    }
     const fields = new Map<string, SetField>();
     for (const { name, words: args } of own) {
       const [field, value] = args.map(({ text }) => text);

@@ -750,6 +750,16 @@ describe('an nginx.conf of any kind is read in a time that grows with its length
       `http { ${repeat(4000, (i) => `upstream u${i} { server b${i}:80; }\n`)} server { ${repeat(4000, (i) => `location /p${i} { proxy_pass http://u${i}; }\n`)} } }`,
       0,
     ],
+    [
+      'fields that thousands of locations inherit',
+      `http { ${repeat(100, (i) => `proxy_set_header X-H${i} v${i};\n`)} server { ${repeat(10_000, (i) => `location /p${i} { proxy_pass http://b; }\n`)} } }`,
+      0,
+    ],
+    [
+      'more fields than a request may have',
+      `http { ${repeat(6000, (i) => `proxy_set_header X-H${i} v${i};\n`)} server { ${repeat(6000, (i) => `location /p${i} { proxy_pass http://b; }\n`)} } }`,
+      1,
+    ],
   ])('%s', (_, text, problems) => {
     const start = process.cpuUsage();
     const outcome = parseNginx(text, 'nginx.conf', { checkKey: () => null, readInclude: () => [] });
