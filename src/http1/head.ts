@@ -254,12 +254,14 @@ export class FieldSection {
     return INCOMPLETE;
   }
 
-  /** Adds the line at `lineStart` to the value of the field before it; spaces take the place of the line end between them. */
+  /** Adds the line at `lineStart` to the value of the field before it; spaces take the place of the fold (RFC 9112 §5.2). */
   #unfold(bytes: Buffer, lineStart: number, textStart: number, textEnd: number): void {
-    bytes[lineStart - 2] = SP;
-    bytes[lineStart - 1] = SP;
-    if (textStart === textEnd) return;
     const last = (this.count - 1) * 4;
+    // The fold is the white space at the end of the value, the line end and the white space after it.
+    let foldStart = lineStart - 2;
+    while (bytes[foldStart - 1] === SP || bytes[foldStart - 1] === HT) foldStart--;
+    bytes.fill(SP, foldStart, textStart);
+    if (textStart === textEnd) return;
     if (this.at[last + 2] === this.at[last + 3]) this.at[last + 2] = textStart;
     this.at[last + 3] = textEnd;
   }
@@ -729,6 +731,7 @@ export class ResponseHead extends Head {
 export class TrailerSection extends FieldSection {
   reset(): void {
     this.count = 0;
+    this.fault = null;
     this.releaseRoom();
   }
 

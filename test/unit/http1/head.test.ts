@@ -526,11 +526,11 @@ describe('a response head is read into positions', () => {
       },
     ],
     [
-      'folded lines, a space for each byte of the line end',
+      'folded lines, a space for each byte of the fold',
       'HTTP/1.1 200 OK\r\nA: b\r\n c \r\n\t d\r\nE:\r\n  f\r\nG:\r\n \r\nH: i\r\n \r\n\r\n',
       {
         fields: [
-          ['A', 'b   c   \t d'],
+          ['A', 'b   c     d'],
           ['E', 'f'],
           ['G', ''],
           ['H', 'i'],

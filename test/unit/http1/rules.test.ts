@@ -28,8 +28,7 @@ function reasonOfResponse(text: string): string {
   return framing.read(head, false) === null ? 'accepted' : framing.describeFault();
 }
 
-function reasonOfChunks(text: string): string {
-  const decoder = new ChunkedDecoder(false);
+function reasonOfChunks(text: string, decoder = new ChunkedDecoder(false)): string {
   decoder.reset();
   const bytes = latin1(text);
   for (let at = 0; at < bytes.length && !decoder.isDone; ) {
@@ -150,6 +149,15 @@ describe('a refused chunked body says which rule it broke', () => {
     ['0\r\nX Y: 1\r\n\r\n', 'white space follows "X" before the colon of its field'],
   ])('%j: %s', (text, reason) => {
     expect(reasonOfChunks(text)).toBe(reason);
+  });
+
+  // The reason for the trailer would be read at its old place in the memory, where another client's bytes are by now.
+  it('and not that of the body before it on the same connection', () => {
+    const decoder = new ChunkedDecoder(false);
+    reasonOfChunks('0\r\nHost: h\r\n\r\n', decoder);
+    expect(reasonOfChunks('-5\r\n', decoder)).toBe(
+      'a chunk does not begin with its size in hexadecimal digits',
+    );
   });
 });
 
