@@ -27,6 +27,8 @@ const TIMEOUT = Buffer.from('timeout');
 const MAX = Buffer.from('max');
 const COMMA = 44;
 const ZERO = 48;
+const NINE = 57;
+const SEMICOLON = 59;
 const EQUALS = 61;
 const QUOTE = 34;
 /**
@@ -334,26 +336,28 @@ export class ResponseFraming extends Framing {
     return null;
   }
 
-  /** Reads `timeout=5, max=100` (RFC 2068 §19.7.1.1). What is no plain number says nothing; of two, the smaller counts. */
+  /**
+   * Reads `timeout=5, max=100` (RFC 2068 §19.7.1.1) as loosely as clients do: what follows the digits of a number is
+   * ignored, and of two numbers the smaller counts. A hint that is read too strictly costs a request.
+   */
   #readKeepAlive(bytes: Buffer, start: number, end: number): void {
     for (let position = start; position < end; position++) {
       while (position < end && isSpace(bytes[position]!)) position++;
       const nameStart = position;
-      let nameEnd = -1;
-      while (position < end && bytes[position] !== COMMA) {
-        if (bytes[position] === EQUALS && nameEnd === -1) nameEnd = position;
+      let equals = -1;
+      while (position < end && bytes[position] !== COMMA && bytes[position] !== SEMICOLON) {
+        if (bytes[position] === EQUALS && equals === -1) equals = position;
         position++;
       }
-      if (nameEnd === -1) continue;
+      if (equals === -1) continue;
+      let nameEnd = equals;
+      while (nameEnd > nameStart && isSpace(bytes[nameEnd - 1]!)) nameEnd--;
       const isTimeout = equalsIgnoringCase(bytes, nameStart, nameEnd, TIMEOUT);
       if (!isTimeout && !equalsIgnoringCase(bytes, nameStart, nameEnd, MAX)) continue;
-      let from = nameEnd + 1;
-      let to = position;
-      while (to > from && isSpace(bytes[to - 1]!)) to--;
-      if (to - from > 1 && bytes[from] === QUOTE && bytes[to - 1] === QUOTE) {
-        from++;
-        to--;
-      }
+      let from = equals + 1;
+      while (from < position && (isSpace(bytes[from]!) || bytes[from] === QUOTE)) from++;
+      let to = from;
+      while (to < position && bytes[to]! >= ZERO && bytes[to]! <= NINE) to++;
       const value = readLength(bytes, from, to);
       if (value < 0) continue;
       if (isTimeout) this.idleSeconds = this.idleSeconds < 0 ? value : Math.min(value, this.idleSeconds);

@@ -349,8 +349,11 @@ describe('how long an upstream keeps an idle connection', () => {
     [['Keep-Alive: timeout=5', 'Keep-Alive: timeout=2, max=7'], 2, 7],
     [['Keep-Alive: 300'], -1, -1],
     [['Keep-Alive: timeout, max='], -1, -1],
-    [['Keep-Alive: timeout=-1, max=1.5'], -1, -1],
-    [['Keep-Alive: timeout=5s, xtimeout=3, maximum=4'], -1, -1],
+    [['Keep-Alive: timeout=-1, max=1.5'], -1, 1],
+    [['Keep-Alive: timeout=5s, xtimeout=3, maximum=4'], 5, -1],
+    [['Keep-Alive: timeout=5;max=2'], 5, 2],
+    [['Keep-Alive: timeout = 5 ,max\t=\t" 7"'], 5, 7],
+    [['Keep-Alive: timeout=five, max="'], -1, -1],
     [['Keep-Alive: timeout=99999999999999999999'], -1, -1],
     [['Keep-Alive: ,,=,timeout=4,'], 4, -1],
   ];
