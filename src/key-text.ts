@@ -56,7 +56,7 @@ export interface CutVariable {
 }
 
 /**
- * Variables that end at a "-", a "." or a "[" although a name goes on there: `$arg_user-id` reads the parameter
+ * Variables that end at a "-", a "." or a "~" although a name goes on there: `$arg_user-id` reads the parameter
  * "user" and then the text "-id", here as in nginx.
  */
 export function cutVariables(text: string): CutVariable[] {

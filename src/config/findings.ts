@@ -11,6 +11,8 @@ export interface Finding extends Place {
 
 /** Where the checks report to. `offset` is a character inside the text at `path`. */
 export interface Report {
+  /** Translated from an nginx.conf: options that the translation wrote are no one's wish, and no shell read the file. */
+  readonly isTranslated: boolean;
   /** A certain mistake: a problem, or a warning where everything that nginx runs has to run. */
   mistake(path: Path, expected: string, got: string): void;
   warn(path: Path, sentence: string, offset?: number): void;

@@ -2,7 +2,7 @@
 // early, an entry of a list that is never reached, a value that all requests share. Looks at the document as written.
 // Knows nothing of hashing.
 
-import { cutVariables, type KeyVariable, variablesOf } from '../key-text.ts';
+import { cutVariables, variablesOf } from '../key-text.ts';
 import type { Report } from './findings.ts';
 import { type Path, showGot } from './problem.ts';
 import { isMap, type RawMap } from './raw.ts';
@@ -43,7 +43,9 @@ export function checkSplitKey(
     if (typeof text !== 'string' || text === '' || !isKnown(text)) continue;
     const variables = variablesOf(text);
     if (variables.length === 0) {
-      report.mistake(place, `${WITH_VARIABLE}${guess(text, isKnown)}`, showGot(text));
+      const meant = guess(text, isKnown);
+      if (report.isTranslated) report.warn(place, `${WITHOUT_VARIABLE}${meant}`);
+      else report.mistake(place, `${WITH_VARIABLE}${meant}`, showGot(text));
       return;
     }
     reportCut(place, text, report);
@@ -53,10 +55,17 @@ export function checkSplitKey(
       report.mistake(place, expected, showGot(text));
     }
     for (const { name } of variables) earlier.add(name);
-    if (isRemembered) earlier.add(`cookie_${cookieOf(entry).toLowerCase()}`);
     const always = variables.find(({ name }) => ALWAYS_SET.has(name));
     if (always !== undefined) stopper = always.written;
+    if (!isRemembered) continue;
+    const cookie = `cookie_${cookieOf(entry).toLowerCase()}`;
+    if (always !== undefined) report.mistake(place, SOMETIMES_EMPTY, showGot(text));
+    else if (variables.some(({ name }) => name === cookie)) {
+      report.mistake(place, 'a key that is not read from the cookie that remembers it', showGot(text));
+    }
+    earlier.add(cookie);
   }
+  if (report.isTranslated) return;
   if (stopper !== undefined && split.missingKey !== undefined && split.missingKey !== 'default') {
     report.warn([...path, 'missingKey'], `has no effect: with ${stopper} no request is without a key`);
   }
@@ -87,6 +96,10 @@ function checkCookie(at: Path, entry: RawMap, report: Report): void {
 
 const WITH_VARIABLE =
   "a variable like $arg_token in the key, as a text alone is the same key for every request; in a shell use single quotes, '$arg_token'";
+
+const WITHOUT_VARIABLE = 'reads no variable, so every request has the same key and one variant takes all';
+const SOMETIMES_EMPTY =
+  'a key that some requests do not have, as the cookie is read only where the key is missing';
 
 /** The key that a bare word stands for: "token" -> "$arg_token". */
 function guess(text: string, isKnown: (text: string) => boolean): string {
@@ -123,25 +136,25 @@ function isCovered(name: string, earlier: ReadonlySet<string>): boolean {
   );
 }
 
-/** Warns when every request of a split has the same key, and notes keys that are shared or changed more than expected. */
+/** Warns when all requests have the same key, and notes keys that are shared or changed more than expected. */
 export function checkSharedValues(path: Path, split: RawMap, shared: SharedValues, report: Report): void {
-  const [entry]: readonly unknown[] = Array.isArray(split.key) ? split.key : [split.key];
-  const first = isMap(entry) ? entry.remember : entry;
-  if (typeof first !== 'string') return;
-  const variables = variablesOf(first);
-  if (variables.length === 0) return;
-  const at: Path = Array.isArray(split.key) ? [...path, 'key', 0] : [...path, 'key'];
-  if (variables.every(({ name }) => shared.has(name))) {
-    const [{ name, written }] = variables as [KeyVariable];
-    report.warn(
-      at,
-      `is the same for every request, so one variant takes all: ${written} ${shared.get(name)}`,
-    );
-    return;
+  const isList = Array.isArray(split.key);
+  const entries: readonly unknown[] = isList ? (split.key as unknown[]) : [split.key];
+  for (const [index, entry] of entries.entries()) {
+    const text = isMap(entry) ? entry.remember : entry;
+    if (typeof text !== 'string') continue;
+    const [first, ...more] = variablesOf(text);
+    if (first === undefined) continue;
+    const at: Path = isList ? [...path, 'key', index] : [...path, 'key'];
+    if ([first, ...more].every(({ name }) => shared.has(name))) {
+      const which = index === 0 ? 'every request' : 'every request without an earlier key';
+      const reason = `${first.written} ${shared.get(first.name)}`;
+      report.warn(at, `is the same for ${which}, so one variant takes all of them: ${reason}`);
+      continue;
+    }
+    const note = more.length === 0 ? NOTES.get(first.name) : undefined;
+    if (note !== undefined) report.note(at, `${first.written} ${note}`);
   }
-  const [only] = variables;
-  const note = variables.length === 1 ? NOTES.get(only!.name) : undefined;
-  if (note !== undefined) report.note(at, `${only!.written} ${note}`);
 }
 
 const URL_NOTE = 'is another key for each URL: one client may get both variants';

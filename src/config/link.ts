@@ -139,9 +139,11 @@ class Link {
       if (this.#findings.length >= FINDINGS_MAX) this.#unlisted++;
       else this.#findings.push({ ...this.#source.locate(path, 'value', offset), level, sentence });
     };
+    const isTranslated = this.#source.isTranslated === true;
     return {
+      isTranslated,
       mistake: (path, expected, got) => {
-        if (this.#source.isTranslated !== true) this.#add(path, expected, got);
+        if (!isTranslated) this.#add(path, expected, got);
         else find('warning', path, `expected ${expected}, got ${got}`);
       },
       warn: (path, sentence, offset) => find('warning', path, sentence, offset),

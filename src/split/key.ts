@@ -2,7 +2,7 @@
 // bytes: nothing is decoded except in $uri, and nothing becomes a string. Knows nothing of shares or variants.
 // Source: nginx, src/http/ngx_http_script.c, ngx_http_variables.c, ngx_http_parse.c.
 
-import { canonicalName } from '../key-text.ts';
+import { canonicalName, writeVariable } from '../key-text.ts';
 import { isNginxVariable } from '../nginx-names.ts';
 
 /** What a key text can read of one request. All positions index into `bytes`. */
@@ -479,7 +479,7 @@ function hintFor(name: string): string {
     return `; nginx has $${name} but it cannot be used here: ${remedyFor(name)}`;
   }
   const meant = guess(name);
-  return meant === undefined ? '' : ` (did you mean "$${meant}"?)`;
+  return meant === undefined ? '' : ` (did you mean "${writeVariable(meant)}"?)`;
 }
 
 /** What serves the purpose of a variable that only nginx has. */
@@ -490,10 +490,12 @@ const REMEDIES: readonly (readonly [name: RegExp, remedy: string])[] = [
   ],
   [/^(?:binary_remote_addr|realip_remote_addr|proxy_protocol_addr)$/, 'use $remote_addr'],
   [
-    /^(?:request_body|request_body_file|content_length|content_type|request_length)$/,
+    /^(?:request_body|request_body_file|request_length)$/,
     'the variant is chosen before the body is read. Put the key into the query or a header or a cookie',
   ],
   [/^(?:proxy_add_x_forwarded_for|proxy_protocol_)/, 'use $http_x_forwarded_for'],
+  [/^content_type$/, 'use $http_content_type'],
+  [/^content_length$/, 'use $http_content_length'],
   [/^remote_user$/, 'use $http_authorization'],
   [/^request$/, 'use $request_uri or $request_method'],
   [/^(?:request_filename|document_root|realpath_root|fastcgi_)/, 'use $uri'],
@@ -529,7 +531,7 @@ function guess(name: string): string | undefined {
   }
   for (const known of PREFIXED.keys()) {
     const bare = known.slice(0, -1);
-    if (name.startsWith(bare)) return known + name.slice(bare.length);
+    if (name.startsWith(bare)) return known + name.slice(bare.length).replace(/^[-.~]/, '');
   }
   return nearest(name, FIXED.keys(), 1 + Math.floor(name.length / 4));
 }

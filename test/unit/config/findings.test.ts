@@ -68,6 +68,11 @@ describe('a key', () => {
     ['[$arg_a, $arg_b, "$arg_a$arg_b"]', 's.key[2]: expected a variable that no earlier entry has'],
     ['[$http_cookie, $cookie_uid]', 's.key[1]: expected a variable that no earlier entry has'],
     ['[$args, $arg_token]', 's.key[1]: expected a variable that no earlier entry has'],
+    ['[{ remember: $remote_addr }]', 's.key[0].remember: expected a key that some requests do not have'],
+    [
+      '[{ remember: "x:$cookie_uid", cookie: uid }]',
+      's.key[0].remember: expected a key that is not read from the cookie that remembers it',
+    ],
   ])('with an entry that can never count is a problem: %s', (key, message) => {
     expect(keyed(key)).toEqual([expect.stringContaining(message)]);
   });
@@ -92,6 +97,14 @@ describe('a key', () => {
       ),
     ]);
     expect(keyed('$remote_addr', listen)[0]).toContain(reason);
+  });
+
+  it('of an address that all clients share is a warning in a list too', () => {
+    expect(keyed('[$arg_token, $remote_addr]', 'listen: "127.0.0.1:8000"\n')).toEqual([
+      expect.stringMatching(
+        /^warning: .* splits\.s\.key\[1\]: is the same for every request without an earlier key, so one variant takes all of them: \$remote_addr is that of this machine/,
+      ),
+    ]);
   });
 
   it.each([
@@ -317,7 +330,13 @@ describe('an nginx.conf', () => {
     const { config, findings } = nginx('constant');
     expect(config?.splits.get('v')?.key).toBe('constant');
     expect(findings?.map(formatFinding)).toEqual([
-      expect.stringMatching(/^warning: nginx\.conf:1:15 split_clients: expected a variable like \$arg_token/),
+      'warning: nginx.conf:1:15 split_clients: reads no variable, so every request has the same key and one variant takes all (did you mean "$arg_constant"?)',
+    ]);
+  });
+
+  it('is not warned of missingKey, which its translation wrote', () => {
+    expect(nginx('$request_method').findings?.map(formatFinding)).toEqual([
+      expect.stringMatching(/^note: nginx\.conf:1:15 split_clients: \$request_method has very few values/),
     ]);
   });
 
