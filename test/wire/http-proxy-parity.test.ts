@@ -66,7 +66,10 @@ describe('the http-proxy door', () => {
   // Node's own parser refuses raw bytes over 0x7f in a target; they never reach the handler.
   const isRefused = (request: string) => /^[^\r]*[\x80-\xff]/.test(request);
 
-  it.each(Object.keys(SPLITS))('%s: every odd request goes where nginx sends it', async (name) => {
+  // A key without a variable, which only an nginx.conf may still have, is refused.
+  const offered = Object.keys(SPLITS).filter((name) => SPLITS[name]!.key.includes('$'));
+
+  it.each(offered)('%s: every odd request goes where nginx sends it', async (name) => {
     const kept = ofRequests.requests.flatMap((request, at) => (isRefused(request) ? [] : [at]));
     const requests = kept.map((at) => ofRequests.requests[at]!);
     const letters = kept.map((at) => ofRequests.choices[name]![at]!).join('');

@@ -248,23 +248,22 @@ describe.each(WAYS)('a wire (%s)', (way) => {
     expect(wired.destroyed).toBe(true);
   });
 
-  it.skipIf(way === 'not plain')(
-    'whose other end takes no more reads what that end sent before',
-    async () => {
-      const { wire, wired, far, owner } = await startWire(way);
-      owner.readsOn = true;
-      wire.pause();
-      await new Promise<void>((resolve) => far.write('the answer', () => resolve()));
-      far.resetAndDestroy();
-      while (!owner.log.includes('writeFailed')) {
-        wire.write(Buffer.alloc(100_000), 0, 100_000);
-        await new Promise((resolve) => setImmediate(resolve));
-      }
-      const ended = Promise.race([once(wired, 'close'), once(wired, 'end')]);
-      wire.resume();
-      await ended;
-      expect(owner.read).toBe('the answer');
-      expect(owner.log).not.toContain('drained');
-    },
-  );
+  // Node destroys a TLS socket whose write has failed, together with what it has received.
+  if (way === 'not plain') return;
+  it('whose other end takes no more reads what that end sent before', async () => {
+    const { wire, wired, far, owner } = await startWire(way);
+    owner.readsOn = true;
+    wire.pause();
+    await new Promise<void>((resolve) => far.write('the answer', () => resolve()));
+    far.resetAndDestroy();
+    while (!owner.log.includes('writeFailed')) {
+      wire.write(Buffer.alloc(100_000), 0, 100_000);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    const ended = Promise.race([once(wired, 'close'), once(wired, 'end')]);
+    wire.resume();
+    await ended;
+    expect(owner.read).toBe('the answer');
+    expect(owner.log).not.toContain('drained');
+  });
 });
