@@ -1,7 +1,7 @@
 // Builds the kustomizations under k8s/ with the program of the machine, and reads what comes out. Knows nothing of
 // clusters or of what the objects mean.
 import { execFileSync } from 'node:child_process';
-import { globSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
 
@@ -16,10 +16,16 @@ export interface Manifest {
   readonly data?: unknown;
 }
 
-/** Every folder with a kustomization.yaml, from the repository's root, sorted. */
-export const KUSTOMIZATIONS: readonly string[] = globSync('k8s/**/kustomization.yaml', { cwd: root })
+const folders = globSync('k8s/**/kustomization.yaml', { cwd: root })
   .map((file) => dirname(file))
   .sort();
+const isComponent = (folder: string) =>
+  /^kind: Component$/m.test(readFileSync(join(root, folder, 'kustomization.yaml'), 'utf8'));
+
+/** Every folder whose kustomization.yaml can be applied, from the repository's root, sorted. */
+export const KUSTOMIZATIONS: readonly string[] = folders.filter((folder) => !isComponent(folder));
+/** Those that only add to a kustomization. */
+export const COMPONENTS: readonly string[] = folders.filter(isComponent);
 
 function versionOf(program: string, args: readonly string[]): string {
   try {

@@ -1,22 +1,9 @@
 // What every manifest under k8s/ must be: valid for the current Kubernetes API down to the last field name, as
 // restricted as the Pod Security profile of that name asks, pinned, probed and labelled. Nothing runs here.
-import { execFileSync } from 'node:child_process';
-import { existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { PodMonitor } from '@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/PodMonitor';
-import { PrometheusRule } from '@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/PrometheusRule';
-import { Deployment } from 'kubernetes-models/apps/v1/Deployment';
-import { StatefulSet } from 'kubernetes-models/apps/v1/StatefulSet';
-import { HorizontalPodAutoscaler } from 'kubernetes-models/autoscaling/v2/HorizontalPodAutoscaler';
-import { NetworkPolicy } from 'kubernetes-models/networking.k8s.io/v1/NetworkPolicy';
-import { PodDisruptionBudget } from 'kubernetes-models/policy/v1/PodDisruptionBudget';
-import { ConfigMap } from 'kubernetes-models/v1/ConfigMap';
 import type { IContainer } from 'kubernetes-models/v1/Container';
-import { PersistentVolumeClaim } from 'kubernetes-models/v1/PersistentVolumeClaim';
-import type { IPodSpec } from 'kubernetes-models/v1/PodSpec';
-import { Secret } from 'kubernetes-models/v1/Secret';
-import { Service } from 'kubernetes-models/v1/Service';
-import { afterAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { translateNginx } from '../../src/config/load.ts';
 import { parseConfig } from '../../src/config/parse.ts';
@@ -25,126 +12,20 @@ import type { Config } from '../../src/config/schema.ts';
 import { compileKey } from '../../src/split/key.ts';
 import {
   buildText,
+  COMPONENTS,
   KUSTOMIZATIONS,
   kustomizeMissing,
   type Manifest,
   readManifests,
 } from '../support/kustomize.ts';
+import { containersOf, nameOf, type Pod, podsOf, problemsOf, unknownFields } from '../support/manifests.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const read = (path: string) => readFileSync(join(root, path), 'utf8');
 const version = (JSON.parse(read('package.json')) as { version: string }).version;
 
-/** The model that checks a kind, and the module that has its type as `I<kind>`. A kind that is not here fails. */
-const MODELS: Readonly<
-  Record<string, readonly [model: new (data: never) => { validate(): void }, from: string]>
-> = {
-  'apps/v1 Deployment': [Deployment, 'kubernetes-models/apps/v1/Deployment'],
-  'apps/v1 StatefulSet': [StatefulSet, 'kubernetes-models/apps/v1/StatefulSet'],
-  'autoscaling/v2 HorizontalPodAutoscaler': [
-    HorizontalPodAutoscaler,
-    'kubernetes-models/autoscaling/v2/HorizontalPodAutoscaler',
-  ],
-  'monitoring.coreos.com/v1 PodMonitor': [
-    PodMonitor,
-    '@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/PodMonitor',
-  ],
-  'monitoring.coreos.com/v1 PrometheusRule': [
-    PrometheusRule,
-    '@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/PrometheusRule',
-  ],
-  'networking.k8s.io/v1 NetworkPolicy': [
-    NetworkPolicy,
-    'kubernetes-models/networking.k8s.io/v1/NetworkPolicy',
-  ],
-  'policy/v1 PodDisruptionBudget': [PodDisruptionBudget, 'kubernetes-models/policy/v1/PodDisruptionBudget'],
-  'v1 ConfigMap': [ConfigMap, 'kubernetes-models/v1/ConfigMap'],
-  'v1 PersistentVolumeClaim': [PersistentVolumeClaim, 'kubernetes-models/v1/PersistentVolumeClaim'],
-  'v1 Secret': [Secret, 'kubernetes-models/v1/Secret'],
-  'v1 Service': [Service, 'kubernetes-models/v1/Service'],
-};
-const kindOf = (manifest: Manifest) => `${manifest.apiVersion} ${manifest.kind}`;
-const nameOf = (manifest: Manifest) => `${manifest.kind}/${manifest.metadata.name}`;
-
-/** What the model of its kind says against it, field by field; empty when nothing. */
-function problemsOf(manifest: Manifest): string[] {
-  const entry = MODELS[kindOf(manifest)];
-  if (entry === undefined) return [`${kindOf(manifest)} has no model in this test`];
-  try {
-    new entry[0](manifest as never).validate();
-    return [];
-  } catch (cause) {
-    return [`${nameOf(manifest)}: ${(cause as Error).message}`];
-  }
-}
-
-const scratch = join(root, 'node_modules', '.cache', 'request-splitter', `k8s-${process.pid}`);
-afterAll(() => rmSync(scratch, { recursive: true, force: true }));
-
-/**
- * The models let an unknown field pass, as an API server of old did; the compiler does not. Each object becomes a
- * literal of its type, and what `tsc` says against it comes back, with the object's name. Empty when nothing.
- */
-function unknownFields(manifests: readonly Manifest[]): string[] {
-  mkdirSync(scratch, { recursive: true });
-  const kinds = [...new Set(manifests.map(kindOf))].sort();
-  const lines = kinds.map((kind) => `import type { I${kind.split(' ')[1]} } from '${MODELS[kind]![1]}';`);
-  const at = new Map<number, string>();
-  manifests.forEach((manifest, index) => {
-    const { status: _, ...stated } = manifest as Manifest & { status?: unknown };
-    at.set(lines.length + 1, nameOf(manifest));
-    lines.push(`export const m${index}: I${manifest.kind} = ${JSON.stringify(stated)};`);
-  });
-  writeFileSync(join(scratch, 'literals.ts'), lines.join('\n'));
-  const options = {
-    module: 'nodenext',
-    target: 'es2024',
-    noEmit: true,
-    strict: true,
-    skipLibCheck: true,
-    types: [],
-  };
-  writeFileSync(
-    join(scratch, 'tsconfig.json'),
-    JSON.stringify({ compilerOptions: options, files: ['literals.ts'] }),
-  );
-  try {
-    const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
-    execFileSync(process.execPath, [tsc, '-p', scratch, '--pretty', 'false'], {
-      encoding: 'utf8',
-      stdio: 'pipe',
-    });
-    return [];
-  } catch (cause) {
-    const output = String((cause as { stdout?: unknown }).stdout);
-    return output
-      .split('\n')
-      .filter((line) => line !== '')
-      .map((line) =>
-        line.replace(/^.*literals\.ts\((\d+),\d+\)/, (_whole, row) => at.get(Number(row)) ?? 'literal'),
-      );
-  }
-}
-
-interface Pod {
-  readonly name: string;
-  readonly spec: IPodSpec;
-  readonly labels: Readonly<Record<string, string>>;
-}
-
-const podsOf = (manifests: readonly Manifest[]): Pod[] =>
-  manifests
-    .filter((manifest) => manifest.kind === 'Deployment' || manifest.kind === 'StatefulSet')
-    .map((manifest) => {
-      const { template } = manifest.spec as {
-        template: { metadata: { labels: Record<string, string> }; spec: IPodSpec };
-      };
-      return { name: nameOf(manifest), spec: template.spec, labels: template.metadata.labels };
-    });
-const containersOf = (pod: Pod): IContainer[] => [...(pod.spec.initContainers ?? []), ...pod.spec.containers];
-
 describe('the files that kustomize puts together', () => {
-  const resources = KUSTOMIZATIONS.flatMap((folder) => {
+  const resources = [...KUSTOMIZATIONS, ...COMPONENTS].flatMap((folder) => {
     const { resources: names = [] } = parse(read(`${folder}/kustomization.yaml`)) as { resources?: string[] };
     return names.filter((name) => name.endsWith('.yaml')).map((name) => `${folder}/${name}`);
   });
@@ -218,9 +99,16 @@ describe('the files that kustomize puts together', () => {
   });
 
   test('every file under k8s/ belongs to a kustomization', () => {
-    const texts = KUSTOMIZATIONS.map((folder) => [folder, read(`${folder}/kustomization.yaml`)] as const);
+    const texts = [...KUSTOMIZATIONS, ...COMPONENTS].map(
+      (folder) => [folder, read(`${folder}/kustomization.yaml`)] as const,
+    );
     const orphans = globSync('k8s/**/*.*', { cwd: root })
-      .filter((file) => !file.endsWith('/kustomization.yaml') && /\.(yaml|vcl|conf|sh)$/.test(file))
+      .filter(
+        (file) =>
+          !file.endsWith('/kustomization.yaml') &&
+          file !== 'k8s/kind.sh' &&
+          /\.(yaml|vcl|conf|sh)$/.test(file),
+      )
       .filter(
         (file) =>
           !texts.some(
@@ -411,7 +299,9 @@ describe.skipIf(kustomizeMissing !== undefined)('what kustomize builds', () => {
     const selectors = workloads.map(([, one]) =>
       Object.keys((one.spec as { selector: { matchLabels: object } }).selector.matchLabels),
     );
-    expect(new Set(selectors.flat())).toEqual(new Set(['app.kubernetes.io/name']));
+    expect(new Set(selectors.flat())).toEqual(
+      new Set(['app.kubernetes.io/name', 'app.kubernetes.io/instance']),
+    );
   });
 
   test('no file of a ConfigMap or Secret is mounted by subPath: it would never change', () => {
@@ -471,7 +361,7 @@ describe.skipIf(kustomizeMissing !== undefined)('what kustomize builds', () => {
           .get(folder)!
           .filter(({ kind }) => kind === 'ConfigMap')
           .map(({ metadata }) => metadata.name),
-      ).toContain('splitter-config');
+      ).toContain(folder.startsWith('k8s/sidecar') ? 'nginx-splitter' : 'frontend-splitter');
     }
   });
 

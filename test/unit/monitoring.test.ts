@@ -250,10 +250,4 @@ describe('the PodMonitor', () => {
       expect(container).toContain(`{name: ${endpoint!.port}, containerPort: 9901}`);
     }
   });
-
-  test('is the same object as the one of the production overlay, so that nothing is scraped twice', () => {
-    const overlay = join(root, 'k8s', 'ambassador', 'overlays', 'production', 'monitoring.yaml');
-    const [other] = readManifests(readFileSync(overlay, 'utf8'));
-    expect(other!.metadata.name).toBe(monitor!.metadata.name);
-  });
 });
