@@ -20,6 +20,7 @@ const memory = new ReadMemory(65_536, 0);
 const ANSWERS_BYTES_MAX = 65_536;
 /** Bytes held for a client that sends ahead; more stay in the kernel. A head that is not complete has limits of its own. */
 const HELD_BYTES_MAX = 65_536;
+const HEAD_END = '\r\n\r\n';
 const CLIENT_ENDED = causeOf('the client closed the connection');
 /** How long a connection that was closed after a refusal is still read from, so that the answer is not lost to a reset. */
 const LINGER_MS = 2000;
@@ -170,6 +171,14 @@ export class Downstream implements Timed, WireOwner {
     this.#nextHead(now);
   }
 
+  /**
+   * The present answer is the last one: the splitter is going away, and no complete request waits here. One that does was
+   * sent before the client could know, so it is answered as well.
+   */
+  get isLastAnswer(): boolean {
+    return this.listener.isDraining && this.#held?.includes(HEAD_END) !== true;
+  }
+
   /** How an answer of our own to the present request is framed. */
   answerFrame(keepAlive: boolean, now: number): AnswerFrame {
     const { head, framing } = this.#exchange!;
@@ -177,7 +186,7 @@ export class Downstream implements Timed, WireOwner {
       dateLine: this.listener.dateLine(now),
       minorVersion: head.minorVersion,
       isHead: framing.isHead,
-      persists: keepAlive && !this.listener.isDraining,
+      persists: keepAlive && !this.isLastAnswer,
     };
   }
 

@@ -384,7 +384,7 @@ export class Exchange {
       this.head.minorVersion,
       // An answer that comes before the request is complete ends the connection: nobody can tell whether the client
       // will still send the rest (RFC 9112 §9.3).
-      this.framing.keepAlive && this.isRequestSent && !listener.isDraining,
+      this.framing.keepAlive && this.isRequestSent && !downstream.isLastAnswer,
       this.#generation!.config.via,
       listener.dateLine(now),
     );
@@ -496,7 +496,7 @@ export class Exchange {
     const now = performance.now();
     this.#connection = null;
     if (!hasBegun) this.#outcome.status = status;
-    const keepAlive = this.framing.keepAlive && this.isRequestSent && !downstream.listener.isDraining;
+    const keepAlive = this.framing.keepAlive && this.isRequestSent && !downstream.isLastAnswer;
     const upstream = this.#destination?.upstream;
     const isCut = hasBegun || status === 0;
     const answer = isCut

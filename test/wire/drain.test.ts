@@ -47,6 +47,37 @@ describe('a drain', () => {
     expect(await drained).toBe('drained');
   });
 
+  it.each(['0ms', '1s'])(
+    'answers requests that were sent ahead, the last one with close, grace %s',
+    async (grace) => {
+      const gate = Promise.withResolvers<void>();
+      const arrived = Promise.withResolvers<void>();
+      const { ambassador, client } = await startLine(
+        async (peer) => {
+          for (let answered = 0; answered < 3; answered++) {
+            await peer.request();
+            arrived.resolve();
+            await gate.promise;
+            await peer.ok(`answer ${answered}`);
+          }
+        },
+        drain(grace, '20s'),
+      );
+      await client.send(GET.repeat(3));
+      await arrived.promise;
+      const drained = ambassador.drain();
+      gate.resolve();
+      for (const [number, connection] of [[], [], ['close']].entries()) {
+        const response = await client.response();
+        expect(response.body).toBe(`answer ${number}`);
+        expect(valuesOf(response, 'connection')).toEqual(connection);
+      }
+      expect(await client.ended).toBe('end');
+      client.close();
+      expect(await drained).toBe('drained');
+    },
+  );
+
   it('waits for an exchange that is under way, and its answer arrives whole', async () => {
     const gate = Promise.withResolvers<void>();
     const arrived = Promise.withResolvers<void>();
