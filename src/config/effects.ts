@@ -2,8 +2,8 @@
 // route uses, settings that another setting switches off or contradicts, an upstream that is the splitter itself.
 // Runs when there are no problems, on the document as written and as read.
 
+import { byKey } from './by-key.ts';
 import type { Report } from './findings.ts';
-import { groupBy } from './groups.ts';
 import type { SharedValues } from './key-checks.ts';
 import { checkSharedValues, reportCut } from './key-checks.ts';
 import { type Path, showGot } from './problem.ts';
@@ -24,7 +24,7 @@ export function checkEffects(written: Written, report: Report): void {
   checkAddresses(written, report);
   checkRoutes(written, report);
   checkUse(written, report);
-  const routesOf = groupBy(written.document.routes, ({ split }) => split);
+  const routesOf = byKey(written.document.routes, ({ split }) => split);
   for (const [name, split] of Object.entries(mapOf(written.raw.splits))) {
     checkVariants(['splits', name], written.document.splits[name]!, mapOf(split), report);
     checkMintPath(['splits', name], written.document.splits[name]!, routesOf.get(name) ?? [], report);
@@ -196,7 +196,7 @@ function checkAddresses({ raw, document }: Written, report: Report): void {
   );
   const all = document.listen.map((address, index) => ({ address, path: paths[index]! }));
   if (document.admin !== null) all.push({ address: document.admin, path: ['admin'] });
-  for (const [port, sharing] of groupBy(all, ({ address }) => address.port)) {
+  for (const [port, sharing] of byKey(all, ({ address }) => address.port)) {
     const wide = sharing.find(({ address }) => address.path === null && isWide(address.host));
     if (port === 0 || wide === undefined) continue;
     for (const { address, path } of sharing) {
@@ -218,7 +218,7 @@ function checkDestinations({ raw, document }: Written, report: Report): void {
   const admin = document.admin === null ? [] : [{ name: 'admin', address: document.admin }];
   const own = [...document.listen.map((address) => ({ name: 'listen', address })), ...admin];
   // An upstream is compared with the few addresses of its own port or socket.
-  const byPlace = groupBy(own, ({ address }) => address.path ?? address.port);
+  const byPlace = byKey(own, ({ address }) => address.path ?? address.port);
   const check = (path: Path, url: UpstreamUrl | undefined): void => {
     const near = url === undefined ? [] : (byPlace.get(url.path ?? url.port) ?? []);
     const taken = near.find(({ address }) => isSame(address, url!));

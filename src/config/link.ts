@@ -4,10 +4,10 @@
 
 import type * as z from 'zod/mini';
 import { canonicalName, variablesOf } from '../key-text.ts';
+import { byKey } from './by-key.ts';
 import { knownKeys, optionRows } from './declaration.ts';
 import { checkEffects } from './effects.ts';
 import type { Finding, Report } from './findings.ts';
-import { groupBy } from './groups.ts';
 import { hashConfig } from './hash.ts';
 import { checkSplitKey, cookieOf } from './key-checks.ts';
 import { meantValue } from './meant.ts';
@@ -639,7 +639,7 @@ let homesByKey: ReadonlyMap<string, readonly string[]> | undefined;
 
 /** Where each option belongs, by its last name. */
 function optionHomes(): ReadonlyMap<string, readonly string[]> {
-  homesByKey ??= groupBy(
+  homesByKey ??= byKey(
     optionRows().map(({ path }) => path),
     (path) => path.slice(path.lastIndexOf('.') + 1),
   );

@@ -86,7 +86,8 @@ export class LibraryView implements RequestView {
   }
 
   #texts(name: string): readonly string[] {
-    const { rawHeaders, headers } = this.#request;
+    const { headers } = this.#request;
+    const rawHeaders = this.#request.rawHeaders ?? (isFlat(headers) ? headers : undefined);
     if (rawHeaders !== undefined) {
       return rawHeaders.filter((_, i) => i % 2 === 1 && rawHeaders[i - 1]!.toLowerCase() === name);
     }
@@ -98,16 +99,23 @@ export class LibraryView implements RequestView {
 }
 
 function targetOf(request: RequestLike): string {
-  if (typeof request !== 'object' || request === null) {
-    throw new TypeError(
-      `expected a request with url and headers, got ${request === null ? 'null' : typeof request}`,
-    );
-  }
+  if (typeof request !== 'object' || request === null) refuse(request === null ? 'null' : typeof request);
+  // Fields or a URL alone would be a request without a key, and nothing would say so.
+  if (Symbol.iterator in request || request instanceof URL) refuse(request.constructor.name);
   return request.originalUrl ?? request.url ?? '/';
 }
 
+function refuse(got: string): never {
+  throw new TypeError(`expected a request with url and headers, got ${got}`);
+}
+
 function isPairs(headers: RequestLike['headers']): headers is HeaderPairs {
-  return typeof headers === 'object' && Symbol.iterator in headers;
+  return typeof headers === 'object' && headers !== null && Symbol.iterator in headers;
+}
+
+/** Names and values in turn, as Node's rawHeaders and undici have them. */
+function isFlat(headers: unknown): headers is readonly string[] {
+  return Array.isArray(headers) && typeof headers[0] === 'string';
 }
 
 function bytesOf(text: string): Uint8Array {

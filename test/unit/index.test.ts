@@ -222,6 +222,26 @@ describe('the requests of other frameworks', () => {
       `expected a request with url and headers, got ${got}`,
     );
   });
+
+  it.each([
+    ['Headers', new Headers({ 'x-user': 'ada' })],
+    ['Map', new Map([['x-user', 'ada']])],
+    ['Array', [['x-user', 'ada']]],
+    ['URL', new URL('http://h/?token=a')],
+    ['URLSearchParams', new URLSearchParams('token=a')],
+  ])('%s alone is no request: a TypeError says so', (got, part) => {
+    expect(messageOf(() => createSplitter(half).decide(part as never))).toBe(
+      `expected a request with url and headers, got ${got}`,
+    );
+  });
+
+  it('headers may be names and values in turn, or nothing at all', () => {
+    const { explain } = createSplitter({ ...half, key: '$http_x_user' });
+    expect(explain({ url: '/', headers: ['Host', 'h', 'X-User', 'ada'] as never }).key).toBe('ada');
+    for (const headers of [null, undefined, []]) {
+      expect(explain({ url: '/', headers: headers as never }).key).toBe('');
+    }
+  });
 });
 
 it('warnings list what is probably not meant, by the path inside the split', () => {
