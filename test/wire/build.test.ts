@@ -294,3 +294,16 @@ describe('the packed library', () => {
     expect([...new Set(imported)].sort()).toEqual([...Object.keys(manifest.dependencies), ...peers].sort());
   });
 });
+
+it('packing a clone without its dependencies installs them first', async () => {
+  const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+    scripts: { prepack: string };
+  };
+  const bin = join(scratch, 'bin');
+  mkdirSync(bin);
+  writeFileSync(join(bin, 'npm'), '#!/bin/sh\necho "npm $*"\n', { mode: 0o755 });
+  const ran = async (cwd: string) =>
+    (await run('sh', ['-c', scripts.prepack], { cwd, env: { PATH: `${bin}:${process.env.PATH}` } })).stdout;
+  expect(await ran(bin)).toBe('npm ci\nnpm run build\n');
+  expect(await ran(root)).toBe('npm run build\n');
+});
