@@ -6,6 +6,7 @@ import {
   isMap,
   isScalar,
   isSeq,
+  Lexer,
   LineCounter,
   type Node,
   parseDocument,
@@ -20,7 +21,8 @@ import { nginxBlockAt, refuseText } from './text.ts';
 import { type AnyNode, YamlValues } from './yaml-values.ts';
 
 const SYNTAX_PROBLEMS_MAX = 5;
-const NESTING_EXPECTED = 'a document that is a few levels deep';
+/** Deeper ones are refused before they are parsed: each level costs the parser up to a kilobyte. */
+const NESTING_MAX = 1000;
 
 interface ParseOptions {
   readonly checkKey: CheckKey;
@@ -40,6 +42,30 @@ export function parseConfig(text: string, file: string, options: ParseOptions): 
   return { problems: [...problems, ...(outcome.problems ?? [])].sort((a, b) => a.order - b.order) };
 }
 
+function tooDeep(file: string): Problem {
+  const expected = 'a document that is a few levels deep';
+  return { at: `${file}:1:1`, path: '', order: 0, expected, got: 'thousands of nested brackets' };
+}
+
+/** More brackets are open at once, or more block collections begin on one line, than anybody means. */
+function isTooDeep(text: string): boolean {
+  // To look for brackets costs next to nothing; which of them stand in a quoted text or a comment only the lexer knows.
+  return isNested(text) && isNested(new Lexer().lex(text));
+}
+
+function isNested(tokens: Iterable<string>): boolean {
+  let brackets = 0;
+  let blocks = 0;
+  for (const token of tokens) {
+    if (token === '[' || token === '{') brackets++;
+    else if (token === ']' || token === '}') brackets = Math.max(0, brackets - 1);
+    if (token === '-' || token === '?' || token === ':') blocks++;
+    else if (token !== ' ') blocks = 0;
+    if (brackets > NESTING_MAX || blocks > NESTING_MAX) return true;
+  }
+  return false;
+}
+
 function readYaml(text: string, file: string): Source | { problems: readonly Problem[] } {
   const garbage = refuseText(text, file, 'YAML text');
   if (garbage !== undefined) return { problems: [garbage] };
@@ -55,6 +81,7 @@ function readYaml(text: string, file: string): Source | { problems: readonly Pro
     expected,
     got,
   });
+  if (isTooDeep(text)) return { problems: [tooDeep(file)] };
   try {
     const document = parseDocument(text, {
       version: '1.2',
@@ -66,7 +93,7 @@ function readYaml(text: string, file: string): Source | { problems: readonly Pro
       lineCounter,
     });
     if (document.errors.some((error) => error.message.startsWith('Maximum call stack'))) {
-      return { problems: [problem(0, NESTING_EXPECTED, 'thousands of nested brackets')] };
+      return { problems: [tooDeep(file)] };
     }
     if ((document.errors.length > 0 || isScalar(document.contents)) && nginxBlockAt(text) >= 0) {
       const expected =
@@ -98,7 +125,7 @@ function readYaml(text: string, file: string): Source | { problems: readonly Pro
   } catch (cause) {
     // Nesting deeper than the stack is a RangeError of the engine.
     if (cause instanceof RangeError) {
-      return { problems: [problem(0, NESTING_EXPECTED, 'thousands of nested brackets')] };
+      return { problems: [tooDeep(file)] };
     }
     throw cause;
   }

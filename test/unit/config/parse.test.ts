@@ -195,6 +195,11 @@ describe('a text that is no configuration gets one clear problem', () => {
       's.yaml:1:1: expected a document that is a few levels deep, got thousands of nested brackets',
     ],
     [
+      'a thousand list items that begin on one line',
+      '- '.repeat(100_000),
+      's.yaml:1:1: expected a document that is a few levels deep, got thousands of nested brackets',
+    ],
+    [
       'an alias inside itself',
       'x: &x [*x]',
       's.yaml:1:1: expected 200000 values at most once aliases are expanded, got an alias inside its own anchor',
@@ -615,6 +620,10 @@ describe('a text of any kind is read in a time that grows with its length', () =
       'anchors with an alias each',
       `x-b: [${repeat(20_000, (i) => `&a${i} 1,`)}1]\nx-c: [${repeat(20_000, (i) => `*a${19_999 - i},`)}1]\n${base}`,
     ],
+    ['open brackets', '['.repeat(1_000_000)],
+    ['open braces with keys', '{"a":'.repeat(200_000)],
+    ['items on one line', '- '.repeat(500_000)],
+    ['a long line of dashes in a comment', `# ${'-'.repeat(500_000)}\n${base}`],
     ['merge keys', `x-m: &m { a: 1 }\nx-n: [${repeat(20_000, () => '{<<: *m},')}1]\n${base}`],
     [
       'merge keys of a wide map',
