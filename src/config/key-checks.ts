@@ -49,6 +49,7 @@ export function checkSplitKey(
       return;
     }
     reportCut(place, text, report);
+    reportWrapped(place, text, report);
     if (variables.every(({ name }) => isCovered(name, earlier))) {
       const expected =
         'a variable that no earlier entry has, as this entry is read only where those are empty';
@@ -124,6 +125,14 @@ export function reportCut(at: Path, text: string, report: Report): void {
     const rest = kept.slice(variable.written.length + 2);
     const sentence = `reads ${variable.written} and then the text ${JSON.stringify(rest)}, as nginx does; write ${whole} for the longer name, or ${kept} to keep it as it is`;
     report.warn(at, sentence, variable.start);
+  }
+}
+
+/** Warns of what a shell or YAML would have taken off, had it read the text: `docker run --env-file` keeps quotes. */
+function reportWrapped(at: Path, text: string, report: Report): void {
+  if (/^(["'`]).*\1$/s.test(text)) report.warn(at, 'has quotes around it, which are part of the key');
+  else if (/^\[.*,.*\]$/s.test(text)) {
+    report.warn(at, 'is one text, not a list: each "[", "," and "]" is part of the key; only YAML has lists');
   }
 }
 

@@ -165,7 +165,7 @@ const REMEDIES: readonly (readonly [names: RegExp, remedy: string])[] = [
   [/^return$/, 'for a health check delete it: /healthz and /readyz are on the admin port'],
   [/^stub_status$/, 'delete it: the numbers are at /metrics on the admin port'],
   [
-    /^add_header$/,
+    /^(?:add_header|add_trailer|more_(?:set|clear)_headers)$/,
     "variantHeader sends the name of the variant to the client; other fields are the upstream's",
   ],
   [/^error_page$/, 'error answers of the splitter are fixed; those of the upstream pass unchanged'],
@@ -195,10 +195,9 @@ const REMEDIES: readonly (readonly [names: RegExp, remedy: string])[] = [
  * like a slip of the pen.
  */
 export function guessDirective(name: string): string {
-  if (isNginxDirective(name)) {
-    const remedy = REMEDIES.find(([names]) => names.test(name))?.[1];
-    return remedy === undefined ? '' : ` (${remedy})`;
-  }
+  const remedy = REMEDIES.find(([names]) => names.test(name))?.[1];
+  if (remedy !== undefined) return ` (${remedy})`;
+  if (isNginxDirective(name)) return '';
   const known = [...WITH_EFFECT, ...Object.values(WITHOUT_EFFECT).flatMap((names) => [...names])];
   return didYouMean(name, known);
 }

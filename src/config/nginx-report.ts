@@ -117,16 +117,23 @@ export class Report {
   }
 
   /** Of several blocks the largest buffers count: what nginx takes anywhere is taken everywhere. */
-  #readRequestBuffers({ name, words: [count, size, more] }: Directive): void {
+  #readRequestBuffers({ name, words }: Directive): void {
+    const [count, size, more] = words;
     const bytes = bytesOf(size?.text ?? '');
     const buffers = /^\d{1,6}$/.test(count?.text ?? '') ? Number(count!.text) : 0;
     if (more !== undefined || buffers === 0 || bytes === 0) {
-      this.fail(name, name.text, 'a number and a size like 4 16k', showGot(`${count?.text} ${size?.text}`));
+      this.fail(
+        name,
+        name.text,
+        'a number and a size like 4 16k',
+        showGot(words.map(({ text }) => text).join(' ')),
+      );
       return;
     }
     const { requestLine = 0, requestHead = 0 } = this.headLimits;
     this.headLimits.requestLine = Math.max(requestLine, bytes);
     this.headLimits.requestHead = Math.max(requestHead, buffers * bytes);
+    this.#noteLargest(name.text, buffers * bytes);
   }
 
   /** A head may always have 32 KiB, which is more than nginx's default. */
@@ -134,6 +141,12 @@ export class Report {
     const bytes = bytesOf(this.size(directive, '8k')?.replace(/iB$/, '') ?? '');
     if (bytes <= RESPONSE_HEAD_BYTES) this.ignore(directive.name.text);
     else this.headLimits.responseHead = Math.max(this.headLimits.responseHead ?? 0, bytes);
+    this.#noteLargest(directive.name.text, bytes);
+  }
+
+  #noteLargest(directive: string, bytes: number): void {
+    if (bytes > HEAD_KIB_MAX * 1024)
+      this.note(`${directive} counts as 1MiB here, the largest head that is read`);
   }
 
   /** A directive that cannot be kept. */

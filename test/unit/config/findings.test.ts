@@ -77,6 +77,17 @@ describe('a key', () => {
     expect(keyed(key)).toEqual([expect.stringContaining(message)]);
   });
 
+  it.each([
+    ['"\'$arg_token\'"', 'has quotes around it, which are part of the key'],
+    ['\'"$arg_token"\'', 'has quotes around it, which are part of the key'],
+    [
+      '"[$arg_token, $http_x_user]"',
+      'is one text, not a list: each "[", "," and "]" is part of the key; only YAML has lists',
+    ],
+  ])('with signs that another reader takes off is a warning: %s', (key, message) => {
+    expect(keyed(key)).toEqual([`warning: s.yaml:3:10 splits.s.key: ${message}`]);
+  });
+
   it('that is always there makes missingKey pointless', () => {
     expect(told(`splits: { s: { key: [$arg_token, { mint: uid }], missingKey: reject, ${AB} } }`)).toEqual([
       expect.stringContaining(
