@@ -100,11 +100,23 @@ if (errored !== null && code === 0) outputFailed(errored);
 if (process.stdout.writableLength === 0) process.exit(code);
 process.stdout.write('', () => process.exit(code));
 
-/** The command line; or, in a process that the primary of `workers: N` started, its worker, which needs little of the program. */
+/**
+ * The command line; or what needs little of the program: in a process that the primary of `workers: N` started, its
+ * worker; and the health check of an image.
+ */
 async function run(argv: readonly string[]): Promise<number> {
   if (isWorker) {
     const { runWorker } = await import('./workers/worker.ts');
     return runWorker();
+  }
+  if (command === 'healthcheck' && argv.length === 1) {
+    const { askReadiness, findAdmin } = await import('./cli/readiness.ts');
+    const admin = findAdmin(process.env);
+    if (admin !== undefined) {
+      const problem = await askReadiness(admin);
+      if (problem !== null) terminal.writeErr(`${problem}\n`);
+      return problem === null ? 0 : 1;
+    }
   }
   const { runProgram } = await import('./cli/program.ts');
   return runProgram(argv, terminal);

@@ -10,6 +10,7 @@ import { checkEffects } from './effects.ts';
 import type { Finding, Report } from './findings.ts';
 import { hashConfig } from './hash.ts';
 import { checkSplitKey, cookieOf } from './key-checks.ts';
+import { ADMIN_DEFAULT, LISTEN_DEFAULT, parseListen } from './listen-address.ts';
 import { meantValue } from './meant.ts';
 import { didYouMean, type Path, type Place, PROBLEMS_SHOWN_MAX, type Problem, showGot } from './problem.ts';
 import { isMap, mapOf, type RawMap, valueAt } from './raw.ts';
@@ -18,8 +19,6 @@ import {
   type ConfigDocument,
   documentSchema,
   isSecret,
-  LISTEN_DEFAULT,
-  parseListen,
   parseShare,
   parseUpstreamUrl,
   type RouteConfig,
@@ -552,7 +551,7 @@ class Link {
     }
     const { admin } = document;
     if (admin !== null && (admin.path !== null || admin.port !== 0) && seen.has(JSON.stringify(admin))) {
-      this.#add(['admin'], 'an address that listen does not take', showGot(this.#raw.admin ?? ':9901'));
+      this.#add(['admin'], 'an address that listen does not take', showGot(this.#raw.admin ?? ADMIN_DEFAULT));
     }
   }
 }
