@@ -1,7 +1,7 @@
-// Prints what an operator asks about the image: its size, and how long a container takes from the start of its process
-// to the first answered request, with the memory limit and the restrictions of k8s/. Needs docker or podman with the
-// image built. Usage: node scripts/image-facts.ts [IMAGE] [RUNS]
-import { execFile, execFileSync } from 'node:child_process';
+// Prints what an operator asks about the image: its size, how long a container takes from the start of its process to the
+// first answered request, what it then holds, and what a health check costs, with the memory limit and the restrictions of
+// k8s/. Needs docker or podman with the image built. Usage: node scripts/image-facts.ts [IMAGE] [RUNS]
+import { execFile, execFileSync, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { type AddressInfo, createServer } from 'node:net';
@@ -14,6 +14,7 @@ const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '..', 'pac
 const image = process.argv[2] ?? `request-splitter:${version}`;
 const runs = Number(process.argv[3] ?? 15);
 const MIB = 1024 * 1024;
+const CHECKS = 20;
 
 function works(engine: string): boolean {
   try {
@@ -55,8 +56,29 @@ const LIMITS = [
   '--no-healthcheck',
 ];
 
-/** Milliseconds from the process's start, as the engine saw it, to the first answer; and the memory it then holds. */
-async function startOnce(): Promise<{ ms: number; mib: number }> {
+interface Start {
+  /** Milliseconds from the start of the process, as the engine saw it, to the first answer. */
+  readonly ms: number;
+  /** MiB resident after that, and what of it is the process's own: the rest are pages of files, shared by all containers. */
+  readonly resident: number;
+  readonly own: number;
+  /** Milliseconds of processor time of a health check in the container. */
+  readonly checkMs: number;
+}
+
+/** Milliseconds of processor time that a health check takes; /proc/self/stat counts children in hundredths of a second. */
+function checkCost(id: string): number {
+  const program = `const { spawnSync } = process.getBuiltinModule('node:child_process');
+    for (let run = 0; run < ${CHECKS}; run++) {
+      const { status, stderr } = spawnSync('node', ['/app/main.js', 'healthcheck']);
+      if (status !== 0) throw new Error(String(stderr));
+    }
+    const fields = process.getBuiltinModule('node:fs').readFileSync('/proc/self/stat', 'utf8').split(') ')[1].split(' ');
+    console.log((Number(fields[13]) + Number(fields[14])) * 10 / ${CHECKS});`;
+  return Number(run('exec', id, 'node', '-e', program));
+}
+
+async function startOnce(): Promise<Start> {
   const port = await freePort();
   const settings = [
     '-e',
@@ -72,24 +94,41 @@ async function startOnce(): Promise<{ ms: number; mib: number }> {
     const [startedAt, pid] = run('inspect', '--format', '{{json .State.StartedAt}} {{.State.Pid}}', id).split(
       ' ',
     );
-    const resident = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-    return { ms: answered - Date.parse(JSON.parse(startedAt!) as string), mib: Number(resident) / 1024 };
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+    const mib = (field: string) => Number(new RegExp(`${field}:\\s+(\\d+)`).exec(status)?.[1]) / 1024;
+    const memory = { resident: mib('VmRSS'), own: mib('RssAnon') };
+    const ms = answered - Date.parse(JSON.parse(startedAt!) as string);
+    return { ms, ...memory, checkMs: checkCost(id) };
   } finally {
     run('kill', id);
     run('rm', '--force', id);
   }
 }
 
-const seen: { ms: number; mib: number }[] = [];
+/** Bytes of the image as an archive, compressed; about what a node pulls that has none of its layers. */
+async function compressedBytes(): Promise<number> {
+  const saved = spawn(engine!, ['save', image], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const gzip = spawn('gzip', ['-6'], { stdio: [saved.stdout, 'pipe', 'inherit'] });
+  let bytes = 0;
+  for await (const part of gzip.stdout) bytes += (part as Buffer).length;
+  return bytes;
+}
+
+const seen: Start[] = [];
 for (let count = 0; count < runs; count++) seen.push(await startOnce());
 const median = (values: readonly number[]) =>
   values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
 
+const medianOf = (field: keyof Start) => median(seen.map((start) => start[field])).toFixed(0);
+const megabytes = (bytes: number) => `${(bytes / MIB).toFixed(0)} MiB (${(bytes / 1e6).toFixed(1)} MB)`;
+const unpacked = Number(run('image', 'inspect', '--format', '{{.Size}}', image));
+
 console.log(`image           ${image}`);
 console.log(
-  `size            ${(Number(run('image', 'inspect', '--format', '{{.Size}}', image)) / MIB).toFixed(0)} MiB unpacked`,
+  `size            ${megabytes(unpacked)} unpacked, ${megabytes(await compressedBytes())} compressed with gzip -6`,
 );
+console.log(`first answer    ${medianOf('ms')} ms after the start of the process (median of ${runs})`);
 console.log(
-  `first answer    ${median(seen.map(({ ms }) => ms)).toFixed(0)} ms after the start of the process (median of ${runs})`,
+  `memory          ${medianOf('resident')} MiB resident then, ${medianOf('own')} MiB of it the process's own`,
 );
-console.log(`memory          ${median(seen.map(({ mib }) => mib)).toFixed(0)} MiB resident then`);
+console.log(`health check    ${medianOf('checkMs')} ms of processor time`);

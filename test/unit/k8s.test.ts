@@ -318,8 +318,11 @@ describe.skipIf(kustomizeMissing !== undefined)('what kustomize builds', () => {
   });
 
   test("the grace of every pod outlasts its pauses and the splitter's drain", () => {
-    const sleepOf = ({ lifecycle }: IContainer) =>
-      lifecycle?.preStop?.sleep?.seconds ?? Number(lifecycle?.preStop?.exec?.command?.[1] ?? 0);
+    const sleepOf = ({ lifecycle }: IContainer) => {
+      const { sleep, exec: { command = [] } = {} } = lifecycle?.preStop ?? {};
+      const waitedMs = /^setTimeout\(\(\) => \{\}, (\d+)\)$/.exec(command[2] ?? '')?.[1];
+      return sleep?.seconds ?? Number(waitedMs === undefined ? (command[1] ?? 0) : Number(waitedMs) / 1000);
+    };
     const drainDeadline = 25;
     for (const [folder, pod] of everyPod) {
       const splitter = containersOf(pod).find(({ name }) => name === 'request-splitter');
@@ -333,6 +336,17 @@ describe.skipIf(kustomizeMissing !== undefined)('what kustomize builds', () => {
         before + drainDeadline,
       );
     }
+  });
+
+  test('a hook in the container of the splitter runs a program that is in its image', () => {
+    const hooks = everyContainer
+      .filter(({ container }) => container.image!.startsWith('request-splitter:'))
+      .flatMap(({ where, container: { lifecycle } }) =>
+        [lifecycle?.preStop, lifecycle?.postStart].map((hook) => [where, hook?.exec?.command?.[0]] as const),
+      );
+    const isThere = (word: string | undefined) => [undefined, 'node', 'request-splitter'].includes(word);
+    expect(hooks.filter(([, word]) => !isThere(word))).toEqual([]);
+    expect(hooks.some(([, word]) => word === 'node')).toBe(true);
   });
 
   test('an overlay changes where the splitter stands, never how it is run', () => {

@@ -180,10 +180,8 @@ describe.skipIf(!hasShellcheck)('the scripts', () => {
     expect(spawnSync('shellcheck', [file], { encoding: 'utf8' }).stdout).toBe('');
   });
 
-  test('scripts/kind-checks.sh', () => {
-    expect(spawnSync('shellcheck', ['scripts/kind-checks.sh'], { cwd: root, encoding: 'utf8' }).stdout).toBe(
-      '',
-    );
+  test.each(['scripts/image-root.sh', 'scripts/kind-checks.sh'])('%s', (script) => {
+    expect(spawnSync('shellcheck', [script], { cwd: root, encoding: 'utf8' }).stdout).toBe('');
   });
 
   test('.ci/run', () => {

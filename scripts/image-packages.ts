@@ -1,0 +1,46 @@
+// Which npm packages the bundle carries inside it. Asks the bundler which files it takes, so nothing is listed that does
+// not ship, and nothing that ships is forgotten.
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { rolldown } from 'rolldown';
+import config from '../rolldown.config.ts';
+
+export const root = join(import.meta.dirname, '..');
+
+export interface Package {
+  readonly name: string;
+  readonly version: string;
+  readonly license?: string;
+}
+
+export const manifestOf = (folder: string) =>
+  JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Package;
+
+/** The nearest folder above a bundled file that is a package with a version; undefined for a file of this project. */
+function packageFolder(file: string): string | undefined {
+  if (!file.includes('/node_modules/')) return undefined;
+  for (let folder = dirname(file); folder.includes('/node_modules/'); folder = dirname(folder)) {
+    if (existsSync(join(folder, 'package.json')) && manifestOf(folder).version) return folder;
+  }
+  return undefined;
+}
+
+/** Folders of the packages in the bundle, each once, sorted. */
+export async function bundledPackages(): Promise<readonly string[]> {
+  const { output: _, ...program } = [config].flat()[0]!;
+  const bundle = await rolldown({ ...program, cwd: root });
+  const { output } = await bundle.generate({ format: 'esm' });
+  await bundle.close();
+  const files = output.flatMap((chunk) => (chunk.type === 'chunk' ? chunk.moduleIds : []));
+  // A file that the bundle carries as text (the page's chart) is no module; the sources find it with import.meta.resolve.
+  for (const source of globSync('src/**/*.ts', { cwd: root })) {
+    for (const [, file] of readFileSync(join(root, source), 'utf8').matchAll(
+      /import\.meta\.resolve\('([^'.][^']*)'\)/g,
+    )) {
+      files.push(fileURLToPath(import.meta.resolve(file!)));
+    }
+  }
+  const folders = files.map((file) => packageFolder(file.replace(/^\0/, '')));
+  return [...new Set(folders.filter((one) => one !== undefined))].sort();
+}
