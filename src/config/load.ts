@@ -154,11 +154,15 @@ export async function translateNginx(
   return parseNginx(read, file, { ...options, readInclude: includesBeside(file, files) });
 }
 
+/** Files that one `include` may name. */
+const INCLUDED_MAX = 256;
+
 /** Reads what `include` names: relative to the main file's directory, patterns in the order of their names. */
 function includesBeside(file: string, files: Files): ReadInclude {
   return (pattern) => {
     const path = resolve(dirname(file), pattern);
     const paths = /[*?[]/.test(pattern) ? globSync(path).sort() : [path];
+    if (paths.length > INCLUDED_MAX) return { got: `${paths.length} files` };
     try {
       return paths.map((one) => ({ file: one, text: files.readSync(one, TEXT_BYTES_MAX) }));
     } catch (cause) {

@@ -54,6 +54,8 @@ class Reader {
   readonly files: string[] = [];
   readonly #readInclude: ReadInclude;
   #depth = 0;
+  /** Includes that named no file: each may have cost a walk through folders. */
+  #emptyIncludes = 0;
 
   constructor(readInclude: ReadInclude) {
     this.#readInclude = readInclude;
@@ -127,7 +129,7 @@ class Reader {
     }
     // A map of file types, which decides nothing about requests; images without nginx lack it.
     if (/(^|\/)mime\.types$/.test(pattern.text)) return;
-    if (this.#depth >= DEPTH_MAX || this.files.length >= FILES_MAX) {
+    if (this.#depth >= DEPTH_MAX || this.files.length + this.#emptyIncludes >= FILES_MAX) {
       this.#fail(
         pattern,
         `includes of ${DEPTH_MAX} levels and ${FILES_MAX} files at most`,
@@ -140,6 +142,7 @@ class Reader {
       this.#fail(pattern, 'a file that can be read', `${showGot(pattern.text)}: ${texts.got}`);
       return;
     }
+    if (texts.length === 0) this.#emptyIncludes++;
     this.#depth++;
     for (const { file, text } of texts) list.push(...this.read(text, file));
     this.#depth--;

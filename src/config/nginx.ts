@@ -141,18 +141,23 @@ class Translator {
   /** Servers at the same addresses are told apart by host alone; else each address has its routes. */
   #translateServers(servers: readonly Server[]): void {
     const sets = new Set(servers.map(({ listens }) => listens.map(({ address }) => address).join(' ')));
-    const addresses =
-      sets.size <= 1
-        ? [undefined]
-        : new Set(servers.flatMap(({ listens }) => listens.map((one) => one.address)));
-    for (const address of addresses) {
-      const here = servers.filter(
-        ({ listens }) => address === undefined || listens.some((one) => one.address === address),
-      );
-      const isDefault = ({ listens }: Server): boolean =>
-        listens.some((one) => one.isDefault && (address === undefined || one.address === address));
-      this.#translateGroup(here, Math.max(0, here.findIndex(isDefault)), address);
+    if (sets.size <= 1) return this.#translateAt(servers, undefined);
+    const byAddress = new Map<string, Server[]>();
+    for (const server of servers) {
+      for (const { address } of server.listens) {
+        const here = byAddress.get(address);
+        if (here === undefined) byAddress.set(address, [server]);
+        else here.push(server);
+      }
     }
+    for (const [address, here] of byAddress) this.#translateAt(here, address);
+  }
+
+  /** The servers at one address (undefined: at all of them), of which one is the default. */
+  #translateAt(servers: readonly Server[], address: string | undefined): void {
+    const isDefault = ({ listens }: Server): boolean =>
+      listens.some((one) => one.isDefault && (address === undefined || one.address === address));
+    this.#translateGroup(servers, Math.max(0, servers.findIndex(isDefault)), address);
   }
 
   /** The servers at one address (undefined: at all of them); the one at `rest` takes every other host. */
@@ -345,10 +350,11 @@ class Translator {
       return address === undefined ? [] : [{ address, isDefault: isDefaultListen(line), at: line.name }];
     });
     // Port 8000 alone means both families here, so nginx's second line for IPv6 says nothing new.
+    const all = new Set(listens.map(({ address }) => address));
     const known = new Map<string, Listen>();
     for (const listen of listens) {
       const wide = listen.address.startsWith('[::]:') ? listen.address.slice(4) : listen.address;
-      const address = listens.some((one) => one.address === wide) ? wide : listen.address;
+      const address = all.has(wide) ? wide : listen.address;
       const before = known.get(address);
       known.set(address, {
         ...listen,

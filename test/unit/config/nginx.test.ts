@@ -750,6 +750,17 @@ describe('an nginx.conf of any kind is read in a time that grows with its length
       0,
     ],
     [
+      'addresses of one server',
+      `http { server { ${repeat(50_000, (i) => `listen ${(i % 65_000) + 1};\n`)} location / { proxy_pass http://b; } } }`,
+      1,
+    ],
+    [
+      'servers with an address each',
+      `http { ${repeat(8000, (i) => `server { listen ${i + 1}; location / { proxy_pass http://b; } }\n`)} }`,
+      0,
+    ],
+    ['includes that name no file', repeat(40_000, (i) => `include d${i}/*.conf;\n`), 39_745],
+    [
       'upstreams and locations',
       `http { ${repeat(4000, (i) => `upstream u${i} { server b${i}:80; }\n`)} server { ${repeat(4000, (i) => `location /p${i} { proxy_pass http://u${i}; }\n`)} } }`,
       0,
