@@ -211,7 +211,7 @@ export class Splitter {
     }
     if (this.#mint === null)
       return { variant: this.#withoutKey(key, hash), hash, reason: 'missing_key', extras };
-    // A browser keeps no cookie of a preflight's response, so a minted key would send it to a variant by chance.
+    // A minted key, which no browser would keep, would send a preflight to a variant by chance.
     if (isPreflight(view)) return { variant: this.#missingVariant, hash, reason: 'missing_key', extras };
     const mintedKey = this.#makeKey();
     const minted = bytesOf(mintedKey);
@@ -231,7 +231,9 @@ export class Splitter {
     if (remember === null) return null;
     const text = Buffer.from(key).toString('latin1');
     const kept = Buffer.from(this.#keys[place + 1]!.expand(view)).toString('latin1');
-    return kept === text || !canBeRemembered(text) ? null : cookieFor(remember, text, view);
+    // A browser keeps no cookie of a preflight's response.
+    if (kept === text || !canBeRemembered(text) || isPreflight(view)) return null;
+    return cookieFor(remember, text, view);
   }
 
   /** The first key that is not missing and its text, or that of the page that asked; of keys that all are, the first one. */

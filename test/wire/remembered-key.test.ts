@@ -51,6 +51,14 @@ describe('a token that is remembered', () => {
     expect([...seen].sort()).toEqual(['a', 'b']);
   });
 
+  it('is not remembered by the answer to a CORS preflight, whose cookies no browser keeps', async () => {
+    const { client, counted } = await startTwoVariants({ key: KEY });
+    const preflight = request('/?token=1', 'Origin: http://o', 'Access-Control-Request-Method: PUT');
+    const answer = await client.ask(preflight.replace('GET', 'OPTIONS'));
+    expect([valuesOf(answer, 'set-cookie'), valuesOf(answer, 'cache-control')]).toEqual([[], []]);
+    expect(counted('a').keysRemembered).toBe(0);
+  });
+
   it('is remembered once: a client that brings it back gets no second cookie', async () => {
     const { client, counted } = await startTwoVariants({ key: KEY });
     await client.ask(request('/?token=1'));
