@@ -3,7 +3,7 @@
 
 import { createServer, type Server, type Socket } from 'node:net';
 import type { ListenAddress } from '../config/schema.ts';
-import { type Cause, causeOf, FAULT_CODES, FAULTS, type FaultCode, formatCause, limitOf } from '../errors.ts';
+import { type Cause, causeOf, FAULT_CODES, type FaultCode, formatCause, limitOf } from '../errors.ts';
 import type { DownstreamCounters } from '../telemetry/counters.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { Descriptors } from './descriptors.ts';
@@ -11,6 +11,7 @@ import { Downstream } from './downstream.ts';
 import { Exchange } from './exchange.ts';
 import type { Generation } from './generation.ts';
 import type { Observers } from './outcome.ts';
+import { textOf } from './own-answer.ts';
 import { addressId } from './routes.ts';
 import type { Tunnel, TunnelHost } from './tunnel.ts';
 import { descriptorOf } from './wire.ts';
@@ -192,7 +193,7 @@ export class Listener implements TunnelHost {
   #turnAway(socket: Socket, code: FaultCode, cause: Cause): void {
     this.#refuse(code, cause);
     const isLast = descriptorOf(socket) >= this.#descriptors.refusedEnd;
-    const body = `${code}: ${FAULTS[code].sentence} (${cause.text})\n`;
+    const body = textOf(code, cause);
     socket.on('error', () => socket.destroy());
     // What the client sent is read and thrown away: unread, it would make the kernel reset the answer away.
     socket.resume();

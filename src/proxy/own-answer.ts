@@ -25,14 +25,21 @@ export function composeFault(
   addedLines: string,
   frame: AnswerFrame,
 ): string {
-  const { status, sentence } = FAULTS[code];
-  const body = cause === null ? `${code}: ${sentence}\n` : `${code}: ${sentence} (${cause.text})\n`;
+  const { status } = FAULTS[code];
   return compose(
     status,
     `${status === 405 ? ALLOW : ''}x-splitter-error: ${code}\r\n${addedLines}`,
-    body,
+    textOf(code, cause),
     frame,
   );
+}
+
+/** The text of a failed request's answer. A cause that says all that the code's sentence says takes its place. */
+export function textOf(code: FaultCode, cause: Cause | null): string {
+  const { sentence } = FAULTS[code];
+  if (cause === null) return `${code}: ${sentence}\n`;
+  if (cause.text.startsWith(sentence)) return `${code}: ${cause.text}\n`;
+  return `${code}: ${sentence} (${cause.text})\n`;
 }
 
 /** The answer to OPTIONS or TRACE that may go no further (RFC 9110 §7.6.2). */
