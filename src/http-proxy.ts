@@ -246,6 +246,8 @@ function bodyOf(code: FaultCode): string {
   return `${code}: ${FAULTS[code].sentence}\n`;
 }
 
+/** How long a client that was answered may take to close. */
+const LINGER_MS = 2000;
 /** How far an upstream request has come; a fault is named after it. */
 const PHASE = { queued: 0, connecting: 1, sent: 2, answered: 3, ended: 4 } as const;
 
@@ -483,6 +485,18 @@ function answerUpgrade(socket: Socket, code: FaultCode, added: readonly string[]
   const own = ['Content-Type', 'text/plain', 'Content-Length', `${body.length}`, 'x-splitter-error', code];
   const fields = [...own, ...added];
   socket.end(headText(FAULTS[code].status, '', fields) + body, 'latin1');
+  letGo(socket);
+}
+
+/**
+ * Closes the socket of an upgrade after its answer. Node reads it no more, so the client's end would never be seen; and what
+ * still comes has to be read, as a reset could destroy the answer.
+ */
+function letGo(socket: Socket): void {
+  socket.resume();
+  const limit = () => void socket.setTimeout(LINGER_MS, () => socket.destroy());
+  if (socket.writableFinished) limit();
+  else socket.once('finish', limit);
 }
 
 /** A WebSocket: the upgrade request, and then bytes both ways. */
@@ -574,6 +588,7 @@ class Tunnel extends Attempt {
     this.#socket.write(headText(statusCode, statusMessage, fields), 'latin1');
     upstreamResponse.on('error', (cause) => this.end('UPSTREAM_BODY_CUT', cause));
     upstreamResponse.pipe(this.#socket);
+    letGo(this.#socket);
   }
 }
 

@@ -1,7 +1,8 @@
 // A Node server with the handler of `request-splitter/http-proxy` in it, for wire tests.
 import { once } from 'node:events';
-import { createServer } from 'node:http';
+import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { promisify } from 'node:util';
 import { onTestFinished } from 'vitest';
 import { createHandler, type FaultCode, type HandlerConfig } from '../../src/http-proxy.ts';
 import { RawClient } from './raw-client.ts';
@@ -12,8 +13,11 @@ export class HandlerServer {
   readonly faults: FaultCode[] = [];
   readonly #faulted: (() => void)[] = [];
 
-  constructor(port: number) {
-    this.port = port;
+  readonly #http: Server;
+
+  constructor(http: Server) {
+    this.#http = http;
+    this.port = (http.address() as AddressInfo).port;
   }
 
   static async start(config: HandlerConfig): Promise<HandlerServer> {
@@ -27,7 +31,7 @@ export class HandlerServer {
       await once(http, 'close');
       handler.close();
     });
-    const server = new HandlerServer((http.address() as AddressInfo).port);
+    const server = new HandlerServer(http);
     faults.report = (code) => {
       server.faults.push(code);
       for (const wake of server.#faulted.splice(0)) wake();
@@ -39,6 +43,11 @@ export class HandlerServer {
     const client = await RawClient.connect(this.port);
     onTestFinished(() => client.close());
     return client;
+  }
+
+  /** Client connections that are open, those that became upgrades included. */
+  connections(): Promise<number> {
+    return promisify(this.#http.getConnections.bind(this.#http))();
   }
 
   /** Waits until a fault has been reported. */

@@ -105,3 +105,24 @@ describe('an answer that breaks off before its turn', () => {
     expect(client.pending).not.toContain('plain');
   });
 });
+
+describe('an upgrade that is answered without a tunnel', () => {
+  it.each([
+    ['by the upstream', upgrade('/other')],
+    ['by the handler', upgrade('/ws').replace('GET', 'POST')],
+    ['for a body', upgrade('/ws').replace('\r\n\r\n', '\r\nContent-Length: 1\r\n\r\nx')],
+  ])('%s leaves no connection behind when its client closes', async (_, request) => {
+    const { client, server } = await start();
+    await client.send(request);
+    await client.response();
+    client.close();
+    await expect.poll(() => server.connections(), { timeout: 4000 }).toBe(0);
+  });
+
+  it('is closed when its client keeps the connection open', async () => {
+    const { client, server } = await start();
+    await client.send(upgrade('/other'));
+    await client.response();
+    await expect.poll(() => server.connections(), { timeout: 10_000 }).toBe(0);
+  }, 12_000);
+});
