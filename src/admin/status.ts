@@ -68,6 +68,7 @@ export function describeStatus(running: Running, reloads: ReloadStatus, withRegi
       at: reloads.at.toISOString(),
       problems: reloads.problems,
       failures: reloads.failures,
+      lastGood: reloads.isLastGood,
     },
     splits: List.of(generation.splitters, ([name, splitter]) => {
       const rows = splitter.variants.map((variant) => counters.variant(name, variant.name, variant.upstream));

@@ -3,25 +3,24 @@
 // sentence on stderr. Knows no sockets and no process: signals and exit codes pass through the Terminal.
 
 import { availableParallelism } from 'node:os';
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
 import type { Logger } from 'pino';
 import { formatAddress } from '../admin/effective-config.ts';
 import { type AdminServer, startAdmin } from '../admin/server.ts';
 import { Ambassador, ListenFailure, UnusableUpstream } from '../ambassador.ts';
 import { type Finding, warningLines } from '../config/findings.ts';
 import type { Loaded } from '../config/load.ts';
-import { formatPath, formatProblem, formatProblems, type Problem } from '../config/problem.ts';
+import { formatPath, formatProblems, type Problem } from '../config/problem.ts';
 import type { Config } from '../config/schema.ts';
 import { isMountedAlone } from '../config/watch.ts';
-import { readRegularFileSync, SECRET_BYTES_MAX } from '../regular-file.ts';
 import { describeSplits } from '../split/change.ts';
-import { AccessLog } from '../telemetry/access-log.ts';
-import { Assignments, BEGAN_EARLY } from '../telemetry/assignments.ts';
 import { type LogOutput, openLog } from '../telemetry/log.ts';
 import { OWN_PROCESS } from '../telemetry/own-process.ts';
-import { type LogLoss, ReloadStatus } from '../telemetry/running.ts';
+import { ReloadStatus } from '../telemetry/running.ts';
 import { VERSION } from '../telemetry/version.ts';
 import type { Crew } from '../workers/crew.ts';
+import { type Events, lossOf, openEvents } from './events.ts';
+import { isSameFile, LAST_GOOD, LastGood, loadLastGood } from './last-good.ts';
 import { describeListenFailure } from './listen-failure.ts';
 import { addConfigOptions, type ConfigFlags, loadFromFlags } from './options.ts';
 import { printProblems } from './problems.ts';
@@ -31,6 +30,10 @@ import type { Signal, Terminal } from './terminal.ts';
 
 /** Options that are taken once, at the start. */
 const FIXED = ['listen', 'admin', 'workers', 'accessLog', 'assignments'] as const;
+
+function fixedOptionsThatDiffer(one: Config, other: Config): readonly string[] {
+  return FIXED.filter((name) => JSON.stringify(one[name]) !== JSON.stringify(other[name]));
+}
 
 /** What takes the requests: an Ambassador in this process, or a crew of workers. */
 type DataPlane = Ambassador | Crew;
@@ -42,19 +45,65 @@ export function serveCommand(terminal: Terminal): Command {
     .description(
       'Takes requests and gives each to the variant that its key belongs to. SIGTERM and SIGQUIT drain, a second one ends at once, SIGINT (Ctrl-C) ends at once. A changed file is used without a signal; SIGHUP reads it again at once and reopens log files, SIGUSR1 only reopens them.',
     );
-  return addConfigOptions(command).action(async (flags: ConfigFlags) => {
+  const { flag, doc, variable } = LAST_GOOD;
+  addConfigOptions(command).addOption(new Option(flag, `${doc} (environment: ${variable})`));
+  return command.action(async (flags: ServeFlags) => {
     const code = await serve(flags, terminal);
     if (code !== 0) throw new CommanderError(code, 'request-splitter.ended', '');
   });
 }
 
+/** The shared options, and where the last accepted configuration is kept. */
+interface ServeFlags extends ConfigFlags {
+  readonly lastGood?: string;
+}
+
 /** Runs until a signal ends it; the exit code: 0 drained or ended, 1 did not start or was cut while draining. */
-async function serve(flags: ConfigFlags, terminal: Terminal): Promise<number> {
-  const loaded = await loadFromFlags(flags, terminal.environment);
-  if (loaded.problems !== undefined) {
-    printProblems(terminal, loaded.problems);
+async function serve({ lastGood, ...flags }: ServeFlags, terminal: Terminal): Promise<number> {
+  const { environment } = terminal;
+  const kept = lastGood ?? (environment[LAST_GOOD.variable] || null);
+  const loaded = await loadFromFlags(flags, environment);
+  if (kept !== null && isSameFile(kept, loaded)) {
+    terminal.writeErr(
+      `request-splitter: --last-good: expected another file than the configuration, got ${kept}\n`,
+    );
     return 1;
   }
+  const start: Start = { flags, kept, refused: null };
+  const ended =
+    loaded.problems === undefined ? await run(loaded, start, terminal) : formatProblems(loaded.problems);
+  if (typeof ended === 'number') return ended;
+  if (kept !== null) {
+    const found = await loadLastGood(kept, loaded, flags, environment);
+    if ('got' in found) {
+      terminal.writeErr(
+        `request-splitter: --last-good ${kept}: expected the last accepted configuration, got ${found.got}\n`,
+      );
+    } else if (found.problems === undefined) {
+      const again = await run(found, { ...start, refused: ended }, terminal);
+      if (typeof again === 'number') return again;
+    }
+  }
+  if (loaded.problems === undefined) terminal.writeErr(`${ended.join('\n')}\n`);
+  else printProblems(terminal, loaded.problems);
+  return 1;
+}
+
+/** How a run begins. */
+interface Start {
+  readonly flags: ConfigFlags;
+  /** Where the last accepted configuration is kept; null when it is not. */
+  readonly kept: string | null;
+  /** Why the own configuration was refused; null when it is the one that runs. */
+  readonly refused: readonly string[] | null;
+}
+
+/** Runs a configuration until a signal ends it: the exit code, or the sentences that say why it cannot be run at all. */
+async function run(
+  loaded: Loaded & { readonly config: Config },
+  { flags, kept, refused }: Start,
+  terminal: Terminal,
+): Promise<number | readonly string[]> {
   const { config } = loaded;
   const workers = config.workers === 'auto' ? availableParallelism() : config.workers;
   const output = openLog(1, { isShared: workers > 1 });
@@ -62,8 +111,8 @@ async function serve(flags: ConfigFlags, terminal: Terminal): Promise<number> {
   try {
     events = openEvents(config, output);
   } catch (cause) {
-    terminal.writeErr(`request-splitter: ${(cause as Error).message}\n`);
-    return 1;
+    await output.close();
+    return [`request-splitter: ${(cause as Error).message}`];
   }
   let service: Service;
   const thread = new ReloadReader(terminal.loadThread ?? '');
@@ -72,16 +121,22 @@ async function serve(flags: ConfigFlags, terminal: Terminal): Promise<number> {
     read: (texts) => thread.read({ flags, environment: { ...environment }, texts }, loaded.file),
     close: () => thread.close(),
   };
+  const lastGood =
+    kept === null
+      ? null
+      : new LastGood(kept, ({ message }) =>
+          output.log.error({ file: kept, cause: message }, 'last good configuration not written'),
+        );
   try {
-    service = new Service(await openDataPlane(config, workers, output, events), output, events, reader);
+    const plane = await openDataPlane(config, workers, output, events);
+    service = new Service(plane, output, events, reader, lastGood);
   } catch (cause) {
     await Promise.all([output.close(), events.file?.close()]);
-    terminal.writeErr(`${formatProblem(unusable(cause, loaded.file))}\n`);
-    return 1;
+    return formatProblems([unusable(cause, loaded.file)]);
   }
   terminal.onSignal((signal) => service.signalled(signal));
   // A signal may end it before it has started.
-  const failure = await Promise.race([service.start(loaded), service.ended.then(() => null)]);
+  const failure = await Promise.race([service.start(loaded, refused), service.ended.then(() => null)]);
   if (failure === null) return service.ended;
   await Promise.all([output.close(), events.file?.close()]);
   terminal.writeErr(`${failure}\n`);
@@ -115,71 +170,6 @@ async function openDataPlane(
   return openCrew(config, { count: workers, log, assignments: relayed });
 }
 
-/** Who is told of exchanges, as the configuration of the start wants it. */
-interface Events {
-  readonly accessLog: AccessLog | null;
-  readonly assignments: Assignments | null;
-  /** Of the assignments; empty without them. */
-  readonly secret: string;
-  /** The file of the assignments; null without one. */
-  readonly file: LogOutput | null;
-}
-
-/** Throws a sentence when a file cannot be opened. */
-function openEvents({ accessLog, assignments }: Config, output: LogOutput): Events {
-  const { mode, sample } = accessLog;
-  const { to, window, secretFile } = assignments;
-  const file = to.startsWith('/') ? openFile(to, output.log) : null;
-  const secret = to === 'off' ? '' : readSecret(secretFile ?? '');
-  return {
-    accessLog: mode === 'off' ? null : new AccessLog(output.log, mode, sample / 10_000),
-    assignments:
-      to === 'off'
-        ? null
-        : new Assignments((file ?? output).log, secret, window, {
-            beganEarly: (keys) => output.log.warn({ keys }, BEGAN_EARLY),
-          }),
-    secret,
-    file,
-  };
-}
-
-function openFile(path: string, reports: Logger): LogOutput {
-  try {
-    return openLog(path, { reports });
-  } catch (cause) {
-    throw new Error(`assignments.to: expected a file that can be written, got ${(cause as Error).message}`);
-  }
-}
-
-function readSecret(file: string): string {
-  try {
-    const secret = readRegularFileSync(file, SECRET_BYTES_MAX).toString().trim();
-    if (secret !== '') return secret;
-  } catch (cause) {
-    throw new Error(
-      `assignments.secretFile: expected a file that can be read, got ${(cause as Error).message}`,
-    );
-  }
-  throw new Error(`assignments.secretFile: expected a file with a secret in it, got the empty ${file}`);
-}
-
-/** Lines that this process and its workers have dropped. */
-function lossOf(output: LogOutput, { file, assignments }: Events, plane: DataPlane): LogLoss {
-  return {
-    get earlyWindows() {
-      const own = assignments?.earlyWindows ?? 0;
-      return own + ('earlyWindows' in plane ? plane.earlyWindows : 0);
-    },
-    get linesDropped() {
-      const others = [file?.linesDropped, 'linesDropped' in plane ? plane.linesDropped : undefined];
-      return output.linesDropped.map((lines, reason) =>
-        others.reduce((sum, dropped) => sum + (dropped?.[reason] ?? 0), lines),
-      );
-    },
-  };
-}
-
 /** Reads a configuration from the texts of its files. */
 interface Reader extends Pick<ReloadHost, 'read'> {
   close(): void;
@@ -192,6 +182,8 @@ class Service implements ReloadHost {
   readonly #log: Logger;
   readonly #events: Events;
   readonly #reader: Reader;
+  readonly #lastGood: LastGood | null;
+  readonly #startConfig: Config;
   readonly #status = new ReloadStatus();
   readonly #ended = Promise.withResolvers<number>();
   #reloads: Reloads | null = null;
@@ -202,12 +194,20 @@ class Service implements ReloadHost {
   /** What ends at once also ends a drain; that one then has no say in how. */
   #isCut = false;
 
-  constructor(plane: DataPlane, output: LogOutput, events: Events, reader: Reader) {
+  constructor(
+    plane: DataPlane,
+    output: LogOutput,
+    events: Events,
+    reader: Reader,
+    lastGood: LastGood | null,
+  ) {
     this.#plane = plane;
     this.#output = output;
     this.#log = output.log;
     this.#events = events;
     this.#reader = reader;
+    this.#lastGood = lastGood;
+    this.#startConfig = plane.generation.config;
   }
 
   /** Resolves with the exit code once everything is closed. */
@@ -216,9 +216,10 @@ class Service implements ReloadHost {
   }
 
   /** Opens the ports, the admin port first so that probes hear "starting". Null when all is well, else the lines that say why not. */
-  async start(loaded: Loaded): Promise<string | null> {
+  async start(loaded: Loaded, refused: readonly string[] | null): Promise<string | null> {
     const { file, notes, findings } = loaded;
     this.#reloads = new Reloads(this, loaded);
+    if (refused !== null) this.#status.startedOnLastGood(refused);
     const { config } = this.#plane.generation;
     try {
       this.#admin =
@@ -248,8 +249,20 @@ class Service implements ReloadHost {
     this.#warn(findings ?? []);
     this.#log.info({ version: VERSION, ...this.#describe(), file }, 'serving');
     this.#warnOfDescriptors(config);
+    if (refused === null) this.#lastGood?.keep(loaded);
+    else this.#warnOfLastGood();
     await this.#watch(loaded);
     return null;
+  }
+
+  /** The file is looked at again as soon as it is watched: its problems follow as `configuration refused`. */
+  #warnOfLastGood(): void {
+    const { problems } = this.#status;
+    const { hash } = this.#plane.generation.config;
+    this.#log.warn(
+      { problems, lastGood: this.#lastGood?.file, hash },
+      'configuration refused, running on the last good one',
+    );
   }
 
   signalled(signal: Signal): void {
@@ -333,10 +346,10 @@ class Service implements ReloadHost {
     }
     this.#status.accepted();
     this.#warn(loaded.findings);
-    const fixed = FIXED.filter(
-      (name) => JSON.stringify(config[name]) !== JSON.stringify(loaded.config[name]),
-    );
+    const fixed = fixedOptionsThatDiffer(config, loaded.config);
     if (fixed.length > 0) this.#log.warn({ options: fixed }, 'a change of these options needs a restart');
+    // Options of the start that no start has tried are not known to be good.
+    if (fixedOptionsThatDiffer(this.#startConfig, loaded.config).length === 0) this.#lastGood?.keep(loaded);
     return true;
   }
 

@@ -421,6 +421,12 @@ const OF_THE_SPLITTER: readonly Declaration[] = [
     ({ running }) => running.generation.acceptedAt.getTime() / 1000,
   ),
   single(
+    'splitter_config_last_good',
+    'gauge',
+    '1 while the configuration runs that an earlier process accepted (--last-good), because the one of the start was refused.',
+    ({ reloads }) => (reloads.isLastGood ? 1 : 0),
+  ),
+  single(
     'splitter_config_reload_failures_total',
     'counter',
     'Attempts to load a configuration that were refused.',

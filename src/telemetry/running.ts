@@ -138,11 +138,19 @@ export class ReloadStatus {
   #at = new Date();
   #problems: readonly string[] = [];
   #failures = 0;
+  #isLastGood = false;
 
   /** The last configuration was taken. */
   accepted(): void {
     this.#at = new Date();
     this.#problems = [];
+    this.#isLastGood = false;
+  }
+
+  /** The configuration of the start was refused; the last one that an earlier process accepted runs in its place. */
+  startedOnLastGood(problems: readonly string[]): void {
+    this.refused(problems);
+    this.#isLastGood = true;
   }
 
   /** The last configuration was refused; what ran before runs on. @param problems one sentence each, as `check` prints */
@@ -158,6 +166,10 @@ export class ReloadStatus {
   }
   get isSuccessful(): boolean {
     return this.#problems.length === 0;
+  }
+  /** True from a start on the last good configuration until one is accepted. */
+  get isLastGood(): boolean {
+    return this.#isLastGood;
   }
   /** Problems of the last attempt; empty after a good one. */
   get problems(): readonly string[] {

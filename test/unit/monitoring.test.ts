@@ -219,6 +219,7 @@ describe('the dashboard', () => {
       'splitter_tunnels_opened_total',
       'splitter_response_buffer_bytes',
       'splitter_draining',
+      'splitter_config_last_good',
       'splitter_admin_connections',
       'splitter_admin_connections_dropped_total',
       'splitter_assignment_early_windows_total',
