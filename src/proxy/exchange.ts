@@ -470,10 +470,10 @@ export class Exchange {
     const now = performance.now();
     if (isSilent && this.#mayRetry(wasSent)) {
       // One that was closed before its first answer was not closed for having been idle.
-      if (wasSent && connection.exchanges === 1) {
-        upstream.observeFailure(connection.address, now, code, cause);
+      const isFirstUse = connection.exchanges === 1;
+      if (wasSent && isFirstUse) upstream.observeFailure(connection.address, now, code, cause);
+      if (wasSent && (isFirstUse || upstream.hasOther(connection.address, now)))
         this.failedAddresses.push(connection.address);
-      }
       this.#wasShown ||= wasSent;
       this.#outcome.retried();
       this.#phase = PHASE.waiting;

@@ -238,6 +238,15 @@ export class Upstream implements ReviewedPool {
     }
   }
 
+  /** An exchange that was lost at this address may go to another one that is healthy without a trial. */
+  hasOther(address: Address, now: number): boolean {
+    const isGood = (other: Address): boolean =>
+      other.health.isHealthy(now) &&
+      !other.health.needsTrial &&
+      (!other.member.isBackup || address.member.isBackup);
+    return this.#addresses.some((other) => other !== address && isGood(other));
+  }
+
   /** Ends every connection at once. */
   stop(): void {
     this.retire();

@@ -1,7 +1,7 @@
 // Starts and ends the processes of the chaos suite, each by its own pid: upstreams, nginx, HAProxy.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { freePort } from '../support/scripted-upstream.ts';
@@ -97,9 +97,10 @@ export class ServerProcess {
   }
 }
 
-/** Processes whose parent is `pid`. */
+/** Processes whose parent is `pid`; none when it has ended. */
 export function childrenOf(pid: number): number[] {
-  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').trim();
+  const path = `/proc/${pid}/task/${pid}/children`;
+  const text = existsSync(path) ? readFileSync(path, 'latin1').trim() : '';
   return text === '' ? [] : text.split(' ').map(Number);
 }
 

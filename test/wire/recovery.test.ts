@@ -88,3 +88,28 @@ describe('an ejected address', () => {
     expect(ejections()).toBe(1);
   });
 });
+
+describe('a GET that was lost on a reused connection', () => {
+  it('goes to another address, where there is a healthy one', async () => {
+    // "a" answers the first request of each connection and resets the second one.
+    let resets = 0;
+    const a = await startUpstream(async (peer) => {
+      await peer.request();
+      await peer.ok('a');
+      await peer.request();
+      resets++;
+      peer.reset();
+    });
+    const b = await startUpstream(answering('b'));
+    const splitter = await startSplitter({
+      upstreams: { u: { servers: [{ url: a.url }, { url: b.url }], eject: { failures: 0 } } },
+      routes: [{ upstream: 'u' }],
+    });
+    const client = await splitter.client();
+    while (resets < 12) {
+      const before = resets;
+      const { body } = await client.ask(GET);
+      if (resets > before) expect(body).toBe('b');
+    }
+  });
+});
