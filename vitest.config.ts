@@ -4,8 +4,9 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     exclude: ['test/pods/**'],
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    // Some ten times what the slowest takes on a quiet machine: a limit is for a test that hangs.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     pool: 'forks',
     maxWorkers: 2,
   },

@@ -13,7 +13,8 @@ const LOST_MAX: Readonly<Record<string, number>> = {
   // And those that came while there was no server.
   'only-one-killed': 20,
   'one-of-two-resets': 10,
-  'worker-killed': 30,
+  // A second's worth at the most: a busy machine has many under way.
+  'worker-killed': 80,
   // The two clients of an unasked answer that came too soon after the asked one.
   'second-answers': 10,
 };

@@ -750,7 +750,7 @@ describe('overrides, minted keys and fields of our own', () => {
     expect([valuesOf(arrived!, 'x_v'), valuesOf(arrived!, 'x-request-id')]).toEqual([[], ['mine']]);
     expect([valuesOf(response, 'x-variant'), valuesOf(response, 'vary')]).toEqual([
       ['parked'],
-      ['Cookie, x-v'],
+      ['Cookie, x-v, Referer'],
     ]);
   });
 

@@ -159,7 +159,12 @@ describe('Vary', () => {
     ['nothing for a key in the URL', { key: '$arg_token' }, []],
     ['the field of a key', { key: '$http_x_user' }, ['x-user']],
     ['Cookie for a key in a cookie', { key: ['$arg_token', '$cookie_uid'] }, ['Cookie']],
-    ['Cookie for a minted key', { key: ['$arg_token', { mint: 'uid' }] }, ['Cookie']],
+    ['Cookie for a minted key', { key: ['$http_x_user', { mint: 'uid' }] }, ['x-user, Cookie']],
+    [
+      'Referer where the page may have the key in its query',
+      { key: ['$arg_token', { mint: 'uid' }] },
+      ['Cookie, Referer'],
+    ],
     [
       'the fields of an override',
       { override: { header: 'x-v', cookie: 'v', variants: ['b'] } },

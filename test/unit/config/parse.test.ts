@@ -647,6 +647,7 @@ describe('a text of any kind is read in a time that grows with its length', () =
     const start = process.cpuUsage();
     parseConfig(text, 's.yaml', { checkKey });
     const { user, system } = process.cpuUsage(start);
-    expect((user + system) / 1e6).toBeLessThan(5);
+    // A second or two on a quiet machine; half a minute and more when it grew with the square.
+    expect((user + system) / 1e6).toBeLessThan(12);
   });
 });
