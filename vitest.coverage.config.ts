@@ -1,24 +1,25 @@
 // `npx vitest run --config vitest.coverage.config.ts`: which lines of each folder the tests reach within their own process.
 // Programs that tests start as processes do not count, so cli and workers look lower than they are.
-import { configDefaults, mergeConfig } from 'vitest/config';
+import { configDefaults, defineConfig } from 'vitest/config';
 import base from './vitest.config.ts';
 
 /** Lines of each folder that have to be reached, in percent. A floor may only rise. */
 const LINES_MIN: Readonly<Record<string, number>> = {
-  admin: 0,
-  cli: 0,
-  config: 0,
-  embed: 0,
-  health: 0,
-  http1: 0,
-  proxy: 0,
-  split: 0,
-  telemetry: 0,
-  workers: 0,
+  admin: 96,
+  cli: 71,
+  config: 97,
+  embed: 95,
+  health: 97,
+  http1: 99,
+  proxy: 97,
+  split: 98,
+  telemetry: 84,
+  workers: 60,
 };
 
-export default mergeConfig(base, {
+export default defineConfig({
   test: {
+    ...base.test,
     include: ['test/{unit,property,wire}/**/*.test.ts'],
     // Programs that are built or benched reach no line here; what counts processor time counts that of the coverage too.
     exclude: [
