@@ -24,9 +24,11 @@ export interface ReloadHost {
 
 /** Time between two looks. */
 const SETTLE_MS = 100;
-/** Looks after which an empty or changing file is taken as it is: two seconds. */
+/** Looks after which an empty file is taken as it is: two seconds. */
 const LOOKS_MAX = 20;
-/** Looks during which a text with problems may still turn out to be the first part of another one. */
+/** The same for a text that still changes, or looks cut off: six seconds. */
+const GROWING_LOOKS_MAX = 60;
+/** Looks during which a text with problems, or one that looks cut off, may still turn out to be the first part of another. */
 const DOUBTS_MAX = 5;
 /** Time after a request that changed nothing before the next one is looked at: a storm of signals costs next to nothing. */
 const REST_MS = 1000;
@@ -116,14 +118,17 @@ export class Reloads {
     for (const file of this.#files) if (!this.#watches.has(file)) void this.#follow(file);
   }
 
-  /** The texts of all files once two looks agree and none is empty, or as they are after the last look. */
+  /** The texts of all files once looks agree and none is empty, or as they are after the last look. */
   async #settled(): Promise<Texts> {
     let before: Texts = new Map([...(this.#accepted ?? []), ...this.#seen]);
     this.#seen = new Map();
-    for (let look = 1; ; look++) {
+    for (let look = 1, agreed = 0; ; look++) {
       const now = await this.#look();
-      const isSettled = isSame(now, before) && ![...now.values()].includes('');
-      if (isSettled || look === LOOKS_MAX || this.#isClosed) return now;
+      agreed = isSame(now, before) ? agreed + 1 : 0;
+      const cutOff = this.#accepted !== null && isCutOff(now, this.#accepted);
+      const isSettled = agreed >= (cutOff ? DOUBTS_MAX : 1) && ![...now.values()].includes('');
+      const isLast = look >= (cutOff || agreed === 0 ? GROWING_LOOKS_MAX : LOOKS_MAX);
+      if (isSettled || isLast || this.#isClosed) return now;
       before = now;
       await this.#wait(SETTLE_MS);
     }
@@ -156,4 +161,16 @@ const UNREADABLE = '\0';
 /** The first holds every file of the look, the second may know more. */
 function isSame(texts: Texts, others: Texts): boolean {
   return [...texts].every(([file, text]) => others.get(file) === text);
+}
+
+/**
+ * Some text looks like the first part of what is being written: its last line has no end, which it had before, or it is less
+ * than half as long.
+ */
+function isCutOff(texts: Texts, accepted: Texts): boolean {
+  return [...texts].some(([file, text]) => {
+    const before = accepted.get(file);
+    if (before === undefined || text === before || text === '' || text === UNREADABLE) return false;
+    return (before.endsWith('\n') && !text.endsWith('\n')) || text.length * 2 < before.length;
+  });
 }

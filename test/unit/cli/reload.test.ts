@@ -82,6 +82,30 @@ describe('a configuration is read again', () => {
     expect(host.reads).not.toContain('');
   });
 
+  it.each([
+    ['whose last line has no end', 'one\n', 'tw', 'two\n'],
+    ['that is less than half as long', 'one: { and: more }\n', 'two:\n', 'two: { and: more }\n'],
+  ])('a little later from a text %s', async (_, one, part, two) => {
+    const nothing = () => undefined;
+    const { host, reloads, heard } = await start({ 'a.yaml': one }, [
+      () => writeFile(path('a.yaml'), part),
+      ...Array.from({ length: 4 }, () => nothing),
+      () => writeFile(path('a.yaml'), two),
+    ]);
+    await writeFile(path('a.yaml'), '');
+    reloads.request();
+    await heard();
+    expect(host.reads).toEqual([two]);
+  });
+
+  it('from a text without an end of its last line, when it stays', async () => {
+    const { host, reloads, heard } = await start({ 'a.yaml': 'one\n' });
+    await writeFile(path('a.yaml'), 'two');
+    reloads.request();
+    await heard();
+    expect(host.reads).toEqual(['two']);
+  });
+
   it('never from an empty file that is about to be written', async () => {
     const nothing = () => undefined;
     const { host, reloads, heard } = await start({ 'a.yaml': 'one' }, [
