@@ -47,11 +47,13 @@ export class Reloads {
   #isRunning = false;
   #isClosed = false;
   readonly #wait: (ms: number) => Promise<unknown>;
+  readonly #pollMs: number;
 
-  /** `loaded`: the configuration that runs. `wait` stands in for the clock. */
-  constructor(host: ReloadHost, { files, texts, file }: Loaded, wait = waitFor) {
+  /** `loaded`: the configuration that runs. `wait` stands in for the clock, `pollMs` is for watches that hear of nothing. */
+  constructor(host: ReloadHost, { files, texts, file }: Loaded, wait = waitFor, pollMs = 5000) {
     this.#host = host;
     this.#wait = wait;
+    this.#pollMs = pollMs;
     this.#files = files;
     this.#accepted = texts;
     this.#isOpen = file !== null && !/\.ya?ml$|\.json$/.test(file);
@@ -77,12 +79,16 @@ export class Reloads {
   async #follow(file: string): Promise<void> {
     const text = this.#accepted?.get(file);
     const watch = new ConfigWatch(file, {
+      pollMs: this.#pollMs,
       ...(text === undefined ? {} : { text }),
       onChange: (seen) => {
         this.#seen.set(file, seen);
         this.request();
       },
-      onUnreadable: (problem) => this.#host.unreadable(problem),
+      // An include that was removed and is no longer part of the configuration is no problem; it may come back.
+      onUnreadable: (problem) => {
+        if (this.#files.includes(file)) this.#host.unreadable(problem);
+      },
     });
     this.#watches.set(file, watch);
     await watch.start();

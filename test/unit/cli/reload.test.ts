@@ -53,15 +53,20 @@ function loadedOf(texts: ReadonlyMap<string, string>): Loaded {
 }
 
 /** Reloads of these files as they are now; `between` runs in the place of each wait. */
-async function start(files: Record<string, string>, between: ((ms: number) => unknown)[] = []) {
+async function start(
+  files: Record<string, string>,
+  between: ((ms: number) => unknown)[] = [],
+  pollMs?: number,
+) {
   for (const [name, text] of Object.entries(files)) await writeFile(path(name), text);
   const host = new Host();
   const texts = new Map(Object.entries(files).map(([name, text]) => [path(name), text]));
   const waits: number[] = [];
-  const reloads = new Reloads(host, loadedOf(texts), async (ms) => {
+  const wait = async (ms: number) => {
     waits.push(ms);
     await between.shift()?.(ms);
-  });
+  };
+  const reloads = new Reloads(host, loadedOf(texts), wait, pollMs);
   running.push(reloads);
   const heard = (count = 1) => vi.waitUntil(() => host.log.length >= count, { timeout: 20_000, interval: 2 });
   return { host, reloads, heard, waits };
@@ -169,6 +174,23 @@ describe('a configuration is read again', () => {
     reloads.request();
     await heard();
     expect(host.reads).toEqual(['a2 b2']);
+  });
+
+  it('and an include that is no longer part of it may be removed without a complaint', async () => {
+    const { host, reloads, heard } = await start({ 'a.conf': 'a1', 'b.conf': 'b1' }, [], 20);
+    await reloads.watch();
+    host.read = async (texts) => loadedOf(new Map([...texts].slice(0, 1)));
+    await writeFile(path('a.conf'), 'a2');
+    await heard();
+    await rm(path('b.conf'));
+    // By the time that the removal of a.conf was told twice, that of b.conf was seen.
+    await rm(path('a.conf'));
+    await heard(2);
+    await writeFile(path('a.conf'), 'a3');
+    await heard(3);
+    await rm(path('a.conf'));
+    await heard(4);
+    expect(host.log).toEqual(['took a2', 'unreadable', 'took a3', 'unreadable']);
   });
 
   it('when a file changed between the start and the first look of its watch', async () => {
