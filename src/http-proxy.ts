@@ -272,8 +272,8 @@ abstract class Attempt extends Stream {
   /** Ends it for good; `code` is null for a good end. Only the first call counts. */
   abstract end(code: FaultCode | null, cause: Error | null): void;
 
-  /** Called each time the upstream has been silent for its `responseTimeout`. */
-  protected abstract silent(): void;
+  /** What a silence of the upstream for its `responseTimeout` means now; null while the client is the one that is slow. */
+  protected abstract get silence(): FaultCode | null;
 
   protected watch(upstreamRequest: ClientRequest): void {
     const { connectTimeout, responseTimeout, pool } = this.upstream.config;
@@ -284,10 +284,12 @@ abstract class Attempt extends Stream {
     upstreamRequest.once('socket', (socket) => {
       const silent = () => {
         const { bytesRead } = socket;
+        // Asked now: a client that reads or sends again in this turn ends its own pause, not the upstream's.
+        const code = this.silence;
         socket.setTimeout(responseTimeout);
         // A busy event loop runs its timers first: what has come meanwhile is read before this asks again.
         setImmediate(() => {
-          if (socket.bytesRead === bytesRead) this.silent();
+          if (code !== null && socket.bytesRead === bytesRead) this.end(code, null);
         });
       };
       const connected = () => {
@@ -397,13 +399,11 @@ class Exchange extends Attempt {
   }
 
   /** A pause is the client's own while it has the word: when it sends slowly, or reads slowly. */
-  protected override silent(): void {
+  protected override get silence(): FaultCode | null {
     const { request, upstreamRequest } = this;
-    if (this.phase === PHASE.answered) {
-      if (!this.#response.writableNeedDrain) this.end('UPSTREAM_BODY_TIMEOUT', null);
-    } else if (request.complete || upstreamRequest?.writableNeedDrain) {
-      this.end('UPSTREAM_RESPONSE_TIMEOUT', null);
-    }
+    if (this.phase === PHASE.answered)
+      return this.#response.writableNeedDrain ? null : 'UPSTREAM_BODY_TIMEOUT';
+    return request.complete || upstreamRequest?.writableNeedDrain ? 'UPSTREAM_RESPONSE_TIMEOUT' : null;
   }
 
   #relay(upstreamResponse: IncomingMessage): void {
@@ -545,9 +545,9 @@ class Tunnel extends Attempt {
     this.door.onFault(code, this.request, cause);
   }
 
-  protected override silent(): void {
-    if (this.phase < PHASE.answered) this.end('UPSTREAM_RESPONSE_TIMEOUT', null);
-    else if (!this.#socket.writableNeedDrain) this.end('UPSTREAM_BODY_TIMEOUT', null);
+  protected override get silence(): FaultCode | null {
+    if (this.phase < PHASE.answered) return 'UPSTREAM_RESPONSE_TIMEOUT';
+    return this.#socket.writableNeedDrain ? null : 'UPSTREAM_BODY_TIMEOUT';
   }
 
   /** http-proxy itself would relay a refusal with chunked framing named but not applied, and take any protocol. */
