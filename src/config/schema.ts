@@ -161,7 +161,7 @@ const pool = z.strictObject({
   maxHeld: integer({
     min: 0,
     max: 65_536,
-    default: 256,
+    default: 1024,
     doc: 'While exchanges wait for a connection, those of slow clients (an upload that does not come, a response that is not read) do not count in `maxConnections`, up to this many, which are open beside it. When these are used up too, clients that make no progress are cut off with CLIENT_TOO_SLOW. 0: slow clients count as all others and none is cut off.',
   }),
   maxQueued: integer({

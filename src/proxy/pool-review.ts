@@ -14,8 +14,10 @@ const INTERVAL_MS = 100;
 const PACE_BYTES_PER_SECOND = 16_384;
 /** A client that moves this many is never cut off for others, however slow it is. */
 const PROGRESS_BYTES_PER_SECOND = 240;
-/** Time without such progress before a client may be cut off. */
+/** Time without such progress before a client may be cut off; what it moves at a faster rate earns more of it. */
 const PATIENCE_MS = 1000;
+/** The most that a client can have earned: one that sends in bursts is no slower than one that sends evenly. */
+const PATIENCE_MAX_MS = 10_000;
 /** An exhausted pool is reported after this time, and then no sooner than this again. */
 const REPORT_AFTER_MS = 1000;
 const REPORT_EVERY_MS = 60_000;
@@ -31,9 +33,8 @@ export interface Pace {
   /** What its client had moved, and when. */
   bytes: number;
   at: number;
-  /** Since when the client is slower than the pace, and what it had moved then. */
-  slowSince: number;
-  slowBytes: number;
+  /** How much longer it may move nothing until it may be cut off; below 0 it may be. */
+  patienceMs: number;
 }
 
 /** The pool that is reviewed. */
@@ -114,12 +115,8 @@ export class PoolReview implements Timed {
     const pooled = slow.filter(({ countsAs }) => countsAs === COUNTS_AS.pooled).length;
     let missing = this.#wanted(now) - Math.max(0, room) - Math.min(pooled, heldMax - held);
     if (missing <= 0) return;
-    const still = slow.filter(
-      ({ pace }) => now - pace!.slowSince >= PATIENCE_MS && rateOf(pace!, now) < PROGRESS_BYTES_PER_SECOND,
-    );
-    still.sort(
-      (a, b) => rateOf(a.pace!, now) - rateOf(b.pace!, now) || a.pace!.slowSince - b.pace!.slowSince,
-    );
+    const still = slow.filter(({ pace }) => pace!.patienceMs <= 0);
+    still.sort((a, b) => a.pace!.patienceMs - b.pace!.patienceMs);
     for (const connection of still) {
       if (missing-- <= 0) return;
       connection.exchange?.fail('CLIENT_TOO_SLOW');
@@ -152,11 +149,6 @@ export class PoolReview implements Timed {
   }
 }
 
-/** Bytes a second since the client became slow. */
-function rateOf({ bytes, slowBytes, slowSince }: Pace, now: number): number {
-  return ((bytes - slowBytes) * 1000) / Math.max(1, now - slowSince);
-}
-
 /** True when the connection waits for its client alone, and that has been below the pace since the last review. */
 function isSlow(connection: UpstreamConnection, now: number): boolean {
   const { exchange } = connection;
@@ -167,15 +159,19 @@ function isSlow(connection: UpstreamConnection, now: number): boolean {
   const bytes = exchange.clientBytes;
   const { pace } = connection;
   if (pace === null || pace.exchange !== connection.exchanges) {
-    connection.pace = { exchange: connection.exchanges, bytes, at: now, slowSince: now, slowBytes: bytes };
+    connection.pace = { exchange: connection.exchanges, bytes, at: now, patienceMs: PATIENCE_MS };
     return false;
   }
-  const isBelow = bytes - pace.bytes < (PACE_BYTES_PER_SECOND * (now - pace.at)) / 1000;
-  if (!isBelow) {
-    pace.slowSince = now;
-    pace.slowBytes = bytes;
-  }
+  return measure(pace, bytes, now);
+}
+
+/** Takes down what the client has moved by now. True when it was slower than the pace since the last review. */
+export function measure(pace: Pace, bytes: number, now: number): boolean {
+  const moved = bytes - pace.bytes;
+  const elapsedMs = now - pace.at;
+  const earnedMs = (moved * 1000) / PROGRESS_BYTES_PER_SECOND;
+  pace.patienceMs = Math.min(PATIENCE_MAX_MS, pace.patienceMs + earnedMs - elapsedMs);
   pace.bytes = bytes;
   pace.at = now;
-  return isBelow;
+  return moved < (PACE_BYTES_PER_SECOND * elapsedMs) / 1000;
 }
