@@ -68,7 +68,8 @@ One script plays every fault against request-splitter, nginx and HAProxy under t
 over kept connections, every fourth a POST, each with its own nonce. A request is *lost* when it gets no answer or a bad
 status, *wrong* when it gets an answer that is not its own, *late* when a good answer takes more than a second. nginx and
 HAProxy run with one process or thread, keep-alive to the upstream, and the retries that each offers for a failed connect and
-an empty response. A fault comes ${intensity.times} times, two seconds apart, and there are ${intensity.hostile} hostile clients where a fault has any.
+an empty response. For HAProxy that includes a POST, which a server may then have done twice; request-splitter and nginx lose it.
+nginx leaves a server out for ten seconds after one failure, so of faults that come every two seconds it meets few. A fault comes ${intensity.times} times, two seconds apart, and there are ${intensity.hostile} hostile clients where a fault has any.
 
 Counts differ by a few requests from run to run: a request is lost when it is under way at the moment of the fault.
 A single run on ${availableParallelism()} cores (${cpus()[0]?.model.trim()}, load ${loadBefore.toFixed(1)} before it), ${versions.join(', ')}, request-splitter ${version} at ${commit}.
