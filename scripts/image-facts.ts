@@ -2,8 +2,9 @@
 // first answered request, what it then holds, and what a health check costs, with the memory limit and the restrictions of
 // k8s/. Needs docker or podman with the image built. Usage: node scripts/image-facts.ts [IMAGE] [RUNS]
 import { execFile, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { request } from 'node:http';
+import { createServer as createHttpServer, request } from 'node:http';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -38,17 +39,18 @@ const freePort = () =>
     });
   });
 
-/** Any answer counts: without an upstream it is a 502, made by the splitter. */
+/** True for an answer of the upstream. */
 const answers = (port: number) =>
   new Promise<boolean>((resolve) => {
     request({ host: '127.0.0.1', port, path: '/?token=1', agent: false }, (response) =>
-      response.resume().on('end', () => resolve(true)),
+      response.resume().on('end', () => resolve(response.statusCode === 200)),
     )
       .on('error', () => resolve(false))
       .end();
   });
 
 const LIMITS = [
+  '--network=host',
   '--memory=160m',
   '--read-only',
   '--cap-drop=ALL',
@@ -79,11 +81,11 @@ function checkCost(id: string): number {
 }
 
 async function startOnce(): Promise<Start> {
-  const port = await freePort();
+  const [port, adminPort] = [await freePort(), await freePort()];
   const settings = [
-    '-e',
-    'SPLIT=50% http://127.0.0.1:1; * http://127.0.0.1:2',
-    `--publish=127.0.0.1:${port}:8000`,
+    `--env=SPLIT=50% ${upstream}; * ${upstream}`,
+    `--env=LISTEN=127.0.0.1:${port}`,
+    `--env=ADMIN=127.0.0.1:${adminPort}`,
   ];
   const id = run('create', ...LIMITS, ...settings, image);
   try {
@@ -114,8 +116,14 @@ async function compressedBytes(): Promise<number> {
   return bytes;
 }
 
+const server = createHttpServer((_, response) => response.end('hello')).listen(0, '127.0.0.1');
+await once(server, 'listening');
+const upstream = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+
 const seen: Start[] = [];
 for (let count = 0; count < runs; count++) seen.push(await startOnce());
+server.close();
+server.closeAllConnections();
 const median = (values: readonly number[]) =>
   values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
 
