@@ -168,7 +168,7 @@ const pool = z.strictObject({
     min: 0,
     max: 1_000_000,
     default: 1024,
-    doc: 'Most exchanges that wait for a connection; one more is answered with 503 QUEUE_FULL.',
+    doc: 'Maximum number of requests that wait for a connection; one more gets 503 QUEUE_FULL.',
   }),
   queueTimeout: duration({
     min: '1ms',
