@@ -94,6 +94,15 @@ export class Harness implements Cluster {
     });
   }
 
+  run(image: string, command: readonly string[]): string {
+    const { status, stdout, stderr } = spawnSync(join(this.#folder, 'run'), [image, '--', ...command], {
+      encoding: 'utf8',
+      maxBuffer: 1 << 26,
+    });
+    if (status !== 0) throw new Error(`run ${image} ${command.join(' ')} failed:\n${stdout}\n${stderr}`);
+    return stdout + stderr;
+  }
+
   down(): void {
     this.#run('down', ['--now']);
   }

@@ -2,7 +2,7 @@
 // k8s/ use, and no more. A pod is a container that holds the network and the others that join it; a Service is a
 // container with the Service's name that relays to the ready pods; the rest of a kubelet's work (probes, restarts,
 // hooks, rollouts) is done here, in the test's process.
-import { execFile, execFileSync } from 'node:child_process';
+import { execFile, execFileSync, spawnSync } from 'node:child_process';
 import {
   chmodSync,
   existsSync,
@@ -447,6 +447,16 @@ export class Plain implements Cluster {
 
   exec(app: string, container: string, command: readonly string[]): string {
     return this.#sync('exec', this.#containerOf(app, container).id, ...command);
+  }
+
+  run(image: string, command: readonly string[]): string {
+    const args = ['run', '--rm', '--network', NETWORK, image, ...command];
+    const { status, stdout, stderr } = spawnSync(this.#engine, args, {
+      encoding: 'utf8',
+      maxBuffer: 1 << 26,
+    });
+    if (status !== 0) throw new Error(`run ${image} ${command.join(' ')} failed:\n${stdout}\n${stderr}`);
+    return stdout + stderr;
   }
 
   down(): void {
