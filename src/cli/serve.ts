@@ -19,6 +19,7 @@ import { OWN_PROCESS } from '../telemetry/own-process.ts';
 import { ReloadStatus } from '../telemetry/running.ts';
 import { VERSION } from '../telemetry/version.ts';
 import type { Crew } from '../workers/crew.ts';
+import { keepYoungGenerationSmall } from '../young-generation.ts';
 import { type Events, lossOf, openEvents } from './events.ts';
 import { isSameFile, LAST_GOOD, LastGood, loadLastGood } from './last-good.ts';
 import { describeListenFailure } from './listen-failure.ts';
@@ -60,6 +61,7 @@ interface ServeFlags extends ConfigFlags {
 
 /** Runs until a signal ends it; the exit code: 0 drained or ended, 1 did not start or was cut while draining. */
 async function serve({ lastGood, ...flags }: ServeFlags, terminal: Terminal): Promise<number> {
+  keepYoungGenerationSmall();
   const { environment } = terminal;
   const kept = lastGood ?? (environment[LAST_GOOD.variable] || null);
   const loaded = await loadFromFlags(flags, environment);

@@ -14,6 +14,7 @@ import {
 import { type LogOutput, openLog } from '../telemetry/log.ts';
 import { OWN_PROCESS } from '../telemetry/own-process.ts';
 import type { Sample } from '../telemetry/sample.ts';
+import { keepYoungGenerationSmall } from '../young-generation.ts';
 import type { FromWorker, Orders, Reading, SampleReading, ToWorker } from './messages.ts';
 
 /** How long assignment events are gathered before they go to the primary in one message. */
@@ -29,6 +30,7 @@ interface Channel {
 
 /** Runs until the primary drains or stops it; the exit code. */
 export async function runWorker(): Promise<number> {
+  keepYoungGenerationSmall();
   // Not imported on top: the bundle would load it for every start, also without workers.
   const { default: cluster } = await import('node:cluster');
   const self = cluster.worker!;
