@@ -8,6 +8,7 @@ export default defineConfig({
     testTimeout: 120_000,
     hookTimeout: 120_000,
     pool: 'forks',
-    maxWorkers: 2,
+    // More than cores: many tests wait for processes that they have started.
+    maxWorkers: 4,
   },
 });
