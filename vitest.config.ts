@@ -1,14 +1,32 @@
-import { defineConfig } from 'vitest/config';
+import { configDefaults, defineConfig } from 'vitest/config';
+
+/** Tests that start no process and leave nothing behind in theirs: their files share a process, which saves its start. */
+const SHARING = [
+  'test/unit/{admin,bench,cli,config,demo,health,http1,split,telemetry}/**/*.test.ts',
+  'test/golden/**/*.test.ts',
+];
+
+const common = {
+  // Some ten times what the slowest takes on a quiet machine: a limit is for a test that hangs.
+  testTimeout: 120_000,
+  hookTimeout: 120_000,
+  pool: 'forks' as const,
+};
 
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    exclude: ['test/pods/**'],
-    // Some ten times what the slowest takes on a quiet machine: a limit is for a test that hangs.
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
-    pool: 'forks',
     // More than cores: many tests wait for processes that they have started.
     maxWorkers: 4,
+    projects: [
+      { test: { ...common, name: 'sharing', include: SHARING, isolate: false } },
+      {
+        test: {
+          ...common,
+          name: 'alone',
+          include: ['test/**/*.test.ts'],
+          exclude: [...configDefaults.exclude, 'test/pods/**', ...SHARING],
+        },
+      },
+    ],
   },
 });

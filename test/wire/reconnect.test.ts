@@ -55,7 +55,7 @@ describe('an upstream that refuses every connect', () => {
   );
 
   it('is tried once more after a pause, then its requests fail', async () => {
-    const { splitter, ask } = await startRefused({ connectTimeout: '1ms' });
+    const { splitter, ask } = await startRefused({ connectTimeout: '150ms' });
     const asked = await ask(GET);
     expect(codeOf(await asked.answer)).toBe('UPSTREAM_CONNECT_FAILED');
     expect(failuresOf(splitter)).toBe(2);
