@@ -74,11 +74,12 @@ function sendBig(response: ServerResponse): void {
 function sendChunks({ socket }: ServerResponse): void {
   if (socket === null) return;
   const piece = Buffer.from('1\r\nx\r\n'.repeat(10_000));
-  socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n');
+  // Written past the response, which Node would go on to wait for: no further request may come on this connection.
+  socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n');
   let left = CHUNKS / 10_000;
   const more = () => {
     while (left-- > 0) if (!socket.write(piece)) return void socket.once('drain', more);
-    socket.write('0\r\n\r\n');
+    socket.end('0\r\n\r\n');
   };
   more();
 }
