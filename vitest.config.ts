@@ -2,7 +2,7 @@ import { configDefaults, defineConfig } from 'vitest/config';
 
 /** Tests that start no process and leave nothing behind in theirs: their files share a process, which saves its start. */
 const SHARING = [
-  'test/unit/{admin,bench,cli,config,demo,health,http1,split,telemetry}/**/*.test.ts',
+  'test/unit/{admin,bench,cli,config,demo,http1,key,service,split,telemetry}/**/*.test.ts',
   'test/golden/**/*.test.ts',
 ];
 

@@ -6,8 +6,8 @@ import { writeRequestHead } from '../src/http1/forward.ts';
 import { RequestFraming } from '../src/http1/framing.ts';
 import { RequestHead, requestLimits } from '../src/http1/head.ts';
 import { Output } from '../src/http1/output.ts';
-import { compileRoutes } from '../src/proxy/routes.ts';
-import { checkKey } from '../src/split/key.ts';
+import { checkKey } from '../src/key/compile.ts';
+import { compileRoutes } from '../src/routing/routes.ts';
 import { Splitter } from '../src/split/splitter.ts';
 
 interface CostlyHead {

@@ -3,20 +3,20 @@
 
 import type { Logger } from 'pino';
 import type { Config, ListenAddress, UpstreamConfig } from './config/schema.ts';
+import { Listener } from './downstream/listener.ts';
 import type { FaultCode } from './errors.ts';
-import { Deadlines } from './proxy/deadlines.ts';
-import { Descriptors } from './proxy/descriptors.ts';
-import { buildGeneration, type Generation } from './proxy/generation.ts';
-import { Listener } from './proxy/listener.ts';
-import type { Lookup } from './proxy/lookups.ts';
-import { Upstream } from './proxy/upstream.ts';
-import { type UpstreamEvent, UpstreamEvents } from './proxy/upstream-report.ts';
+import { buildGeneration, type Generation } from './routing/generation.ts';
 import { describeChange } from './split/change.ts';
 import type { AccessLog } from './telemetry/access-log.ts';
 import type { Assignments } from './telemetry/assignments.ts';
 import { Counters } from './telemetry/counters.ts';
 import { LineBudget } from './telemetry/line-budget.ts';
 import { OWN_PROCESS } from './telemetry/own-process.ts';
+import { Deadlines } from './transport/deadlines.ts';
+import { Descriptors } from './transport/descriptors.ts';
+import type { Lookup } from './upstream/lookups.ts';
+import { type UpstreamEvent, UpstreamEvents } from './upstream/report.ts';
+import { Upstream } from './upstream/upstream.ts';
 
 /** An address that cannot be listened on; `cause` is the error of the operating system. */
 export class ListenFailure extends Error {

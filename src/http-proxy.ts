@@ -20,9 +20,9 @@ import {
 import { afterEarlierAnswers, cutAnswer, trackAnswer } from './embed/answer-order.ts';
 import { FAULTS, type FaultCode } from './errors.ts';
 import { isFieldOf, isForwardedName, isSplitterName, type RequestEdit } from './http1/forward.ts';
-import { type Edits, editsFor } from './proxy/edits.ts';
+import { checkKey } from './key/compile.ts';
 import { PEM_BYTES_MAX, readRegularFileSync } from './regular-file.ts';
-import { checkKey } from './split/key.ts';
+import { type Edits, editsFor } from './routing/edits.ts';
 import { LibraryView } from './split/request.ts';
 import { type DecisionExtras, Splitter, type Variant } from './split/splitter.ts';
 

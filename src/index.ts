@@ -6,7 +6,7 @@ import { warningLines } from './config/findings.ts';
 import { linkSource } from './config/link.ts';
 import { formatPath, formatProblem, type Path } from './config/problem.ts';
 import type { documentSchema } from './config/schema.ts';
-import { checkKey } from './split/key.ts';
+import { checkKey } from './key/compile.ts';
 import { LibraryView, type RequestLike } from './split/request.ts';
 import { type Decision, type Explanation, Splitter, type Variant } from './split/splitter.ts';
 

@@ -4,8 +4,8 @@
 
 import type { Socket } from 'node:net';
 import { REFUSED, RequestHead } from '../http1/head.ts';
-import type { Deadlines, Timed } from '../proxy/deadlines.ts';
-import { type ReadMemory, Wire, type WireOwner } from '../proxy/wire.ts';
+import type { Deadlines, Timed } from '../transport/deadlines.ts';
+import { type ReadMemory, Wire, type WireOwner } from '../transport/wire.ts';
 import type { Pace, Waiting } from './pace.ts';
 import { type AdminRequest, type Answer, readRequest, refusal, writeHead } from './request.ts';
 

@@ -3,9 +3,9 @@
 
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import type { ListenAddress } from '../config/schema.ts';
-import { Deadlines } from '../proxy/deadlines.ts';
-import { ReadMemory } from '../proxy/wire.ts';
 import type { AdminFacts } from '../telemetry/running.ts';
+import { Deadlines } from '../transport/deadlines.ts';
+import { ReadMemory } from '../transport/wire.ts';
 import { Connection, type ConnectionOwner, type DropReason, PHASE } from './connection.ts';
 import { Pace } from './pace.ts';
 import type { Rendering } from './rendering.ts';

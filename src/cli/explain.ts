@@ -4,8 +4,8 @@
 import { Command, CommanderError } from 'commander';
 import { type Explained, explainRequest } from '../admin/explain.ts';
 import type { Config } from '../config/schema.ts';
-import { variablesOf } from '../key-text.ts';
-import { compileRoutes } from '../proxy/routes.ts';
+import { variablesOf } from '../key/key-text.ts';
+import { compileRoutes } from '../routing/routes.ts';
 import { keyTexts } from '../split/key-list.ts';
 import { Splitter } from '../split/splitter.ts';
 import { addConfigOptions, type ConfigFlags, loadOrEnd, SPLIT_SETTINGS } from './options.ts';

@@ -2,7 +2,7 @@
 // before it or with X-Forwarded-For after it. What a log does not hold is absent from the request and named, so that no
 // one takes it for empty. Sources: ngx_http_log_module (escape=default), Apache mod_log_config.
 
-import { variablesOf } from '../key-text.ts';
+import { variablesOf } from '../key/key-text.ts';
 import { LibraryView } from '../split/request.ts';
 
 /** A request as a log has it. */

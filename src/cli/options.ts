@@ -8,7 +8,7 @@ import type { CheckKey } from '../config/link.ts';
 import { type Loaded, loadConfig } from '../config/load.ts';
 import { showGot } from '../config/problem.ts';
 import type { Config, SplitConfig } from '../config/schema.ts';
-import { compileKey } from '../split/key.ts';
+import { compileKey } from '../key/compile.ts';
 import { printProblems } from './problems.ts';
 import type { Terminal } from './terminal.ts';
 

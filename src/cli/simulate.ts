@@ -2,7 +2,7 @@
 // given, or read from a log on standard input. Exit code 1 when the sample is too far off to be chance.
 
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
-import type { CompiledKey } from '../split/key.ts';
+import type { CompiledKey } from '../key/compile.ts';
 import { compileKeys, describeKey } from '../split/key-list.ts';
 import { LibraryView } from '../split/request.ts';
 import { Splitter } from '../split/splitter.ts';

@@ -1,7 +1,7 @@
 // Requests for a command that has none: from a token, from a line of a log, or from a seeded generator, so that the same
 // command line gives the same answer every time. Only makes views; what they decide is the split room's matter.
 
-import { variablesOf } from '../key-text.ts';
+import { variablesOf } from '../key/key-text.ts';
 import { LibraryView, type RequestLike } from '../split/request.ts';
 import { type LoggedRequest, readLogLine } from './log-lines.ts';
 

@@ -3,13 +3,13 @@
 // Knows positions only as `source.locate`, and key texts only as the check that is handed in.
 
 import type * as z from 'zod/mini';
-import { canonicalName, variablesOf } from '../key-text.ts';
+import { canonicalName, variablesOf } from '../key/key-text.ts';
 import { byKey } from './by-key.ts';
+import { checkEffects } from './checks/effects.ts';
+import { checkSplitKey, cookieOf } from './checks/keys.ts';
 import { knownKeys, optionRows } from './declaration.ts';
-import { checkEffects } from './effects.ts';
 import type { Finding, Report } from './findings.ts';
 import { hashConfig } from './hash.ts';
-import { checkSplitKey, cookieOf } from './key-checks.ts';
 import { ADMIN_DEFAULT, LISTEN_DEFAULT, parseListen } from './listen-address.ts';
 import { meantValue } from './meant.ts';
 import { didYouMean, type Path, type Place, PROBLEMS_SHOWN_MAX, type Problem, showGot } from './problem.ts';

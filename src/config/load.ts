@@ -15,8 +15,8 @@ import {
   type Setting,
 } from './env.ts';
 import type { CheckKey, Outcome, ReadSecret } from './link.ts';
-import type * as nginx from './nginx.ts';
-import type { ReadInclude } from './nginx-syntax.ts';
+import type { ReadInclude } from './nginx/syntax.ts';
+import type * as nginx from './nginx/translate.ts';
 import type { Problem } from './problem.ts';
 import { nginxBlockAt, TEXT_BYTES_MAX, tooLarge } from './text.ts';
 
@@ -150,7 +150,7 @@ export async function translateNginx(
 ): Promise<ReturnType<typeof nginx.parseNginx>> {
   const read = await files.read(file);
   if (typeof read !== 'string') return { problems: [read.problem] };
-  const { parseNginx } = await import('./nginx.ts');
+  const { parseNginx } = await import('./nginx/translate.ts');
   return parseNginx(read, file, { ...options, readInclude: includesBeside(file, files) });
 }
 

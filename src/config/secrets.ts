@@ -1,7 +1,7 @@
 // Which texts of a configuration may be secrets, and what is shown in their place: on the admin port, in the log and in
 // messages about problems. Names, lengths and variables are shown, values are not.
 
-import { variablesOf } from '../key-text.ts';
+import { variablesOf } from '../key/key-text.ts';
 import type { Path } from './problem.ts';
 
 /** Shown in place of a secret. */

@@ -4,8 +4,8 @@
 
 import { randomBytes } from 'node:crypto';
 import type { KeyConfig, MintConfig, RememberConfig } from '../config/schema.ts';
-import { variablesOf, writeVariable } from '../key-text.ts';
-import { type CompiledKey, compileKey, type RequestView } from './key.ts';
+import { type CompiledKey, compileKey, type RequestView } from '../key/compile.ts';
+import { variablesOf, writeVariable } from '../key/key-text.ts';
 
 /** 128 bits: of a billion clients no two will have the same key. */
 const MINTED_BYTES = 16;

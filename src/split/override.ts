@@ -4,7 +4,7 @@
 
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { OverrideConfig } from '../config/schema.ts';
-import type { RequestView } from './key.ts';
+import type { RequestView } from '../key/compile.ts';
 
 /** Where an override was found. What was said for one request alone is asked before what a browser sends by itself. */
 const OVERRIDE_PLACES = ['query', 'header', 'cookie'] as const;

@@ -3,7 +3,7 @@
 // their names are. Pure; knows nothing of where the requests of the sample come from.
 
 import type { SplitConfig } from '../config/schema.ts';
-import type { RequestView } from './key.ts';
+import type { RequestView } from '../key/compile.ts';
 import { describeKey } from './key-list.ts';
 import { HASH_COUNT, Ranges } from './ranges.ts';
 import { Splitter } from './splitter.ts';

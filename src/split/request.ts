@@ -2,7 +2,7 @@
 // uses it: the data plane's parsed head is such a view already. Knows nothing of keys or shares.
 // Source: RFC 9112 §3.2 for the forms of a target; nginx's ngx_http_validate_host for the host.
 
-import type { RequestView } from './key.ts';
+import type { RequestView } from '../key/compile.ts';
 
 /** Fields as an object by name, in any case, with the values of a repeated one in an array. */
 type HeaderRecord = Readonly<Record<string, string | readonly string[] | undefined>>;

@@ -3,7 +3,8 @@
 
 import murmurhash from 'murmurhash';
 import type { MintConfig, RememberConfig, SplitConfig } from '../config/schema.ts';
-import type { CompiledKey, RequestView } from './key.ts';
+import type { CompiledKey, RequestView } from '../key/compile.ts';
+import { type FoundKey, findPageKey, pageKeys } from '../key/page-key.ts';
 import {
   canBeRemembered,
   compileKeys,
@@ -14,7 +15,6 @@ import {
   remembersOf,
 } from './key-list.ts';
 import { Override, type OverrideFound, type OverridePlace } from './override.ts';
-import { type FoundKey, findPageKey, pageKeys } from './page-key.ts';
 import { isPreflight } from './preflight.ts';
 import { HASH_COUNT, type HashRange, Ranges } from './ranges.ts';
 import { Rendezvous } from './rendezvous.ts';

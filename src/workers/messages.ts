@@ -2,10 +2,10 @@
 // gives them. The primary speaks first, except for `hello`; each `read` is answered by one `reading`, in order.
 
 import type { Config } from '../config/schema.ts';
-import type { UpstreamEvent } from '../proxy/upstream-report.ts';
 import type { AssignmentEvent } from '../telemetry/assignments.ts';
 import type { RowReading } from '../telemetry/rows.ts';
 import type { AddressView, ProcessFacts } from '../telemetry/running.ts';
+import type { UpstreamEvent } from '../upstream/report.ts';
 
 /** The argument by which a process knows that it is a worker. */
 export const WORKER_ARGUMENT = 'worker';

@@ -11,10 +11,10 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vites
 import { stringify } from 'yaml';
 import { Ambassador } from '../../src/ambassador.ts';
 import { randomTokens } from '../../src/cli/tokens.ts';
-import { parseNginx } from '../../src/config/nginx.ts';
+import { parseNginx } from '../../src/config/nginx/translate.ts';
 import { parseConfig } from '../../src/config/parse.ts';
 import { formatProblems } from '../../src/config/problem.ts';
-import { checkKey } from '../../src/split/key.ts';
+import { checkKey } from '../../src/key/compile.ts';
 import { NGINX_VERSION, startNginx } from '../support/nginx.ts';
 import { askAll } from '../support/pipeline.ts';
 import { freePort } from '../support/scripted-upstream.ts';

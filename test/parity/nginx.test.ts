@@ -4,7 +4,7 @@ import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Ambassador } from '../../src/ambassador.ts';
 import { linkSource } from '../../src/config/link.ts';
-import { checkKey } from '../../src/split/key.ts';
+import { checkKey } from '../../src/key/compile.ts';
 import { FRAGMENT_REQUESTS, ODD_REQUESTS, requestOf, SPLITS } from '../golden/cases.ts';
 import { chooserOf } from '../support/chooser.ts';
 import { type NamingUpstream, startNamingUpstream } from '../support/naming-upstream.ts';

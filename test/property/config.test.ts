@@ -3,7 +3,7 @@
 import fc from 'fast-check';
 import { expect, it, vi } from 'vitest';
 import type { Outcome } from '../../src/config/link.ts';
-import { parseNginx } from '../../src/config/nginx.ts';
+import { parseNginx } from '../../src/config/nginx/translate.ts';
 import { parseConfig } from '../../src/config/parse.ts';
 import { formatProblem } from '../../src/config/problem.ts';
 import { RUNS_LIMIT_MS, runs } from '../support/runs.ts';

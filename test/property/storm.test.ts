@@ -3,12 +3,12 @@
 // tells the seed; STORM_SEED=… plays it again, as far as the kernel plays along.
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { expect, it, onTestFinished } from 'vitest';
-import { Deadlines } from '../../src/proxy/deadlines.ts';
-import { Descriptors } from '../../src/proxy/descriptors.ts';
-import { buildGeneration } from '../../src/proxy/generation.ts';
-import { Listener } from '../../src/proxy/listener.ts';
-import { Upstream } from '../../src/proxy/upstream.ts';
+import { Listener } from '../../src/downstream/listener.ts';
+import { buildGeneration } from '../../src/routing/generation.ts';
 import { Counters } from '../../src/telemetry/counters.ts';
+import { Deadlines } from '../../src/transport/deadlines.ts';
+import { Descriptors } from '../../src/transport/descriptors.ts';
+import { Upstream } from '../../src/upstream/upstream.ts';
 import { type Message, statusOf, valuesOf } from '../support/message.ts';
 import { RawClient } from '../support/raw-client.ts';
 import { configOf } from '../support/splitter.ts';

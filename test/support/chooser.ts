@@ -2,7 +2,7 @@
 // takes a head apart just far enough for that; whether a head is well-formed is not its question.
 import { linkSource } from '../../src/config/link.ts';
 import { createSplitter } from '../../src/index.ts';
-import { checkKey } from '../../src/split/key.ts';
+import { checkKey } from '../../src/key/compile.ts';
 import { LibraryView } from '../../src/split/request.ts';
 import { Splitter } from '../../src/split/splitter.ts';
 import { type NginxSplit, variantName } from './nginx.ts';

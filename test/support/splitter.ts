@@ -6,7 +6,7 @@ import { Ambassador, type AmbassadorOptions } from '../../src/ambassador.ts';
 import { parseConfig } from '../../src/config/parse.ts';
 import { formatProblems } from '../../src/config/problem.ts';
 import type { Config } from '../../src/config/schema.ts';
-import { compileKey } from '../../src/split/key.ts';
+import { compileKey } from '../../src/key/compile.ts';
 import { RawClient } from './raw-client.ts';
 import { type Script, ScriptedUpstream } from './scripted-upstream.ts';
 

@@ -9,7 +9,7 @@ import { translateNginx } from '../../src/config/load.ts';
 import { parseConfig } from '../../src/config/parse.ts';
 import { formatProblems } from '../../src/config/problem.ts';
 import type { Config } from '../../src/config/schema.ts';
-import { compileKey } from '../../src/split/key.ts';
+import { compileKey } from '../../src/key/compile.ts';
 import {
   buildText,
   COMPONENTS,

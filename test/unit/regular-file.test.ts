@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readText } from '../../src/config/load.ts';
-import { TlsSettings } from '../../src/proxy/tls.ts';
 import { readRegularFile, readRegularFileSync } from '../../src/regular-file.ts';
+import { TlsSettings } from '../../src/upstream/tls.ts';
 
 let folder: string;
 beforeEach(async () => {

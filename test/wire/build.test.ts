@@ -118,13 +118,13 @@ describe('dist/main.js', () => {
       ),
     );
     const has = (part: string) => regions.some((path) => path.includes(part));
-    for (const part of ['src/proxy/exchange.ts', 'node_modules/pino/', 'src/config/schema.ts'])
+    for (const part of ['src/exchange/exchange.ts', 'node_modules/pino/', 'src/config/schema.ts'])
       expect([part, has(part)]).toEqual([part, true]);
     for (const part of [
       'node_modules/undici/',
       'node_modules/yaml/',
       'node_modules/uplot/',
-      'src/config/nginx.ts',
+      'src/config/nginx/translate.ts',
       'src/config/parse.ts',
       'src/cli/plan.ts',
       'src/workers/crew.ts',

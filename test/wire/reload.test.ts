@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { parseConfig } from '../../src/config/parse.ts';
 import { ConfigWatch } from '../../src/config/watch.ts';
-import { checkKey } from '../../src/split/key.ts';
+import { checkKey } from '../../src/key/compile.ts';
 import { LibraryView } from '../../src/split/request.ts';
 import { Splitter } from '../../src/split/splitter.ts';
 import { type NamingUpstream, startNamingUpstream } from '../support/naming-upstream.ts';

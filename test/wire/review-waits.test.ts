@@ -3,10 +3,10 @@
 import { performance } from 'node:perf_hooks';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { FAULTS, type FaultCode } from '../../src/errors.ts';
-import { Deadlines } from '../../src/proxy/deadlines.ts';
-import type { Exchange } from '../../src/proxy/exchange.ts';
-import { Upstream } from '../../src/proxy/upstream.ts';
+import type { Exchange } from '../../src/exchange/exchange.ts';
 import { Counters } from '../../src/telemetry/counters.ts';
+import { Deadlines } from '../../src/transport/deadlines.ts';
+import { Upstream } from '../../src/upstream/upstream.ts';
 import { Clock } from '../support/clock.ts';
 import { type Message, statusOf, valuesOf } from '../support/message.ts';
 import { NamedServer } from '../support/named-server.ts';

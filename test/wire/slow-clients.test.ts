@@ -1,7 +1,7 @@
 // A full pool does not wait for slow clients: while others wait for a connection, connections that wait for their client
 // alone do not count in pool.maxConnections, up to pool.maxHeld. Beyond that clients without progress are cut off.
 import { describe, expect, it } from 'vitest';
-import type { UpstreamEvent } from '../../src/proxy/upstream-report.ts';
+import type { UpstreamEvent } from '../../src/upstream/report.ts';
 import { type Message, statusOf, valuesOf } from '../support/message.ts';
 import type { Peer } from '../support/scripted-upstream.ts';
 import { type RunningSplitter, startLine, startSplitter, startUpstream } from '../support/splitter.ts';

@@ -1,7 +1,7 @@
 // Upstreams as they live in a cluster: several addresses, names that change, probes, ejection, and what happens when
 // nothing is up. Addresses are those of the loopback; the lookup is the test's own.
 import { describe, expect, it } from 'vitest';
-import type { Lookup } from '../../src/proxy/lookups.ts';
+import type { Lookup } from '../../src/upstream/lookups.ts';
 import { statusOf, valuesOf } from '../support/message.ts';
 import { NamedServer } from '../support/named-server.ts';
 import type { RawClient } from '../support/raw-client.ts';

@@ -1,7 +1,7 @@
 // Lines of access logs: what each format holds, escapes, and what is no request.
 import { describe, expect, it } from 'vitest';
 import { notHeld, readLogLine } from '../../../src/cli/log-lines.ts';
-import { CompiledKey, compileKey } from '../../../src/split/key.ts';
+import { CompiledKey, compileKey } from '../../../src/key/compile.ts';
 
 const COMBINED =
   '203.0.113.9 - ada [26/Nov/2026:10:00:00 +0000] "GET /x?token=42&a=b HTTP/1.1" 200 512 "https://shop.example/" "curl/8.5"';

@@ -1,7 +1,7 @@
 // Requests made of tokens and of log lines: each variable of a key reads the token from them.
 import { describe, expect, it } from 'vitest';
 import { linesOf, randomTokens, readLine, requestWith } from '../../../src/cli/tokens.ts';
-import { CompiledKey, compileKey } from '../../../src/split/key.ts';
+import { CompiledKey, compileKey } from '../../../src/key/compile.ts';
 
 const keyOf = (text: string, view: ReturnType<typeof requestWith>) => {
   const key = compileKey(text);

@@ -2,10 +2,10 @@
 // what is worth knowing is a note.
 import { describe, expect, it } from 'vitest';
 import { formatFinding } from '../../../src/config/findings.ts';
-import { parseNginx } from '../../../src/config/nginx.ts';
+import { parseNginx } from '../../../src/config/nginx/translate.ts';
 import { parseConfig } from '../../../src/config/parse.ts';
 import { formatProblems } from '../../../src/config/problem.ts';
-import { checkKey } from '../../../src/split/key.ts';
+import { checkKey } from '../../../src/key/compile.ts';
 
 const AB =
   'variants: [{ name: a, share: 50%, upstream: "http://a" }, { name: b, share: "*", upstream: "http://b" }]';

@@ -5,7 +5,7 @@ import { describeConfig } from '../../../src/admin/effective-config.ts';
 import type { ReadSecret } from '../../../src/config/link.ts';
 import { parseConfig } from '../../../src/config/parse.ts';
 import { formatProblems } from '../../../src/config/problem.ts';
-import { checkKey } from '../../../src/split/key.ts';
+import { checkKey } from '../../../src/key/compile.ts';
 
 const SECRET = 'correct-horse-battery';
 const readSecret: ReadSecret = ({ file, variable }) => {

@@ -1,10 +1,10 @@
 // Messages about a configuration are logged and shown on the admin port, and so is its hash: neither says a secret.
 import { describe, expect, test } from 'vitest';
 import { configFromOverrides, overridesFrom } from '../../../src/config/env.ts';
-import { parseNginx } from '../../../src/config/nginx.ts';
+import { parseNginx } from '../../../src/config/nginx/translate.ts';
 import { parseConfig } from '../../../src/config/parse.ts';
 import { formatProblems, type Problem } from '../../../src/config/problem.ts';
-import { compileKey } from '../../../src/split/key.ts';
+import { compileKey } from '../../../src/key/compile.ts';
 
 const SECRET = 's3cr3t';
 const checkKey = (text: string) => {

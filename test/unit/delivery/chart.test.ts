@@ -11,7 +11,7 @@ import { Service } from 'kubernetes-models/v1/Service';
 import { afterAll, describe, expect, test } from 'vitest';
 import { parseConfig } from '../../../src/config/parse.ts';
 import { formatProblems } from '../../../src/config/problem.ts';
-import { compileKey } from '../../../src/split/key.ts';
+import { compileKey } from '../../../src/key/compile.ts';
 import { buildText, kustomizeMissing, type Manifest, readManifests } from '../../support/kustomize.ts';
 
 const root = join(import.meta.dirname, '..', '..', '..');

@@ -3,7 +3,7 @@
 import type { Worker } from 'node:cluster';
 import { EventEmitter } from 'node:events';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import type { UpstreamEvent } from '../../../src/proxy/upstream-report.ts';
+import type { UpstreamEvent } from '../../../src/upstream/report.ts';
 import { Crew } from '../../../src/workers/crew.ts';
 import type { FromWorker, Reading, ToWorker } from '../../../src/workers/messages.ts';
 import { fakeConfig } from '../../support/fake-running.ts';

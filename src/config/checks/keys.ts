@@ -1,0 +1,192 @@
+// Finds keys that are accepted by the grammar and do not split: a text without a variable, a variable that ends too
+// early, an entry of a list that is never reached, a value that all requests share. Looks at the document as written.
+// Knows nothing of hashing.
+
+import { cutVariables, variablesOf } from '../../key/key-text.ts';
+import type { Report } from '../findings.ts';
+import { type Path, showGot } from '../problem.ts';
+import { isMap, type RawMap } from '../raw.ts';
+import { mayBeSecret } from '../secrets.ts';
+
+/** Variables that every request has, so that no later entry of a list is ever read. */
+const ALWAYS_SET = new Set(['remote_addr', 'host', 'http_host', 'uri', 'request_uri', 'request_method']);
+
+/** What is known about the requests that reach one split: variables with one value for all of them, and why. */
+export type SharedValues = ReadonlyMap<string, string>;
+
+/** Checks `key` of a split. `isKnown` tells whether a key text can be compiled; others are reported elsewhere. */
+export function checkSplitKey(
+  path: Path,
+  split: RawMap,
+  report: Report,
+  isKnown: (text: string) => boolean,
+): void {
+  const isList = Array.isArray(split.key);
+  const entries: readonly unknown[] = isList ? (split.key as unknown[]) : [split.key];
+  const earlier = new Set<string>();
+  let stopper: string | undefined;
+  for (const [index, entry] of entries.entries()) {
+    const at: Path = isList ? [...path, 'key', index] : [...path, 'key'];
+    if (stopper !== undefined) {
+      const expected = `no entry after ${stopper}, as every request has a key by then`;
+      report.mistake(at, expected, `entry ${index + 1} of ${entries.length}`);
+      return;
+    }
+    if (isMap(entry)) checkCookie(at, entry, report);
+    if (isMap(entry) && 'mint' in entry) {
+      stopper = 'a minted key';
+      continue;
+    }
+    const isRemembered = isMap(entry);
+    const text: unknown = isRemembered ? entry.remember : entry;
+    const place: Path = isRemembered ? [...at, 'remember'] : at;
+    if (typeof text !== 'string' || text === '' || !isKnown(text)) continue;
+    const variables = variablesOf(text);
+    if (variables.length === 0) {
+      const meant = guess(text, isKnown);
+      if (report.isTranslated) report.warn(place, `${WITHOUT_VARIABLE}${meant}`);
+      else report.mistake(place, `${WITH_VARIABLE}${meant}`, showGot(text));
+      return;
+    }
+    reportCut(place, text, report);
+    reportWrapped(place, text, report);
+    if (variables.every(({ name }) => isCovered(name, earlier))) {
+      const expected =
+        'a variable that no earlier entry has, as this entry is read only where those are empty';
+      report.mistake(place, expected, showGot(text));
+    }
+    for (const { name } of variables) earlier.add(name);
+    const always = variables.find(({ name }) => ALWAYS_SET.has(name));
+    if (always !== undefined) stopper = always.written;
+    if (!isRemembered) continue;
+    const cookie = `cookie_${cookieOf(entry).toLowerCase()}`;
+    if (always !== undefined) report.mistake(place, SOMETIMES_EMPTY, showGot(text));
+    else if (variables.some(({ name }) => name === cookie)) {
+      report.mistake(place, 'a key that is not read from the cookie that remembers it', showGot(text));
+    }
+    earlier.add(cookie);
+  }
+  if (report.isTranslated) return;
+  if (stopper !== undefined && split.missingKey !== undefined && split.missingKey !== 'default') {
+    report.warn([...path, 'missingKey'], `has no effect: with ${stopper} no request is without a key`);
+  }
+}
+
+/** Name of the cookie of a key that is minted or remembered. */
+export function cookieOf(entry: RawMap): string {
+  if (typeof entry.cookie === 'string') return entry.cookie;
+  return 'mint' in entry ? 'splitter_uid' : 'splitter_key';
+}
+
+/** Browsers drop a cookie whose name promises what its attributes do not keep (RFC 6265bis §4.1.3). */
+function checkCookie(at: Path, entry: RawMap, report: Report): void {
+  const prefix = /^__(Host|Secure)-/i.exec(cookieOf(entry))?.[0];
+  if (prefix === undefined) return;
+  if (entry.secure === 'never') {
+    const expected = `always or auto, as browsers keep no ${prefix} cookie without Secure`;
+    report.mistake([...at, 'secure'], expected, showGot(entry.secure));
+  }
+  if (/host/i.test(prefix) && entry.path !== undefined && entry.path !== '/') {
+    report.mistake(
+      [...at, 'path'],
+      `/, as browsers keep no ${prefix} cookie with another path`,
+      showGot(entry.path),
+    );
+  }
+}
+
+const WITH_VARIABLE =
+  "a variable like $arg_token in the key, as a text alone is the same key for every request; in a shell use single quotes, '$arg_token'";
+
+const WITHOUT_VARIABLE = 'reads no variable, so every request has the same key and one variant takes all';
+const SOMETIMES_EMPTY =
+  'a key that some requests do not have, as the cookie is read only where the key is missing';
+
+/** The key that a bare word stands for: "token" -> "$arg_token". */
+function guess(text: string, isKnown: (text: string) => boolean): string {
+  const word = /^(?:%\(|\{\{?\s*|<|:|@|#)?([A-Za-z][A-Za-z0-9_-]*)(?:\)s|\s*\}?\}|>)?$/.exec(text)?.[1];
+  if (word === undefined) return '';
+  const plain = word.replaceAll('-', '_');
+  const own = `$${plain}`;
+  const isVariable = isKnown(own) && variablesOf(own).length > 0;
+  const meant = isVariable ? own : word === plain ? `$arg_${word}` : `\${arg_${word}}`;
+  return ` (did you mean ${JSON.stringify(meant)}?)`;
+}
+
+/** Warns of variables that end before the name that was probably meant. Text that may be a secret is not repeated. */
+export function reportCut(at: Path, text: string, report: Report): void {
+  for (const { variable, whole, kept } of cutVariables(text)) {
+    if (mayBeSecret(at)) {
+      const plain = `\${${variable.written.slice(1)}}`;
+      const sentence = `reads ${variable.written} and takes what follows as text, as nginx does; write the longer name in braces, or ${plain} to keep it as it is`;
+      report.warn(at, sentence, variable.start);
+      continue;
+    }
+    const rest = kept.slice(variable.written.length + 2);
+    const sentence = `reads ${variable.written} and then the text ${JSON.stringify(rest)}, as nginx does; write ${whole} for the longer name, or ${kept} to keep it as it is`;
+    report.warn(at, sentence, variable.start);
+  }
+}
+
+/** Warns of what a shell or YAML would have taken off, had it read the text: `docker run --env-file` keeps quotes. */
+function reportWrapped(at: Path, text: string, report: Report): void {
+  if (/^(["'`]).*\1$/s.test(text)) report.warn(at, 'has quotes around it, which are part of the key');
+  else if (/^\[.*,.*\]$/s.test(text)) {
+    report.warn(at, 'is one text, not a list: each "[", "," and "]" is part of the key; only YAML has lists');
+  }
+}
+
+/** True when `name` is empty wherever all of `earlier` are. */
+function isCovered(name: string, earlier: ReadonlySet<string>): boolean {
+  return (
+    earlier.has(name) ||
+    (name.startsWith('cookie_') && earlier.has('http_cookie')) ||
+    (name.startsWith('arg_') && earlier.has('args'))
+  );
+}
+
+/** Warns when all requests have the same key, and notes keys that are shared or changed more than expected. */
+export function checkSharedValues(path: Path, split: RawMap, shared: SharedValues, report: Report): void {
+  const isList = Array.isArray(split.key);
+  const entries: readonly unknown[] = isList ? (split.key as unknown[]) : [split.key];
+  for (const [index, entry] of entries.entries()) {
+    const text = isMap(entry) ? entry.remember : entry;
+    if (typeof text !== 'string') continue;
+    const [first, ...more] = variablesOf(text);
+    if (first === undefined) continue;
+    const at: Path = isList ? [...path, 'key', index] : [...path, 'key'];
+    if ([first, ...more].every(({ name }) => shared.has(name))) {
+      const which = index === 0 ? 'every request' : 'every request without an earlier key';
+      const reason = `${first.written} ${shared.get(first.name)}`;
+      report.warn(at, `is the same for ${which}, so one variant takes all of them: ${reason}`);
+      continue;
+    }
+    const note = more.length === 0 ? NOTES.get(first.name) : undefined;
+    if (note !== undefined) report.note(at, `${first.written} ${note}`);
+  }
+}
+
+const URL_NOTE = 'is another key for each URL: one client may get both variants';
+const HOST_NOTE = 'is one key for all requests with the same Host';
+
+/** What a key of this one variable means in practice. */
+const NOTES: ReadonlyMap<string, string> = new Map([
+  [
+    'remote_addr',
+    'is the address of the connection: in a sidecar that is the pod itself for every request, after another proxy it is that proxy',
+  ],
+  ['host', HOST_NOTE],
+  ['http_host', HOST_NOTE],
+  ['uri', URL_NOTE],
+  ['request_uri', URL_NOTE],
+  ['args', URL_NOTE],
+  ['request_method', 'has very few values, so the shares cannot come out'],
+  ['http_user_agent', 'is one key for all clients with the same browser'],
+  ['http_authorization', 'is another key each time the credentials are renewed'],
+  ['http_cookie', 'is another key as soon as any cookie changes'],
+  [
+    'http_x_forwarded_for',
+    'is the whole chain of addresses, so a client that comes another way is another key',
+  ],
+  ['http_x_request_id', 'is another key for each request'],
+]);

@@ -1,0 +1,480 @@
+// Where a location of an nginx.conf sends its requests: its proxy_pass with all that counts for it becomes a split or an
+// upstream of the document, one for each set of settings. Knows nothing of servers and routes.
+// Sources: nginx's ngx_http_proxy_module.c, ngx_http_upstream.c, ngx_http_split_clients_module.c.
+
+import { standardOf } from '../declaration.ts';
+import type { CheckKey } from '../link.ts';
+import { didYouMean, type Path, showGot } from '../problem.ts';
+import { isSettableField, withoutValueVariables } from '../schema.ts';
+import { describeSecret, hasLiterals } from '../secrets.ts';
+import {
+  free,
+  nearest,
+  ownDirectives,
+  plainName,
+  readTime,
+  type Scope,
+  UPSTREAM_SETTINGS,
+  WITHOUT_EFFECT,
+} from './directives.ts';
+import { REDIRECT_NOTE, type Report } from './report.ts';
+import type { Directive, Position } from './syntax.ts';
+
+/** What counts for one goal; the same twice is one upstream of the document. */
+interface Settings {
+  /** Undefined keeps the client's Host. */
+  readonly host: string | undefined;
+  readonly setHeaders: Readonly<Record<string, string>>;
+  readonly connectTimeout: string;
+  readonly responseTimeout: string;
+  readonly retries: number;
+}
+
+/** An entry of `upstreams`, and the settings that others may share with it. */
+interface Made {
+  readonly place: Record<string, unknown>;
+  readonly options: Record<string, unknown>;
+}
+
+/** What proxy_set_header does to a request. */
+type FieldEdits = Pick<Settings, 'host' | 'setHeaders'>;
+
+/** As many as a request may have by default. Every upstream gets a copy of what its locations inherit. */
+const SET_FIELDS_MAX = 100;
+const NO_FIELDS: readonly SetField[] = [];
+
+/** A field of proxy_set_header. */
+interface SetField {
+  readonly name: string;
+  readonly value: string;
+  readonly at: Position;
+}
+
+/** Servers of an upstream block. */
+interface Block {
+  readonly servers: readonly BlockServer[];
+  /** "host:port" or socket of the only server, without anything that needs a list; undefined for several. */
+  readonly only: BlockServer | undefined;
+}
+
+interface BlockServer {
+  readonly address: string;
+  readonly weight: number;
+  readonly backup: boolean;
+  readonly down: boolean;
+  readonly eject: Eject;
+  readonly connectionsMax: number | undefined;
+}
+
+interface Eject {
+  readonly failures: number;
+  readonly time: string;
+  readonly timeMax: string;
+}
+
+/** max_fails=1 fail_timeout=10s. */
+const EJECT: Eject = { failures: 1, time: '10s', timeMax: '10s' };
+
+/** Gathers the upstreams and splits that the locations of one nginx.conf lead to. */
+export class ProxyGoals {
+  readonly #report: Report;
+  readonly #blocks = new Map<string, Directive>();
+  readonly #clients = new Map<string, Directive>();
+  readonly #upstreams = new Map<string, Made>();
+  readonly #splits = new Map<string, unknown>();
+  /** What a location's target became, by target and settings: the same twice is one entry. */
+  readonly #made = new Map<string, string>();
+  /** The fields of each block that has any. */
+  readonly #fieldsOf = new Map<readonly Directive[], readonly SetField[]>();
+  readonly #madeEdits = new Map<readonly SetField[], Map<string, FieldEdits>>();
+  readonly #checkKey: CheckKey;
+  #upgrades = false;
+
+  constructor(report: Report, checkKey: CheckKey) {
+    this.#report = report;
+    this.#checkKey = checkKey;
+  }
+
+  /** Takes an upstream or split_clients block; false for any other directive. */
+  collect(directive: Directive): boolean {
+    const { name, words: args, block } = directive;
+    if (name.text === 'upstream' && block !== null && args.length === 1) {
+      this.#blocks.set(args[0]!.text, directive);
+      return true;
+    }
+    if (name.text !== 'split_clients' || block === null || args.length !== 2) return false;
+    if (args[1]!.text.startsWith('$')) this.#clients.set(args[1]!.text.slice(1), directive);
+    else this.#report.fail(args[1]!, name.text, 'a variable like $appversion', showGot(args[1]!.text));
+    return true;
+  }
+
+  /** Split or upstream that a proxy_pass leads to. `literals` are variables that have one value there. */
+  goal(
+    pass: Directive,
+    scope: Scope,
+    literals: ReadonlyMap<string, string>,
+  ): { split: string } | { upstream: string } | undefined {
+    const word = pass.words[0];
+    const fail = (got: string): undefined => {
+      const expected = 'http:// and a name, an address or one variable of split_clients, without a URI part';
+      this.#report.fail(word ?? pass.name, 'proxy_pass', expected, got);
+      return undefined;
+    };
+    if (word === undefined) return fail('nothing');
+    const settingsFor = this.#settings(scope, literals);
+    const match =
+      /^(https?):\/\/(?:\$\{?([A-Za-z0-9_]+)\}?|(unix:[^:]+):?|([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:\d+)?)$/.exec(
+        word.text,
+      );
+    if (match === null) return fail(showGot(word.text));
+    const [, scheme, variable, socket, host, port] = match;
+    if (variable === undefined) {
+      if (nearest(scope, 'proxy_redirect') === undefined) this.#report.note(REDIRECT_NOTE);
+      const goal = socket ?? `${host}${port ?? ''}`;
+      const name = this.#upstream(scheme!, goal, word, settingsFor(goal));
+      return name === undefined ? undefined : { upstream: name };
+    }
+    const clients = this.#clients.get(variable);
+    if (clients === undefined) {
+      const known = [...this.#clients.keys()].map((name) => `$${name}`);
+      const expected = `a variable of split_clients${didYouMean(`$${variable}`, known)}`;
+      this.#report.fail(word, 'proxy_pass', expected, showGot(`$${variable}`));
+      return undefined;
+    }
+    return { split: this.#split(variable, clients, scheme!, settingsFor) };
+  }
+
+  #split(variable: string, clients: Directive, scheme: string, settingsFor: SettingsFor): string {
+    const id = JSON.stringify(['split', variable, scheme, settingsFor('', variable)]);
+    const made = this.#made.get(id);
+    if (made !== undefined) return made;
+    const name = free(variable, this.#splits);
+    this.#made.set(id, name);
+    const [key] = clients.words;
+    this.#report.origin(['splits', name], clients.words[1]!, 'split_clients');
+    this.#report.origin(['splits', name, 'key'], key!, 'split_clients');
+    // Told together with everything else: the key is linked only where nothing else is wrong.
+    const fault = this.#checkKey(key!.text);
+    if (fault !== null) this.#keyFault(key!, 'split_clients', key!.text, fault);
+    const taken = new Map<string, unknown>();
+    const variants: unknown[] = [];
+    for (const { name: share, words: args, block } of clients.block!) {
+      const value = args[0];
+      if (value === undefined || args.length > 1 || block !== null) {
+        this.#report.fail(
+          share,
+          'split_clients',
+          'a share and a value, like "50% version_1a;"',
+          showGot(share.text),
+        );
+        continue;
+      }
+      const path: Path = ['splits', name, 'variants', variants.length];
+      this.#report.origin([...path, 'share'], share, 'split_clients');
+      this.#report.origin(path, value, 'split_clients');
+      if (!/^[A-Za-z0-9._:[\]-]+$/.test(value.text)) {
+        this.#report.fail(value, 'split_clients', 'the name of an upstream or a host', showGot(value.text));
+        continue;
+      }
+      const upstream = this.#upstream(scheme, value.text, value, settingsFor(value.text, variable));
+      const variant = free(plainName(value.text), taken);
+      taken.set(variant, true);
+      if (upstream !== undefined) variants.push({ name: variant, share: share.text, upstream });
+    }
+    this.#splits.set(name, { key: key!.text, missingKey: 'first', variants });
+    return name;
+  }
+
+  /** Entry of `upstreams` for an upstream block, a host or a socket, with these settings. */
+  #upstream(scheme: string, goal: string, at: Position, settings: Settings): string | undefined {
+    const named = this.#blocks.get(goal);
+    const id = JSON.stringify(['upstream', scheme, goal, settings]);
+    const made = this.#made.get(id);
+    if (made !== undefined) return made;
+    const block = named === undefined ? plainBlock(goal) : this.#block(named);
+    if (block === undefined) return undefined;
+    if (scheme === 'https' && block.servers.some(({ address }) => address.startsWith('unix:'))) {
+      this.#report.fail(at, 'proxy_pass', 'http for a Unix socket', showGot(goal));
+      return undefined;
+    }
+    const { host, retries, ...rest } = settings;
+    const { only } = block;
+    const name = free(plainName(goal), this.#upstreams);
+    this.#made.set(id, name);
+    this.#upstreams.set(name, {
+      place:
+        only === undefined
+          ? { servers: block.servers.map((server) => serverOf(scheme, server)) }
+          : { url: urlOf(scheme, only.address, named !== undefined) },
+      options: {
+        // nginx's $proxy_host is what proxy_pass says: the block's name, not the address of its server.
+        host:
+          host !== '$proxy_host' || (named === undefined && !goal.startsWith('unix:')) ? host : hostOf(goal),
+        ...rest,
+        eject: only?.eject ?? EJECT,
+        retry: { attempts: retries },
+        ...(only?.connectionsMax === undefined ? {} : { pool: { maxConnections: only.connectionsMax } }),
+      },
+    });
+    this.#report.origin(
+      ['upstreams', name],
+      named?.name ?? at,
+      named === undefined ? 'proxy_pass' : 'upstream',
+    );
+    return name;
+  }
+
+  #block(upstream: Directive): Block | undefined {
+    const servers: BlockServer[] = [];
+    for (const directive of upstream.block!) {
+      const { text } = directive.name;
+      if (text === 'server') servers.push(...this.#server(directive));
+      else if (text === 'least_conn') this.#report.note(LEAST_NOTE);
+      else if (WITHOUT_EFFECT.upstream!.has(text)) this.#report.ignore(text);
+      else this.#report.unknown(directive, 'upstream');
+    }
+    const up = servers.filter(({ down }) => !down);
+    if (up.length === 0) {
+      this.#report.fail(upstream.name, 'upstream', 'a server that is not down', 'none');
+      return undefined;
+    }
+    if (servers.length === 1) return { servers, only: servers[0] };
+    this.#report.note(CHOICE_NOTE);
+    const limited = servers.find(({ connectionsMax }) => connectionsMax !== undefined);
+    if (limited !== undefined) {
+      const expected = 'max_conns only in an upstream of one server';
+      this.#report.fail(upstream.name, 'upstream', expected, `${servers.length} servers`);
+    }
+    return { servers, only: undefined };
+  }
+
+  #server({ name, words: args }: Directive): BlockServer[] {
+    const [address, ...parameters] = args.map(({ text }) => text);
+    if (address === undefined) {
+      this.#report.fail(name, 'server', 'an address', 'nothing');
+      return [];
+    }
+    const fail = (got: string): undefined => {
+      const expected = 'weight= max_fails= fail_timeout= max_conns= backup down resolve';
+      this.#report.fail(name, 'server', expected, showGot(got));
+    };
+    let [weight, backup, down, failures, time] = [1, false, false, 1, '10s'];
+    let connectionsMax: number | undefined;
+    for (const parameter of parameters) {
+      const [, option, value = ''] = /^([a-z_]+)(?:=(.*))?$/.exec(parameter) ?? [];
+      const isNumber = /^\d{1,9}$/.test(value);
+      if (parameter === 'backup') backup = true;
+      else if (parameter === 'down') down = true;
+      else if (parameter === 'resolve') this.#report.ignore('resolve of a server');
+      else if (option === 'weight' && isNumber && Number(value) > 0) weight = Number(value);
+      else if (option === 'max_fails' && isNumber) failures = Number(value);
+      else if (option === 'max_conns' && isNumber) connectionsMax = Number(value) || undefined;
+      else if (option === 'fail_timeout' && readTime(value) !== undefined) time = readTime(value)!;
+      else if (option === 'fail_timeout' && /^0[a-z]*$/.test(value)) failures = 0;
+      else fail(parameter);
+    }
+    return [{ address, weight, backup, down, eject: { failures, time, timeMax: time }, connectionsMax }];
+  }
+
+  /** Settings of a location as nginx inherits them, for each value that its goal can have. */
+  #settings(scope: Scope, literals: ReadonlyMap<string, string>): SettingsFor {
+    const time = (directive: keyof typeof UPSTREAM_SETTINGS): string =>
+      this.#report.time(nearest(scope, directive), UPSTREAM_SETTINGS[directive].standard);
+    const connectTimeout = time('proxy_connect_timeout');
+    const responseTimeout = time('proxy_read_timeout');
+    const next = nearest(scope, 'proxy_next_upstream');
+    const isOff = next?.words[0]?.text === 'off';
+    if (!isOff && next?.words.some(({ text }) => text !== 'error' && text !== 'timeout')) {
+      const got = showGot(next.words.map(({ text }) => text).join(' '));
+      this.#report.fail(next.name, next.name.text, 'off, error or timeout', got);
+    }
+    if (nearest(scope, 'proxy_send_timeout') !== undefined) this.#report.ignore('proxy_send_timeout');
+    const fields = this.#fields(scope);
+    return (goal, variable) => {
+      const known = new Map([...literals, ['proxy_host', hostOf(goal)]]);
+      if (variable !== undefined) known.set(variable, goal);
+      const { host, setHeaders } = this.#edits(fields, known);
+      return { host, setHeaders, connectTimeout, responseTimeout, retries: isOff ? 0 : 1 };
+    };
+  }
+
+  /** What the fields become where these variables have one value: made once, however many locations inherit them. */
+  #edits(fields: readonly SetField[], known: ReadonlyMap<string, string>): FieldEdits {
+    const made = this.#madeEdits.get(fields) ?? new Map<string, FieldEdits>();
+    this.#madeEdits.set(fields, made);
+    const id = JSON.stringify([...known]);
+    let edits = made.get(id);
+    if (edits === undefined) {
+      edits = this.#makeEdits(fields, known);
+      made.set(id, edits);
+    }
+    return edits;
+  }
+
+  #makeEdits(fields: readonly SetField[], known: ReadonlyMap<string, string>): FieldEdits {
+    const setHeaders: Record<string, string> = {};
+    let host: string | undefined = '$proxy_host';
+    for (const field of fields) {
+      if (field.name.toLowerCase() === 'host') host = this.#host(field, known);
+      else setHeaders[field.name] = this.#value(field, known);
+    }
+    return { host, setHeaders };
+  }
+
+  /** proxy_set_header of the innermost block that has any, but for those that the splitter sees to itself. */
+  #fields(scope: Scope): readonly SetField[] {
+    let level: Scope | null = scope;
+    while (level !== null && ownDirectives(level, 'proxy_set_header').length === 0) level = level.parent;
+    if (level === null) return NO_FIELDS;
+    const known = this.#fieldsOf.get(level.directives);
+    if (known !== undefined) return known;
+    const fields = this.#readFields(ownDirectives(level, 'proxy_set_header'));
+    this.#fieldsOf.set(level.directives, fields);
+    return fields;
+  }
+
+  #readFields(own: readonly Directive[]): readonly SetField[] {
+    const tooMany = own[SET_FIELDS_MAX];
+    if (tooMany !== undefined) {
+      const expected = `${SET_FIELDS_MAX} fields in a block at most`;
+      this.#report.fail(tooMany.name, 'proxy_set_header', expected, `${own.length}`);
+      return NO_FIELDS;
+    }
+    const fields = new Map<string, SetField>();
+    for (const { name, words: args } of own) {
+      const [field, value] = args.map(({ text }) => text);
+      if (field === undefined || value === undefined || args.length > 2) {
+        this.#report.fail(name, name.text, 'a field name and a value', `${args.length} words`);
+        continue;
+      }
+      const id = field.toLowerCase();
+      if (fields.has(id)) this.#report.fail(name, name.text, 'each field once', `${field} again`);
+      if (id === 'upgrade' && value === '$http_upgrade') this.#upgrades = true;
+      else if (id === 'connection' && /^(|close|keep-alive|upgrade|\$http_connection)$/i.test(value)) {
+        this.#report.ignore('proxy_set_header Connection');
+      } else fields.set(id, { name: field, value, at: name });
+    }
+    return [...fields.values()];
+  }
+
+  /** Undefined for the client's own. */
+  #host({ value, at }: SetField, literals: ReadonlyMap<string, string>): string | undefined {
+    if (value === '$http_host') return undefined;
+    if (value === '$proxy_host') return value;
+    const host = withLiterals(value, literals);
+    if (!HOST_VALUE.test(host)) {
+      const expected = 'Host $host, $http_host, $proxy_host or a name, with or without a port';
+      this.#report.fail(at, 'proxy_set_header', expected, showGot(value));
+    }
+    return host.replace('${host}', '$host');
+  }
+
+  #value({ name, value, at }: SetField, literals: ReadonlyMap<string, string>): string {
+    if (!isSettableField(name)) {
+      const expected = 'a field that is not about the connection or the length of the message';
+      this.#report.fail(at, 'proxy_set_header', expected, showGot(name));
+    }
+    const text = withLiterals(value, literals);
+    const fault = this.#checkKey(withoutValueVariables(text));
+    if (fault !== null) this.#keyFault(at, 'proxy_set_header', value, fault);
+    return text;
+  }
+
+  #keyFault(at: Position, directive: string, text: string, { error }: { readonly error: string }): void {
+    const [expected, got] = error.replace(/^expected /, '').split(', got ');
+    const own = /^"\$\{?(\w+)\}?"$/.exec(got ?? '')?.[1];
+    const isOwn = own !== undefined && this.#clients.has(own);
+    const found = isOwn ? `${got}, which split_clients sets: it can only choose the upstream here` : got;
+    this.#report.fail(
+      at,
+      directive,
+      isOwn ? 'another variable' : (expected ?? error),
+      directive === 'proxy_set_header' && hasLiterals(text) ? describeSecret(text) : (found ?? showGot(text)),
+    );
+  }
+
+  /** Parts of the document that the locations made together. */
+  document(): Record<string, unknown> {
+    const document: Record<string, unknown> = {};
+    const upstreams = [...this.#upstreams];
+    // What all of them have is written once.
+    const common = Object.entries(upstreams[0]?.[1].options ?? {}).filter(([option, value]) =>
+      upstreams.every(([, { options }]) => JSON.stringify(options[option]) === JSON.stringify(value)),
+    );
+    const defaults = written(Object.fromEntries(common));
+    if (Object.keys(defaults).length > 0) document.upstreamDefaults = defaults;
+    document.upstreams = Object.fromEntries(
+      upstreams.map(([name, { place, options }]) => {
+        const own = Object.entries(options).filter(([option]) => !common.some(([one]) => one === option));
+        return [name, { ...place, ...written(Object.fromEntries(own)) }];
+      }),
+    );
+    if (this.#splits.size > 0) document.splits = Object.fromEntries(this.#splits);
+    document.forwarded = 'keep';
+    document.upgrades = this.#upgrades ? ['websocket'] : [];
+    return document;
+  }
+}
+
+/** Settings for a value of proxy_pass; `variable` is the one of split_clients that has it. */
+type SettingsFor = (goal: string, variable?: string) => Settings;
+
+const CHOICE_NOTE =
+  'among the servers of an upstream one is chosen at random, by weight and by how busy it is; nginx takes them in turn';
+const LEAST_NOTE =
+  'least_conn is how a server is chosen in every upstream, among two that are drawn by weight';
+
+const HOST_VALUE = /^(?:\$host|\$\{host\}|[A-Za-z0-9._[\]-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/;
+
+/** The text with the variables that have one value put in. */
+function withLiterals(text: string, literals: ReadonlyMap<string, string>): string {
+  return text.replace(
+    /\$(?:\{(\w+)\}|(\w+))/g,
+    (whole, braced: string | undefined, bare: string | undefined) => literals.get((braced ?? bare)!) ?? whole,
+  );
+}
+
+/** An upstream that is one address and no block. */
+function plainBlock(address: string): Block {
+  const only = { address, weight: 1, backup: false, down: false, eject: EJECT, connectionsMax: undefined };
+  return { servers: [only], only };
+}
+
+/** What $proxy_host is for a value of proxy_pass. */
+function hostOf(goal: string): string {
+  return goal.replace(/^unix:.*/, 'localhost');
+}
+
+function urlOf(scheme: string, address: string, isInBlock: boolean): string {
+  if (address.startsWith('unix:')) return address;
+  // Without a port in its line a server of a block is asked on port 80, also for https.
+  const whole = isInBlock && !/:\d+$/.test(address) ? `${address}:80` : address;
+  return `${scheme}://${whole.replace(scheme === 'http' ? /:80$/ : /:443$/, '')}`;
+}
+
+function serverOf(
+  scheme: string,
+  { address, weight, backup, down, eject }: BlockServer,
+): Record<string, unknown> {
+  return {
+    url: urlOf(scheme, address, true),
+    ...(weight === 1 ? {} : { weight }),
+    ...(backup ? { backup } : {}),
+    ...(down ? { down } : {}),
+    ...(JSON.stringify(eject) === JSON.stringify(EJECT) ? {} : { eject }),
+  };
+}
+
+/** Settings as the file has them: without its defaults. */
+function written({ retry, setHeaders, ...all }: Record<string, unknown>): Record<string, unknown> {
+  const settings = Object.entries(all).filter(
+    ([option, value]) => value !== undefined && standardOf(`upstreamDefaults.${option}`) !== value,
+  );
+  const { attempts = 1 } = (retry ?? {}) as { attempts?: number };
+  const hasFields = Object.keys(setHeaders ?? {}).length > 0;
+  return {
+    ...Object.fromEntries(settings),
+    ...(attempts === 1 ? {} : { retry: { attempts } }),
+    ...(hasFields ? { setHeaders } : {}),
+  };
+}

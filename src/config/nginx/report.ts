@@ -1,0 +1,193 @@
+// What the translation of an nginx.conf finds on its way: problems, notes, what was left out, and which line each part of the
+// document comes from. Knows which directives are without effect, but translates none.
+
+import { type Path, type Place, PROBLEMS_SHOWN_MAX, type Problem, showGot } from '../problem.ts';
+import { guessDirective, INHERITED, readSize, readTime, WITHOUT_EFFECT } from './directives.ts';
+import { type Directive, type Position, problemAt } from './syntax.ts';
+
+/** What nginx does by default with the Location of a response, and we do not. */
+export const REDIRECT_NOTE =
+  'Location of a response is passed on unchanged; nginx writes its own address over that of the upstream';
+
+interface Origin {
+  readonly position: Position;
+  readonly directive: string;
+}
+
+const ACCESS_LOG_NOTE =
+  'access_log: every request is logged on stdout as a line of JSON (accessLog.mode: all); file and format are not kept';
+
+/** Gathers what is to be told about one nginx.conf. */
+export class Report {
+  readonly problems: Problem[] = [];
+  readonly #file: string;
+  readonly #failed = new Set<string>();
+  readonly #notes = new Set<string>();
+  readonly #ignored = new Set<string>();
+  /** By their prefix. */
+  readonly #origins = new Map<string, Origin>();
+
+  constructor(file: string) {
+    this.#file = file;
+  }
+
+  /** What was left out, in one note, then the others. */
+  get notes(): readonly string[] {
+    const leftOut = `left out, as it changes nothing here: ${[...this.#ignored].join(', ')}`;
+    return [...(this.#ignored.size === 0 ? [] : [leftOut]), ...this.#notes];
+  }
+
+  /** Place in the nginx.conf of what stands at `path` in the document. */
+  locate(path: Path): Place {
+    // The longest prefix is the nearest place.
+    let best: Origin | undefined;
+    for (let length = path.length; length >= 0 && best === undefined; length--) {
+      best = this.#origins.get(JSON.stringify(path.slice(0, length)));
+    }
+    if (best === undefined) return { at: this.#file, path: '', order: 0 };
+    const { at, order } = problemAt(best.position, '', '', '');
+    return { at, path: best.directive, order };
+  }
+
+  fail(at: Position, directive: string, expected: string, got: string): void {
+    const problem = problemAt(at, directive, expected, got);
+    // Inherited directives are looked at once for each location.
+    const id = `${problem.at} ${expected}`;
+    if (this.#failed.has(id)) return;
+    this.#failed.add(id);
+    this.problems.push(problem);
+  }
+
+  /** One sentence, told once however often it applies. */
+  note(sentence: string): void {
+    this.#notes.add(sentence);
+  }
+
+  /** What the buffers for message heads hold, in bytes; absent where no directive says so. */
+  readonly headLimits: { requestLine?: number; requestHead?: number; responseHead?: number } = {};
+
+  /** Some block logs its requests. */
+  logsRequests = false;
+
+  /** Something that was left out because it changes nothing here. */
+  ignore(what: string): void {
+    this.#ignored.add(what);
+  }
+
+  /** What stands at `prefix` in the document, and below, comes from here. */
+  origin(prefix: Path, position: Position, directive: string): void {
+    this.#origins.set(JSON.stringify(prefix), { position, directive });
+  }
+
+  /** A directive outside http. */
+  main(directive: Directive): void {
+    const { text } = directive.name;
+    if (text === 'http') return;
+    if (text === 'worker_shutdown_timeout') this.note('worker_shutdown_timeout is drain.deadline here');
+    else if (WITHOUT_EFFECT.main!.has(text)) this.ignore(text);
+    else this.unknown(directive, 'main');
+  }
+
+  /** A directive that inner blocks inherit, or one without effect; else a problem. */
+  inheritable(directive: Directive, block: string): void {
+    const { text } = directive.name;
+    if (INHERITED.has(text)) {
+      if (directive.words.length === 0) this.fail(directive.name, text, 'a value', 'nothing');
+      return;
+    }
+    const value = directive.words.map((word) => word.text).join(' ');
+    if (WITHOUT_EFFECT.http!.has(text)) this.ignore(text);
+    else if (text === 'access_log') this.#readAccessLog(directive);
+    else if (text === 'large_client_header_buffers') this.#readRequestBuffers(directive);
+    else if (text === 'proxy_buffer_size') this.#readResponseBuffer(directive);
+    else if (text === 'proxy_redirect' && value === 'default') this.note(REDIRECT_NOTE);
+    else if (text === 'proxy_redirect' && value === 'off') this.ignore(text);
+    else if (text === 'gzip' && value === 'off') this.ignore(text);
+    // Without a listen for TLS, which is refused, these have nothing to work on.
+    else if (/^ssl_[a-z_]+$/.test(text)) this.ignore(text);
+    else this.unknown(directive, block);
+  }
+
+  /** One log here takes the requests of all blocks. */
+  #readAccessLog({ name, words: [path] }: Directive): void {
+    if (path === undefined) return this.fail(name, name.text, 'a path or off', 'nothing');
+    if (path.text === 'off' || path.text === '/dev/null') return this.ignore(name.text);
+    this.logsRequests = true;
+    this.note(ACCESS_LOG_NOTE);
+  }
+
+  /** Of several blocks the largest buffers count: what nginx takes anywhere is taken everywhere. */
+  #readRequestBuffers({ name, words }: Directive): void {
+    const [count, size, more] = words;
+    const bytes = bytesOf(size?.text ?? '');
+    const buffers = /^\d{1,6}$/.test(count?.text ?? '') ? Number(count!.text) : 0;
+    if (more !== undefined || buffers === 0 || bytes === 0) {
+      this.fail(
+        name,
+        name.text,
+        'a number and a size like 4 16k',
+        showGot(words.map(({ text }) => text).join(' ')),
+      );
+      return;
+    }
+    const { requestLine = 0, requestHead = 0 } = this.headLimits;
+    this.headLimits.requestLine = Math.max(requestLine, bytes);
+    this.headLimits.requestHead = Math.max(requestHead, buffers * bytes);
+    this.#noteLargest(name.text, buffers * bytes);
+  }
+
+  /** A head may always have 32 KiB, which is more than nginx's default. */
+  #readResponseBuffer(directive: Directive): void {
+    const bytes = bytesOf(this.size(directive, '8k')?.replace(/iB$/, '') ?? '');
+    if (bytes <= RESPONSE_HEAD_BYTES) this.ignore(directive.name.text);
+    else this.headLimits.responseHead = Math.max(this.headLimits.responseHead ?? 0, bytes);
+    this.#noteLargest(directive.name.text, bytes);
+  }
+
+  #noteLargest(directive: string, bytes: number): void {
+    if (bytes > HEAD_KIB_MAX * 1024)
+      this.note(`${directive} counts as 1MiB here, the largest head that is read`);
+  }
+
+  /** A directive that cannot be kept. */
+  unknown({ name, block }: Directive, where: string): void {
+    const guess = this.problems.length < PROBLEMS_SHOWN_MAX ? guessDirective(name.text) : '';
+    const expected = `a directive that can be kept in ${where}${guess}`;
+    this.fail(name, '', expected, `${showGot(name.text)}${block === null ? '' : ' {…}'}`);
+  }
+
+  /** Value of a time directive, or nginx's default where there is none. */
+  time(directive: Directive | undefined, standard: string): string {
+    const word = directive?.words[0];
+    const time = readTime(word?.text ?? standard);
+    if (time !== undefined) return time;
+    this.fail(word!, directive!.name.text, 'a time like 60s or 1m30s, above 0', showGot(word!.text));
+    return standard;
+  }
+
+  /** Value of a size directive, or nginx's default where there is none; null for no limit. */
+  size(directive: Directive | undefined, standard: string): string | null {
+    const word = directive?.words[0];
+    const size = readSize(word?.text ?? standard);
+    if (size !== undefined) return size;
+    this.fail(word!, directive!.name.text, 'a size like 8k or 1m', showGot(word!.text));
+    return null;
+  }
+}
+
+const RESPONSE_HEAD_BYTES = 32_768;
+/** What a head may be at most, and at least, whatever the buffers hold. */
+const HEAD_KIB_MAX = 1024;
+
+/** "16k" -> 16384; 0 for what is no size. */
+function bytesOf(text: string): number {
+  const match = /^(\d{1,9})([kKmM]?)B?$/.exec(text);
+  if (match === null) return 0;
+  return Number(match[1]) * { '': 1, k: 1024, m: 1_048_576 }[match[2]!.toLowerCase() as '' | 'k' | 'm'];
+}
+
+/** A limit of heads as the file has it, in whole KiB and within what the file takes. */
+export function headSize(bytes: number): string {
+  const kib = Math.min(HEAD_KIB_MAX, Math.max(1, Math.ceil(bytes / 1024)));
+  return kib === HEAD_KIB_MAX ? '1MiB' : `${kib}KiB`;
+}

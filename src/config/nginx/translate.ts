@@ -1,0 +1,395 @@
+// nginx.conf -> the same document as a YAML file gives (door 3). What has a meaning here is translated, with nginx's own
+// defaults; what changes nothing here is named in one note; everything else is a problem with file and line, and nothing
+// starts. Reads no file. Sources: nginx's modules http_core, http_proxy, http_upstream, http_split_clients.
+
+import { standardOf } from '../declaration.ts';
+import { type Override, overlay } from '../env.ts';
+import { type CheckKey, linkSource, type Outcome, type Source } from '../link.ts';
+import { type Problem, showGot } from '../problem.ts';
+import { refuseText } from '../text.ts';
+import {
+  GLOBAL_SETTINGS,
+  isBelow,
+  isDefaultListen,
+  LISTEN_PARAMETER,
+  nearest,
+  ownDirectives,
+  readHostNames,
+  readListen,
+  type Scope,
+  WITHOUT_EFFECT,
+} from './directives.ts';
+import { ProxyGoals } from './proxy-pass.ts';
+import { headSize, Report } from './report.ts';
+import { type Directive, type Position, type ReadInclude, readDirectives } from './syntax.ts';
+
+/** A translated nginx.conf: the document as YAML would have it, and what the user should know. */
+export interface Translation {
+  readonly document: Record<string, unknown>;
+  /** What was left out because it changes nothing here, and what is done a little otherwise. */
+  readonly notes: readonly string[];
+  /** The file and its includes. */
+  readonly files: readonly string[];
+}
+
+/** Fields of a head where nginx's buffers are the limit. */
+const FIELDS_MAX = 1000;
+/** What "client_max_body_size 0" is in the file. */
+const NO_BODY_LIMIT = '1024GiB';
+
+interface NginxOptions {
+  readonly checkKey: CheckKey;
+  readonly readInclude: ReadInclude;
+  readonly overrides?: readonly Override[];
+}
+
+/** Config of an nginx.conf, or all problems. The translation comes along when the syntax could be read. */
+export function parseNginx(
+  text: string,
+  file: string,
+  options: NginxOptions,
+): Outcome & { readonly translation?: Translation } {
+  const garbage = refuseText(text, file, 'an nginx configuration');
+  if (garbage !== undefined) return { problems: [garbage] };
+  const read = readDirectives(text, file, options.readInclude);
+  if (read.problems.length > 0) return { problems: read.problems };
+  const report = new Report(file);
+  const document = new Translator(file, report, options.checkKey).translate(read.directives);
+  const { problems } = report;
+  const translation = { document, notes: report.notes, files: read.files };
+  if (problems.length > 0) return { problems: inOrder(problems, read.files), translation };
+  const translated: Source = { document, locate: (path) => report.locate(path), isTranslated: true };
+  const laid = overlay(translated, options.overrides ?? []);
+  const outcome = linkSource(laid.source, options.checkKey);
+  if (outcome.problems === undefined && laid.problems.length === 0) return { ...outcome, translation };
+  return { problems: [...laid.problems, ...(outcome.problems ?? [])], translation };
+}
+
+function inOrder(problems: readonly Problem[], files: readonly string[]): Problem[] {
+  const fileOf = ({ at }: Problem): number => files.findIndex((file) => at.startsWith(`${file}:`));
+  return [...problems].sort((a, b) => fileOf(a) - fileOf(b) || a.order - b.order);
+}
+
+/** A server block and where it takes requests. */
+interface Server {
+  readonly scope: Scope;
+  readonly directive: Directive;
+  readonly listens: readonly Listen[];
+}
+
+/** One address of a server block. */
+interface Listen {
+  /** As the file has it. */
+  readonly address: string;
+  readonly isDefault: boolean;
+  readonly at: Position;
+}
+
+/** What becomes a route; the limit is written where not all routes have the same. */
+interface Location {
+  readonly route: Record<string, unknown>;
+  readonly bodyMax: string;
+}
+
+class Translator {
+  readonly #file: string;
+  readonly #report: Report;
+  readonly #goals: ProxyGoals;
+  readonly #routes: Location[] = [];
+  readonly #locations: Scope[] = [];
+
+  constructor(file: string, report: Report, checkKey: CheckKey) {
+    this.#file = file;
+    this.#report = report;
+    this.#goals = new ProxyGoals(report, checkKey);
+  }
+
+  translate(top: readonly Directive[]): Record<string, unknown> {
+    const https = top.filter(({ name, block }) => name.text === 'http' && block !== null);
+    // A file without http is one that http would include: its top level is http's.
+    const main: Scope = { parent: null, directives: https.length > 0 ? [] : top };
+    const scopes =
+      https.length > 0 ? https.map((http) => ({ parent: null, directives: http.block! })) : [main];
+    if (https.length > 0) for (const directive of top) this.#report.main(directive);
+    for (const scope of scopes) this.#collect(scope, https.length === 0);
+    const servers = scopes.flatMap((scope) => this.#servers(scope));
+    if (servers.length === 0)
+      this.#report.fail({ file: this.#file, line: 1, column: 1 }, '', 'a server block', 'none');
+    this.#translateServers(servers);
+    return this.#document(servers);
+  }
+
+  /** upstream and split_clients blocks first: a server may name one that stands behind it. */
+  #collect(scope: Scope, isTop: boolean): void {
+    for (const directive of scope.directives) {
+      const { text } = directive.name;
+      if (text === 'server' || this.#goals.collect(directive)) continue;
+      if (isTop && WITHOUT_EFFECT.main!.has(text)) this.#report.ignore(text);
+      else this.#report.inheritable(directive, 'http');
+    }
+  }
+
+  #servers(scope: Scope): Server[] {
+    return scope.directives
+      .filter(({ name, block }) => name.text === 'server' && block !== null)
+      .map((directive) => {
+        const inner: Scope = { parent: scope, directives: directive.block! };
+        return { scope: inner, directive, listens: this.#listens(directive) };
+      });
+  }
+
+  /** Servers at the same addresses are told apart by host alone; else each address has its routes. */
+  #translateServers(servers: readonly Server[]): void {
+    const sets = new Set(servers.map(({ listens }) => listens.map(({ address }) => address).join(' ')));
+    if (sets.size <= 1) return this.#translateAt(servers, undefined);
+    const byAddress = new Map<string, Server[]>();
+    for (const server of servers) {
+      for (const { address } of server.listens) {
+        const here = byAddress.get(address);
+        if (here === undefined) byAddress.set(address, [server]);
+        else here.push(server);
+      }
+    }
+    for (const [address, here] of byAddress) this.#translateAt(here, address);
+  }
+
+  /** The servers at one address (undefined: at all of them), of which one is the default. */
+  #translateAt(servers: readonly Server[], address: string | undefined): void {
+    const isDefault = ({ listens }: Server): boolean =>
+      listens.some((one) => one.isDefault && (address === undefined || one.address === address));
+    this.#translateGroup(servers, Math.max(0, servers.findIndex(isDefault)), address);
+  }
+
+  /** The servers at one address (undefined: at all of them); the one at `rest` takes every other host. */
+  #translateGroup(servers: readonly Server[], rest: number, address: string | undefined): void {
+    const named = servers.map(({ scope }) => this.#hosts(scope.directives));
+    // The default server takes what no other one does; its own names need a route only where another's wildcard is over them.
+    const others = named.filter((_, index) => index !== rest).flat();
+    const own = (named[rest] ?? []).filter((name) => others.some((other) => isBelow(name, other)));
+    for (const [index, server] of servers.entries()) {
+      const hosts = index === rest ? [undefined, ...own] : named[index]!;
+      const paths: string[] = [];
+      for (const inner of server.scope.directives) {
+        const { text } = inner.name;
+        if (text === 'location') paths.push(...this.#location(inner, server, hosts, address));
+        else if (text !== 'listen' && text !== 'server_name') this.#report.inheritable(inner, 'server');
+      }
+      // Here a request whose host has no route for its path goes on to the routes for every host.
+      if (servers.length > 1 && !paths.includes('/')) {
+        this.#report.fail(
+          server.directive.name,
+          'server',
+          'a "location /" in each server where there are several',
+          'none',
+        );
+      }
+    }
+  }
+
+  #hosts(directives: readonly Directive[]): string[] {
+    const hosts: string[] = [];
+    for (const word of directives
+      .filter(({ name }) => name.text === 'server_name')
+      .flatMap(({ words }) => words)) {
+      const names = readHostNames(word.text);
+      if (names !== undefined) hosts.push(...names);
+      else
+        this.#report.fail(
+          word,
+          'server_name',
+          'a name like shop.example or *.shop.example',
+          showGot(word.text),
+        );
+    }
+    return hosts;
+  }
+
+  /** Makes the routes of one location; gives its prefix, nothing for an exact path. */
+  #location(
+    directive: Directive,
+    server: Server,
+    hosts: readonly (string | undefined)[],
+    address: string | undefined,
+  ): string[] {
+    const { name, words: args, block } = directive;
+    if (args.length === 0 || block === null) {
+      this.#report.fail(name, 'location', 'a path and a block', `${args.length} words`);
+      return [];
+    }
+    const written = args.map(({ text }) => text).join(' ');
+    const [, modifier, path = ''] = /^(=|\^~|~\*?|@)? ?(.*)$/s.exec(written)!;
+    const odd =
+      modifier?.startsWith('~') === true
+        ? 'a path, as regular expressions are not kept'
+        : modifier === '@' || args.length > 2 || !path.startsWith('/')
+          ? 'a path like /api/'
+          : null;
+    if (odd !== null) {
+      this.#report.fail(name, 'location', odd, showGot(written));
+      return [];
+    }
+    const exact = modifier === '=';
+    const found = exact ? [] : [path];
+    const scope: Scope = { parent: server.scope, directives: block };
+    let pass: Directive | undefined;
+    const known = this.#report.problems.length;
+    for (const inner of block) {
+      if (inner.name.text === 'proxy_pass') pass = inner;
+      else this.#report.inheritable(inner, 'location');
+    }
+    if (pass === undefined) {
+      // Where a directive that answers in place of an upstream was refused, that is the cause.
+      if (this.#report.problems.length === known) {
+        this.#report.fail(name, 'location', 'a proxy_pass, as no files are served', 'none');
+      }
+      return found;
+    }
+    this.#locations.push(scope);
+    const goal = this.#goals.goal(pass, scope, this.#literals(server, address));
+    const bodyMax = this.#bodyMax(scope);
+    for (const host of hosts) {
+      const route = {
+        ...(address === undefined ? {} : { listen: address }),
+        ...(host === undefined ? {} : { host }),
+        ...(path === '/' && !exact ? {} : { path }),
+        ...(exact ? { exact } : {}),
+        ...goal,
+      };
+      this.#report.origin(['routes', this.#routes.length], name, 'location');
+      if (goal !== undefined) this.#routes.push({ route, bodyMax });
+    }
+    if (!exact && path.length > 1 && path.endsWith('/')) {
+      this.#report.note(
+        `a request for ${path.slice(0, -1)} (without the last slash) is not redirected to ${path}`,
+      );
+    }
+    return found;
+  }
+
+  /** Variables of nginx that have one value for all requests of a server at an address. */
+  #literals({ scope, listens }: Server, address: string | undefined): Map<string, string> {
+    const own = listens.filter((one) => address === undefined || one.address === address);
+    const ports = new Set(own.map((one) => /:(\d+)$/.exec(one.address)?.[1]));
+    const [port] = ports;
+    const names = ownDirectives(scope, 'server_name')[0]?.words;
+    return new Map([
+      ['server_name', names?.[0]?.text ?? ''],
+      ...(ports.size === 1 && port !== undefined ? [['server_port', port] as const] : []),
+    ]);
+  }
+
+  #bodyMax(scope: Scope): string {
+    return this.#report.size(nearest(scope, 'client_max_body_size'), '1m') ?? NO_BODY_LIMIT;
+  }
+
+  #document(servers: readonly Server[]): Record<string, unknown> {
+    const document: Record<string, unknown> = { listen: this.#listen(servers) };
+    const { forwarded, upgrades, ...made } = this.#goals.document();
+    Object.assign(document, made);
+    const [first] = this.#routes;
+    const bodyMax = first?.bodyMax ?? NO_BODY_LIMIT;
+    const routes = this.#routes.map(({ route, bodyMax: own }) =>
+      own === bodyMax ? route : { ...route, limits: { requestBody: own } },
+    );
+    const isPlain = routes.length === 1 && Object.keys(routes[0]!).join() === 'split';
+    if (!isPlain || Object.keys(document.splits ?? {}).length > 1) document.routes = routes;
+    if (bodyMax !== NO_BODY_LIMIT) document.limits = { requestBody: bodyMax };
+    this.#limitHeads(document);
+    for (const [directive, { path, standard }] of Object.entries(GLOBAL_SETTINGS)) {
+      const value = this.#agreed(directive, standard);
+      if (value === null || value === standardOf(path.join('.'))) continue;
+      const [map, option] = path;
+      document[map] = { ...(document[map] as Record<string, string> | undefined), [option]: value };
+    }
+    if (this.#report.logsRequests) document.accessLog = { mode: 'all' };
+    document.forwarded = forwarded;
+    document.upgrades = upgrades;
+    return document;
+  }
+
+  /** nginx limits the bytes of a head and never counts fields: where buffers were given, the count is out of the way. */
+  #limitHeads(document: Record<string, unknown>): void {
+    const { requestLine, requestHead, responseHead } = this.#report.headLimits;
+    const limits: Record<string, string | number> = {};
+    for (const [option, bytes] of [
+      ['requestLine', requestLine],
+      ['requestHead', requestHead],
+    ] as const) {
+      if (bytes !== undefined && headSize(bytes) !== standardOf(`limits.${option}`))
+        limits[option] = headSize(bytes);
+    }
+    if (Object.keys(limits).length > 0)
+      document.limits = { ...(document.limits as object | undefined), ...limits, requestFields: FIELDS_MAX };
+    if (responseHead === undefined) return;
+    const ofResponse = { responseHead: headSize(responseHead), responseFields: FIELDS_MAX };
+    document.upstreamDefaults = { ...(document.upstreamDefaults as object | undefined), limits: ofResponse };
+  }
+
+  /** Addresses of all servers. An address of every host leaves no room for one of a single host on the same port. */
+  #listen(servers: readonly Server[]): string | string[] {
+    const places = new Map(
+      servers.flatMap(({ listens }) => listens).map(({ address, at }) => [address, at] as const),
+    );
+    for (const [address, at] of places) {
+      const wide = /:\d+$/.exec(address)?.[0];
+      if (wide !== undefined && wide !== address && places.has(wide)) {
+        const expected = `no address beside ${wide}, which is every one of this port`;
+        this.#report.fail(at, 'listen', expected, address);
+      }
+    }
+    for (const at of [...places.values()].slice(0, 1)) this.#report.origin(['listen'], at, 'listen');
+    const addresses = [...places.keys()].sort();
+    return addresses.length === 1 ? addresses[0]! : addresses;
+  }
+
+  #listens({ name, block }: Directive): Listen[] {
+    const lines = block!.filter((directive) => directive.name.text === 'listen');
+    if (lines.length === 0) return [{ address: ':80', isDefault: false, at: name }];
+    const listens = lines.flatMap((line) => {
+      const address = this.#address(line);
+      return address === undefined ? [] : [{ address, isDefault: isDefaultListen(line), at: line.name }];
+    });
+    // Port 8000 alone means both families here, so nginx's second line for IPv6 says nothing new.
+    const all = new Set(listens.map(({ address }) => address));
+    const known = new Map<string, Listen>();
+    for (const listen of listens) {
+      const wide = listen.address.startsWith('[::]:') ? listen.address.slice(4) : listen.address;
+      const address = all.has(wide) ? wide : listen.address;
+      const before = known.get(address);
+      known.set(address, {
+        ...listen,
+        ...before,
+        address,
+        isDefault: listen.isDefault || before?.isDefault === true,
+      });
+    }
+    return [...known.values()].sort((a, b) => (a.address < b.address ? -1 : 1));
+  }
+
+  #address({ name, words: args }: Directive): string | undefined {
+    const [word, ...parameters] = args.map(({ text }) => text);
+    for (const parameter of parameters) {
+      if (!LISTEN_PARAMETER.test(parameter)) {
+        const expected = 'an address with default_server, reuseport or socket options';
+        this.#report.fail(name, 'listen', expected, showGot(parameter));
+        return undefined;
+      }
+      if (!parameter.startsWith('default')) this.#report.ignore(`${parameter.replace(/=.*/, '')} of listen`);
+    }
+    return word === undefined ? undefined : readListen(word);
+  }
+
+  /** The one time that all locations have of a setting; null without locations. */
+  #agreed(directive: string, standard: string): string | null {
+    let agreed: string | null = null;
+    for (const scope of this.#locations) {
+      const found = nearest(scope, directive);
+      const value = this.#report.time(found, standard);
+      agreed ??= value;
+      if (value === agreed) continue;
+      const at = found?.name ?? scope.directives[0]!.name;
+      this.#report.fail(at, directive, `the same for all locations (${agreed})`, value);
+    }
+    return agreed;
+  }
+}

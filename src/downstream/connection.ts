@@ -1,0 +1,488 @@
+// One client connection: reads requests strictly, one after the other, and writes the answers that the splitter gives
+// itself. It decides when a connection lives on, and holds back what a client sends ahead of its turn. What happens to
+// a request is the exchange's business. Sources: RFC 9112 §2.2, §9.3-9.6.
+
+import type { Socket } from 'node:net';
+import { type Cause, causeOf, type FaultCode, limitOf } from '../errors.ts';
+import type { Exchange } from '../exchange/exchange.ts';
+import { type AnswerFrame, composeFault } from '../exchange/own-answer.ts';
+import type { ForwardedFacts } from '../http1/forward.ts';
+import { INCOMPLETE, REFUSED } from '../http1/head.ts';
+import type { Timed } from '../transport/deadlines.ts';
+import { HeldRoom } from '../transport/held.ts';
+import type { Tunnel } from '../transport/tunnel.ts';
+import { ReadMemory, Wire, type WireOwner } from '../transport/wire.ts';
+import type { Listener } from './listener.ts';
+
+/** All clients' bytes are read into this, one read at a time. */
+const memory = new ReadMemory(65_536, 0);
+/** Answers of our own, gathered for a client that sends ahead, above which it is written to before it is read on. */
+const ANSWERS_BYTES_MAX = 65_536;
+/** Bytes held for a client that sends ahead; more stay in the kernel. A head that is not complete has limits of its own. */
+const HELD_BYTES_MAX = 65_536;
+const HEAD_END = '\r\n\r\n';
+const CLIENT_ENDED = causeOf('the client closed the connection');
+/** How long a connection that was closed after a refusal is still read from, so that the answer is not lost to a reset. */
+const LINGER_MS = 2000;
+/** The longest that it is, by a client that goes on sending: an upload that was refused early. */
+const LINGER_MAX_MS = 30_000;
+
+const PHASE = { head: 0, exchange: 1, tunnel: 2, lingering: 3, closed: 4 } as const;
+
+export class Downstream implements Timed, WireOwner {
+  deadline = Number.POSITIVE_INFINITY;
+  readonly listener: Listener;
+  readonly wire: Wire;
+  readonly forwardedFacts: ForwardedFacts;
+  /** Client address as text; "unix:" on a Unix socket. */
+  readonly remoteAddress: string;
+  /** The address that the client came in by, as routes.ts names it. */
+  readonly listenedOn: string;
+  /** Reads, runs and answers the present request; null between two requests, so that an idle client costs little. */
+  #exchange: Exchange | null = null;
+  #phase: number = PHASE.head;
+  #tunnel: Tunnel | null = null;
+  /** Received and not yet read: the beginning of a head, a body that has to wait, or requests sent ahead. */
+  #held: Buffer | null = null;
+  #room: HeldRoom | null = null;
+  #isReading = false;
+  #hasHeadBegun = false;
+  #lingersUntil = 0;
+  #hasEnded = false;
+  /** Bytes of responses that were read whole or in part while the client did not read. */
+  #bufferedBytes = 0;
+  /** What had not left when the client was last seen to make progress. */
+  #unsentMark = 0;
+
+  constructor(
+    listener: Listener,
+    socket: Socket,
+    facts: ForwardedFacts,
+    remoteAddress: string,
+    listenedOn: string,
+    now: number,
+  ) {
+    this.listener = listener;
+    this.listenedOn = listenedOn;
+    this.forwardedFacts = facts;
+    this.remoteAddress = remoteAddress;
+    this.wire = new Wire(socket, this, true);
+    listener.deadlines.add(this);
+    this.setDeadline(now + listener.generation.config.timeouts.idle);
+    socket.on('end', this.#onEnd);
+    socket.on('error', this.#onError);
+    socket.on('close', this.#onClose);
+    this.wire.startReading(memory);
+  }
+
+  /** A client that has ended its side still gets its answers. */
+  get #isAnswered(): boolean {
+    return this.listener.generation.config.halfClose === 'answer';
+  }
+
+  /** No request is being read or answered. */
+  get isIdle(): boolean {
+    return this.#phase === PHASE.head && !this.#hasHeadBegun;
+  }
+
+  /** Bytes of a response that may be read for this client while it does not read. */
+  get responseBufferRoom(): number {
+    const { responseBuffer, responseBuffers } = this.listener.generation.config.limits;
+    const { responseBytesBuffered } = this.listener.counters;
+    return Math.min(responseBuffer - this.#bufferedBytes, responseBuffers - responseBytesBuffered);
+  }
+
+  /** Bytes of a response wait here for the client. False when no more should be read for it. */
+  bufferResponse(byteCount: number): boolean {
+    this.#bufferedBytes += byteCount;
+    this.listener.counters.responseBuffered(byteCount);
+    return this.responseBufferRoom > 0;
+  }
+
+  #emptyBuffer(): void {
+    if (this.#bufferedBytes === 0) return;
+    this.listener.counters.responseBuffered(-this.#bufferedBytes);
+    this.#bufferedBytes = 0;
+  }
+
+  setDeadline(at: number): void {
+    this.listener.deadlines.set(this, at);
+  }
+
+  onDeadline(now: number): void {
+    switch (this.#phase) {
+      case PHASE.head:
+        if (!this.#hasHeadBegun) return this.#readsOn(now) ? undefined : this.close(now);
+        this.#refuse('HEAD_TIMEOUT', now, this.#limit('requestHead'));
+        return;
+      case PHASE.exchange:
+        if (this.#exchange!.isWaiting) this.#exchange!.waitedTooLong(now);
+        else if (this.wire.isBlocked && this.#exchange!.hasResponseBegun) {
+          if (!this.#readsOn(now)) this.#exchange!.fail('WRITE_TIMEOUT', this.#limit('write'));
+        } else this.#exchange!.fail('BODY_TIMEOUT', this.#limit('requestBody'));
+        return;
+      default:
+        if (!this.#readsOn(now)) this.wire.socket.destroy();
+    }
+  }
+
+  /** True when a client that does not keep up has taken `limits.minimumRate` since the last limit: it gets another one. */
+  #readsOn(now: number): boolean {
+    if (!this.wire.isBlocked) return false;
+    const { limits, timeouts } = this.listener.generation.config;
+    const taken = this.#unsentMark - this.#unsentBytes;
+    if (taken < Math.max(1, (limits.minimumRate * timeouts.write) / 1000)) return false;
+    this.#unsentMark -= taken;
+    this.setDeadline(now + timeouts.write);
+    return true;
+  }
+
+  /** What was read before the client stopped reading and has not left. */
+  get #unsentBytes(): number {
+    return this.wire.unsentBytes - this.#bufferedBytes;
+  }
+
+  #limit(timeout: 'requestHead' | 'requestBody' | 'write'): Cause {
+    return limitOf(`timeouts.${timeout}`, this.listener.generation.config.timeouts[timeout], 'ms');
+  }
+
+  /** Reads on in what was held, as far as the exchange lets it. */
+  proceed(): void {
+    if (this.#isReading) return;
+    const held = this.#held;
+    if (held !== null) {
+      this.#held = null;
+      this.#read(held, 0, held.length, true);
+    }
+    // What is held between two requests is the beginning of a head that wants more, or waits until the client reads. A
+    // body waits for the upstream alone: a client may well write all of it before it reads the first answer.
+    const wantsMore =
+      this.#phase === PHASE.head
+        ? !this.wire.isBlocked
+        : this.#held === null || this.#held.length < HELD_BYTES_MAX;
+    if (wantsMore) this.wire.resume();
+  }
+
+  /** The exchange has ended and its response is written whole. */
+  exchangeEnded(keepAlive: boolean, now: number): void {
+    if (this.#phase !== PHASE.exchange) return this.#dropExchange();
+    const wantsNoMore = this.listener.isClosing && this.#held === null && !this.#isReading;
+    if (!keepAlive || wantsNoMore || this.wire.socket.destroyed) return this.close(now);
+    this.#nextHead(now);
+  }
+
+  /**
+   * The present answer is the last one: the splitter is going away, and no complete request waits here. One that does was
+   * sent before the client could know, so it is answered as well.
+   */
+  get isLastAnswer(): boolean {
+    return this.listener.isDraining && this.#held?.includes(HEAD_END) !== true;
+  }
+
+  /** How an answer of our own to the present request is framed. */
+  answerFrame(keepAlive: boolean, now: number): AnswerFrame {
+    const { head, framing } = this.#exchange!;
+    return {
+      dateLine: this.listener.dateLine(now),
+      minorVersion: head.minorVersion,
+      isHead: framing.isHead,
+      persists: keepAlive && !this.isLastAnswer,
+    };
+  }
+
+  /** An answer can still be written. */
+  get isAnswerable(): boolean {
+    const { socket } = this.wire;
+    return !socket.destroyed && !socket.writableEnded;
+  }
+
+  /** Answers the present request with text of own-answer.ts; unless it persists the connection closes after it. */
+  answer(text: string, persists: boolean, now: number): void {
+    if (!this.isAnswerable) return this.cut(false);
+    const out = this.wire.gather();
+    out.text(text);
+    if (out.length > ANSWERS_BYTES_MAX) this.wire.flush();
+    this.exchangeEnded(persists, now);
+  }
+
+  /** Ends the exchange that is under way, if there is one. */
+  cutExchange(code: FaultCode, cause: Cause | null = null): void {
+    if (this.#exchange?.isActive === true) this.#exchange.fail(code, cause);
+  }
+
+  /** Cuts the connection in the middle of a response; with `reset` where an orderly end would look like a whole one. */
+  cut(reset: boolean): void {
+    const { socket } = this.wire;
+    this.#phase = PHASE.closed;
+    this.#held = null;
+    this.#room = null;
+    // What was gathered of a response is true as far as it goes; the cut behind it says that it is not whole.
+    this.wire.flush();
+    // A Unix socket knows no reset, and Node throws when it is asked for one.
+    if (reset && this.forwardedFacts.address !== '') socket.resetAndDestroy();
+    else socket.destroy();
+    this.#dropExchange();
+  }
+
+  /** Ends the connection: what is written still leaves; what still comes is read for a moment and thrown away. */
+  close(now: number): void {
+    if (this.#phase === PHASE.closed || this.#phase === PHASE.lingering) return;
+    this.wire.end();
+    this.linger(now);
+  }
+
+  /** The socket's writing side has ended: wait a moment for the client's end. */
+  linger(now: number): void {
+    if (this.#phase === PHASE.closed) return;
+    this.#phase = PHASE.lingering;
+    this.#tunnel = null;
+    this.#held = null;
+    this.#room = null;
+    this.#dropExchange();
+    this.wire.resume();
+    const { config } = this.listener.generation;
+    this.#lingersUntil = now + LINGER_MAX_MS;
+    this.setDeadline(now + (this.wire.hasUnsent ? config.timeouts.write : LINGER_MS));
+  }
+
+  /** A client that still sends has not read its answer yet: a reset would take that away from it. */
+  #lingerOn(): void {
+    if (this.listener.isDraining) return;
+    const at = Math.min(performance.now() + LINGER_MS, this.#lingersUntil);
+    if (at > this.deadline) this.setDeadline(at);
+  }
+
+  /** Ends the connection at once; what was answered still reaches the socket. */
+  destroy(): void {
+    this.wire.flush();
+    this.wire.socket.destroy();
+  }
+
+  /** Every byte belongs to the tunnel from now on, those that were sent ahead as well. */
+  becomeTunnel(tunnel: Tunnel): void {
+    this.#phase = PHASE.tunnel;
+    this.#tunnel = tunnel;
+    this.setDeadline(Number.POSITIVE_INFINITY);
+    const held = this.#held;
+    this.#held = null;
+    this.#room = null;
+    this.#dropExchange();
+    this.wire.resume();
+    if (held !== null) tunnel.fromDownstream(held, 0, held.length);
+    if (this.#hasEnded) tunnel.downstreamEnded();
+    // What an earlier answer left unsent says nothing any more when it goes on being so.
+    if (this.wire.isBlocked) tunnel.downstreamBlocked();
+  }
+
+  received(bytes: Buffer, from: number, to: number): void {
+    switch (this.#phase) {
+      case PHASE.tunnel:
+        return this.#tunnel!.fromDownstream(bytes, from, to);
+      case PHASE.lingering:
+        return this.#lingerOn();
+      case PHASE.closed:
+        return;
+    }
+    if (this.#held !== null) {
+      this.#room ??= new HeldRoom();
+      const joined = this.#room.join(this.#held, bytes, from, to);
+      this.#held = null;
+      // A held beginning of a head is read on as soon as there is more; all else waits for its turn.
+      if (this.#phase === PHASE.head && !this.wire.isBlocked) this.#read(joined, 0, joined.length, true);
+      else this.#hold(joined);
+    } else if (this.#phase === PHASE.head) {
+      // A head stays until its exchange has ended, the memory that it was read into does not.
+      const kept = this.#takeExchange().keep(bytes, from, to);
+      this.#read(kept, 0, to - from, true);
+    } else this.#read(bytes, from, to, false);
+  }
+
+  flushed(): void {
+    // Nobody waits for it.
+  }
+
+  writeFailed(): boolean {
+    return false;
+  }
+
+  blocked(): void {
+    if (this.#phase === PHASE.tunnel) return this.#tunnel!.downstreamBlocked();
+    this.#unsentMark = this.#unsentBytes;
+    const now = performance.now();
+    if (this.#phase === PHASE.exchange) this.#exchange!.downstreamBlocked(now);
+    else if (this.#phase === PHASE.head && !this.#hasHeadBegun)
+      this.setDeadline(now + this.listener.generation.config.timeouts.write);
+  }
+
+  drained(): void {
+    this.#emptyBuffer();
+    if (this.#phase === PHASE.tunnel) return this.#tunnel!.downstreamDrained();
+    if (this.#phase === PHASE.exchange) this.#exchange!.downstreamDrained();
+    else if (this.#phase === PHASE.head) {
+      if (!this.#hasHeadBegun)
+        this.setDeadline(performance.now() + this.listener.generation.config.timeouts.idle);
+      this.proceed();
+    }
+  }
+
+  readonly #onEnd = (): void => {
+    this.#hasEnded = true;
+    const now = performance.now();
+    switch (this.#phase) {
+      case PHASE.tunnel:
+        return this.#tunnel!.downstreamEnded();
+      case PHASE.exchange:
+        // A request that is not complete never will be.
+        if (!this.#isAnswered || (!this.#exchange!.isRequestSent && this.#held === null))
+          this.#exchange!.abort(CLIENT_ENDED);
+        return;
+      case PHASE.head:
+        this.#countUnfinishedHead(CLIENT_ENDED);
+        // Requests that wait until the client reads are answered only if it may still want the answers.
+        if (!this.#isAnswered || this.#held === null || !this.wire.isBlocked) this.close(now);
+        return;
+      default:
+        this.wire.socket.destroySoon();
+    }
+  };
+
+  readonly #onError = (error: NodeJS.ErrnoException): void => {
+    // 'close' follows and ends whatever was under way; a reset by the client is no event for an operator.
+    const cause = causeOf(error.code ?? 'the connection failed');
+    this.#countUnfinishedHead(cause);
+    this.#exchange?.abort(cause);
+  };
+
+  /** The client goes away in the middle of a head: a request that nobody will answer. */
+  #countUnfinishedHead(cause: Cause): void {
+    if (this.#phase !== PHASE.head || !this.#hasHeadBegun) return;
+    this.#hasHeadBegun = false;
+    this.#exchange?.refused('DOWNSTREAM_GONE', causeOf(`${cause.text} in the middle of a head`), 0);
+  }
+
+  readonly #onClose = (): void => {
+    this.#tunnel?.downstreamClosed();
+    this.#exchange?.abort(CLIENT_ENDED);
+    this.#phase = PHASE.closed;
+    this.#held = null;
+    this.#room = null;
+    this.#emptyBuffer();
+    this.#dropExchange();
+    this.listener.closed(this);
+  };
+
+  /**
+   * Reads bytes until they end, a request has to wait, or the connection is done with. `isKept`: the bytes stay as they
+   * are for as long as the exchange or what is held needs them.
+   */
+  #read(received: Buffer, from: number, end: number, isKept: boolean): void {
+    this.#isReading = true;
+    let bytes = received;
+    let position = from;
+    let to = end;
+    let stays = isKept;
+    while (position < to) {
+      if (this.#phase === PHASE.head) {
+        if (!stays) {
+          bytes = Buffer.from(bytes.subarray(position, to));
+          position = 0;
+          to = bytes.length;
+          stays = true;
+        }
+        // A client that does not read its answers gets no further ones.
+        if (this.wire.isBlocked) break;
+        const end = this.#readHead(bytes, position, to);
+        if (end < 0) {
+          if (end === INCOMPLETE) break;
+          position = to;
+        } else position = end;
+      } else if (this.#phase === PHASE.exchange) {
+        const exchange = this.#exchange!;
+        if (exchange.isRequestSent || !exchange.takesBody) break;
+        position = exchange.receiveRequestBody(bytes, position, to, performance.now());
+      } else position = to;
+    }
+    if (position < to)
+      this.#hold(stays ? bytes.subarray(position, to) : Buffer.from(bytes.subarray(position, to)));
+    else this.#room = null;
+    this.#isReading = false;
+    if (this.#phase === PHASE.head && this.#held === null) this.#dropExchange();
+    if (!this.#hasEnded) return;
+    // What is held of a head now is a beginning whose rest will never come, unless it waits until the client reads.
+    if (this.#phase === PHASE.head) {
+      if (this.#held === null || !this.wire.isBlocked) this.close(performance.now());
+    } else if (this.#held === null && this.#phase === PHASE.exchange && !this.#exchange!.isRequestSent)
+      this.#exchange!.abort(CLIENT_ENDED);
+  }
+
+  #readHead(bytes: Buffer, from: number, to: number): number {
+    const exchange = this.#takeExchange();
+    const { head, framing } = exchange;
+    const now = performance.now();
+    const end = head.parse(bytes, from, to);
+    if (end === INCOMPLETE) {
+      if (!this.#hasHeadBegun) {
+        this.#hasHeadBegun = true;
+        this.setDeadline(now + this.listener.generation.config.timeouts.requestHead);
+      }
+      return INCOMPLETE;
+    }
+    const fault = end === REFUSED ? head.fault : framing.read(head);
+    if (fault !== null) {
+      const why = end === REFUSED ? head.describeFault() : framing.describeFault();
+      this.#refuse(fault, now, causeOf(why));
+      return REFUSED;
+    }
+    this.#hasHeadBegun = false;
+    this.#phase = PHASE.exchange;
+    // Until the exchange says otherwise nobody waits for the client.
+    this.deadline = Number.POSITIVE_INFINITY;
+    exchange.begin(end, now);
+    return end;
+  }
+
+  #nextHead(now: number): void {
+    this.#phase = PHASE.head;
+    this.#exchange!.head.reset();
+    const { timeouts } = this.listener.generation.config;
+    this.setDeadline(now + (this.wire.isBlocked ? timeouts.write : timeouts.idle));
+    if (this.#held !== null) {
+      // Whether the client reads its answers has to be known before it gets another one.
+      this.wire.flush();
+      return this.proceed();
+    }
+    if (this.#isReading) return;
+    this.#dropExchange();
+    if (this.#hasEnded) this.close(now);
+    else this.wire.resume();
+  }
+
+  #hold(bytes: Buffer): void {
+    this.#held = bytes;
+    const isHead = this.#phase === PHASE.head && !this.wire.isBlocked;
+    if (bytes.length >= HELD_BYTES_MAX && !isHead) this.wire.pause();
+  }
+
+  #takeExchange(): Exchange {
+    this.#exchange ??= this.listener.takeExchange(this);
+    return this.#exchange;
+  }
+
+  /** Gives the exchange back, unless it is under way. */
+  #dropExchange(): void {
+    const exchange = this.#exchange;
+    if (exchange === null || exchange.isActive || this.#isReading) return;
+    this.#exchange = null;
+    this.listener.giveBack(exchange);
+  }
+
+  /** Answers a request that was refused before an exchange began, and closes: its end cannot be trusted. */
+  #refuse(code: FaultCode, now: number, cause: Cause | null = null): void {
+    const exchange = this.#exchange!;
+    this.#phase = PHASE.exchange;
+    exchange.framing.isHead = false;
+    const answer = composeFault(code, cause, '', this.answerFrame(false, now));
+    exchange.refused(code, cause, this.isAnswerable ? answer.length : 0);
+    this.answer(answer, false, now);
+  }
+}

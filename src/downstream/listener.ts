@@ -1,0 +1,217 @@
+// Takes connections: the listening sockets, the clients that are connected, their number's limit, and the way out
+// (drain). It decides nothing about requests. Sources: RFC 9112 §9.6; accept(2).
+
+import { createServer, type Server, type Socket } from 'node:net';
+import type { ListenAddress } from '../config/schema.ts';
+import { type Cause, causeOf, FAULT_CODES, type FaultCode, formatCause, limitOf } from '../errors.ts';
+import { Exchange } from '../exchange/exchange.ts';
+import type { Observers } from '../exchange/outcome.ts';
+import { textOf } from '../exchange/own-answer.ts';
+import type { Generation } from '../routing/generation.ts';
+import { addressId } from '../routing/routes.ts';
+import type { DownstreamCounters } from '../telemetry/counters.ts';
+import type { Deadlines } from '../transport/deadlines.ts';
+import type { Descriptors } from '../transport/descriptors.ts';
+import type { Tunnel, TunnelHost } from '../transport/tunnel.ts';
+import { descriptorOf } from '../transport/wire.ts';
+import { Downstream } from './connection.ts';
+
+const BACKLOG = 4096;
+/** How long a client that was turned away may take to let go. */
+const TURN_AWAY_MS = 500;
+/** Exchanges kept for later clients; about as many as are under way at once in a busy sidecar. */
+const SPARE_EXCHANGES_MAX = 1024;
+
+export class Listener implements TunnelHost {
+  readonly deadlines: Deadlines;
+  readonly counters: DownstreamCounters;
+  readonly observers: Observers;
+  /** What requests are decided by from now on; those that have begun keep theirs. */
+  generation: Generation;
+  /** Responses carry `Connection: close`. */
+  isDraining = false;
+  /** No new connection is taken, and one that becomes idle closes. */
+  isClosing = false;
+  readonly #servers: Server[] = [];
+  readonly #connections = new Set<Downstream>();
+  readonly #tunnels = new Set<Tunnel>();
+  readonly #spareExchanges: Exchange[] = [];
+  readonly #descriptors: Descriptors;
+  readonly #onRefused: (code: FaultCode, cause: string) => void;
+  #dateLine = '';
+  #dateUntil = 0;
+  #onEmpty: (() => void) | null = null;
+
+  constructor(
+    generation: Generation,
+    deadlines: Deadlines,
+    counters: DownstreamCounters,
+    observers: Observers,
+    descriptors: Descriptors,
+    onRefused: (code: FaultCode, cause: string) => void,
+  ) {
+    this.#descriptors = descriptors;
+    this.#onRefused = onRefused;
+    this.generation = generation;
+    this.deadlines = deadlines;
+    this.counters = counters;
+    this.observers = observers;
+  }
+
+  /** Open client connections, tunnels included. */
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  /**
+   * Listens on one more address and returns it as a URL with its real port.
+   * Rejects with the error of listen(2), EADDRINUSE above all.
+   */
+  async listen(address: ListenAddress): Promise<string> {
+    const listenedOn = addressId(address);
+    const accept = (socket: Socket): void => this.#accept(socket, listenedOn);
+    const server = createServer({ allowHalfOpen: true, noDelay: true }, accept);
+    await this.#bind(server, address);
+    // An accept that failed (memory, buffers, a firewall) is one client's misfortune, not the end of all.
+    server.on('error', (error: NodeJS.ErrnoException) =>
+      this.#refuse('RESOURCES_EXHAUSTED', causeOf(`accept failed: ${error.code ?? 'no reason given'}`)),
+    );
+    this.#servers.push(server);
+    if (address.path !== null) return `unix:${address.path}`;
+    const bound = server.address();
+    const port = typeof bound === 'object' && bound !== null ? bound.port : address.port;
+    const host = address.host ?? 'localhost';
+    return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+  }
+
+  /** Stops taking connections, ends those that are idle, and resolves when none is left. */
+  async drain(): Promise<void> {
+    this.isClosing = true;
+    for (const server of this.#servers) server.close();
+    const now = performance.now();
+    for (const connection of this.#connections) {
+      if (connection.isIdle) connection.close(now);
+    }
+    if (this.#connections.size === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#onEmpty = resolve;
+    });
+  }
+
+  /** Ends every tunnel in an orderly way. */
+  closeTunnels(): void {
+    for (const tunnel of [...this.#tunnels]) tunnel.close();
+  }
+
+  /** The drain deadline has passed: ends every exchange, with an answer where none has begun. */
+  cutExchanges(): void {
+    const cause = limitOf('drain.deadline', this.generation.config.drain.deadline, 'ms');
+    for (const connection of this.#connections) connection.cutExchange('DRAIN_DEADLINE', cause);
+  }
+
+  /** Ends everything at once. */
+  async stop(): Promise<void> {
+    const closed = this.#servers.map((server) => new Promise((resolve) => server.close(resolve)));
+    for (const connection of this.#connections) connection.destroy();
+    await Promise.all(closed);
+  }
+
+  /** An exchange for this client, until it is given back. */
+  takeExchange(downstream: Downstream): Exchange {
+    const exchange = this.#spareExchanges.pop() ?? new Exchange(this.observers, this.counters);
+    exchange.attach(downstream);
+    return exchange;
+  }
+
+  giveBack(exchange: Exchange): void {
+    exchange.detach();
+    if (this.#spareExchanges.length < SPARE_EXCHANGES_MAX) this.#spareExchanges.push(exchange);
+  }
+
+  /** A client connection is closed. */
+  closed(connection: Downstream): void {
+    this.deadlines.remove(connection);
+    if (!this.#connections.delete(connection)) return;
+    this.counters.connectionClosed();
+    this.#descriptors.clients--;
+    if (this.#connections.size === 0) this.#onEmpty?.();
+  }
+
+  tunnelOpened(tunnel: Tunnel): void {
+    this.#tunnels.add(tunnel);
+    this.counters.tunnelOpened();
+  }
+
+  tunnelClosed(tunnel: Tunnel): void {
+    if (this.#tunnels.delete(tunnel)) this.counters.tunnelClosed();
+  }
+
+  /** "Date: …" CRLF of `now`, a time of `performance.now()`; made anew each second. */
+  dateLine(now: number): string {
+    if (now >= this.#dateUntil) {
+      const date = new Date();
+      this.#dateUntil = now + 1000 - date.getMilliseconds();
+      this.#dateLine = `Date: ${date.toUTCString()}\r\n`;
+    }
+    return this.#dateLine;
+  }
+
+  async #bind(server: Server, { host, port, path }: ListenAddress): Promise<void> {
+    if (path !== null) return listenOn(server, { path, backlog: BACKLOG });
+    if (host !== null) return listenOn(server, { host, port, backlog: BACKLOG });
+    try {
+      await listenOn(server, { host: '::', port, backlog: BACKLOG, ipv6Only: false });
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code;
+      if (code !== 'EAFNOSUPPORT' && code !== 'EADDRNOTAVAIL') throw error;
+      await listenOn(server, { host: '0.0.0.0', port, backlog: BACKLOG });
+    }
+  }
+
+  #accept(socket: Socket, listenedOn: string): void {
+    const { connections } = this.generation.config.limits;
+    if (this.#connections.size >= connections)
+      return this.#turnAway(socket, 'CONNECTIONS_EXHAUSTED', limitOf('limits.connections', connections));
+    if (descriptorOf(socket) >= this.#descriptors.clientsEnd)
+      return this.#turnAway(socket, 'RESOURCES_EXHAUSTED', this.#descriptors.describe());
+    const remote = socket.remoteAddress ?? '';
+    const address = remote.startsWith('::ffff:') && remote.includes('.') ? remote.slice(7) : remote;
+    const forwardedFor = address === '' ? '' : `X-Forwarded-For: ${address}\r\n`;
+    const facts = { address, lines: Buffer.from(`${forwardedFor}X-Forwarded-Proto: http\r\n`, 'latin1') };
+    this.counters.connectionOpened();
+    this.#descriptors.clients++;
+    this.#connections.add(
+      new Downstream(this, socket, facts, address === '' ? 'unix:' : address, listenedOn, performance.now()),
+    );
+  }
+
+  #refuse(code: FaultCode, cause: Cause): void {
+    this.counters.refused(FAULT_CODES.indexOf(code));
+    this.#onRefused(code, formatCause(cause));
+  }
+
+  #turnAway(socket: Socket, code: FaultCode, cause: Cause): void {
+    this.#refuse(code, cause);
+    const isLast = descriptorOf(socket) >= this.#descriptors.refusedEnd;
+    const body = textOf(code, cause);
+    socket.on('error', () => socket.destroy());
+    // What the client sent is read and thrown away: unread, it would make the kernel reset the answer away.
+    socket.resume();
+    socket.setTimeout(TURN_AWAY_MS, () => socket.destroy());
+    socket.end(
+      `HTTP/1.1 503 Service Unavailable\r\n${this.dateLine(performance.now())}x-splitter-error: ${code}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
+    );
+    // Waiting for its end would cost one of the last descriptors: the answer is on its way, or is lost.
+    if (isLast) socket.destroy();
+  }
+}
+
+function listenOn(server: Server, options: Parameters<Server['listen']>[0]): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(options as object, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}

@@ -1,0 +1,221 @@
+// What is told of an exchange when it has ended: to the counters, the sample of its split, the access log and the
+// assignment events. It gathers facts while the exchange runs and decides nothing about it.
+
+import { type Cause, FAULT_CODES, FAULTS, type FaultCode } from '../errors.ts';
+import type { RequestHead } from '../http1/head.ts';
+import type { Arm, RoutedSplit } from '../routing/generation.ts';
+import { isPreflight } from '../split/preflight.ts';
+import type { Decision, DecisionExtras, Reason, Splitter } from '../split/splitter.ts';
+import type { AccessLog, ExchangeRecord } from '../telemetry/access-log.ts';
+import type { Assignments } from '../telemetry/assignments.ts';
+import type { DownstreamCounters } from '../telemetry/counters.ts';
+
+/** Who else wants to know of exchanges; null = nobody asked. */
+export interface Observers {
+  readonly accessLog: AccessLog | null;
+  readonly assignments: Assignments | null;
+}
+
+/** The record of a request of which nothing is known. */
+const NOTHING: ExchangeRecord = {
+  method: '',
+  path: '',
+  client: '',
+  requestId: '',
+  split: '',
+  variant: '',
+  reason: '',
+  keyHash: -1,
+  upstream: '',
+  address: '',
+  status: 0,
+  code: null,
+  cause: null,
+  queueMs: -1,
+  connectMs: -1,
+  firstByteMs: -1,
+  totalMs: 0,
+  receivedBytes: 0,
+  sentBytes: 0,
+  retries: 0,
+};
+
+/** One exchange's facts. Used again for each request of a connection. Times are those of `performance.now()`. */
+export class Outcome {
+  bytesReceived = 0;
+  bytesSent = 0;
+  /** Status that was sent; 0 = none. */
+  status = 0;
+  retries = 0;
+  /** When the request began. */
+  startedAt = 0;
+  /** Address that the request was sent to; empty when it was not sent. */
+  address = '';
+  /** When the request head was written to the upstream; 0 = not yet. */
+  sentAt = 0;
+  /** When a connection began to be opened for it; 0 = a reused one took it. */
+  connectAt = 0;
+  /** When the response head came; 0 = not yet. */
+  firstByteAt = 0;
+  /** The id that was made for the request; null when it brought one, or none was wanted. */
+  requestId: string | null = null;
+  readonly #observers: Observers;
+  readonly #refusals: DownstreamCounters;
+  #generation = 0;
+  #arm: Arm | null = null;
+  #upstream = '';
+  #split: RoutedSplit | null = null;
+  #variant = 0;
+  #hash = -1;
+  #reason: Reason = 'share';
+  #extras: DecisionExtras | null = null;
+  #isFallback = false;
+
+  constructor(observers: Observers, refusals: DownstreamCounters) {
+    this.#observers = observers;
+    this.#refusals = refusals;
+  }
+
+  /** A request has come. */
+  begin(now: number, headBytes: number, generation: number): void {
+    this.startedAt = now;
+    this.#generation = generation;
+    this.bytesReceived = headBytes;
+    this.bytesSent = 0;
+    this.status = 0;
+    this.retries = 0;
+    this.address = '';
+    this.sentAt = 0;
+    this.connectAt = 0;
+    this.firstByteAt = 0;
+    this.requestId = null;
+    this.#arm = null;
+    this.#upstream = '';
+    this.#split = null;
+    this.#hash = -1;
+    this.#reason = 'share';
+    this.#extras = null;
+    this.#isFallback = false;
+  }
+
+  /** Holds nothing of its request any more. */
+  forget(): void {
+    this.requestId = null;
+    this.#extras = null;
+  }
+
+  /** A splitter has decided. */
+  decided(split: RoutedSplit, variant: number, { hash, reason, extras }: Decision): void {
+    this.#split = split;
+    this.#variant = variant;
+    this.#hash = hash;
+    this.#reason = reason;
+    this.#extras = extras;
+  }
+
+  /** The exchange belongs to this arm from now on: it is counted there. */
+  belongsTo(arm: Arm): void {
+    this.#arm = arm;
+    this.#upstream = arm.upstream.name;
+    arm.counters.begin();
+    if (this.#split === null) return;
+    if (this.#reason === 'missing_key') arm.counters.missingKey();
+    if (this.#extras !== null) this.#countExtras(arm, this.#extras);
+  }
+
+  /** It is sent again. */
+  retried(): void {
+    this.retries++;
+    this.#arm?.counters.retry();
+  }
+
+  /** What the decision brought along; null for nothing, and without a decision. */
+  get extras(): DecisionExtras | null {
+    return this.#extras;
+  }
+
+  get reason(): Reason {
+    return this.#reason;
+  }
+
+  /** Another upstream takes it. */
+  fellBack(upstream: string): void {
+    this.#isFallback = true;
+    this.#upstream = upstream;
+    this.#arm?.counters.fallback();
+  }
+
+  /** It has ended. `fault` is a position in FAULT_CODES, -1 = none. `head` is the request's, for the log. */
+  settle(fault: number, now: number, head: RequestHead, cause: Cause | null): void {
+    const arm = this.#arm;
+    if (arm === null) this.#refusals.refused(fault);
+    else arm.counters.end(this.status, fault, now - this.startedAt, this.bytesReceived, this.bytesSent);
+    const split = this.#split;
+    if (split !== null && arm !== null && isPreflight(head)) arm.counters.preflight();
+    else if (split !== null && arm !== null && this.#reason === 'share' && !this.#isFallback) {
+      split.sample.add(this.#variant, this.#hash);
+      if (this.#observers.assignments !== null) this.#assign(this.#observers.assignments, split, head);
+    }
+    const { accessLog } = this.#observers;
+    if (accessLog?.wants(this.status, fault)) this.#log(accessLog, fault, now, head, cause);
+    this.#arm = null;
+    this.#split = null;
+  }
+
+  /** A request was refused before it could be given to an exchange; nothing of its head can be trusted in a log. */
+  refused(code: FaultCode, client: string, cause: Cause | null, sentBytes: number): void {
+    const fault = FAULT_CODES.indexOf(code);
+    const { status } = FAULTS[code];
+    this.#refusals.refused(fault);
+    const { accessLog } = this.#observers;
+    if (!accessLog?.wants(status, fault)) return;
+    accessLog.write({ ...NOTHING, client, status, code, cause, sentBytes });
+  }
+
+  #countExtras({ counters }: Arm, { mintedKey, setCookie, override }: DecisionExtras): void {
+    if (mintedKey !== null) counters.keyMinted();
+    else if (setCookie !== null) counters.keyRemembered();
+    if (override === null || override.place === null) return;
+    if (override.variant >= 0) counters.override();
+    else counters.overrideRefused();
+  }
+
+  #assign(assignments: Assignments, split: RoutedSplit, head: RequestHead): void {
+    const { splitter, assigned } = split;
+    if (assigned === null || !assignments.isNew(assigned, this.#variant, this.#hash, Date.now())) return;
+    const variant = splitter.variants[this.#variant]!.name;
+    const minted = this.#extras?.mintedKey ?? null;
+    const key = minted === null ? splitter.keyOf(head) : Buffer.from(minted);
+    assignments.write({ split: splitter.name, variant, generation: this.#generation }, key);
+  }
+
+  #log(accessLog: AccessLog, fault: number, now: number, head: RequestHead, cause: Cause | null): void {
+    const splitter: Splitter | undefined = this.#split?.splitter;
+    const reached = this.sentAt > 0;
+    const isFresh = this.connectAt > 0;
+    const query = head.bytes.indexOf(63, head.targetStart);
+    const pathEnd = query === -1 || query > head.targetEnd ? head.targetEnd : query;
+    accessLog.write({
+      method: head.bytes.toString('latin1', head.methodStart, head.methodEnd),
+      path: head.bytes.toString('latin1', head.targetStart, pathEnd),
+      client: head.remoteAddress,
+      requestId: this.requestId ?? head.fieldValues('x-request-id')[0]?.toString() ?? '',
+      split: splitter?.name ?? '',
+      variant: this.#hash >= 0 ? (splitter?.variants[this.#variant]?.name ?? '') : '',
+      reason: this.#isFallback ? 'fallback' : this.#reason,
+      keyHash: this.#hash,
+      upstream: this.#upstream,
+      address: this.address,
+      status: this.status,
+      code: fault < 0 ? null : FAULT_CODES[fault]!,
+      cause,
+      queueMs: reached ? (isFresh ? this.connectAt : this.sentAt) - this.startedAt : -1,
+      connectMs: reached && isFresh ? this.sentAt - this.connectAt : -1,
+      firstByteMs: this.firstByteAt > 0 ? this.firstByteAt - this.startedAt : -1,
+      totalMs: now - this.startedAt,
+      receivedBytes: this.bytesReceived,
+      sentBytes: this.bytesSent,
+      retries: this.retries,
+    });
+  }
+}

@@ -1,0 +1,116 @@
+// A response on its way to the client: its head, rewritten, and its body in a framing that the client understands. It
+// counts what it writes and decides nothing about the exchange. Sources: RFC 9110 §7.6, RFC 9112 §6-7.
+
+import { chunkHead, LAST_CHUNK } from '../http1/chunked.ts';
+import { type ResponseRewrite, writeLastChunk, writeResponseHead } from '../http1/forward.ts';
+import { BODY, type ResponseFraming } from '../http1/framing.ts';
+import type { FieldSection, ResponseHead } from '../http1/head.ts';
+import type { Wire } from '../transport/wire.ts';
+
+/** One response at a time: `begin` before each. Its methods return the bytes that they wrote. */
+export class ResponseRelay {
+  readonly #rewrite: ResponseRewrite = {
+    minorVersion: 1,
+    body: BODY.none,
+    keepAlive: true,
+    via: false,
+    droppedFields: null,
+    addedLines: '',
+    dateLine: '',
+  };
+
+  begin(): void {
+    this.#rewrite.droppedFields = null;
+    this.#rewrite.addedLines = '';
+  }
+
+  /** Fields of the upstream's that do not pass; null = all do. */
+  drop(fields: readonly Uint8Array[] | null): void {
+    this.#rewrite.droppedFields = fields;
+  }
+
+  /** Lines for the head, each with its CRLF. */
+  add(lines: string): void {
+    this.#rewrite.addedLines += lines;
+  }
+
+  get addedLines(): string {
+    return this.#rewrite.addedLines;
+  }
+
+  /** The client was told that its connection is kept. */
+  get keepAlive(): boolean {
+    return this.#rewrite.keepAlive;
+  }
+
+  /** Nothing but the end of the connection tells the client that it has all of the body. */
+  get endsWithConnection(): boolean {
+    return this.#rewrite.body === BODY.close;
+  }
+
+  /** Writes a head that no body follows: an interim one, or that of a tunnel. */
+  writeInterim(wire: Wire, head: ResponseHead, framing: ResponseFraming, headEnd: number): number {
+    this.#rewrite.minorVersion = 1;
+    this.#rewrite.via = false;
+    return this.#writeHead(wire, head, framing, headEnd);
+  }
+
+  /** Writes the final head. `minorVersion`: the client's. `mayKeepAlive`: as far as the request and the listener go. */
+  writeFinal(
+    wire: Wire,
+    head: ResponseHead,
+    framing: ResponseFraming,
+    headEnd: number,
+    minorVersion: number,
+    mayKeepAlive: boolean,
+    via: boolean,
+    dateLine: string,
+  ): number {
+    const rewrite = this.#rewrite;
+    let { body } = framing;
+    if (body === BODY.chunked || body === BODY.close) body = minorVersion === 1 ? BODY.chunked : BODY.close;
+    rewrite.minorVersion = minorVersion;
+    rewrite.body = body;
+    rewrite.keepAlive = mayKeepAlive && body !== BODY.close;
+    rewrite.via = via;
+    rewrite.dateLine = dateLine;
+    return this.#writeHead(wire, head, framing, headEnd);
+  }
+
+  /** Writes body bytes; they are only valid during the call. */
+  writeBody(wire: Wire, bytes: Buffer, from: number, to: number): number {
+    if (this.#rewrite.body !== BODY.chunked) {
+      wire.write(bytes, from, to, true);
+      return to - from;
+    }
+    const size = chunkHead(to - from);
+    wire.gather().text(size);
+    wire.write(bytes, from, to, true);
+    wire.gather().text('\r\n');
+    return to - from + size.length + 2;
+  }
+
+  /** Writes the end of a chunked body with its trailers, where the client's framing has room for them. */
+  writeTrailers(wire: Wire, trailers: FieldSection, framing: ResponseFraming): number {
+    if (this.#rewrite.body !== BODY.chunked) return 0;
+    const out = wire.gather();
+    const before = out.length;
+    writeLastChunk(out, trailers, framing, this.#rewrite.droppedFields);
+    this.#rewrite.body = BODY.none;
+    return out.length - before;
+  }
+
+  /** Writes what ends a body that has none of its own. */
+  writeEnd(wire: Wire): number {
+    if (this.#rewrite.body !== BODY.chunked) return 0;
+    wire.gather().text(LAST_CHUNK);
+    return LAST_CHUNK.length;
+  }
+
+  #writeHead(wire: Wire, head: ResponseHead, framing: ResponseFraming, headEnd: number): number {
+    const out = wire.gather();
+    const before = out.length;
+    writeResponseHead(out, head, framing, headEnd, this.#rewrite);
+    return out.length - before;
+  }
+}

@@ -1,0 +1,130 @@
+// One accepted configuration as the data plane uses it: immutable, built whole, taken into use by one assignment.
+// Which route takes a request is routes.ts. An exchange keeps the generation that it started with.
+
+import { type Config, membersOf } from '../config/schema.ts';
+import type { RequestRewrite } from '../http1/forward.ts';
+import { type HeadLimits, requestLimits } from '../http1/head.ts';
+import { Splitter } from '../split/splitter.ts';
+import type { AssignedSplit, Assignments } from '../telemetry/assignments.ts';
+import type { Counters, VariantCounters } from '../telemetry/counters.ts';
+import type { Sample } from '../telemetry/sample.ts';
+import type { Upstream } from '../upstream/upstream.ts';
+import { type Edits, editsFor } from './edits.ts';
+import { compileRoutes, type RouteOf } from './routes.ts';
+import { compileHost, compileSetFields } from './set-fields.ts';
+
+/** Where a decided request goes, and what is counted for it. */
+export interface Arm {
+  readonly upstream: Upstream;
+  readonly counters: VariantCounters;
+  /** How requests are rewritten, for each server of the upstream. */
+  readonly rewrites: readonly RequestRewrite[];
+  /** Where exchanges go that cannot reach `upstream`; null = they fail. */
+  readonly fallback: Destination | null;
+  /** What is edited in its messages; null = nothing. */
+  readonly edits: Edits | null;
+}
+
+/** An upstream and how requests are rewritten for it. */
+export interface Destination {
+  readonly upstream: Upstream;
+  readonly rewrites: readonly RequestRewrite[];
+}
+
+/** A route's end where a splitter decides: one arm for each of its variants, in their order. */
+export interface RoutedSplit {
+  readonly splitter: Splitter;
+  readonly arms: readonly Arm[];
+  /** The different keys of each variant. */
+  readonly sample: Sample;
+  /** For the assignment events; null without them. */
+  readonly assigned: AssignedSplit | null;
+}
+
+/** What a route leads to: a splitter with its arms, or one arm; and what the route says of its own. */
+type Routed = (RoutedSplit | { readonly splitter: null; readonly arm: Arm }) & {
+  /** Largest request body in bytes. */
+  readonly bodyBytesMax: number;
+};
+
+export interface Generation {
+  readonly number: number;
+  readonly config: Config;
+  readonly splitters: ReadonlyMap<string, Splitter>;
+  readonly upstreams: ReadonlyMap<string, Upstream>;
+  /** What the head of a request may be at most. */
+  readonly headLimits: HeadLimits;
+  /** Protocols to which a connection may be upgraded, lower case. */
+  readonly upgrades: ReadonlySet<string>;
+  readonly acceptedAt: Date;
+  /** What takes a request, or why nothing does. */
+  readonly route: RouteOf<Routed>;
+}
+
+/** Builds the generation for a valid configuration; `upstreams` holds one entry for each of `config.upstreams`. */
+export function buildGeneration(
+  number: number,
+  config: Config,
+  upstreams: ReadonlyMap<string, Upstream>,
+  counters: Counters,
+  assignments: Assignments | null = null,
+): Generation {
+  const destinationFor = (name: string): Destination => {
+    const upstream = upstreams.get(name);
+    if (upstream === undefined) throw new Error(`the configuration names an upstream that it lacks: ${name}`);
+    return { upstream, rewrites: rewritesFor(config, upstream) };
+  };
+  const armFor = (splitter: Splitter | null, variant: string, name: string): Arm => {
+    const destination = destinationFor(name);
+    const { onDown } = destination.upstream.config;
+    const fallback = onDown === null ? null : destinationFor(onDown);
+    const edits = editsFor(config, splitter, splitter === null ? null : variant);
+    return {
+      ...destination,
+      fallback,
+      edits,
+      counters: counters.variant(splitter?.name ?? '', variant, name),
+    };
+  };
+  const splitters = new Map<string, Splitter>();
+  const targets = new Map<string, RoutedSplit>();
+  for (const [name, split] of config.splits) {
+    const splitter = new Splitter(name, split);
+    splitters.set(name, splitter);
+    const arms = splitter.variants.map((variant) => armFor(splitter, variant.name, variant.upstream));
+    const sample = counters.sample(name, splitter.variants, split);
+    targets.set(name, { splitter, arms, sample, assigned: assignments?.enroll(sample) ?? null });
+  }
+  const ends = config.routes.map((route): Routed => {
+    const bodyBytesMax = route.limits?.requestBody ?? config.limits.requestBody;
+    if (route.split === undefined) {
+      return { splitter: null, arm: armFor(null, '', route.upstream), bodyBytesMax };
+    }
+    const target = targets.get(route.split);
+    if (target === undefined)
+      throw new Error(`the configuration names a split that it lacks: ${route.split}`);
+    return { ...target, bodyBytesMax };
+  });
+  return {
+    number,
+    config,
+    splitters,
+    upstreams,
+    headLimits: requestLimits(config.limits),
+    upgrades: new Set(config.upgrades.map((protocol) => protocol.toLowerCase())),
+    acceptedAt: new Date(),
+    route: compileRoutes(config, ends),
+  };
+}
+
+function rewritesFor({ forwarded, via }: Config, { config }: Upstream): RequestRewrite[] {
+  const { host } = config;
+  const set = compileSetFields(config.setHeaders);
+  return membersOf(config).map(({ url }) => {
+    const authority = Buffer.from(url.authority, 'latin1');
+    const hostText = host?.startsWith('$host') === true ? compileHost(host, url.authority) : null;
+    const isOwn = host === undefined || hostText !== null;
+    const replaced = host === '$proxy_host' ? authority : isOwn ? null : Buffer.from(host, 'latin1');
+    return { host: replaced, hostText, authority, forwarded, via, set };
+  });
+}

@@ -1,0 +1,72 @@
+// Fields of a request that the configuration sets (`setHeaders`, `host: $host`): texts with variables, compiled once,
+// made for each request. Knows nothing of what else becomes of a request head.
+// Source: nginx's proxy_set_header in ngx_http_proxy_module.c.
+
+import {
+  FORWARDED_FIELD,
+  fieldName,
+  type HostText,
+  type RequestFacts,
+  type SetFields,
+} from '../http1/forward.ts';
+import { type CompiledKey, compileValue } from '../key/compile.ts';
+
+/** Compiles `setHeaders` of an upstream; null when it sets nothing. */
+export function compileSetFields(fields: Readonly<Record<string, string>> | undefined): SetFields | null {
+  // What an upstream sets stands above what all of them set, in whatever case either is written.
+  const own = new Map(Object.entries(fields ?? {}).map((field) => [field[0].toLowerCase(), field]));
+  return own.size === 0 ? null : new CompiledFields([...own.values()]);
+}
+
+/** Compiles `host` of an upstream that has variables. Without a host in the request it is `authority`. */
+export function compileHost(text: string, authority: string): HostText {
+  const key = compiled(text);
+  const bare = text.replace('$host', '').length;
+  return {
+    textFor: (head) => {
+      const host = key.expand(head);
+      return host.length > bare ? latin1(host) : authority;
+    },
+  };
+}
+
+class CompiledFields implements SetFields {
+  readonly names: readonly Uint8Array[];
+  readonly forwarded: number;
+  readonly #lines: readonly { readonly start: string; readonly value: CompiledKey }[];
+
+  constructor(fields: readonly (readonly [name: string, value: string])[]) {
+    this.names = fields.map(([name]) => fieldName(name));
+    this.forwarded = fields.reduce(
+      (bits, [name]) => bits | (FORWARDED_FIELD.get(name.toLowerCase()) ?? 0),
+      0,
+    );
+    this.#lines = fields.map(([name, value]) => ({ start: `${name}: `, value: compiled(value) }));
+  }
+
+  linesFor(request: RequestFacts): string {
+    let lines = '';
+    for (const { start, value } of this.#lines) {
+      const bytes = value.expand(request);
+      if (bytes.length > 0) lines += `${start}${latin1(bytes)}\r\n`;
+    }
+    return lines;
+  }
+}
+
+function compiled(text: string): CompiledKey {
+  const value = compileValue(text);
+  if ('error' in value) throw new Error(`broken invariant: a value that was checked: ${value.error}`);
+  return value;
+}
+
+/** $uri is decoded: "%0d%0a" in a path would otherwise end the field and begin one of the client's making. */
+function latin1(bytes: Uint8Array): string {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
+  return text.replace(
+    CONTROL,
+    (character) => `%${character.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`,
+  );
+}
+
+const CONTROL = /[\0-\x08\x0a-\x1f\x7f]/g;

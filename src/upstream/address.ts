@@ -1,0 +1,156 @@
+// The servers of an upstream and their addresses: what is known of each, and the connections that are idle there. They
+// decide nothing; upstream.ts does. Source: nginx's upstream module.
+
+import type { MemberConfig, UpstreamConfig, UpstreamUrl } from '../config/schema.ts';
+import { currentTurn } from '../transport/wire.ts';
+import type { UpstreamConnection } from './connection.ts';
+import { AddressHealth, type EjectSettings } from './health.ts';
+import type { Lookup } from './lookups.ts';
+import type { Probe } from './probe.ts';
+import type { LastFailure } from './report.ts';
+import { Resolver } from './resolver.ts';
+import { TlsSettings } from './tls.ts';
+
+/** For how long nothing is pipelined to an address where that cost somebody a second try. */
+const PIPELINING_REST_MS = 30_000;
+
+/** For how long no connection to an address is used again after it sent an answer that nobody asked for. */
+const REUSE_REST_MS = 30_000;
+
+/** One address of a server and what is connected to it. */
+export class Address {
+  readonly host: string;
+  readonly member: Member;
+  /** What people see: the host, with the port or as a path where the upstream has several servers. */
+  readonly name: string;
+  /** Connections that wait for an exchange, the longest idle one about first. */
+  readonly idle: UpstreamConnection[] = [];
+  /** Of them, the first so many were there before the turn `#idleTurn`. */
+  #settled = 0;
+  #idleTurn = -1;
+  readonly health = new AddressHealth();
+  /** It fails, and nothing has shown since that it works; written by the report, as the next two. */
+  isOut = false;
+  since = Date.now();
+  lastFailure: LastFailure | null = null;
+  /** Exchanges that are on a connection to this address. */
+  inFlight = 0;
+  /** The name no longer has this address. */
+  isGone = false;
+  /** Asks regularly whether the address is up; null without `probe`. */
+  probe: Probe | null = null;
+  /** The connection on which further exchanges may be sent in this turn; null = none. */
+  gathering: UpstreamConnection | null = null;
+  /** Time of `performance.now()` until which nothing is pipelined: it went wrong. */
+  #pipeliningRestsUntil = 0;
+  /** Time until which no connection is used again: an answer came that nobody had asked for. */
+  #reuseRestsUntil = 0;
+
+  constructor(host: string, member: Member, name: string) {
+    this.host = host;
+    this.member = member;
+    this.name = name;
+  }
+
+  /** Exchanges may share a connection to this address now. */
+  mayPipeline(now: number): boolean {
+    return now >= this.#pipeliningRestsUntil;
+  }
+
+  /** Pipelining has gone wrong here: each exchange has a connection of its own for a while. */
+  restPipelining(now: number): void {
+    this.#pipeliningRestsUntil = now + PIPELINING_REST_MS;
+  }
+
+  /** A connection whose exchange has ended may serve another one. */
+  mayReuse(now: number): boolean {
+    return now >= this.#reuseRestsUntil;
+  }
+
+  /** It sent what nobody asked for: what it sends next might be taken for the answer to another request. */
+  restReuse(now: number): void {
+    this.#reuseRestsUntil = now + REUSE_REST_MS;
+  }
+
+  /** The connection waits for an exchange. */
+  putIdle(connection: UpstreamConnection): void {
+    if (this.#idleTurn !== currentTurn()) {
+      this.#idleTurn = currentTurn();
+      this.#settled = this.idle.length;
+    }
+    this.idle.push(connection);
+  }
+
+  /**
+   * A connection for an exchange: the last one in is the first one out, so that the surplus ages away. One that was put
+   * here in this turn has not been read since, and there may be a second answer in it: it comes last, and the request
+   * waits until it has been read.
+   */
+  takeIdle(): UpstreamConnection | undefined {
+    const { idle } = this;
+    if (this.#idleTurn !== currentTurn()) return idle.pop();
+    const last = idle.pop();
+    if (idle.length < this.#settled) {
+      this.#settled = idle.length;
+      return last;
+    }
+    if (this.#settled === 0) {
+      last?.wire.holdBack();
+      return last;
+    }
+    this.#settled--;
+    const settled = idle[this.#settled]!;
+    idle[this.#settled] = last!;
+    return settled;
+  }
+
+  /** The connection is closed. False when it was not idle. */
+  dropIdle(connection: UpstreamConnection): boolean {
+    const index = this.idle.indexOf(connection);
+    if (index === -1) return false;
+    this.idle.splice(index, 1);
+    if (index < this.#settled) this.#settled--;
+    return true;
+  }
+
+  /** What was gathered on the connection has left. */
+  gatheringEnded(connection: UpstreamConnection): void {
+    if (this.gathering === connection) this.gathering = null;
+  }
+}
+
+/** One server of an upstream: a name with its addresses, or a socket. */
+export class Member {
+  /** Its place in the configuration. */
+  readonly index: number;
+  readonly url: UpstreamUrl;
+  readonly weight: number;
+  readonly isBackup: boolean;
+  readonly eject: EjectSettings;
+  /** How TLS is spoken; null for a plain server. */
+  readonly tls: TlsSettings | null;
+  readonly resolver: Resolver;
+  /** Written by the report. */
+  unresolvedSince = 0;
+  /** The answer that `addresses` was made from. */
+  resolved: readonly string[] = [];
+  addresses: Address[] = [];
+
+  constructor(
+    index: number,
+    { url, weight, backup, eject }: MemberConfig,
+    config: UpstreamConfig,
+    onResolved: () => void,
+    now: number,
+    lookup?: Lookup,
+  ) {
+    this.index = index;
+    this.url = url;
+    this.weight = weight;
+    this.isBackup = backup;
+    this.eject = eject ?? config.eject;
+    this.tls = url.tls ? new TlsSettings(config.tls, url, now) : null;
+    // A Unix socket needs no lookup; any IP address stands for it.
+    this.resolver = new Resolver(url.path === null ? url.host : '127.0.0.1', onResolved, lookup);
+  }
+}

@@ -1,0 +1,96 @@
+// Holds the exchanges of an upstream that refuses every connect, as one that restarts does, and lets one of them at a time
+// try again. Nothing of them was sent, so any method may wait. It opens no connection itself. An outage that has just
+// begun is waited out; in a longer one each exchange gets one more try, so that its failure is known soon.
+
+import type { Cause, FaultCode } from '../errors.ts';
+import type { Exchange } from '../exchange/exchange.ts';
+import type { Deadlines, Timed } from '../transport/deadlines.ts';
+
+/** Time between two tries; up to half of it more, so that several splitters do not come at the same moment. */
+const PAUSE_MS = 200;
+/** How long after its beginning an outage is waited out at most. */
+const WINDOW_MS = 2000;
+
+/** The exchanges that wait until one upstream accepts a connection. */
+export class Reconnect implements Timed {
+  deadline = Number.POSITIVE_INFINITY;
+  readonly #deadlines: Deadlines;
+  readonly #windowMs: number;
+  readonly #tryAgain: (exchange: Exchange, now: number) => void;
+  /** In order of arrival. */
+  readonly #held = new Set<Exchange>();
+  /** When the first connect was refused; -1 = the last one was not. */
+  #downSince = -1;
+
+  /** `tryAgain` connects for one exchange, which is no longer held. `limitMs`: the longest wait that the upstream allows. */
+  constructor(deadlines: Deadlines, limitMs: number, tryAgain: (exchange: Exchange, now: number) => void) {
+    this.#deadlines = deadlines;
+    this.#windowMs = Math.min(WINDOW_MS, limitMs);
+    this.#tryAgain = tryAgain;
+  }
+
+  get size(): number {
+    return this.#held.size;
+  }
+
+  has(exchange: Exchange): boolean {
+    return this.#held.has(exchange);
+  }
+
+  /** Holds the exchange until the next tries. False when it has waited long enough. */
+  hold(exchange: Exchange, now: number): boolean {
+    if (this.#downSince < 0) this.#downSince = now;
+    if (exchange.reconnectUntil === 0)
+      exchange.reconnectUntil = Math.max(this.#downSince + this.#windowMs, now + PAUSE_MS);
+    else if (now >= exchange.reconnectUntil) return false;
+    if (this.#held.size === 0) {
+      this.#deadlines.add(this);
+      this.#deadlines.set(this, now + pause());
+    }
+    this.#held.add(exchange);
+    return true;
+  }
+
+  /** The exchange no longer waits. Returns true when it did. */
+  forget(exchange: Exchange): boolean {
+    if (!this.#held.delete(exchange)) return false;
+    if (this.#held.size === 0) this.#rest();
+    return true;
+  }
+
+  /** The upstream accepts connections: returns those that were held, which are held no more. */
+  accepted(): readonly Exchange[] {
+    this.#downSince = -1;
+    if (this.#held.size === 0) return NONE;
+    const held = [...this.#held];
+    this.#held.clear();
+    this.#rest();
+    return held;
+  }
+
+  /** A try was refused: ends those that have waited long enough. */
+  refused(now: number, code: FaultCode, cause: Cause | null): void {
+    for (const exchange of this.#held)
+      if (now >= exchange.reconnectUntil) exchange.unreachable(code, now, cause);
+  }
+
+  onDeadline(now: number): void {
+    for (const exchange of this.#held) {
+      // Whatever becomes of this try, the others do not wait for its end.
+      this.#deadlines.set(this, now + pause());
+      this.#tryAgain(exchange, now);
+      return;
+    }
+  }
+
+  #rest(): void {
+    this.#deadlines.remove(this);
+    this.deadline = Number.POSITIVE_INFINITY;
+  }
+}
+
+const NONE: readonly Exchange[] = [];
+
+function pause(): number {
+  return PAUSE_MS * (1 + Math.random() / 2);
+}

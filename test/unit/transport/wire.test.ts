@@ -1,0 +1,269 @@
+// One socket's bytes in and out, also where Node does not offer what the fast way needs: a handle without useUserBuffer, and
+// bytes that are not those of the descriptor (TLS).
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { ReadMemory, Wire, type WireOwner } from '../../../src/transport/wire.ts';
+
+/** The two ends of a connection; `wired` is the one that a Wire gets. */
+async function startPair(): Promise<{ wired: Socket; far: Socket }> {
+  const server = createServer({ allowHalfOpen: true });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const far = connect({
+    port: (server.address() as AddressInfo).port,
+    host: '127.0.0.1',
+    allowHalfOpen: true,
+  });
+  const [wired] = (await once(server, 'connection')) as [Socket];
+  onTestFinished(() => {
+    far.destroy();
+    wired.destroy();
+    server.close();
+  });
+  for (const socket of [far, wired]) socket.on('error', () => undefined);
+  return { wired, far };
+}
+
+class Owner implements WireOwner {
+  read = '';
+  readsOn = false;
+  /** What happened, in order. */
+  readonly log: string[] = [];
+  /** Memory that reads came in. */
+  readonly memories = new Set<ArrayBufferLike>();
+
+  received(bytes: Buffer, from: number, to: number): void {
+    this.read += bytes.toString('latin1', from, to);
+    this.memories.add(bytes.buffer);
+  }
+  flushed(): void {
+    this.log.push('flushed');
+  }
+  blocked(): void {
+    this.log.push('blocked');
+  }
+  drained(): void {
+    this.log.push('drained');
+  }
+  writeFailed(): boolean {
+    this.log.push('writeFailed');
+    return this.readsOn;
+  }
+}
+
+const WAYS = ['direct', 'without useUserBuffer', 'not plain'] as const;
+
+async function startWire(way: (typeof WAYS)[number]) {
+  const { wired, far } = await startPair();
+  if (way === 'without useUserBuffer') {
+    const handle = (wired as unknown as { _handle: { useUserBuffer?: unknown } })._handle;
+    handle.useUserBuffer = undefined;
+  }
+  const owner = new Owner();
+  const wire = new Wire(wired, owner, way !== 'not plain');
+  const memory = new ReadMemory(4096, 64);
+  wire.startReading(memory);
+  return { wire, wired, far, owner, memory };
+}
+
+const textOf = (size: number, seed = 0) =>
+  Array.from({ length: size }, (_, i) => String.fromCharCode(97 + ((i * 7 + seed) % 26))).join('');
+
+async function readAll(socket: Socket, size: number): Promise<string> {
+  let text = '';
+  socket.on('data', (data: Buffer) => {
+    text += data.toString('latin1');
+  });
+  await vi.waitUntil(() => text.length >= size, { timeout: 10_000, interval: 1 });
+  return text;
+}
+
+describe.each(WAYS)('a wire (%s)', (way) => {
+  it('hands on every byte that comes, in order', async () => {
+    const { far, owner, memory } = await startWire(way);
+    const text = textOf(50_000);
+    far.write(text);
+    await vi.waitUntil(() => owner.read.length === text.length, { interval: 1 });
+    expect(owner.read).toBe(text);
+    expect(owner.memories.has(memory.bytes.buffer)).toBe(way === 'direct');
+  });
+
+  it('reads nothing while it is paused, and on behind it, also when it is paused within a read', async () => {
+    const { wire, far, owner } = await startWire(way);
+    const text = textOf(200_000);
+    const { received } = Owner.prototype;
+    let reads = 0;
+    owner.received = (bytes, from, to) => {
+      expect(wire.isPaused).toBe(false);
+      received.call(owner, bytes, from, to);
+      reads++;
+      wire.pause();
+      setImmediate(() => wire.resume());
+    };
+    far.write(text);
+    await vi.waitUntil(() => owner.read.length === text.length, { interval: 1 });
+    expect(owner.read).toBe(text);
+    expect(reads).toBeGreaterThan(1);
+  });
+
+  describe('that never runs dry', () => {
+    /** Bytes of each turn of the event loop. */
+    async function startFlood(pausesIn: number) {
+      const { wired, far } = await startPair();
+      if (way === 'without useUserBuffer') {
+        const handle = (wired as unknown as { _handle: { useUserBuffer?: unknown } })._handle;
+        handle.useUserBuffer = undefined;
+      }
+      const text = textOf(1000).repeat(1500);
+      far.write(text);
+      const owner = new Owner();
+      const wire = new Wire(wired, owner, way !== 'not plain');
+      const turns: number[] = [0];
+      const { received } = Owner.prototype;
+      owner.received = (bytes, from, to) => {
+        received.call(owner, bytes, from, to);
+        turns[turns.length - 1]! += to - from;
+        if (pausesIn === 0) return;
+        // Whatever its owner does within the read that ends its part: only the next turn goes on.
+        wire.pause();
+        if (pausesIn === 1) wire.resume();
+        else setImmediate(() => wire.resume());
+      };
+      const nextTurn = () => {
+        turns.push(0);
+        if (owner.read.length < text.length && !wired.destroyed) setImmediate(nextTurn);
+      };
+      setImmediate(nextTurn);
+      wire.startReading(new ReadMemory(16_384, 0));
+      return { wire, wired, far, owner, turns, text };
+    }
+
+    it.each([0, 1, 2])('leaves each turn to the others after its part (%i)', async (pausesIn) => {
+      const { owner, turns, text } = await startFlood(pausesIn);
+      await vi.waitUntil(() => owner.read.length === text.length, { timeout: 20_000, interval: 1 });
+      expect(owner.read).toBe(text);
+      // One read of the public socket holds 64 KiB.
+      expect(Math.max(...turns)).toBeLessThanOrEqual(131_072 + 65_536);
+    });
+
+    it('reads nothing more once its socket is destroyed, and still sees the end of one that is not', async () => {
+      const flood = await startFlood(0);
+      await vi.waitUntil(() => flood.owner.read.length >= 131_072, { interval: 1 });
+      flood.wired.destroy();
+      const { length } = flood.owner.read;
+      await once(flood.wired, 'close');
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(flood.owner.read.length).toBe(length);
+
+      const ended = await startFlood(0);
+      const end = once(ended.wired, 'end');
+      ended.far.end();
+      await end;
+      expect(ended.owner.read).toBe(ended.text);
+    });
+  });
+
+  it('writes what is gathered in a turn at its end, at once, and says so once', async () => {
+    const { wire, far, owner } = await startWire(way);
+    wire.gather().text('one ');
+    wire.write(Buffer.from('-two-'), 1, 4);
+    wire.gather().text(' three');
+    expect(owner.log).toEqual([]);
+    expect(wire.hasUnsent).toBe(true);
+    expect(await readAll(far, 13)).toBe('one two three');
+    expect(owner.log.filter((what) => what === 'flushed')).toEqual(['flushed']);
+    expect(wire.hasUnsent).toBe(false);
+  });
+
+  it('keeps the order of what is copied, sent at once, gathered and held back, and copies what it holds back', async () => {
+    const { wire, far, owner } = await startWire(way);
+    const memory = Buffer.alloc(300_000);
+    const pieces = [5, 20_000, 16_384, 16_385, 1, 250_000, 70_000, 3, 299_000, 64].map((size, i) =>
+      textOf(size, i),
+    );
+    const expected = pieces.join('').repeat(12);
+    for (let round = 0; round < 12; round++) {
+      for (const [i, piece] of pieces.entries()) {
+        if (i % 3 === 0) wire.gather().text(piece);
+        else {
+          memory.write(piece, memory.length - piece.length, 'latin1');
+          // What stands in front may be written over, and all of it may be as soon as the call is over.
+          wire.write(memory, memory.length - piece.length, memory.length, i % 2 === 0);
+          memory.fill('#');
+        }
+      }
+    }
+    expect(wire.isBlocked).toBe(true);
+    expect(await readAll(far, expected.length)).toBe(expected);
+    await vi.waitUntil(() => owner.log.at(-1) === 'drained', { interval: 1 });
+    expect([wire.isBlocked, wire.hasUnsent]).toEqual([false, false]);
+    expect(owner.log.filter((what) => what === 'blocked').length).toBeGreaterThan(0);
+  });
+
+  it('ends behind everything that was written, blocked or not', async () => {
+    for (const size of [10, 8_000_000]) {
+      const { wire, far } = await startWire(way);
+      const text = textOf(size);
+      wire.write(Buffer.from(text), 0, size);
+      wire.gather().text(' and the last');
+      wire.end();
+      const ended = once(far, 'end');
+      expect((await readAll(far, size + 13)).slice(-13)).toBe(' and the last');
+      await ended;
+    }
+  });
+
+  it('writes nothing and throws nothing once its socket is destroyed', async () => {
+    const { wire, wired, far } = await startWire(way);
+    const { wire: other, far: otherFar } = await startWire(way);
+    wire.gather().text('too late');
+    wired.destroy();
+    // A descriptor of that number may be in use again: these are the next ones that the kernel gives.
+    await once(far.resume(), 'end');
+    const { far: next } = await startPair();
+    let foreign = '';
+    next.on('data', (data) => {
+      foreign += data;
+    });
+    wire.write(Buffer.alloc(100_000), 0, 100_000);
+    wire.gather().text('too late');
+    wire.flush();
+    wire.end();
+    other.gather().text('in time');
+    expect(await readAll(otherFar, 7)).toBe('in time');
+    expect(foreign).toBe('');
+  });
+
+  it('ends its socket when the other end has reset it, and goes on for nobody', async () => {
+    const { wire, wired, far, owner } = await startWire(way);
+    const closed = new Promise((resolve) => wired.once('close', resolve));
+    far.resetAndDestroy();
+    for (let i = 0; i < 3; i++) {
+      wire.write(Buffer.alloc(100_000), 0, 100_000);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await closed;
+    expect(owner.log).not.toContain('drained');
+    expect(wired.destroyed).toBe(true);
+  });
+
+  // Node destroys a TLS socket whose write has failed, together with what it has received.
+  if (way === 'not plain') return;
+  it('whose other end takes no more reads what that end sent before', async () => {
+    const { wire, wired, far, owner } = await startWire(way);
+    owner.readsOn = true;
+    wire.pause();
+    await new Promise<void>((resolve) => far.write('the answer', () => resolve()));
+    far.resetAndDestroy();
+    while (!owner.log.includes('writeFailed')) {
+      wire.write(Buffer.alloc(100_000), 0, 100_000);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    const ended = Promise.race([once(wired, 'close'), once(wired, 'end')]);
+    wire.resume();
+    await ended;
+    expect(owner.read).toBe('the answer');
+    expect(owner.log).not.toContain('drained');
+  });
+});

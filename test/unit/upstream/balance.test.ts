@@ -1,0 +1,71 @@
+// The choice among the addresses of an upstream: two different candidates by weight, trials, backups, and what is left
+// when none is healthy.
+import { describe, expect, it } from 'vitest';
+import type { Address } from '../../../src/upstream/address.ts';
+import { chooseAddress } from '../../../src/upstream/balance.ts';
+import { AddressHealth } from '../../../src/upstream/health.ts';
+
+const eject = { failures: 1, time: 1000, timeMax: 60_000 };
+
+function addressOf(weight = 1, inFlight = 0, isBackup = false): Address {
+  const address = { health: new AddressHealth(), member: { weight, isBackup, eject }, inFlight };
+  return address as unknown as Address;
+}
+
+const ejectAt = (now: number, address: Address) => address.health.observeFailure(now, eject, false);
+
+/** How often each address is chosen. */
+function count(addresses: readonly Address[], times: number, failed: Address[] = [], now = 0): number[] {
+  const counts = addresses.map(() => 0);
+  for (let i = 0; i < times; i++) counts[addresses.indexOf(chooseAddress(addresses, failed, now)!)]!++;
+  return counts;
+}
+
+describe('the choice of an address', () => {
+  it('never falls on the busier one of two', () => {
+    expect(count([addressOf(1, 1), addressOf()], 200)).toEqual([0, 200]);
+    expect(count([addressOf(4, 3), addressOf(1, 1)], 200)).toEqual([200, 0]);
+  });
+
+  it('never falls on the busiest one of three, and shares the rest', () => {
+    const [a, b, c] = count([addressOf(1, 9), addressOf(), addressOf()], 600);
+    expect(a).toBe(0);
+    // 300 each; six standard deviations are 74.
+    expect(Math.abs(b! - c!)).toBeLessThan(148);
+  });
+
+  it('goes by weight among equally busy ones', () => {
+    const [a, b] = count([addressOf(3), addressOf(1)], 1000);
+    expect(a! + b!).toBe(1000);
+    // 750 expected; six standard deviations are 82.
+    expect(Math.abs(a! - 750)).toBeLessThan(82);
+  });
+
+  it('takes a backup only while no other is healthy, and one that failed for this exchange never', () => {
+    const [a, b, backup] = [addressOf(), addressOf(), addressOf(1, 0, true)];
+    expect(count([backup, a, b], 100)[0]).toBe(0);
+    expect(count([backup, a, b], 100, [a])).toEqual([0, 0, 100]);
+    expect(count([backup, a, b], 100, [a, b])).toEqual([100, 0, 0]);
+  });
+
+  it('makes the first exchange after an ejection the trial, but none that has failed elsewhere', () => {
+    const [a, b, c] = [addressOf(1, 5), addressOf(), addressOf()];
+    ejectAt(0, a);
+    expect(count([a, b, c], 50, [], 999)[0]).toBe(0);
+    expect(count([a, b, c], 50, [], 1000)).toEqual([50, 0, 0]);
+    expect(count([a, b, c], 50, [b], 1000)).toEqual([0, 0, 50]);
+    a.health.beginTrial();
+    expect(count([a, b, c], 50, [], 1000)[0]).toBe(0);
+  });
+
+  it('falls on the one that comes back first when all are ejected, and on none when the probes found all down', () => {
+    const [a, b, down] = [addressOf(), addressOf(), addressOf()];
+    down.health.observeProbe(false);
+    ejectAt(500, a);
+    ejectAt(0, b);
+    expect(chooseAddress([a, b, down], [], 900)).toBe(b);
+    expect(chooseAddress([a, b, down], [b], 900)).toBe(a);
+    expect(chooseAddress([down], [], 0)).toBeNull();
+    expect(chooseAddress([down, down], [], 0)).toBeNull();
+  });
+});
