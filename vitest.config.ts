@@ -2,7 +2,8 @@ import { configDefaults, defineConfig } from 'vitest/config';
 
 /** Tests that start no process and leave nothing behind in theirs: their files share a process, which saves its start. */
 const SHARING = [
-  'test/unit/{admin,bench,cli,config,demo,http1,key,service,split,telemetry}/**/*.test.ts',
+  'test/unit/{admin,cli,config,demo,http1,key,service,split,telemetry}/**/*.test.ts',
+  'test/repository/bench/*.test.ts',
   'test/golden/**/*.test.ts',
 ];
 

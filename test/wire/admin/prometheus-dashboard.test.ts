@@ -1,0 +1,140 @@
+// The real program under traffic, a real Prometheus that scrapes it, and the dashboard of k8s/monitoring: each query of
+// each panel returns data. One upstream is dead and one has a fallback, so that faults, too, have something to show.
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { parse } from 'yaml';
+import { type Echo, startEcho } from '../../../src/demo/echo.ts';
+import { DASHBOARD, fillIn, PANELS } from '../../support/dashboard.ts';
+import { ProgramRun } from '../../support/program.ts';
+import { Prometheus, prometheusMissing } from '../../support/prometheus.ts';
+
+if (prometheusMissing !== undefined) console.warn(`skipped: ${prometheusMissing}`);
+
+const ALERTS = new URL('../../../k8s/monitoring/alerts.yaml', import.meta.url);
+
+/** What Grafana would fill in; the window is wide enough that the traffic stays in it for the whole test. */
+const VARIABLES = { job: 'splitter', split: 'appversion', __rate_interval: '5m' };
+const QUERIES = PANELS.flatMap(({ title, targets = [] }) =>
+  targets.map(({ refId, expr }) => ({ title, refId, query: fillIn(expr, VARIABLES) })),
+);
+
+describe.skipIf(prometheusMissing !== undefined)(
+  'the dashboard over a Prometheus that scrapes the program',
+  () => {
+    const folder = mkdtempSync(join(tmpdir(), 'dashboard-'));
+    const file = join(folder, 'splitter.yaml');
+    const soon = { timeout: 25_000, interval: 250 };
+    let echo: Echo;
+    let dead: Echo;
+    let run: ProgramRun;
+    let prometheus: Prometheus;
+    let origin: string;
+
+    const configure = (responseTimeout: string) =>
+      writeFileSync(
+        file,
+        `upstreamDefaults: { responseTimeout: ${responseTimeout} }
+upstreams:
+  alive: { url: ${echo.url} }
+  dead: { url: ${dead.url} }
+  covered: { url: ${dead.url}, onDown: { fallback: alive } }
+splits:
+  appversion:
+    variants:
+      - { name: version_1a, share: 60%, upstream: alive }
+      - { name: version_1b, share: 20%, upstream: dead }
+      - { name: version_1c, share: "*", upstream: covered }
+routes:
+  - { path: /shop, split: appversion }
+`,
+      );
+
+    async function traffic(from: number, to: number): Promise<void> {
+      // All at once: those for the upstream that is dead wait for it for up to two seconds.
+      const tokens = Array.from({ length: to - from }, (_, i) => from + i);
+      await Promise.all(tokens.map((token) => fetch(`${origin}/shop?token=${token}`)));
+      expect((await fetch(`${origin}/shop`)).status).toBe(200); // no key: version_1c
+      expect((await fetch(`${origin}/elsewhere`)).status).toBe(404); // no route
+    }
+
+    beforeAll(async () => {
+      [echo, dead] = await Promise.all([startEcho('alive'), startEcho('dead')]);
+      await dead.close();
+      configure('60s');
+      run = new ProgramRun(['serve', '--config', file], { LISTEN: '127.0.0.1:0', ADMIN: '127.0.0.1:0' });
+      const { listening, admin } = await run.event('serving');
+      origin = (listening as string[])[0]!;
+      prometheus = await Prometheus.scraping(new URL(admin as string).host);
+      await traffic(0, 150);
+      // A rate needs a change between two scrapes.
+      const scraped = async () => (await prometheus.query('splitter_requests_total > 0')).length > 0;
+      await vi.waitUntil(scraped, soon);
+      await traffic(150, 300);
+      configure('30s');
+      run.signal('SIGHUP');
+      await run.event('configuration accepted');
+    });
+
+    afterAll(async () => {
+      await prometheus?.stop();
+      await run?.kill();
+      await echo?.close();
+      rmSync(folder, { recursive: true });
+    });
+
+    test.each(QUERIES)('"$title" ($refId) shows data', async ({ query }) => {
+      const values = async () => (await prometheus.query(query)).map(({ value }) => value);
+      await expect.poll(async () => (await values()).some(Number.isFinite), soon).toBe(true);
+    });
+
+    test('the shares that it shows are those of the configuration', async () => {
+      const table = PANELS.find(({ type }) => type === 'table')!;
+      const intended = table.targets!.find(({ legendFormat }) => legendFormat === 'intended')!;
+      const series = await prometheus.query(fillIn(intended.expr, VARIABLES));
+      expect(
+        Object.fromEntries(series.map(({ metric, value }) => [metric.variant, value.toFixed(4)])),
+      ).toEqual({
+        version_1a: '0.6000',
+        version_1b: '0.2000',
+        version_1c: '0.2000',
+      });
+    });
+
+    test('the error ratio of a variant whose upstream is dead is 1, and 0 of one with a fallback', async () => {
+      const { targets } = PANELS.find(({ title }) => title === 'Error ratio')!;
+      const ratios = async () => {
+        const series = await prometheus.query(fillIn(targets![0]!.expr, VARIABLES));
+        return Object.fromEntries(series.map(({ metric, value }) => [metric.variant, value]));
+      };
+      // Requests without a key go to the last variant.
+      await expect.poll(ratios, soon).toEqual({ version_1a: 0, version_1b: 1, version_1c: 0 });
+    });
+
+    test('the alert for upstreams that are down finds both that are, without a probe', async () => {
+      const alerts = parse(readFileSync(ALERTS, 'utf8')) as {
+        groups: { rules: { alert?: string; expr: string }[] }[];
+      };
+      const rules = alerts.groups.flatMap((group) => group.rules);
+      const { expr } = rules.find(({ alert }) => alert === 'SplitterUpstreamDown')!;
+      const down = async () => (await prometheus.query(expr)).map(({ metric }) => metric.upstream).sort();
+      await expect.poll(down, soon).toEqual(['covered', 'dead']);
+    });
+
+    test('a reload is marked in its panels', async () => {
+      const mark = DASHBOARD.annotations.list.find(({ name }) => name === 'Configuration accepted')!;
+      const query = fillIn(mark.expr, VARIABLES);
+      await expect.poll(async () => (await prometheus.query(query)).length, soon).toBe(1);
+    });
+
+    test('its lists of apps and splits are not empty', async () => {
+      for (const { definition } of DASHBOARD.templating.list) {
+        if (definition === undefined) continue;
+        const [, query, label] = /^label_values\((.+), (\w+)\)$/.exec(definition)!;
+        const series = await prometheus.query(fillIn(query!, VARIABLES));
+        expect(series.map(({ metric }) => metric[label!])).toContain(VARIABLES[label as 'job' | 'split']);
+      }
+    });
+  },
+);

@@ -1,0 +1,13 @@
+// A short run of scripts/fuzz.ts: hostile clients and hostile upstreams beside honest ones. A long run is the script's.
+import { describe, expect, it } from 'vitest';
+import { fuzz } from '../../../scripts/fuzz.ts';
+
+describe('hostile bytes on both sides', () => {
+  it('reach nobody else, arrive in one meaning or not at all, and stop nothing', async () => {
+    const seed = Math.floor(Math.random() * 2 ** 31);
+    const tally = await fuzz(seed, ({ rounds }) => rounds > 0);
+    // Inputs that were all refused, or all honest, would prove nothing.
+    expect(tally.rounds).toBeGreaterThanOrEqual(384);
+    for (const [what, count] of Object.entries(tally)) expect(count, what).toBeGreaterThan(50);
+  }, 120_000);
+});
