@@ -4,19 +4,19 @@ import { configDefaults, defineConfig } from 'vitest/config';
 
 /** Lines of each folder that have to be reached, in percent. A floor may only rise. */
 const LINES_MIN: Readonly<Record<string, number>> = {
-  admin: 96,
+  admin: 97,
   cli: 68,
   config: 97,
   embed: 95,
   downstream: 95,
-  exchange: 97,
+  exchange: 98,
   http1: 99,
   key: 98,
-  routing: 97,
-  service: 70,
+  routing: 98,
+  service: 76,
   split: 98,
   telemetry: 84,
-  transport: 96,
+  transport: 98,
   upstream: 97,
   workers: 60,
 };
