@@ -2,6 +2,8 @@
 // not what was meant, a note is worth knowing.
 
 import type { Path, Place } from './problem.ts';
+import type { RawMap } from './raw.ts';
+import type { ConfigDocument } from './schema.ts';
 
 /** Something in a configuration that runs. */
 export interface Finding extends Place {
@@ -17,6 +19,14 @@ export interface Report {
   mistake(path: Path, expected: string, got: string): void;
   warn(path: Path, sentence: string, offset?: number): void;
   note(path: Path, sentence: string): void;
+}
+
+/** What the checks read: the document as it was written, and the same with defaults. */
+export interface Written {
+  readonly raw: RawMap;
+  readonly document: ConfigDocument;
+  /** Translated from an nginx.conf: options that the translation wrote are not the user's choice. */
+  readonly isTranslated: boolean;
 }
 
 /** `warning: FILE:LINE:COL path: …` */

@@ -3,21 +3,13 @@
 // Runs when there are no problems, on the document as written and as read.
 
 import { byKey } from '../by-key.ts';
-import type { Report } from '../findings.ts';
+import type { Report, Written } from '../findings.ts';
 import { type Path, showGot } from '../problem.ts';
 import { mapOf, type RawMap, valueAt } from '../raw.ts';
 import { type ConfigDocument, type ListenAddress, parseUpstreamUrl, type UpstreamUrl } from '../schema.ts';
 import type { SharedValues } from './keys.ts';
 import { checkSharedValues, reportCut } from './keys.ts';
 import { checkContradictions, checkSwitchedOff } from './settings.ts';
-
-/** What is looked at: the document as the user wrote it, the same with defaults, and whether a user wrote it at all. */
-export interface Written {
-  readonly raw: RawMap;
-  readonly document: ConfigDocument;
-  /** Translated from an nginx.conf: options that the translation wrote are no one's wish. */
-  readonly isTranslated: boolean;
-}
 
 /** Reports everything of this kind. The work grows with the size of the document, not with its square. */
 export function checkEffects(written: Written, report: Report): void {

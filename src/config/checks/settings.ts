@@ -1,11 +1,10 @@
 // Finds settings that another setting switches off or contradicts: they are written, valid and without effect. Runs when
 // there are no problems; nothing here keeps a configuration from running.
 
-import type { Report } from '../findings.ts';
+import type { Report, Written } from '../findings.ts';
 import type { Path } from '../problem.ts';
 import { isMap, mapOf, type RawMap, valueAt } from '../raw.ts';
 import type { ConfigDocument, UpstreamConfig, UpstreamUrl } from '../schema.ts';
-import type { Written } from './effects.ts';
 
 /** Options that were written although another one keeps them from mattering. */
 export function checkSwitchedOff({ raw, document }: Written, report: Report): void {
