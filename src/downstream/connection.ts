@@ -4,15 +4,16 @@
 
 import type { Socket } from 'node:net';
 import { type Cause, causeOf, type FaultCode, limitOf } from '../errors.ts';
-import type { Exchange } from '../exchange/exchange.ts';
-import { type AnswerFrame, composeFault } from '../exchange/own-answer.ts';
+import { composeFault } from '../exchange/own-answer.ts';
 import type { ForwardedFacts } from '../http1/forward.ts';
 import { INCOMPLETE, REFUSED } from '../http1/head.ts';
+import type { Generation } from '../routing/generation.ts';
+import type { DownstreamCounters } from '../telemetry/counters.ts';
+import type { AnswerFrame, Client, ClientExchange, ClientListener } from '../transport/contracts.ts';
 import type { Timed } from '../transport/deadlines.ts';
 import { HeldRoom } from '../transport/held.ts';
 import type { Tunnel } from '../transport/tunnel.ts';
 import { ReadMemory, Wire, type WireOwner } from '../transport/wire.ts';
-import type { Listener } from './listener.ts';
 
 /** All clients' bytes are read into this, one read at a time. */
 const memory = new ReadMemory(65_536, 0);
@@ -29,9 +30,21 @@ const LINGER_MAX_MS = 30_000;
 
 const PHASE = { head: 0, exchange: 1, tunnel: 2, lingering: 3, closed: 4 } as const;
 
-export class Downstream implements Timed, WireOwner {
+/** What a client connection asks of the listener that took it. */
+export interface ConnectionHost extends ClientListener<Generation> {
+  readonly counters: DownstreamCounters;
+  readonly isDraining: boolean;
+  readonly isClosing: boolean;
+  takeExchange(downstream: Downstream): ClientExchange<Generation>;
+  /** The exchange is idle and belongs to no client any more. */
+  giveBack(exchange: ClientExchange<Generation>): void;
+  /** Once, last: the connection is closed. */
+  closed(connection: Downstream): void;
+}
+
+export class Downstream implements Client<Generation>, Timed, WireOwner {
   deadline = Number.POSITIVE_INFINITY;
-  readonly listener: Listener;
+  readonly listener: ConnectionHost;
   readonly wire: Wire;
   readonly forwardedFacts: ForwardedFacts;
   /** Client address as text; "unix:" on a Unix socket. */
@@ -39,7 +52,7 @@ export class Downstream implements Timed, WireOwner {
   /** The address that the client came in by, as routes.ts names it. */
   readonly listenedOn: string;
   /** Reads, runs and answers the present request; null between two requests, so that an idle client costs little. */
-  #exchange: Exchange | null = null;
+  #exchange: ClientExchange<Generation> | null = null;
   #phase: number = PHASE.head;
   #tunnel: Tunnel | null = null;
   /** Received and not yet read: the beginning of a head, a body that has to wait, or requests sent ahead. */
@@ -55,7 +68,7 @@ export class Downstream implements Timed, WireOwner {
   #unsentMark = 0;
 
   constructor(
-    listener: Listener,
+    listener: ConnectionHost,
     socket: Socket,
     facts: ForwardedFacts,
     remoteAddress: string,
@@ -463,7 +476,7 @@ export class Downstream implements Timed, WireOwner {
     if (bytes.length >= HELD_BYTES_MAX && !isHead) this.wire.pause();
   }
 
-  #takeExchange(): Exchange {
+  #takeExchange(): ClientExchange<Generation> {
     this.#exchange ??= this.listener.takeExchange(this);
     return this.#exchange;
   }

@@ -10,11 +10,12 @@ import { textOf } from '../exchange/own-answer.ts';
 import type { Generation } from '../routing/generation.ts';
 import { addressId } from '../routing/routes.ts';
 import type { DownstreamCounters } from '../telemetry/counters.ts';
+import type { ClientExchange } from '../transport/contracts.ts';
 import type { Deadlines } from '../transport/deadlines.ts';
 import type { Descriptors } from '../transport/descriptors.ts';
-import type { Tunnel, TunnelHost } from '../transport/tunnel.ts';
+import type { Tunnel } from '../transport/tunnel.ts';
 import { descriptorOf } from '../transport/wire.ts';
-import { Downstream } from './connection.ts';
+import { type ConnectionHost, Downstream } from './connection.ts';
 
 const BACKLOG = 4096;
 /** How long a client that was turned away may take to let go. */
@@ -22,7 +23,7 @@ const TURN_AWAY_MS = 500;
 /** Exchanges kept for later clients; about as many as are under way at once in a busy sidecar. */
 const SPARE_EXCHANGES_MAX = 1024;
 
-export class Listener implements TunnelHost {
+export class Listener implements ConnectionHost {
   readonly deadlines: Deadlines;
   readonly counters: DownstreamCounters;
   readonly observers: Observers;
@@ -35,7 +36,7 @@ export class Listener implements TunnelHost {
   readonly #servers: Server[] = [];
   readonly #connections = new Set<Downstream>();
   readonly #tunnels = new Set<Tunnel>();
-  readonly #spareExchanges: Exchange[] = [];
+  readonly #spareExchanges: ClientExchange<Generation>[] = [];
   readonly #descriptors: Descriptors;
   readonly #onRefused: (code: FaultCode, cause: string) => void;
   #dateLine = '';
@@ -117,13 +118,13 @@ export class Listener implements TunnelHost {
   }
 
   /** An exchange for this client, until it is given back. */
-  takeExchange(downstream: Downstream): Exchange {
+  takeExchange(downstream: Downstream): ClientExchange<Generation> {
     const exchange = this.#spareExchanges.pop() ?? new Exchange(this.observers, this.counters);
     exchange.attach(downstream);
     return exchange;
   }
 
-  giveBack(exchange: Exchange): void {
+  giveBack(exchange: ClientExchange<Generation>): void {
     exchange.detach();
     if (this.#spareExchanges.length < SPARE_EXCHANGES_MAX) this.#spareExchanges.push(exchange);
   }

@@ -3,7 +3,6 @@
 // byte of a request to the end of its response; then it is kept for the next client (listener.ts).
 // Sources: RFC 9110 §7.6, §9.2.2, §10.1.1; RFC 9112 §6-7, §9.
 
-import type { Downstream } from '../downstream/connection.ts';
 import { type Cause, causeOf, FAULT_CODES, FAULTS, type FaultCode, limitOf } from '../errors.ts';
 import { isEventStream } from '../http1/event-stream.ts';
 import {
@@ -18,6 +17,7 @@ import { FIELD, type FieldSection, RequestHead, type ResponseHead } from '../htt
 import type { Edits } from '../routing/edits.ts';
 import type { Arm, Destination, Generation, RoutedSplit } from '../routing/generation.ts';
 import type { DownstreamCounters } from '../telemetry/counters.ts';
+import type { Client, ClientExchange, UpstreamExchange } from '../transport/contracts.ts';
 import { Pace } from '../transport/pace.ts';
 import { Tunnel } from '../transport/tunnel.ts';
 import type { Address } from '../upstream/address.ts';
@@ -56,7 +56,7 @@ function isIdempotent({ bytes, methodStart, methodEnd }: RequestHead): boolean {
   return IDEMPOTENT.has(bytes.toString('latin1', methodStart, methodEnd));
 }
 
-export class Exchange {
+export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
   readonly head = new RequestHead();
   readonly framing = new RequestFraming();
   /** The client's request is HEAD. */
@@ -69,7 +69,7 @@ export class Exchange {
   readonly failedAddresses: Address[] = [];
   /** The Upgrade that the client asked for is one that may pass. */
   passesUpgrade = false;
-  #downstream: Downstream | null = null;
+  #downstream: Client<Generation> | null = null;
   #kept: Buffer = Buffer.allocUnsafeSlow(KEPT_BYTES);
   #phase: number = PHASE.idle;
   #generation: Generation | null = null;
@@ -92,7 +92,7 @@ export class Exchange {
   }
 
   /** Belongs to this client from now on. */
-  attach(downstream: Downstream): void {
+  attach(downstream: Client<Generation>): void {
     this.#downstream = downstream;
     this.head.remoteAddress = downstream.remoteAddress;
     this.head.limits = downstream.listener.generation.headLimits;

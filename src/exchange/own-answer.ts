@@ -3,20 +3,9 @@
 
 import { STATUS_CODES } from 'node:http';
 import { type Cause, FAULTS, type FaultCode } from '../errors.ts';
+import type { AnswerFrame } from '../transport/contracts.ts';
 
 const ALLOW = 'Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n';
-
-/** What an answer depends on beside what it says. */
-export interface AnswerFrame {
-  /** "Date: …" CRLF. */
-  readonly dateLine: string;
-  /** The client's. */
-  readonly minorVersion: number;
-  /** The request is HEAD: the answer has no body. */
-  readonly isHead: boolean;
-  /** The connection stays open. */
-  readonly persists: boolean;
-}
 
 /** The answer to a request that failed. `addedLines` end with CRLF. Printable ASCII, but for what these hold. */
 export function composeFault(

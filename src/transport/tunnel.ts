@@ -1,25 +1,42 @@
 // Two sockets as one stream of bytes after 101 (Switching Protocols). It understands nothing, keeps
 // back-pressure in both directions and passes a half-close on. Source: RFC 9110 §7.8.
 
-import type { Downstream } from '../downstream/connection.ts';
+import type { Config } from '../config/schema.ts';
 import { FAULT_CODES } from '../errors.ts';
 import type { VariantCounters } from '../telemetry/counters.ts';
-import type { UpstreamConnection } from '../upstream/connection.ts';
 import type { Deadlines, Timed } from './deadlines.ts';
+import type { Wire } from './wire.ts';
 
 const TUNNEL_IDLE = FAULT_CODES.indexOf('TUNNEL_IDLE');
 
-/** Who keeps the open tunnels and counts them. */
+/** Keeps the open tunnels and counts them. */
 export interface TunnelHost {
   readonly deadlines: Deadlines;
+  /** The time limits that hold now. */
+  readonly generation: { readonly config: Pick<Config, 'timeouts'> };
   tunnelOpened(tunnel: Tunnel): void;
   tunnelClosed(tunnel: Tunnel): void;
 }
 
+/** What a tunnel asks of its client: `linger` once, when the tunnel has ended the writing side of `wire`. */
+export interface ClientTunnelEnd {
+  readonly wire: Wire;
+  readonly listener: TunnelHost;
+  linger(now: number): void;
+}
+
+/** What a tunnel asks of its upstream connection: `close` once; what was written may leave until `deadline`. */
+export interface UpstreamTunnelEnd {
+  readonly wire: Wire;
+  /** The tunnel has a time limit; the connection has none from then on. */
+  deadline: number;
+  close(deadline: number): void;
+}
+
 export class Tunnel implements Timed {
   deadline = Number.POSITIVE_INFINITY;
-  readonly #downstream: Downstream;
-  readonly #upstream: UpstreamConnection;
+  readonly #downstream: ClientTunnelEnd;
+  readonly #upstream: UpstreamTunnelEnd;
   readonly #host: TunnelHost;
   readonly #counters: VariantCounters;
   #idleMs: number;
@@ -28,8 +45,8 @@ export class Tunnel implements Timed {
   #isClosed = false;
 
   constructor(
-    downstream: Downstream,
-    upstream: UpstreamConnection,
+    downstream: ClientTunnelEnd,
+    upstream: UpstreamTunnelEnd,
     host: TunnelHost,
     counters: VariantCounters,
     idleMs: number,

@@ -2,8 +2,8 @@
 // decide nothing; upstream.ts does. Source: nginx's upstream module.
 
 import type { MemberConfig, UpstreamConfig, UpstreamUrl } from '../config/schema.ts';
+import type { PooledConnection } from '../transport/contracts.ts';
 import { currentTurn } from '../transport/wire.ts';
-import type { UpstreamConnection } from './connection.ts';
 import { AddressHealth, type EjectSettings } from './health.ts';
 import type { Lookup } from './lookups.ts';
 import type { Probe } from './probe.ts';
@@ -17,6 +17,16 @@ const PIPELINING_REST_MS = 30_000;
 /** For how long no connection to an address is used again after it sent an answer that nobody asked for. */
 const REUSE_REST_MS = 30_000;
 
+/** What the pool needs of a connection that carries no exchange, or one that has not left yet. */
+export interface IdleConnection extends PooledConnection {
+  readonly address: Address;
+  /** Time of `performance.now()` after which it serves no further exchange. */
+  readonly retireAt: number;
+  /** One more exchange may be sent along with those that were sent on it in this turn. */
+  readonly takesAnother: boolean;
+  destroy(): void;
+}
+
 /** One address of a server and what is connected to it. */
 export class Address {
   readonly host: string;
@@ -24,7 +34,7 @@ export class Address {
   /** What people see: the host, with the port or as a path where the upstream has several servers. */
   readonly name: string;
   /** Connections that wait for an exchange, the longest idle one about first. */
-  readonly idle: UpstreamConnection[] = [];
+  readonly idle: IdleConnection[] = [];
   /** Of them, the first so many were there before the turn `#idleTurn`. */
   #settled = 0;
   #idleTurn = -1;
@@ -40,7 +50,7 @@ export class Address {
   /** Asks regularly whether the address is up; null without `probe`. */
   probe: Probe | null = null;
   /** The connection on which further exchanges may be sent in this turn; null = none. */
-  gathering: UpstreamConnection | null = null;
+  gathering: IdleConnection | null = null;
   /** Time of `performance.now()` until which nothing is pipelined: it went wrong. */
   #pipeliningRestsUntil = 0;
   /** Time until which no connection is used again: an answer came that nobody had asked for. */
@@ -73,7 +83,7 @@ export class Address {
   }
 
   /** The connection waits for an exchange. */
-  putIdle(connection: UpstreamConnection): void {
+  putIdle(connection: IdleConnection): void {
     if (this.#idleTurn !== currentTurn()) {
       this.#idleTurn = currentTurn();
       this.#settled = this.idle.length;
@@ -86,7 +96,7 @@ export class Address {
    * here in this turn has not been read since, and there may be a second answer in it: it comes last, and the request
    * waits until it has been read.
    */
-  takeIdle(): UpstreamConnection | undefined {
+  takeIdle(): IdleConnection | undefined {
     const { idle } = this;
     if (this.#idleTurn !== currentTurn()) return idle.pop();
     const last = idle.pop();
@@ -105,7 +115,7 @@ export class Address {
   }
 
   /** The connection is closed. False when it was not idle. */
-  dropIdle(connection: UpstreamConnection): boolean {
+  dropIdle(connection: IdleConnection): boolean {
     const index = this.idle.indexOf(connection);
     if (index === -1) return false;
     this.idle.splice(index, 1);
@@ -114,7 +124,7 @@ export class Address {
   }
 
   /** What was gathered on the connection has left. */
-  gatheringEnded(connection: UpstreamConnection): void {
+  gatheringEnded(connection: IdleConnection): void {
     if (this.gathering === connection) this.gathering = null;
   }
 }

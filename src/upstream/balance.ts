@@ -2,6 +2,7 @@
 // busy. It opens no connection and keeps no state. Sources: two random choices after Mitzenmacher (2001), here without
 // replacement, so that a busy address of two gets nothing; backup servers as in nginx's upstream module.
 
+import type { AddressFacts } from '../transport/contracts.ts';
 import type { Address } from './address.ts';
 
 /** Those that the present choice is made from: one array for all choices, as none outlives its call. */
@@ -13,7 +14,7 @@ const candidates: Address[] = [];
  */
 export function chooseAddress(
   addresses: readonly Address[],
-  failed: readonly Address[],
+  failed: readonly AddressFacts[],
   now: number,
 ): Address | null {
   if (addresses.length === 1) {
@@ -61,7 +62,7 @@ function draw(): Address {
 }
 
 /** None is healthy: of those that are only ejected, the one that comes back first and was not just tried. */
-function chooseUnhealthy(addresses: readonly Address[], failed: readonly Address[]): Address | null {
+function chooseUnhealthy(addresses: readonly Address[], failed: readonly AddressFacts[]): Address | null {
   let best: Address | null = null;
   for (const address of addresses) {
     if (address.health.isProbedDown) continue;

@@ -4,12 +4,13 @@
 
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
+import type { UpstreamConfig } from '../config/schema.ts';
 import { type Cause, causeOf, type FaultCode, limitOf } from '../errors.ts';
-import type { Exchange } from '../exchange/exchange.ts';
 import { ChunkedDecoder } from '../http1/chunked.ts';
 import { BODY, ResponseFraming } from '../http1/framing.ts';
-import { INCOMPLETE, REFUSED, ResponseHead } from '../http1/head.ts';
-import type { Timed } from '../transport/deadlines.ts';
+import { type HeadLimits, INCOMPLETE, REFUSED, ResponseHead } from '../http1/head.ts';
+import type { PooledConnection, UpstreamExchange } from '../transport/contracts.ts';
+import type { Deadlines, Timed } from '../transport/deadlines.ts';
 import { HeldRoom } from '../transport/held.ts';
 import type { Tunnel } from '../transport/tunnel.ts';
 import { ReadMemory, Wire, type WireOwner } from '../transport/wire.ts';
@@ -17,7 +18,6 @@ import type { Address } from './address.ts';
 import { describeConnectError, isTlsError } from './connect-failure.ts';
 import { COUNTS_AS } from './pool-limits.ts';
 import type { Pace } from './pool-review.ts';
-import type { Upstream } from './upstream.ts';
 
 /**
  * All upstreams' bytes are read into this, one read at a time: it stays in the processor's cache. In front of what is read
@@ -32,7 +32,7 @@ const INTERIM_MAX = 32;
 const PATIENCE_MS = 100;
 /** How much earlier than an upstream says it closes an idle connection it is closed here; half the time when that is less. */
 const KEEP_ALIVE_MARGIN_MS = 1000;
-const NONE: readonly Exchange[] = [];
+const NONE: readonly UpstreamExchange[] = [];
 const ENDED = causeOf('the upstream closed the connection');
 const ENDED_SILENTLY = causeOf('the upstream closed the connection without an answer');
 const LOST_AHEAD = causeOf('the answer ahead on the same connection failed or took too long');
@@ -62,10 +62,33 @@ function isAnswer(bytes: Buffer, from: number, to: number): boolean {
   return 'HTTP/'.startsWith(text.slice(0, 5)) && text.slice(8) !== ' 408 ';
 }
 
-export class UpstreamConnection implements Timed, WireOwner {
+/** What a connection asks of the upstream that opened it. */
+export interface ConnectionOwner {
+  readonly config: UpstreamConfig;
+  readonly deadlines: Deadlines;
+  readonly headLimits: HeadLimits;
+  /** Once, when it is established. */
+  connected(connection: UpstreamConnection): void;
+  /** In place of that; `closed` has been called. */
+  connectFailed(
+    connection: UpstreamConnection,
+    exchange: UpstreamExchange | null,
+    code: FaultCode,
+    now: number,
+    cause: Cause | null,
+  ): void;
+  /** Once, last: it is closed. */
+  closed(connection: UpstreamConnection, wasConnecting: boolean): void;
+  /** An exchange has ended well on it, and another one's answer is read next. */
+  answered(address: Address): void;
+  succeeded(address: Address): void;
+  observeFailure(address: Address, now: number, code: FaultCode, cause: Cause | null): void;
+}
+
+export class UpstreamConnection implements PooledConnection, Timed, WireOwner {
   deadline = Number.POSITIVE_INFINITY;
   /** The exchange whose response is read next; null while idle. */
-  exchange: Exchange | null = null;
+  exchange: UpstreamExchange | null = null;
   /** It decides whether its address, which was ejected, is well again. */
   isTrial = false;
   /** Exchanges that were sent on this connection, the present ones included. */
@@ -80,7 +103,7 @@ export class UpstreamConnection implements Timed, WireOwner {
   exchangesMax: number;
   readonly wire: Wire;
   readonly address: Address;
-  readonly #upstream: Upstream;
+  readonly #upstream: ConnectionOwner;
   /** The head that is being read: the one that all connections share, or one of its own for what came in pieces. */
   #head = sharedHead;
   readonly #framing = new ResponseFraming();
@@ -97,7 +120,7 @@ export class UpstreamConnection implements Timed, WireOwner {
   /** Nobody may stand behind the exchange that came last. */
   #isLast = false;
   /** Pipelined exchanges, in the order of their answers; null = one whose client has gone. */
-  #followers: (Exchange | null)[] = [];
+  #followers: (UpstreamExchange | null)[] = [];
   /** The present exchange stood behind another one. */
   #isBehind = false;
   /** Time limit of the present exchange. */
@@ -113,7 +136,7 @@ export class UpstreamConnection implements Timed, WireOwner {
   /** The TCP connection is there, the TLS handshake has not ended. */
   #isInHandshake = false;
 
-  constructor(upstream: Upstream, address: Address, now: number) {
+  constructor(upstream: ConnectionOwner, address: Address, now: number) {
     const { url, tls } = address.member;
     this.#upstream = upstream;
     this.address = address;
@@ -160,7 +183,7 @@ export class UpstreamConnection implements Timed, WireOwner {
   }
 
   /** The exchange writes its request head now: a response is expected from here on, behind those of the others. */
-  expectResponse(exchange: Exchange): void {
+  expectResponse(exchange: UpstreamExchange): void {
     this.exchanges++;
     // A server that answers HEAD with a body, as some do, would write it where the next client's answer is read.
     this.#isLast = exchange.isHead;
@@ -174,7 +197,7 @@ export class UpstreamConnection implements Timed, WireOwner {
     this.#expect(exchange);
   }
 
-  #expect(exchange: Exchange): void {
+  #expect(exchange: UpstreamExchange): void {
     this.exchange = exchange;
     this.#interims = 0;
     this.#phase = PHASE.head;
@@ -223,7 +246,7 @@ export class UpstreamConnection implements Timed, WireOwner {
   }
 
   /** The exchange wants no answer any more. `isUpstreams`: the upstream is to blame. */
-  leave(exchange: Exchange, isUpstreams: boolean): void {
+  leave(exchange: UpstreamExchange, isUpstreams: boolean): void {
     if (exchange !== this.exchange) {
       const place = this.#followers.indexOf(exchange);
       if (place !== -1) this.#followers[place] = null;
@@ -259,12 +282,12 @@ export class UpstreamConnection implements Timed, WireOwner {
     this.#sendElsewhere(followers);
   }
 
-  #sendElsewhere(followers: readonly Exchange[]): void {
+  #sendElsewhere(followers: readonly UpstreamExchange[]): void {
     for (const follower of followers)
       follower.upstreamLost(this, 'UPSTREAM_RESET', true, this.#isSent, LOST_AHEAD);
   }
 
-  #takeFollowers(): readonly Exchange[] {
+  #takeFollowers(): readonly UpstreamExchange[] {
     this.#followersDueAt = Number.POSITIVE_INFINITY;
     if (this.#followers.length === 0) return NONE;
     const followers = this.#followers;
@@ -462,13 +485,13 @@ export class UpstreamConnection implements Timed, WireOwner {
   }
 
   /** No answer can be read here. Where one is behind, it may be the rest of the answer in front: it is sent again. */
-  #refuse(exchange: Exchange, fault: FaultCode, cause: Cause | null = null): number {
+  #refuse(exchange: UpstreamExchange, fault: FaultCode, cause: Cause | null = null): number {
     if (this.#isBehind) this.#lost(fault, cause);
     else exchange.fail(fault, cause);
     return -1;
   }
 
-  #switchProtocols(exchange: Exchange, bytes: Buffer, end: number, to: number): number {
+  #switchProtocols(exchange: UpstreamExchange, bytes: Buffer, end: number, to: number): number {
     if (!this.#framing.connectionUpgrade || !exchange.awaitsSwitchTo(this.#head.fieldValues('upgrade'))) {
       return this.#refuse(exchange, 'UPSTREAM_BAD_RESPONSE', SWITCH_UNASKED);
     }

@@ -5,10 +5,15 @@
 
 import type { UpstreamConfig } from '../config/schema.ts';
 import type { UpstreamCounters } from '../telemetry/counters.ts';
-import type { UpstreamConnection } from './connection.ts';
 
 /** What a connection counts as. */
 export const COUNTS_AS = { pooled: 0, stream: 1, held: 2 } as const;
+
+/** A connection as the limits see it; they alone write the member. */
+interface CountedConnection {
+  /** What it counts as: one of COUNTS_AS. */
+  countsAs: number;
+}
 
 /** The counts of one upstream. */
 export class PoolLimits {
@@ -65,12 +70,12 @@ export class PoolLimits {
   }
 
   /** A connection has closed. */
-  closed(connection: UpstreamConnection): void {
+  closed(connection: CountedConnection): void {
     this.#add(connection.countsAs, -1);
   }
 
   /** The connection has become a tunnel or carries an event stream. False when there is no room for one more: it stays as it was. */
-  countAsStream(connection: UpstreamConnection): boolean {
+  countAsStream(connection: CountedConnection): boolean {
     if (connection.countsAs === COUNTS_AS.stream) return true;
     if (this.hasAllStreams) return false;
     this.#change(connection, COUNTS_AS.stream);
@@ -78,7 +83,7 @@ export class PoolLimits {
   }
 
   /** The connection's exchange has ended and it may carry another one. False when the pool has no room for it. */
-  countAsPooled(connection: UpstreamConnection): boolean {
+  countAsPooled(connection: CountedConnection): boolean {
     if (connection.countsAs === COUNTS_AS.pooled) return true;
     if (this.isFull) return false;
     this.#change(connection, COUNTS_AS.pooled);
@@ -86,16 +91,16 @@ export class PoolLimits {
   }
 
   /** The connection waits for its client alone. The caller has asked for `hasAllHeld`. */
-  hold(connection: UpstreamConnection): void {
+  hold(connection: CountedConnection): void {
     this.#change(connection, COUNTS_AS.held);
   }
 
   /** A held connection moves on: it counts in the pool again, room or not. */
-  unhold(connection: UpstreamConnection): void {
+  unhold(connection: CountedConnection): void {
     this.#change(connection, COUNTS_AS.pooled);
   }
 
-  #change(connection: UpstreamConnection, to: number): void {
+  #change(connection: CountedConnection, to: number): void {
     this.#add(connection.countsAs, -1);
     connection.countsAs = to;
     this.#add(to, 1);

@@ -4,8 +4,8 @@
 // Source: docs/decisions/0021.
 
 import type { UpstreamCounters } from '../telemetry/counters.ts';
+import type { UpstreamExchange } from '../transport/contracts.ts';
 import type { Deadlines, Timed } from '../transport/deadlines.ts';
-import type { UpstreamConnection } from './connection.ts';
 import { COUNTS_AS, type PoolLimits } from './pool-limits.ts';
 import type { PoolFacts } from './report.ts';
 
@@ -37,10 +37,20 @@ export interface Pace {
   patienceMs: number;
 }
 
+/** A connection as a review sees it. */
+interface ReviewedConnection {
+  countsAs: number;
+  readonly exchange: UpstreamExchange | null;
+  /** Exchanges that were sent on it, the present ones included. */
+  readonly exchanges: number;
+  /** How the client of the present exchange keeps up; null unless the pool was full. Written by the review alone. */
+  pace: Pace | null;
+}
+
 /** The pool that is reviewed. */
 export interface ReviewedPool {
   readonly deadlines: Deadlines;
-  readonly connections: Iterable<UpstreamConnection>;
+  readonly connections: Iterable<ReviewedConnection>;
   readonly waitingCount: number;
   serveWaiting(): void;
   reportExhausted(facts: PoolFacts): void;
@@ -99,8 +109,8 @@ export class PoolReview implements Timed {
   }
 
   /** Measures every client that is waited for. Returns the connections of those that are too slow. */
-  #review(now: number): UpstreamConnection[] {
-    const slow: UpstreamConnection[] = [];
+  #review(now: number): ReviewedConnection[] {
+    const slow: ReviewedConnection[] = [];
     for (const connection of this.#pool.connections) {
       if (connection.countsAs === COUNTS_AS.stream) continue;
       if (isSlow(connection, now)) slow.push(connection);
@@ -110,7 +120,7 @@ export class PoolReview implements Timed {
   }
 
   /** Ends exchanges whose clients do not move, the slowest first, as far as holding them does not make enough room. */
-  #cutOff(slow: readonly UpstreamConnection[], now: number): void {
+  #cutOff(slow: readonly ReviewedConnection[], now: number): void {
     const { heldMax, held, room } = this.#limits;
     const pooled = slow.filter(({ countsAs }) => countsAs === COUNTS_AS.pooled).length;
     let missing = this.#wanted(now) - Math.max(0, room) - Math.min(pooled, heldMax - held);
@@ -123,7 +133,7 @@ export class PoolReview implements Timed {
     }
   }
 
-  #holdSome(slow: readonly UpstreamConnection[], now: number): void {
+  #holdSome(slow: readonly ReviewedConnection[], now: number): void {
     for (const connection of slow) {
       if (this.#limits.room >= this.#wanted(now) || this.#limits.hasAllHeld) return;
       if (connection.exchange !== null && connection.countsAs === COUNTS_AS.pooled)
@@ -150,7 +160,7 @@ export class PoolReview implements Timed {
 }
 
 /** True when the connection waits for its client alone, and that has been below the pace since the last review. */
-function isSlow(connection: UpstreamConnection, now: number): boolean {
+function isSlow(connection: ReviewedConnection, now: number): boolean {
   const { exchange } = connection;
   if (exchange === null || !exchange.waitsForClient) {
     connection.pace = null;

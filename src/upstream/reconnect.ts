@@ -3,7 +3,7 @@
 // begun is waited out; in a longer one each exchange gets one more try, so that its failure is known soon.
 
 import type { Cause, FaultCode } from '../errors.ts';
-import type { Exchange } from '../exchange/exchange.ts';
+import type { UpstreamExchange } from '../transport/contracts.ts';
 import type { Deadlines, Timed } from '../transport/deadlines.ts';
 
 /** Time between two tries; up to half of it more, so that several splitters do not come at the same moment. */
@@ -16,14 +16,18 @@ export class Reconnect implements Timed {
   deadline = Number.POSITIVE_INFINITY;
   readonly #deadlines: Deadlines;
   readonly #windowMs: number;
-  readonly #tryAgain: (exchange: Exchange, now: number) => void;
+  readonly #tryAgain: (exchange: UpstreamExchange, now: number) => void;
   /** In order of arrival. */
-  readonly #held = new Set<Exchange>();
+  readonly #held = new Set<UpstreamExchange>();
   /** When the first connect was refused; -1 = the last one was not. */
   #downSince = -1;
 
   /** `tryAgain` connects for one exchange, which is no longer held. `limitMs`: the longest wait that the upstream allows. */
-  constructor(deadlines: Deadlines, limitMs: number, tryAgain: (exchange: Exchange, now: number) => void) {
+  constructor(
+    deadlines: Deadlines,
+    limitMs: number,
+    tryAgain: (exchange: UpstreamExchange, now: number) => void,
+  ) {
     this.#deadlines = deadlines;
     this.#windowMs = Math.min(WINDOW_MS, limitMs);
     this.#tryAgain = tryAgain;
@@ -33,12 +37,12 @@ export class Reconnect implements Timed {
     return this.#held.size;
   }
 
-  has(exchange: Exchange): boolean {
+  has(exchange: UpstreamExchange): boolean {
     return this.#held.has(exchange);
   }
 
   /** Holds the exchange until the next tries. False when it has waited long enough. */
-  hold(exchange: Exchange, now: number): boolean {
+  hold(exchange: UpstreamExchange, now: number): boolean {
     if (this.#downSince < 0) this.#downSince = now;
     if (exchange.reconnectUntil === 0)
       exchange.reconnectUntil = Math.max(this.#downSince + this.#windowMs, now + PAUSE_MS);
@@ -52,14 +56,14 @@ export class Reconnect implements Timed {
   }
 
   /** The exchange no longer waits. Returns true when it did. */
-  forget(exchange: Exchange): boolean {
+  forget(exchange: UpstreamExchange): boolean {
     if (!this.#held.delete(exchange)) return false;
     if (this.#held.size === 0) this.#rest();
     return true;
   }
 
   /** The upstream accepts connections: returns those that were held, which are held no more. */
-  accepted(): readonly Exchange[] {
+  accepted(): readonly UpstreamExchange[] {
     this.#downSince = -1;
     if (this.#held.size === 0) return NONE;
     const held = [...this.#held];
@@ -89,7 +93,7 @@ export class Reconnect implements Timed {
   }
 }
 
-const NONE: readonly Exchange[] = [];
+const NONE: readonly UpstreamExchange[] = [];
 
 function pause(): number {
   return PAUSE_MS * (1 + Math.random() / 2);

@@ -4,16 +4,16 @@
 
 import { membersOf, type UpstreamConfig } from '../config/schema.ts';
 import { type Cause, causeOf, FAULT_CODES, type FaultCode, limitOf } from '../errors.ts';
-import type { Exchange } from '../exchange/exchange.ts';
 import { type HeadLimits, responseLimits } from '../http1/head.ts';
 import type { UpstreamCounters } from '../telemetry/counters.ts';
 import type { AddressView } from '../telemetry/running.ts';
+import type { UpstreamExchange } from '../transport/contracts.ts';
 import type { Deadlines } from '../transport/deadlines.ts';
 import { Descriptors } from '../transport/descriptors.ts';
-import { Address, Member } from './address.ts';
+import { Address, type IdleConnection, Member } from './address.ts';
 import { chooseAddress } from './balance.ts';
 import { describeLookupError } from './connect-failure.ts';
-import { UpstreamConnection } from './connection.ts';
+import { type ConnectionOwner, UpstreamConnection } from './connection.ts';
 import type { Lookup } from './lookups.ts';
 import { PoolLimits } from './pool-limits.ts';
 import { PoolReview, type ReviewedPool } from './pool-review.ts';
@@ -24,7 +24,7 @@ import { describeFailure, type PoolFacts, type UpstreamEvents, UpstreamReport, v
 /** Addresses that are tried for one exchange; more would only spend the client's time. */
 const CONNECT_ATTEMPTS_MAX = 4;
 
-export class Upstream implements ReviewedPool {
+export class Upstream implements ConnectionOwner, ReviewedPool {
   readonly name: string;
   readonly config: UpstreamConfig;
   /** What the head of a response may be at most. */
@@ -36,7 +36,7 @@ export class Upstream implements ReviewedPool {
   #addresses: Address[] = [];
   readonly #connections = new Set<UpstreamConnection>();
   /** Exchanges that wait for a connection, in order of arrival; a Set so that one that gives up leaves at once. */
-  readonly #waiting = new Set<Exchange>();
+  readonly #waiting = new Set<UpstreamExchange>();
   readonly #limits: PoolLimits;
   readonly #review: PoolReview;
   readonly #reconnect: Reconnect;
@@ -116,7 +116,7 @@ export class Upstream implements ReviewedPool {
    * Finds a connection for the exchange: calls its `start` at once with an idle one, or later with a new one, or its
    * `fail`. `needsFresh` asks for a new connection: the exchange was just lost on a reused one.
    */
-  checkOut(exchange: Exchange, now: number, needsFresh: boolean): void {
+  checkOut(exchange: UpstreamExchange, now: number, needsFresh: boolean): void {
     if (exchange.passesUpgrade && this.#limits.hasAllStreams)
       return exchange.fail('TUNNELS_EXHAUSTED', limitOf('pool.maxTunnels', this.config.pool.maxTunnels));
     this.#refresh(now, true);
@@ -193,7 +193,7 @@ export class Upstream implements ReviewedPool {
   }
 
   /** One that waited has the connection, and others with it where they may share it. */
-  #startWaiting(first: Exchange, connection: UpstreamConnection, now: number): void {
+  #startWaiting(first: UpstreamExchange, connection: IdleConnection, now: number): void {
     const { address } = connection;
     const isKnown = connection.exchanges > 0;
     const pipelines =
@@ -213,12 +213,12 @@ export class Upstream implements ReviewedPool {
   }
 
   /** The exchange no longer waits. */
-  forget(exchange: Exchange): void {
+  forget(exchange: UpstreamExchange): void {
     if (this.#waiting.delete(exchange) || this.#reconnect.forget(exchange)) this.#counters.waiting(-1);
   }
 
   /** The exchange waits because every connect is refused. */
-  isHolding(exchange: Exchange): boolean {
+  isHolding(exchange: UpstreamExchange): boolean {
     return this.#reconnect.has(exchange);
   }
 
@@ -267,19 +267,19 @@ export class Upstream implements ReviewedPool {
     for (const one of held) this.#startAgain(one, now, false);
   }
 
-  readonly #tryAgain = (exchange: Exchange, now: number): void => {
+  readonly #tryAgain = (exchange: UpstreamExchange, now: number): void => {
     this.forget(exchange);
     this.#startAgain(exchange, now, true);
   };
 
-  #startAgain(exchange: Exchange, now: number, needsFresh: boolean): void {
+  #startAgain(exchange: UpstreamExchange, now: number, needsFresh: boolean): void {
     exchange.connectAttempts = 0;
     exchange.failedAddresses.length = 0;
     this.checkOut(exchange, now, needsFresh);
   }
 
   /** Lets the exchange wait until the upstream accepts connections again. False where it may not, or has done so. */
-  #hold(exchange: Exchange, now: number): boolean {
+  #hold(exchange: UpstreamExchange, now: number): boolean {
     const { pool, retry } = this.config;
     if (retry.attempts === 0 || exchange.mayFallBack || this.#isQueueFull(exchange)) return false;
     if (!this.#reconnect.hold(exchange, now)) return false;
@@ -289,14 +289,14 @@ export class Upstream implements ReviewedPool {
   }
 
   /** One that is sent again was accepted before: whoever pushed it off its connection must not have it refused. */
-  #isQueueFull(exchange: Exchange): boolean {
+  #isQueueFull(exchange: UpstreamExchange): boolean {
     return this.#waiting.size + this.#reconnect.size >= this.config.pool.maxQueued && !exchange.isRetry;
   }
 
   /** A connect failed: another address is tried for the exchange, or the same ones after a pause, before it fails. */
   connectFailed(
     connection: UpstreamConnection,
-    exchange: Exchange | null,
+    exchange: UpstreamExchange | null,
     code: FaultCode,
     now: number,
     cause: Cause | null = null,
@@ -375,7 +375,7 @@ export class Upstream implements ReviewedPool {
     }
   }
 
-  #connect(address: Address, exchange: Exchange, now: number, isTrial: boolean): void {
+  #connect(address: Address, exchange: UpstreamExchange, now: number, isTrial: boolean): void {
     const connection = new UpstreamConnection(this, address, now);
     connection.exchange = exchange;
     connection.isTrial = isTrial;
@@ -389,7 +389,7 @@ export class Upstream implements ReviewedPool {
     this.deadlines.set(connection, now + this.config.connectTimeout);
   }
 
-  #wait(exchange: Exchange, now: number, timeoutMs: number): void {
+  #wait(exchange: UpstreamExchange, now: number, timeoutMs: number): void {
     const isRefused = this.#isQueueFull(exchange);
     if (this.#limits.isFull) this.#review.begin(now, isRefused);
     if (isRefused) return exchange.fail('QUEUE_FULL', limitOf('pool.maxQueued', this.config.pool.maxQueued));
@@ -398,7 +398,7 @@ export class Upstream implements ReviewedPool {
     exchange.wait(now + timeoutMs);
   }
 
-  #nextWaiting(): Exchange | null {
+  #nextWaiting(): UpstreamExchange | null {
     for (const exchange of this.#waiting) {
       this.forget(exchange);
       return exchange;
@@ -406,7 +406,7 @@ export class Upstream implements ReviewedPool {
     return null;
   }
 
-  #popIdle(address: Address, now: number): UpstreamConnection | null {
+  #popIdle(address: Address, now: number): IdleConnection | null {
     for (;;) {
       const connection = address.takeIdle();
       if (connection === undefined) return null;
@@ -434,7 +434,7 @@ export class Upstream implements ReviewedPool {
   }
 
   /** The last descriptors are kept for the admin port and the log. */
-  #lacksDescriptor(exchange: Exchange, now: number): void {
+  #lacksDescriptor(exchange: UpstreamExchange, now: number): void {
     const cause = this.#descriptors.describe();
     this.#counters.connectFailed(FAULT_CODES.indexOf('RESOURCES_EXHAUSTED'));
     this.#report.exhausted(cause);

@@ -71,7 +71,7 @@ function serve(socket: Socket, open: Set<Socket>): void {
     for (;;) {
       const request = /^(\w+) \S+ HTTP\/1\.1\r\n(.*?\r\n)\r\n/s.exec(text);
       if (request === null) return;
-      const [head, method, fields] = request as unknown as [string, string, string];
+      const [head, method = '', fields = ''] = request;
       const nonce = /^x-nonce: (.*)\r$/m.exec(fields)![1]!;
       const deed = /^x-deed: (.*)\r$/m.exec(fields)![1] as Deed;
       const length = Number(/^content-length: (\d+)\r$/im.exec(fields)?.[1] ?? 0);

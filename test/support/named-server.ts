@@ -1,7 +1,7 @@
 // A server on an address of the loopback that says its name, counts what it is asked, and can be told to break. For
 // tests of several addresses, probes and TLS; where every byte matters the scripted upstream is the one to use.
 import { createServer, type RequestListener, type Server } from 'node:http';
-import { createServer as createTlsServer, type ServerOptions } from 'node:https';
+import { createServer as createTlsServer, type ServerOptions, type Server as TlsServer } from 'node:https';
 import { onTestFinished } from 'vitest';
 
 export class NamedServer {
@@ -10,10 +10,10 @@ export class NamedServer {
   readonly asked: string[] = [];
   /** How requests are answered; by default with the name. */
   answer: RequestListener;
-  readonly #server: Server;
+  readonly #server: Server | TlsServer;
   #waiters: (() => void)[] = [];
 
-  private constructor(name: string, server: Server) {
+  private constructor(name: string, server: Server | TlsServer) {
     this.name = name;
     this.#server = server;
     this.answer = (_, response) => void response.end(name);
@@ -26,7 +26,7 @@ export class NamedServer {
 
   /** Listens on `host`, on a free port unless one is given, with TLS where `tls` is given; closed when the test ends. */
   static async listen(name: string, host = '127.0.0.1', port = 0, tls?: ServerOptions): Promise<NamedServer> {
-    const server = tls === undefined ? createServer() : (createTlsServer(tls) as unknown as Server);
+    const server = tls === undefined ? createServer() : createTlsServer(tls);
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
       server.listen(port, host, resolve);

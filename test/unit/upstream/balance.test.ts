@@ -1,15 +1,20 @@
 // The choice among the addresses of an upstream: two different candidates by weight, trials, backups, and what is left
 // when none is healthy.
 import { describe, expect, it } from 'vitest';
-import type { Address } from '../../../src/upstream/address.ts';
+import { membersOf } from '../../../src/config/schema.ts';
+import { Address, Member } from '../../../src/upstream/address.ts';
 import { chooseAddress } from '../../../src/upstream/balance.ts';
-import { AddressHealth } from '../../../src/upstream/health.ts';
+import { configOf } from '../../support/splitter.ts';
 
 const eject = { failures: 1, time: 1000, timeMax: 60_000 };
 
-function addressOf(weight = 1, inFlight = 0, isBackup = false): Address {
-  const address = { health: new AddressHealth(), member: { weight, isBackup, eject }, inFlight };
-  return address as unknown as Address;
+function addressOf(weight = 1, inFlight = 0, backup = false): Address {
+  const servers = [{ url: 'http://127.0.0.1:1', weight, backup }, { url: 'http://127.0.0.1:2' }];
+  const config = configOf({ upstreams: { u: { servers } }, routes: [{ upstream: 'u' }] }).upstreams.get('u')!;
+  const member = new Member(0, membersOf(config)[0]!, config, () => {}, 0);
+  const address = new Address('127.0.0.1', member, '');
+  address.inFlight = inFlight;
+  return address;
 }
 
 const ejectAt = (now: number, address: Address) => address.health.observeFailure(now, eject, false);

@@ -1,20 +1,11 @@
-// Who waits for an upstream that refuses every connect, who tries again, and when it is over. The clock is the test's own.
+// Which exchanges wait for an upstream that refuses every connect, which one tries again, and when the outage is over. The
+// test passes the time in.
 import { describe, expect, it, onTestFinished } from 'vitest';
-import type { Exchange } from '../../../src/exchange/exchange.ts';
 import { Deadlines } from '../../../src/transport/deadlines.ts';
 import { Reconnect } from '../../../src/upstream/reconnect.ts';
+import { FakeExchange } from '../../support/fake-exchange.ts';
 
-interface Fake {
-  readonly name: string;
-  reconnectUntil: number;
-  readonly failures: string[];
-}
-
-function exchangeOf(name: string): Exchange & Fake {
-  const failures: string[] = [];
-  const fake = { name, reconnectUntil: 0, failures, unreachable: (code: string) => failures.push(code) };
-  return fake as unknown as Exchange & Fake;
-}
+const exchangeOf = (name: string) => new FakeExchange(name);
 
 /** Holds that last `limitMs` at most, and the names of those that have tried again. */
 function open(limitMs = 2000) {
@@ -23,10 +14,10 @@ function open(limitMs = 2000) {
   const tried: string[] = [];
   const reconnect: Reconnect = new Reconnect(deadlines, limitMs, (exchange) => {
     reconnect.forget(exchange);
-    tried.push((exchange as Exchange & Fake).name);
+    tried.push((exchange as FakeExchange).name);
   });
   /** A try is due: one exchange connects and is refused. */
-  const refuse = (now: number, exchange: Exchange) => {
+  const refuse = (now: number, exchange: FakeExchange) => {
     reconnect.onDeadline(now);
     reconnect.refused(now, 'UPSTREAM_CONNECT_FAILED', null);
     return reconnect.hold(exchange, now);

@@ -7,7 +7,8 @@ import { startSplitter, startUpstream } from '../../support/splitter.ts';
 
 /** The listening socket of this port; what the kernel says cannot be had on demand. */
 function serverOn(port: number): Server {
-  const handles = (process as unknown as { _getActiveHandles(): unknown[] })._getActiveHandles();
+  const getHandles: () => unknown[] = Reflect.get(process, '_getActiveHandles');
+  const handles = getHandles.call(process);
   for (const handle of handles) {
     if (!(handle instanceof Server)) continue;
     const address = handle.address();

@@ -3,11 +3,11 @@
 import { performance } from 'node:perf_hooks';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { FAULTS, type FaultCode } from '../../../src/errors.ts';
-import type { Exchange } from '../../../src/exchange/exchange.ts';
 import { Counters } from '../../../src/telemetry/counters.ts';
 import { Deadlines } from '../../../src/transport/deadlines.ts';
 import { Upstream } from '../../../src/upstream/upstream.ts';
 import { Clock } from '../../support/clock.ts';
+import { FakeExchange } from '../../support/fake-exchange.ts';
 import { type Message, statusOf, valuesOf } from '../../support/message.ts';
 import { NamedServer } from '../../support/named-server.ts';
 import { configOf, startSplitter, startUpstream } from '../../support/splitter.ts';
@@ -93,24 +93,18 @@ describe('a queue', () => {
     });
     lookups[0]!(['127.0.0.1']);
     while (!upstream.hasAddress) await new Promise((resolve) => setImmediate(resolve));
-    const waits: number[] = [];
-    const exchange = (): Exchange =>
-      ({
-        connecting() {},
-        start() {},
-        unreachable() {},
-        wait: (until: number) => waits.push(until),
-      }) as unknown as Exchange;
+    const exchanges = [new FakeExchange(), new FakeExchange(), new FakeExchange()] as const;
+    const waits = () => exchanges.flatMap((exchange) => exchange.waits);
     const now = Math.ceil(performance.now());
-    upstream.checkOut(exchange(), now, false);
-    upstream.checkOut(exchange(), now, false);
-    expect(waits).toHaveLength(1);
+    upstream.checkOut(exchanges[0], now, false);
+    upstream.checkOut(exchanges[1], now, false);
+    expect(waits()).toHaveLength(1);
     // Later than the answer is believed: the name is looked up again.
-    upstream.checkOut(exchange(), now + 60_000, false);
+    upstream.checkOut(exchanges[2], now + 60_000, false);
     expect(lookups).toHaveLength(2);
     lookups[1]!(['127.0.0.1']);
     await new Promise((resolve) => setImmediate(resolve));
-    expect(waits).toEqual([now + 5000, now + 65_000]);
+    expect(waits()).toEqual([now + 5000, now + 65_000]);
   });
 
   it('is left by all at once when the probes say that nothing is up', async () => {

@@ -1,0 +1,209 @@
+// What the parts of the data plane may ask of each other, where the one that asks lies below the one that answers: an
+// upstream connection of its exchange, an exchange of its client. Each interface lists its calls in their legal order.
+// Types only. The classes are in exchange/, upstream/ and downstream/; a test that needs a stand-in implements one of these.
+
+import type { Cause, FaultCode } from '../errors.ts';
+import type { ForwardedFacts } from '../http1/forward.ts';
+import type { RequestFraming, ResponseFraming } from '../http1/framing.ts';
+import type { FieldSection, RequestHead, ResponseHead } from '../http1/head.ts';
+import type { ClientTunnelEnd, Tunnel, TunnelHost, UpstreamTunnelEnd } from './tunnel.ts';
+import type { Wire } from './wire.ts';
+
+/** What an exchange needs to know of an address; the upstream owns it. */
+export interface AddressFacts {
+  /** What people see. */
+  readonly name: string;
+  readonly member: {
+    /** Its place in the configuration. */
+    readonly index: number;
+  };
+}
+
+/**
+ * What an exchange may ask of the upstream connection that carries it.
+ *
+ * Order: `expectResponse` once, just before the request head is written to `wire`; then `waitUntil` as often as needed;
+ * then nothing more after the connection has called `finishResponse` or `upstreamLost`. An exchange that ends earlier
+ * calls `leave` once, or `becomeTunnel` when both peers switch protocols. While `isConnecting`, only `wire` is there.
+ */
+export interface PooledConnection extends UpstreamTunnelEnd {
+  readonly wire: Wire;
+  readonly address: AddressFacts;
+  /** The exchange whose response is read next; null while idle. */
+  exchange: UpstreamExchange | null;
+  /** Exchanges that were sent on this connection, the present ones included. */
+  readonly exchanges: number;
+  readonly isConnecting: boolean;
+  /** Bytes of the response body that are still to be read; -1 = unknown. */
+  readonly bodyBytesLeft: number;
+  expectResponse(exchange: UpstreamExchange): void;
+  /** Sets the time limit of the present exchange. */
+  waitUntil(at: number): void;
+  /** The exchange wants no answer any more. `isUpstreams`: the upstream is to blame. */
+  leave(exchange: UpstreamExchange, isUpstreams: boolean): void;
+  becomeTunnel(tunnel: Tunnel): void;
+}
+
+/**
+ * What a pool and its connections may ask of an exchange.
+ *
+ * Order, after the exchange has called `checkOut`: the pool answers with `wait` (again with `start` or `connecting` later),
+ * `connecting` (then `start`), `start`, `unreachable` or `fail`. After `start` the connection calls `receiveInterim` any
+ * number of times, `receiveResponseHead` once, `receiveResponseBody` any number of times, `receiveResponseTrailers` at
+ * most once and `finishResponse` once. Between `start` and the end, `upstreamBlocked` and `upstreamDrained` alternate.
+ * `upstreamLost`, `fail` and `switchProtocols` each take the place of what would come next, and nothing follows them.
+ */
+export interface UpstreamExchange {
+  /** The client's request is HEAD: the response has no body. */
+  readonly isHead: boolean;
+  /** The client asked for an Upgrade that may pass. */
+  readonly passesUpgrade: boolean;
+  /** The request may share a connection with others that have not been answered yet (RFC 9112 §9.3.2). */
+  readonly isPipelinable: boolean;
+  /** Another upstream takes it when this one cannot be reached. */
+  readonly mayFallBack: boolean;
+  /** It was accepted once already: it is sent again. */
+  readonly isRetry: boolean;
+  /** Every byte of the request has been given to the upstream's socket. */
+  readonly isRequestSent: boolean;
+  /** A final response head has been written to the client. */
+  readonly hasResponseBegun: boolean;
+  /** Its connection can go no further before the client sends or reads. */
+  readonly waitsForClient: boolean;
+  /** Bytes that the client has sent and taken, as far as that can be seen. */
+  readonly clientBytes: number;
+  /** Connects that failed for this exchange; the pool counts. */
+  connectAttempts: number;
+  /** Until when it waits for an upstream that refuses every connect; the pool sets it. 0 = it has not had to wait. */
+  reconnectUntil: number;
+  /** The addresses at which a connect or a first use failed for this exchange. */
+  readonly failedAddresses: AddressFacts[];
+  /** Time since the request began. */
+  ageMs(now: number): number;
+
+  /** No connection is free: wait for one until `deadline`. */
+  wait(deadline: number): void;
+  /** A connection is being opened for this exchange. */
+  connecting(connection: PooledConnection, now: number): void;
+  /** The connection is ready: the request goes out. */
+  start(connection: PooledConnection, now: number): void;
+  /** No connection can be made, and nothing was sent. */
+  unreachable(code: FaultCode, now: number, cause: Cause | null): void;
+
+  upstreamBlocked(): void;
+  upstreamDrained(): void;
+  receiveInterim(head: ResponseHead, framing: ResponseFraming, headEnd: number): void;
+  receiveResponseHead(head: ResponseHead, framing: ResponseFraming, headEnd: number, now: number): void;
+  /** The bytes are valid during the call only. */
+  receiveResponseBody(bytes: Buffer, from: number, to: number): void;
+  receiveResponseTrailers(trailers: FieldSection, framing: ResponseFraming): void;
+  /** The response has ended well. `connection` may serve another exchange; null when it may not. */
+  finishResponse(connection: PooledConnection | null, now: number): void;
+  /** True when these values of Upgrade name the one protocol that the client asked for and may have (RFC 9110 §7.8). */
+  awaitsSwitchTo(protocols: readonly Uint8Array[]): boolean;
+  switchProtocols(head: ResponseHead, framing: ResponseFraming, headEnd: number): void;
+  /**
+   * The connection was lost before a whole response. `isSilent`: not one byte of a response came. `wasSent`: something of
+   * the request has left.
+   */
+  upstreamLost(
+    connection: PooledConnection,
+    code: FaultCode,
+    isSilent: boolean,
+    wasSent: boolean,
+    cause: Cause | null,
+  ): void;
+  /** Ends the exchange badly. */
+  fail(code: FaultCode, cause?: Cause | null): void;
+}
+
+/** What an answer of the splitter depends on besides its content. */
+export interface AnswerFrame {
+  /** "Date: …" CRLF. */
+  readonly dateLine: string;
+  /** The client's. */
+  readonly minorVersion: number;
+  /** The request is HEAD: the answer has no body. */
+  readonly isHead: boolean;
+  /** The connection stays open. */
+  readonly persists: boolean;
+}
+
+/** What an exchange reads of the listener that took its client. */
+export interface ClientListener<Generation> extends TunnelHost {
+  /** What requests are decided by from now on. */
+  readonly generation: Generation & TunnelHost['generation'];
+  /** "Date: …" CRLF of `now`. */
+  dateLine(now: number): string;
+}
+
+/**
+ * What an exchange may ask of the client whose request it is. `Generation` is that of routing/, a room above this one.
+ *
+ * Order, from `begin` of the exchange to its end: `setDeadline` and `proceed` as often as needed, a response written to
+ * `wire` with `bufferResponse` for what the client does not read; then exactly one of `exchangeEnded` (the response is
+ * whole), `answer` (the splitter's own), `cut` (it can no longer be whole) and `becomeTunnel`. Nothing follows these.
+ */
+export interface Client<Generation> extends ClientTunnelEnd {
+  readonly wire: Wire;
+  readonly listener: ClientListener<Generation>;
+  /** Client address as text; "unix:" on a Unix socket. */
+  readonly remoteAddress: string;
+  /** The address that the client came in by, as routes.ts names it. */
+  readonly listenedOn: string;
+  readonly forwardedFacts: ForwardedFacts;
+  /** The present answer is the last one on this connection. */
+  readonly isLastAnswer: boolean;
+  /** An answer can still be written. */
+  readonly isAnswerable: boolean;
+  /** Bytes of a response that may be read for this client while it does not read. */
+  readonly responseBufferRoom: number;
+  setDeadline(at: number): void;
+  /** Reads on in what the client has sent, as far as the exchange takes it. */
+  proceed(): void;
+  /** Bytes of a response wait here for the client. False when no more should be read for it. */
+  bufferResponse(byteCount: number): boolean;
+  answerFrame(keepAlive: boolean, now: number): AnswerFrame;
+  exchangeEnded(keepAlive: boolean, now: number): void;
+  answer(text: string, persists: boolean, now: number): void;
+  /** `reset`: where an orderly end would look like a whole response. */
+  cut(reset: boolean): void;
+  becomeTunnel(tunnel: Tunnel): void;
+}
+
+/**
+ * What a client connection may ask of its exchange.
+ *
+ * Order: `attach` once; for each request `keep` and the parsing of `head` and `framing`, then `refused` or `begin`; in the
+ * end `detach`, when it is not active.
+ * While `isActive`: `receiveRequestBody` as long as `takesBody`, `downstreamBlocked` and `downstreamDrained` in turn,
+ * `waitedTooLong` or `fail` at a deadline, `abort` when the client goes away. The exchange ends by a call to its client.
+ */
+export interface ClientExchange<Generation> {
+  readonly head: RequestHead;
+  readonly framing: RequestFraming;
+  readonly isActive: boolean;
+  readonly isRequestSent: boolean;
+  readonly isWaiting: boolean;
+  readonly hasResponseBegun: boolean;
+  /** Body bytes of the request may be handed over now. */
+  readonly takesBody: boolean;
+  /** Belongs to this client from now on. */
+  attach(client: Client<Generation>): void;
+  /** Belongs to no client, and refers to nothing of the last one. Throws while it is active. */
+  detach(): void;
+  /** Copies bytes[from, to) to where they stay for as long as the exchange belongs to its client. */
+  keep(bytes: Buffer, from: number, to: number): Buffer;
+  begin(headEnd: number, now: number): void;
+  /** Returns the position up to which bytes[from, to) belong to the body. */
+  receiveRequestBody(bytes: Buffer, from: number, to: number, now: number): number;
+  downstreamBlocked(now: number): void;
+  downstreamDrained(): void;
+  /** The wait for a connection was too long. */
+  waitedTooLong(now: number): void;
+  fail(code: FaultCode, cause?: Cause | null): void;
+  /** The client is gone. */
+  abort(cause: Cause): void;
+  /** The request was refused before it could begin. */
+  refused(code: FaultCode, cause: Cause | null, sentBytes: number): void;
+}

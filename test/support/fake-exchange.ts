@@ -1,0 +1,56 @@
+// An exchange that stands in for a real one: it has a name, writes down what it is told, and sends nothing.
+import type { FaultCode } from '../../src/errors.ts';
+import type { AddressFacts, PooledConnection, UpstreamExchange } from '../../src/transport/contracts.ts';
+
+export class FakeExchange implements UpstreamExchange {
+  readonly name: string;
+  /** The codes with which it could not be sent. */
+  readonly failures: FaultCode[] = [];
+  /** Until when it was made to wait, each time. */
+  readonly waits: number[] = [];
+  isHead = false;
+  passesUpgrade = false;
+  isPipelinable = false;
+  mayFallBack = false;
+  isRetry = false;
+  isRequestSent = true;
+  hasResponseBegun = false;
+  waitsForClient = false;
+  clientBytes = 0;
+  connectAttempts = 0;
+  reconnectUntil = 0;
+  readonly failedAddresses: AddressFacts[] = [];
+
+  constructor(name = '') {
+    this.name = name;
+  }
+
+  ageMs(now: number): number {
+    return now;
+  }
+  wait(deadline: number): void {
+    this.waits.push(deadline);
+  }
+  connecting(): void {}
+  start(): void {}
+  unreachable(code: FaultCode): void {
+    this.failures.push(code);
+  }
+  upstreamBlocked(): void {}
+  upstreamDrained(): void {}
+  receiveInterim(): void {}
+  receiveResponseHead(): void {}
+  receiveResponseBody(): void {}
+  receiveResponseTrailers(): void {}
+  finishResponse(): void {}
+  awaitsSwitchTo(): boolean {
+    return false;
+  }
+  switchProtocols(): void {}
+  upstreamLost(_connection: PooledConnection, code: FaultCode): void {
+    this.failures.push(code);
+  }
+  fail(code: FaultCode): void {
+    this.failures.push(code);
+  }
+}
