@@ -24,6 +24,7 @@ export default defineConfig({
         test: {
           ...common,
           name: 'alone',
+          globalSetup: ['test/support/build-program.ts'],
           include: ['test/**/*.test.ts'],
           exclude: [...configDefaults.exclude, 'test/pods/**', ...SHARING],
         },

@@ -27,6 +27,7 @@ export default defineConfig({
     hookTimeout: 120_000,
     pool: 'forks',
     maxWorkers: 4,
+    globalSetup: ['test/support/build-program.ts'],
     include: ['test/{unit,property,wire,cli,embed,repository}/**/*.test.ts'],
     // Programs that are built or benched reach no line here; what counts processor time counts that of the coverage too.
     exclude: [

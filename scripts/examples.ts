@@ -6,15 +6,15 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-const MAIN = join(import.meta.dirname, '../src/main.ts');
+const SOURCE = join(import.meta.dirname, '../src/main.ts');
 
 /** The documents with true output in their console blocks; files and commands of all of them share one directory. */
-export function playExamples(documents: readonly string[]): string[] {
+export function playExamples(documents: readonly string[], main = SOURCE): string[] {
   const folder = mkdtempSync(join(tmpdir(), 'examples-'));
   try {
     mkdirSync(join(folder, '.bin'));
     const program = join(folder, '.bin/request-splitter');
-    writeFileSync(program, `#!/bin/sh\nexec "${process.execPath}" "${MAIN}" "$@"\n`);
+    writeFileSync(program, `#!/bin/sh\nexec "${process.execPath}" "${main}" "$@"\n`);
     chmodSync(program, 0o755);
     for (const document of documents) {
       for (const [, text, name] of document.matchAll(/^```(?:yaml|nginx)\n(# (\S+)\n[\s\S]*?)^```$/gm)) {

@@ -1,6 +1,6 @@
 // The short form of the chaos suite: every fault once, against request-splitter alone. The whole one, beside nginx and
 // HAProxy, is run.ts; docs/reliability.md holds what it printed.
-import { describe, expect, it } from 'vitest';
+import { describe, expect, inject, it } from 'vitest';
 import { FAULTS, type Intensity, play } from './faults.ts';
 import { lostOf } from './load.ts';
 
@@ -23,7 +23,7 @@ describe.concurrent('under a fault', { timeout: 120_000 }, () => {
   it.each(FAULTS)(
     '$title: no request gets an answer that is not its own, none is lost that could be kept',
     async (fault) => {
-      const tally = await play(fault, 'request-splitter', SHORT);
+      const tally = await play(fault, 'request-splitter', SHORT, { main: inject('builtMain') });
       expect(tally.sent).toBeGreaterThan(20);
       if (fault.name !== 'second-answers') expect(tally.wrong).toBe(0);
       const whileDown = fault.name === 'only-one-killed' ? ((tally.downMs + 1000) / 1000) * SHORT.rate : 0;

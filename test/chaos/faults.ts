@@ -276,10 +276,11 @@ export async function play(
   fault: Fault,
   name: ProxyName,
   intensity: Intensity,
+  options: Partial<ProxyOptions> = {},
 ): Promise<Tally & { readonly downMs: number }> {
   const servers = await fault.servers();
   const ports = servers.map(({ port }) => port);
-  const proxy = await startProxy(name, { ports, ...fault.proxy });
+  const proxy = await startProxy(name, { ports, ...fault.proxy, ...options });
   try {
     const load = new Load(proxy.port, intensity.rate);
     let tally: Promise<Tally> | undefined;

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { freePort } from '../support/scripted-upstream.ts';
 import { accepting, ChildProcessRun, childrenOf, findProgram } from './processes.ts';
 
-const MAIN = join(import.meta.dirname, '../../src/main.ts');
+const SOURCE = join(import.meta.dirname, '../../src/main.ts');
 
 export const PROXY_NAMES = ['request-splitter', 'nginx', 'HAProxy'] as const;
 export type ProxyName = (typeof PROXY_NAMES)[number];
@@ -14,6 +14,8 @@ export type ProxyName = (typeof PROXY_NAMES)[number];
 export interface ProxyOptions {
   readonly ports: readonly number[];
   readonly workers?: number;
+  /** The main file of request-splitter; the sources' unless it is given. */
+  readonly main?: string;
   /** Every request is logged to a device that refuses the bytes. */
   readonly logsToFullDevice?: boolean;
 }
@@ -59,7 +61,11 @@ async function startOurs(folder: string, port: number, options: ProxyOptions): P
   const write = (generation: number) => writeFileSync(file, ourFile(port, options, generation));
   write(0);
   const output = options.logsToFullDevice ? openSync('/dev/full', 'w') : 'ignore';
-  const run = new ChildProcessRun(process.execPath, [MAIN, 'serve', '--config', file], output);
+  const run = new ChildProcessRun(
+    process.execPath,
+    [options.main ?? SOURCE, 'serve', '--config', file],
+    output,
+  );
   if (output !== 'ignore') closeSync(output);
   await accepting(port, run.ended);
   return {

@@ -11,11 +11,15 @@ afterEach(() => run.kill());
 const demo = (environment: Record<string, string> = {}, ...args: string[]) => {
   run = new ProgramRun(['demo', ...args], { LISTEN: ANY, ADMIN: ANY, ...environment });
 };
+/** As `npm start` starts it. */
+const demoFromSource = () => {
+  run = new ProgramRun(['demo'], { LISTEN: ANY, ADMIN: ANY }, { fromSource: true });
+};
 const address = async (name: string) =>
   (await run.line(new RegExp(`^  ${name} +http`))).trim().split(/ {2,}/)[1]!;
 
 test('says where it listens and what to try, splits the tokens, shows the shares, and ends with Ctrl-C', async () => {
-  demo();
+  demoFromSource();
   const [splitter, admin] = [await address('requests'), await address('admin port')];
   await run.line(/^Ctrl-C ends it\.$/);
   expect(run.stdout).toContain(`  curl "${splitter}/?token=42"\n`);

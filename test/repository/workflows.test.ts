@@ -1,11 +1,12 @@
 // The workflows and the forms of .github are read by a service that is not there when the tests run: actionlint,
 // shellcheck and these rules stand in for it.
-import { execFileSync, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
+import { runCommand } from '../support/command.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const WORKFLOWS = globSync('.github/workflows/*.yml', { cwd: root }).sort();
@@ -239,18 +240,17 @@ describe('the forms', () => {
     }
   });
 
-  test('a command that a form asks for is one of the program', () => {
+  test('a command that a form asks for is one of the program', async () => {
     const asked = forms
       .flatMap(([, form]) => [
         ...JSON.stringify(form.body).matchAll(/request-splitter ((?:[a-z]+ )?(?:--[a-z]+ ?)+)/g),
       ])
       .map(([, command]) => command!.trim());
     expect(asked).toContain('check --json');
-    const help = (args: string[]) =>
-      execFileSync(process.execPath, [join(root, 'src/main.ts'), ...args, '--help'], { encoding: 'utf8' });
+    const help = async (words: string[]) => (await runCommand([...words, '--help'])).out;
     for (const command of new Set(asked)) {
       const [name = '', ...flags] = command.split(' ');
-      const known = name.startsWith('--') ? help([]) : help([name]);
+      const known = await help(name.startsWith('--') ? [] : [name]);
       for (const flag of name.startsWith('--') ? [name] : flags) expect(known, command).toContain(flag);
     }
   });

@@ -1,8 +1,10 @@
-// The program as a process of its own: started from source, its lines awaited, its signals sent, its exit code told.
+// The program as a process: starts it, waits for its lines, sends it signals, gives its exit code. What is started is
+// built once for the run (build-program.ts), unless a test asks for the sources.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { inject } from 'vitest';
 
-const MAIN = new URL('../../src/main.ts', import.meta.url).pathname;
+const SOURCE = new URL('../../src/main.ts', import.meta.url).pathname;
 
 /** How the process is started. */
 export interface ProgramOptions {
@@ -11,6 +13,8 @@ export interface ProgramOptions {
   readonly stdout?: 'pipe' | number;
   /** Words before the command: a program that changes something and executes the rest. */
   readonly wrap?: readonly string[];
+  /** Starts the sources, as `npm start` does, instead of the built program. */
+  readonly fromSource?: boolean;
   /** In a process group of its own. */
   readonly detached?: boolean;
 }
@@ -29,9 +33,20 @@ export class ProgramRun {
   constructor(
     args: readonly string[],
     environment: Record<string, string>,
-    { readsOutput = true, stdout = 'pipe', wrap = [], detached = false }: ProgramOptions = {},
+    {
+      readsOutput = true,
+      stdout = 'pipe',
+      wrap = [],
+      detached = false,
+      fromSource = false,
+    }: ProgramOptions = {},
   ) {
-    const [command, ...words] = [...wrap, process.execPath, MAIN, ...args];
+    const [command, ...words] = [
+      ...wrap,
+      process.execPath,
+      fromSource ? SOURCE : inject('builtMain'),
+      ...args,
+    ];
     this.#process = spawn(command!, words, {
       env: { PATH: process.env.PATH, ...environment },
       stdio: ['ignore', stdout, 'pipe'],

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, inject, it, onTestFinished } from 'vitest';
 import { ListenFailure } from '../../../src/ambassador.ts';
 import { statusOf, valuesOf } from '../../support/message.ts';
 import { RawClient } from '../../support/raw-client.ts';
@@ -75,7 +75,6 @@ describe('a listener', () => {
 describe('a process without file descriptors left', () => {
   it('serves those that it has, and new ones again when some have left', async () => {
     const upstream = await startUpstream();
-    const main = new URL('../../../src/main.ts', import.meta.url).pathname;
     const environment = {
       PATH: process.env.PATH,
       LISTEN: '127.0.0.1:0',
@@ -83,10 +82,14 @@ describe('a process without file descriptors left', () => {
       SPLIT: `* ${upstream.url}`,
     };
     // Node itself needs some thirty; what is left is fewer than the clients below.
-    const child = spawn('sh', ['-c', 'ulimit -n 64 && exec "$0" "$1"', process.execPath, main], {
-      env: environment,
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
+    const child = spawn(
+      'sh',
+      ['-c', 'ulimit -n 64 && exec "$0" "$1"', process.execPath, inject('builtMain')],
+      {
+        env: environment,
+        stdio: ['ignore', 'pipe', 'inherit'],
+      },
+    );
     onTestFinished(async () => {
       child.kill('SIGKILL');
       if (child.exitCode === null) await once(child, 'exit');

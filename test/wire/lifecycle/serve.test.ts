@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { Pool } from 'undici';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type Echo, startEcho } from '../../../src/demo/echo.ts';
-import { ProgramRun } from '../../support/program.ts';
+import { type ProgramOptions, ProgramRun } from '../../support/program.ts';
 
 const ANY = '127.0.0.1:0';
 const KEYS = Array.from({ length: 60 }, (_, index) => `key-${index}`);
@@ -328,8 +328,8 @@ describe('signals', () => {
       `drain: ${drain}\nsplits:\n  s:\n    variants:\n      - { name: a, share: ${percent}%, upstream: ${upstream} }\n      - { name: b, share: "*", upstream: ${b.url} }\n`,
     );
   };
-  const serveFile = () => {
-    run = new ProgramRun([], { LISTEN: ANY, ADMIN: ANY, CONFIG: file });
+  const serveFile = (options: ProgramOptions = {}) => {
+    run = new ProgramRun([], { LISTEN: ANY, ADMIN: ANY, CONFIG: file }, options);
     return serving();
   };
 
@@ -433,7 +433,8 @@ describe('signals', () => {
   });
 
   test('SIGHUP takes a changed file into use, and keeps what runs when the file is bad', async () => {
-    const { listening, admin, hash } = await serveFile();
+    // From the sources, whose thread that reads a file is another one than that of the build.
+    const { listening, admin, hash } = await serveFile({ fromSource: true });
     configure(100);
     run.signal('SIGHUP');
     const accepted = await run.event('configuration accepted');

@@ -13,7 +13,7 @@ import {
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest';
 import { LocalService } from '../../support/local-service.ts';
 import { ProgramRun } from '../../support/program.ts';
 import { ScriptedUpstream } from '../../support/scripted-upstream.ts';
@@ -29,7 +29,6 @@ const HARMLESS = [
   'SIGTTIN',
   'SIGURG',
 ] as const;
-const MAIN = new URL('../../../src/main.ts', import.meta.url).pathname;
 
 let folder: string;
 let upstream: ScriptedUpstream;
@@ -109,7 +108,7 @@ describe('the debugger', () => {
     const config = join(folder, 'splitter.yaml');
     writeFileSync(config, yaml());
     const args = command.startsWith('-') ? [command] : [command, config];
-    const { stderr } = spawnSync(process.execPath, [MAIN, ...args], {
+    const { stderr } = spawnSync(process.execPath, [inject('builtMain'), ...args], {
       encoding: 'utf8',
       env: { PATH: process.env.PATH, ...preloaded(SENDS) },
     });
@@ -281,10 +280,14 @@ describe('a file of assignments', () => {
 
 test('a command whose output cannot be written says so and ends with 1', () => {
   const script = 'exec "$@" > /dev/full';
-  const { status, stderr } = spawnSync('sh', ['-c', script, 'sh', process.execPath, MAIN, '--help'], {
-    encoding: 'utf8',
-    env: { PATH: process.env.PATH },
-  });
+  const { status, stderr } = spawnSync(
+    'sh',
+    ['-c', script, 'sh', process.execPath, inject('builtMain'), '--help'],
+    {
+      encoding: 'utf8',
+      env: { PATH: process.env.PATH },
+    },
+  );
   expect([status, stderr]).toEqual([
     1,
     expect.stringMatching(/^request-splitter: cannot write to stdout: ENOSPC[^\n]*\n$/),
