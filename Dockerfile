@@ -15,7 +15,7 @@ FROM ${NODE_IMAGE} AS root
 ARG NODE_VERSION=26.10.0
 WORKDIR /node
 COPY scripts/image-node.sha512 ./
-RUN npm pack --silent "node-linux-$(node -p process.arch)@${NODE_VERSION}" \
+RUN npm pack --loglevel=error --fetch-retries=5 "node-linux-$(node -p process.arch)@${NODE_VERSION}" \
     && sha512sum --check --ignore-missing image-node.sha512 \
     && tar -xzf node-linux-*.tgz --strip-components=1 package/bin/node package/LICENSE
 COPY scripts/image-root.sh ./
