@@ -1,8 +1,8 @@
-// Writes what the documentation takes from the code: the option table, the flags, docs/schema.json and the output of
-// every command line. Run it after a change: `node scripts/write-docs.ts`. Tests compare what stands there with what it
-// would write.
+// Writes the generated parts of the documentation: the option table, the flags, docs/schema.json, the failure codes, the
+// index of decisions and the output of every command line. Run it after a change: `node scripts/write-docs.ts`. Tests
+// compare the files with what it would write.
 
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { jsonSchema, optionRows } from '../src/config/declaration.ts';
 import { SETTINGS } from '../src/config/env.ts';
@@ -11,11 +11,12 @@ import { playExamples } from './examples.ts';
 
 const root = join(import.meta.dirname, '..');
 
-/** Where each generated text stands: a whole file, or the part of one between its markers. */
+/** The files with generated text: all of a file, or the part between its markers. */
 export const MANUAL = join(root, 'docs/configuration.md');
 export const COMMANDS = join(root, 'docs/commands.md');
 export const SCHEMA = join(root, 'docs/schema.json');
 export const CODES = join(root, 'docs/failure-codes.md');
+export const DECISIONS = join(root, 'docs/decisions');
 
 const cell = (text: string): string => text.replaceAll('|', '\\|');
 const code = (text: string): string => (text === '' || text === 'required' ? text : `\`${cell(text)}\``);
@@ -49,7 +50,7 @@ function flagTable(): string {
 
 const PARTS = { options: optionTable, flags: flagTable } as const;
 
-/** The manual with its generated parts as they have to be. Throws when a marker is missing. */
+/** The manual with its generated parts brought up to date. Throws if a marker is missing. */
 export function renderManual(manual: string): string {
   let text = manual;
   for (const [name, render] of Object.entries(PARTS)) {
@@ -63,7 +64,7 @@ export function renderManual(manual: string): string {
   return text;
 }
 
-/** The page of failure codes, as it has to be. */
+/** The page of failure codes, brought up to date. */
 export function renderCodes(): string {
   const rows = Object.entries(FAULTS).map(([name, { blame, status, sentence }]) => [
     `\`${name}\``,
@@ -73,29 +74,52 @@ export function renderCodes(): string {
   ]);
   return `# Failure codes
 
-Every way in which an exchange can fail. The same code stands in the \`x-splitter-error\` field of the response, in the \`code\`
-label of the metrics and in the log. Codes are stable: alerts may be written against them. Blame says who has to act.
-Where the status is "none: cut", a response had begun or nobody is left to answer: the connection is cut, so that no
-client takes what it got for a whole answer.
+Every way in which an exchange can fail. The \`x-splitter-error\` field of the response, the \`code\` label of the metrics and the log
+use the same code. Codes are stable, so you can write alerts for them. Blame says who has to act. If the status is "none: cut", a
+response had begun or no client is left to answer: the splitter closes the connection, so that no client takes a truncated response for
+a complete one.
 
-What is known beyond the code, the cause, follows the meaning in brackets in the text of the answer, and stands in \`cause\` of the log line:
-the rule that a message broke and the name of the field, never its value; the code of the operating system or of OpenSSL; or the
-option whose limit was met. The log may add to it what a client must not see, such as the names of an upstream's certificate. For
-each address of an upstream \`/status\` has the last failure with its cause.
+The text of the answer gives the cause in brackets after the meaning, and the log line has it in \`cause\`: the rule that a message broke
+and the name of the field, never its value; the code of the operating system or of OpenSSL; or the option whose limit was exceeded. The
+log may add details that a client must not see, such as the names in an upstream's certificate. \`/status\` has the last failure of
+each address of an upstream, with its cause.
 
 <!-- written by scripts/write-docs.ts -->
 
 ${table(['Code', 'Status', 'Blame', 'Meaning'], rows)}`;
 }
 
-/** The JSON Schema file, as it has to be. */
+/** The JSON Schema file, brought up to date. */
 export function renderSchema(): string {
   return `${JSON.stringify(jsonSchema(), null, 2)}\n`;
+}
+
+/** The index of decisions. Throws if a decision lacks its title or its date. */
+export function renderDecisions(): string {
+  const rows = readdirSync(DECISIONS)
+    .filter((file) => /^\d{4}-.*\.md$/.test(file))
+    .sort()
+    .map((file) => {
+      const text = readFileSync(join(DECISIONS, file), 'utf8');
+      const parts = /^# (\d+)[.:]? (.+)\n\nDate: (\d{4}-\d\d-\d\d)/.exec(text);
+      if (parts === null)
+        throw new Error(`${file}: expected "# N. Title", an empty line and "Date: YYYY-MM-DD"`);
+      return [String(Number(parts[1])), `[${cell(parts[2]!)}](${file})`, parts[3]!];
+    });
+  return `# Decisions
+
+One page for each question that others may ask again: the question, the options, the evidence and the choice. If a later decision
+changes an earlier one, the earlier page says so.
+
+<!-- written by scripts/write-docs.ts -->
+
+${table(['Number', 'Decision', 'Date'], rows)}`;
 }
 
 if (import.meta.main) {
   writeFileSync(SCHEMA, renderSchema());
   writeFileSync(CODES, renderCodes());
+  writeFileSync(join(DECISIONS, 'README.md'), renderDecisions());
   const documents = [renderManual(readFileSync(MANUAL, 'utf8')), readFileSync(COMMANDS, 'utf8')];
   const [manual, commands] = playExamples(documents);
   writeFileSync(MANUAL, manual!);
