@@ -6,7 +6,6 @@ import { writeRequestHead } from '../src/http1/forward.ts';
 import { RequestFraming } from '../src/http1/framing.ts';
 import { RequestHead, requestLimits } from '../src/http1/head.ts';
 import { Output } from '../src/http1/output.ts';
-import { checkKey } from '../src/key/compile.ts';
 import { compileRoutes } from '../src/routing/routes.ts';
 import { Splitter } from '../src/split/splitter.ts';
 
@@ -127,7 +126,7 @@ function stepOf({ head: text, split: options, variants = 2, paths = ['/'] }: Cos
     upstreams: { u: { url: 'http://u' } },
     routes: paths.map((path) => ({ path, split: 's' })),
   };
-  const { config, problems } = parseConfig(JSON.stringify(document), 'head-cost.yaml', { checkKey });
+  const { config, problems } = parseConfig(JSON.stringify(document), 'head-cost.yaml');
   if (config === undefined) throw new Error(JSON.stringify(problems));
   const splitter = new Splitter('s', config.splits.get('s')!);
   const route = compileRoutes(config, paths);

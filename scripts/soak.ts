@@ -219,7 +219,7 @@ function configFor(ports: readonly number[], share: number): Config {
       },
     },
   };
-  const outcome = parseConfig(JSON.stringify(document), 'soak.yaml', { checkKey: () => null });
+  const outcome = parseConfig(JSON.stringify(document), 'soak.yaml');
   if (outcome.config === undefined) throw new Error(JSON.stringify(outcome.problems));
   return outcome.config;
 }

@@ -6,7 +6,6 @@ import { warningLines } from './config/findings.ts';
 import { linkSource } from './config/link.ts';
 import { formatPath, formatProblem, type Path } from './config/problem.ts';
 import type { documentSchema } from './config/schema.ts';
-import { checkKey } from './key/compile.ts';
 import { LibraryView, type RequestLike } from './split/request.ts';
 import { type Decision, type Explanation, Splitter, type Variant } from './split/splitter.ts';
 
@@ -66,7 +65,7 @@ export function createSplitter<const C extends SplitOptions>(
   config: C,
   random: () => number = Math.random,
 ): RequestSplitter<VariantOf<C>> {
-  const outcome = linkSource({ document: documentOf(config), locate }, checkKey);
+  const outcome = linkSource({ document: documentOf(config), locate });
   if (outcome.config === undefined) {
     const lines = outcome.problems.map((problem) => `  ${formatProblem(problem)}`);
     throw new TypeError(`createSplitter: the split cannot be used\n${lines.join('\n')}`);

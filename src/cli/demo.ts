@@ -13,7 +13,7 @@ import { formatProblems } from '../config/problem.ts';
 import { startEcho } from '../demo/echo.ts';
 import { type TrafficCount, trafficLine } from '../demo/traffic.ts';
 import { describeListenFailure } from './listen-failure.ts';
-import { addConfigOptions, type ConfigFlags, checkKey } from './options.ts';
+import { addConfigOptions, type ConfigFlags } from './options.ts';
 import type { Terminal } from './terminal.ts';
 
 const LISTEN = ':8888';
@@ -51,7 +51,6 @@ async function demo(flags: ConfigFlags, terminal: Terminal): Promise<string | nu
       },
       { LISTEN: listen, ADMIN: admin },
     ),
-    { checkKey },
   );
   if (outcome.problems !== undefined) return formatProblems(outcome.problems).join('\n');
   // npm takes flags for its own unless "--" stands before them.

@@ -5,7 +5,6 @@ import { Command, CommanderError } from 'commander';
 import { stringify } from 'yaml';
 import { warningLines } from '../config/findings.ts';
 import { translateNginx } from '../config/load.ts';
-import { checkKey } from './options.ts';
 import { printProblems } from './problems.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -18,7 +17,7 @@ export function importCommand(terminal: Terminal): Command {
     )
     .argument('<FILE>', 'nginx.conf to read')
     .action(async (file: string) => {
-      const { problems, findings = [], translation } = await translateNginx(file, { checkKey });
+      const { problems, findings = [], translation } = await translateNginx(file);
       if (problems !== undefined || translation === undefined) {
         printProblems(terminal, problems ?? []);
         throw new CommanderError(1, 'request-splitter.notGood', '');

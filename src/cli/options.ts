@@ -1,25 +1,17 @@
 // The options that every command on a configuration shares, and the one way from them to a Config. Names, variables
-// and sentences come from config/env; here they only become commander's. The key check is composed in.
+// and sentences come from config/env; here they only become commander's.
 
 import { type Command, CommanderError, Option } from 'commander';
 import { SETTINGS, type Setting } from '../config/env.ts';
 import { warningLines } from '../config/findings.ts';
-import type { CheckKey } from '../config/link.ts';
 import { type Loaded, loadConfig } from '../config/load.ts';
 import { showGot } from '../config/problem.ts';
 import type { Config, SplitConfig } from '../config/schema.ts';
-import { compileKey } from '../key/compile.ts';
 import { printProblems } from './problems.ts';
 import type { Terminal } from './terminal.ts';
 
 /** What commander gives for the shared options. */
 export type ConfigFlags = { [setting in Setting]?: string };
-
-/** The key check that the configuration room takes: the split room's own compiler. */
-export const checkKey: CheckKey = (text) => {
-  const compiled = compileKey(text);
-  return 'error' in compiled ? compiled : null;
-};
 
 /** The settings that say which split it is, for a command that opens no port. */
 export const SPLIT_SETTINGS = ['config', 'nginx', 'key', 'split'] as const satisfies readonly Setting[];
@@ -36,7 +28,7 @@ export function addConfigOptions(
   return command;
 }
 
-/** Reads the configuration that the flags and the environment ask for, keys checked. `texts`: of files, as they were seen. */
+/** Reads the configuration that the flags and the environment ask for. `texts`: of files, as they were seen. */
 export function loadFromFlags(
   flags: ConfigFlags,
   environment: Terminal['environment'] = process.env,
@@ -44,7 +36,7 @@ export function loadFromFlags(
 ): Promise<Loaded> {
   const known = Object.keys(SETTINGS) as Setting[];
   const given = Object.fromEntries(known.map((setting) => [setting, flags[setting]]));
-  return loadConfig({ flags: given, environment }, { checkKey, ...(texts === undefined ? {} : { texts }) });
+  return loadConfig({ flags: given, environment }, texts === undefined ? {} : { texts });
 }
 
 /**

@@ -4,7 +4,7 @@
 import { Command, CommanderError } from 'commander';
 import { SETTINGS } from '../config/env.ts';
 import { DEFAULT_FILE } from '../config/load.ts';
-import { didYouMean } from '../config/problem.ts';
+import { didYouMean } from '../did-you-mean.ts';
 import { VERSION } from '../telemetry/version.ts';
 import type { Terminal } from './terminal.ts';
 

@@ -2,7 +2,7 @@
 // variable and sentence; config/parse and config/load lay the given ones over the file's document.
 // Precedence: flag > environment > file > default. Knows nothing of process.env or of argv.
 
-import { type CheckKey, linkSource, type Outcome, type Source } from './link.ts';
+import { linkSource, type Outcome, type Source } from './link.ts';
 import { formatPath, type Path, type Place, type Problem, showGot } from './problem.ts';
 import { isMap, type RawMap } from './raw.ts';
 import { parseUpstreamUrl } from './schema.ts';
@@ -102,13 +102,10 @@ export function emptyVariableNotes(flags: Flags, environment: Environment): stri
 }
 
 /** Config from flags and variables alone. */
-export function configFromOverrides(
-  overrides: readonly Override[],
-  options: { checkKey: CheckKey },
-): Outcome {
+export function configFromOverrides(overrides: readonly Override[]): Outcome {
   const nowhere = (path: Path): Place => ({ at: SETTINGS.split.variable, path: formatPath(path), order: 0 });
   const { source, problems } = overlay({ document: {}, locate: nowhere }, overrides);
-  const outcome = linkSource(source, options.checkKey);
+  const outcome = linkSource(source);
   if (problems.length === 0) return outcome;
   return { problems: [...problems, ...(outcome.problems ?? [])].sort((a, b) => a.order - b.order) };
 }

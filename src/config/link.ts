@@ -1,8 +1,10 @@
 // Turns a raw document, whatever door it came through, into a Config or every problem at once: checks it against
 // the declaration, lays upstreamDefaults under each upstream, and links names (variant -> upstream, route -> split).
-// Knows positions only as `source.locate`, and key texts only as the check that is handed in.
+// Knows positions only as `source.locate`.
 
 import type * as z from 'zod/mini';
+import { didYouMean } from '../did-you-mean.ts';
+import { checkKey, type KeyFault } from '../key/compile.ts';
 import { canonicalName, variablesOf } from '../key/key-text.ts';
 import { byKey } from './by-key.ts';
 import { checkEffects } from './checks/effects.ts';
@@ -12,7 +14,7 @@ import type { Finding, Report } from './findings.ts';
 import { hashConfig } from './hash.ts';
 import { ADMIN_DEFAULT, LISTEN_DEFAULT, parseListen } from './listen-address.ts';
 import { meantValue } from './meant.ts';
-import { didYouMean, type Path, type Place, PROBLEMS_SHOWN_MAX, type Problem, showGot } from './problem.ts';
+import { type Path, type Place, PROBLEMS_SHOWN_MAX, type Problem, showGot } from './problem.ts';
 import { isMap, mapOf, type RawMap, valueAt } from './raw.ts';
 import {
   type Config,
@@ -42,9 +44,6 @@ export interface Source {
   readonly isTranslated?: boolean;
 }
 
-/** Says what is wrong with a key text, or null. The composition hands in `compileKey` of the split room. */
-export type CheckKey = (text: string) => { readonly error: string; readonly offset: number } | null;
-
 /** Text of a secret that stands in a file or an environment variable, or what was found in its place. */
 export type ReadSecret = (from: {
   readonly file?: string;
@@ -63,12 +62,8 @@ export type Outcome =
 const FINDINGS_MAX = 50;
 
 /** Config of a raw document. Promise: no problems means that every name resolves and every share adds up. */
-export function linkSource(
-  source: Source,
-  checkKey: CheckKey,
-  readSecret: ReadSecret = READ_NO_SECRET,
-): Outcome {
-  const link = new Link(source, checkKey, readSecret);
+export function linkSource(source: Source, readSecret: ReadSecret = READ_NO_SECRET): Outcome {
+  const link = new Link(source, readSecret);
   return link.run();
 }
 
@@ -80,7 +75,6 @@ type Found = Omit<Problem, 'expected'> & { readonly expected: Expected };
 
 class Link {
   readonly #source: Source;
-  readonly #checkKey: CheckKey;
   readonly #readSecret: ReadSecret;
   readonly #raw: RawMap;
   readonly #problems: Found[] = [];
@@ -90,9 +84,8 @@ class Link {
   /** Secrets of overrides that stand elsewhere, by the name of the split. */
   readonly #secrets = new Map<string, string>();
 
-  constructor(source: Source, checkKey: CheckKey, readSecret: ReadSecret) {
+  constructor(source: Source, readSecret: ReadSecret) {
     this.#source = source;
-    this.#checkKey = checkKey;
     this.#readSecret = readSecret;
     this.#raw = mapOf(source.document);
   }
@@ -282,7 +275,7 @@ class Link {
         this.#add([...path, name], expected, showGot(name), 'key');
       }
       if (typeof value !== 'string') continue;
-      const fault = this.#checkKey(withoutValueVariables(value));
+      const fault = checkKey(withoutValueVariables(value));
       if (fault !== null) this.#keyFault([...path, name], value, fault);
     }
   }
@@ -333,7 +326,7 @@ class Link {
       if (isMap(key)) this.#checkKeyText([...at, 'remember'], key.remember);
       else this.#checkKeyText(at, key);
     }
-    checkSplitKey(path, split, this.#report(), (text) => this.#checkKey(text) === null);
+    checkSplitKey(path, split, this.#report(), (text) => checkKey(text) === null);
     if (!Array.isArray(split.variants) || split.variants.length === 0) return;
     const variants = split.variants.map(mapOf);
     const list: Path = [...path, 'variants'];
@@ -352,7 +345,7 @@ class Link {
 
   #checkKeyText(path: Path, text: unknown): void {
     if (typeof text !== 'string' || text === '') return;
-    const fault = this.#checkKey(text);
+    const fault = checkKey(text);
     if (fault !== null) this.#keyFault(path, text, fault);
   }
 
@@ -428,7 +421,7 @@ class Link {
     }
   }
 
-  #keyFault(path: Path, text: string, fault: { error: string; offset: number }): void {
+  #keyFault(path: Path, text: string, fault: KeyFault): void {
     const [expected, got] = fault.error.replace(/^expected /, '').split(', got ');
     // What follows a "$" in a password is part of the password.
     const shown = mayBeSecret(path) && hasLiterals(text) ? describeSecret(text) : (got ?? showGot(text));

@@ -14,7 +14,7 @@ import {
   overridesFrom,
   type Setting,
 } from './env.ts';
-import type { CheckKey, Outcome, ReadSecret } from './link.ts';
+import type { Outcome, ReadSecret } from './link.ts';
 import type { ReadInclude } from './nginx/syntax.ts';
 import type * as nginx from './nginx/translate.ts';
 import type { Problem } from './problem.ts';
@@ -39,7 +39,6 @@ export interface Wishes {
 }
 
 interface LoadOptions {
-  readonly checkKey: CheckKey;
   /** Stand in for DEFAULT_FILE and NGINX_FILE. */
   readonly defaultFile?: string;
   readonly nginxFile?: string;
@@ -64,7 +63,7 @@ export type Loaded = Outcome & {
  * environment over it. Without a file SPLIT is the configuration, and without SPLIT an nginx.conf that is there.
  * A file that cannot be read is a problem, never a throw.
  */
-export async function loadConfig(wishes: Wishes, options: LoadOptions): Promise<Loaded> {
+export async function loadConfig(wishes: Wishes, options: LoadOptions = {}): Promise<Loaded> {
   const loaded = await loadChosen(wishes, options);
   const surroundings = emptyVariableNotes(wishes.flags, wishes.environment);
   const { workers = 1 } = loaded.config ?? {};
@@ -102,7 +101,7 @@ async function loadChosen(wishes: Wishes, options: LoadOptions): Promise<Loaded>
   if (choice !== undefined || !read.missing) return refused(read.problem, file);
   if (overrides.some(({ setting }) => setting === 'split')) {
     return {
-      ...configFromOverrides(overrides, options),
+      ...configFromOverrides(overrides),
       file: null,
       files: [],
       texts: files.texts,
@@ -145,7 +144,7 @@ async function loadNginx(
 /** Reads an nginx.conf and its includes. The translation comes with the Config, and with problems where there is one. */
 export async function translateNginx(
   file: string,
-  options: { readonly checkKey: CheckKey; readonly overrides?: readonly Override[] },
+  options: { readonly overrides?: readonly Override[] } = {},
   files = new Files(),
 ): Promise<ReturnType<typeof nginx.parseNginx>> {
   const read = await files.read(file);

@@ -14,7 +14,7 @@ import {
 } from 'yaml';
 import { optionRows } from './declaration.ts';
 import { type Override, overlay } from './env.ts';
-import { type CheckKey, linkSource, type Outcome, type ReadSecret, type Source } from './link.ts';
+import { linkSource, type Outcome, type ReadSecret, type Source } from './link.ts';
 import { formatPath, type Path, type Place, type Problem, showGot } from './problem.ts';
 import { describeSecret } from './secrets.ts';
 import { nginxBlockAt, refuseText } from './text.ts';
@@ -25,7 +25,6 @@ const SYNTAX_PROBLEMS_MAX = 5;
 const NESTING_MAX = 1000;
 
 interface ParseOptions {
-  readonly checkKey: CheckKey;
   /** Gets the secrets that stand outside of the file; without it they are a problem. */
   readonly readSecret?: ReadSecret;
   /** Flags and environment variables that stand above the file. */
@@ -33,11 +32,11 @@ interface ParseOptions {
 }
 
 /** Config of a YAML text, or all problems, each at its place in `file` (a name for messages; nothing is read). */
-export function parseConfig(text: string, file: string, options: ParseOptions): Outcome {
+export function parseConfig(text: string, file: string, options: ParseOptions = {}): Outcome {
   const read = readYaml(text, file);
   if ('problems' in read) return read;
   const { source, problems } = overlay(read, options.overrides ?? []);
-  const outcome = linkSource(source, options.checkKey, options.readSecret);
+  const outcome = linkSource(source, options.readSecret);
   if (problems.length === 0) return outcome;
   return { problems: [...problems, ...(outcome.problems ?? [])].sort((a, b) => a.order - b.order) };
 }

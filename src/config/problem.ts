@@ -24,8 +24,6 @@ const USERINFO = /(\b[a-z][a-z0-9+.-]*:\/\/)[^\s"'<>]*@|[^\s"'<>:/@]+:(?!\/\/)[^
 const GOT_LENGTH_MAX = 60;
 /** Problems that are printed; what only helps a reader need not be found out for others. */
 export const PROBLEMS_SHOWN_MAX = 50;
-/** Candidates that a word is compared with: a guess is a help, never worth a wait. */
-const CANDIDATES_MAX = 2000;
 
 /** A problem in one line: `FILE:LINE:COL path: expected …, got …`. */
 export function formatProblem(problem: Problem): string {
@@ -71,50 +69,4 @@ export function formatPath(path: Path): string {
     else text += `[${showGot(step)}]`;
   }
   return text;
-}
-
-/** The candidate that was most likely meant by `word`, or undefined when none is near. */
-function nearest(word: string, candidates: Iterable<string>): string | undefined {
-  const wanted = word.toLowerCase();
-  let best: string | undefined;
-  let bestDistance = Math.max(1, Math.floor(wanted.length / 3)) + 1;
-  let compared = 0;
-  for (const candidate of candidates) {
-    // Every character more or less is a slip of its own.
-    if (Math.abs(candidate.length - wanted.length) >= bestDistance) continue;
-    if (++compared > CANDIDATES_MAX) break;
-    const distance = editDistance(wanted, candidate.toLowerCase());
-    if (distance < bestDistance) {
-      best = candidate;
-      bestDistance = distance;
-    }
-  }
-  return best;
-}
-
-/** ` (did you mean "x"?)` for the nearest candidate, or nothing. */
-export function didYouMean(word: string, candidates: Iterable<string>): string {
-  const guess = nearest(word, candidates);
-  return guess === undefined ? '' : ` (did you mean ${JSON.stringify(guess)}?)`;
-}
-
-// Damerau-Levenshtein without repeated transpositions: "shrae" is one slip away from "share".
-function editDistance(a: string, b: string): number {
-  if (a.length > 64 || b.length > 64) return a === b ? 0 : 64;
-  let beforeLast: number[] = [];
-  let last = Array.from({ length: b.length + 1 }, (_, column) => column);
-  for (let row = 1; row <= a.length; row++) {
-    const current = [row];
-    for (let column = 1; column <= b.length; column++) {
-      const same = a[row - 1] === b[column - 1];
-      let cost = Math.min(last[column - 1]! + (same ? 0 : 1), last[column]! + 1, current[column - 1]! + 1);
-      if (row > 1 && column > 1 && a[row - 1] === b[column - 2] && a[row - 2] === b[column - 1]) {
-        cost = Math.min(cost, beforeLast[column - 2]! + 1);
-      }
-      current.push(cost);
-    }
-    beforeLast = last;
-    last = current;
-  }
-  return last[b.length]!;
 }

@@ -7,7 +7,6 @@ import { linkSource } from '../config/link.ts';
 import { formatPath, formatProblem, type Path, type Problem } from '../config/problem.ts';
 import type { Config, documentSchema } from '../config/schema.ts';
 import type { FaultCode } from '../errors.ts';
-import { checkKey } from '../key/compile.ts';
 
 type DocumentInput = z.input<typeof documentSchema>;
 
@@ -35,7 +34,7 @@ export function checkConfig(config: HandlerConfig): Config {
     const own = isSplit ? path.slice(2) : path;
     return { at: formatPath(own) || 'config', path: '', order: 0 };
   };
-  const outcome = linkSource({ document, locate }, checkKey);
+  const outcome = linkSource({ document, locate });
   const problems: Problem[] = [...(outcome.problems ?? [])];
   const refuseOption = (path: Path, got: string) =>
     problems.push({ ...locate(path), expected: 'nothing, as only the program offers it', got });

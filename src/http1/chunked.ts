@@ -2,7 +2,8 @@
 // into what was received; it copies nothing but an unfinished trailer section. It knows nothing of sockets.
 // Source: RFC 9112 §7.1. Chunk extensions are checked and dropped, as §7.1.1 allows.
 
-import { TOKEN, TrailerSection } from './head.ts';
+import { BACKSLASH, CR, EQUALS, isSpace, LF, QUOTE, SEMICOLON, TOKEN } from '../bytes.ts';
+import { TrailerSection } from './head.ts';
 import { describeRule, type Rule } from './rules.ts';
 
 /** Longest chunk-size line, its extensions and CRLF included: a flood of extensions is an attack, never a need. */
@@ -26,15 +27,6 @@ const STATE = {
   refused: 12,
   extensionNameEnd: 13,
 } as const;
-
-const CR = 13;
-const LF = 10;
-const SP = 32;
-const HT = 9;
-const SEMICOLON = 59;
-const EQUALS = 61;
-const QUOTE = 34;
-const BACKSLASH = 92;
 
 /** Value of a hex digit; 255 for other bytes. */
 const HEX = new Uint8Array(256).fill(255);
@@ -300,10 +292,6 @@ export class ChunkedDecoder {
     this.#state = STATE.done;
     return from + end - held.length;
   }
-}
-
-function isSpace(byte: number): boolean {
-  return byte === SP || byte === HT;
 }
 
 /** qdtext, and what may follow a backslash: white space, visible ASCII and obs-text (RFC 9110 §5.6.4). */

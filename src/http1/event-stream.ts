@@ -1,13 +1,11 @@
 // Recognizes a response that is an event stream by its Content-Type. Pure.
 // Source: WHATWG HTML, server-sent events: the media type text/event-stream.
 
-import { equalsIgnoringCase, type FieldSection } from './head.ts';
+import { equalsIgnoringCase, HT, SEMICOLON, SP } from '../bytes.ts';
+import type { FieldSection } from './head.ts';
 
 const NAME = Buffer.from('content-type');
 const MEDIA_TYPE = Buffer.from('text/event-stream');
-const SEMICOLON = 59;
-const SPACE = 32;
-const TAB = 9;
 
 /** True when the section's first Content-Type is `text/event-stream`, with or without parameters. */
 export function isEventStream({ bytes, at, count }: FieldSection): boolean {
@@ -20,7 +18,7 @@ export function isEventStream({ bytes, at, count }: FieldSection): boolean {
     const valueEnd = at[i + 3]!;
     if (end > valueEnd || !equalsIgnoringCase(bytes, start, end, MEDIA_TYPE)) return false;
     const next = end === valueEnd ? SEMICOLON : bytes[end];
-    return next === SEMICOLON || next === SPACE || next === TAB;
+    return next === SEMICOLON || next === SP || next === HT;
   }
   return false;
 }

@@ -2,8 +2,9 @@
 // canonical form whatever the sender's spelling. Field lines that pass unchanged are copied in runs, byte for byte.
 // It knows nothing of sockets. Sources: RFC 9110 §7.6, RFC 9112 §3.2.2, §7.1.2, §9.
 
+import { equalsIgnoringCase, type RequestView, SP } from '../bytes.ts';
 import { BODY, type RequestFraming, type ResponseFraming } from './framing.ts';
-import { equalsIgnoringCase, FIELD, type FieldSection, type RequestHead, type ResponseHead } from './head.ts';
+import { FIELD, type FieldSection, type RequestHead, type ResponseHead } from './head.ts';
 import type { Output } from './output.ts';
 
 /** How requests are rewritten for one upstream. */
@@ -31,19 +32,7 @@ export interface RequestEdit {
   /** Whole lines, each with its CRLF. */
   readonly addedLines: string;
   /** The request as SetFields reads it, without what an override left in it; null for the head itself. */
-  readonly view?: RequestFacts | null;
-}
-
-/** What the values of SetFields are made from: a head, or a view of one. */
-export interface RequestFacts {
-  readonly bytes: Uint8Array;
-  readonly methodStart: number;
-  readonly methodEnd: number;
-  readonly targetStart: number;
-  readonly targetEnd: number;
-  fieldValues(name: string): readonly Uint8Array[];
-  host(): Uint8Array;
-  readonly remoteAddress: string;
+  readonly view?: RequestView | null;
 }
 
 /** A value of Host with variables. */
@@ -58,7 +47,7 @@ export interface SetFields {
   /** Which of the X-Forwarded fields are among them: bits of FORWARDED_FIELD. */
   readonly forwarded: number;
   /** Whole lines, each with its CRLF. */
-  linesFor(request: RequestFacts): string;
+  linesFor(request: RequestView): string;
 }
 
 /** The fields that `forwarded` is about, a bit each. */
@@ -149,7 +138,6 @@ export interface ForwardedFacts {
   readonly lines: Buffer;
 }
 
-const SP = 32;
 const HTTP_1_1_LINE = ' HTTP/1.1\r\n';
 const VIA_NAME = 'request-splitter';
 

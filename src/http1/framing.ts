@@ -2,15 +2,9 @@
 // fields belong to this hop alone. Anything that two readers could frame differently is refused.
 // It knows nothing of sockets or of forwarding. Sources: RFC 9112 §6, §9.3; RFC 9110 §7.6.1, §7.8, §10.1.1.
 
+import { COMMA, EQUALS, equalsIgnoringCase, isSpace, LOWER, NINE, QUOTE, SEMICOLON, ZERO } from '../bytes.ts';
 import type { FaultCode } from '../errors.ts';
-import {
-  equalsIgnoringCase,
-  FIELD,
-  isAuthority,
-  type RequestHead,
-  type ResponseHead,
-  TARGET_FORM,
-} from './head.ts';
+import { FIELD, isAuthority, type RequestHead, type ResponseHead, TARGET_FORM } from './head.ts';
 import { describeRule, type Rule } from './rules.ts';
 
 /** How a body ends: there is none, after so many bytes, with the last chunk, or with the connection. */
@@ -25,12 +19,6 @@ const CONTINUE = Buffer.from('100-continue');
 const HEAD = Buffer.from('HEAD');
 const TIMEOUT = Buffer.from('timeout');
 const MAX = Buffer.from('max');
-const COMMA = 44;
-const ZERO = 48;
-const NINE = 57;
-const SEMICOLON = 59;
-const EQUALS = 61;
-const QUOTE = 34;
 /**
  * Most field names that Connection may nominate. Each is compared with each field of the head: thousands of them made one
  * request of 30 KiB cost 40 ms.
@@ -71,7 +59,7 @@ class Framing {
       if (nominated[i + 1]! - from !== end - start) continue;
       let same = true;
       for (let k = 0; same && k < end - start; k++)
-        same = lower(bytes[from + k]!) === lower(bytes[start + k]!);
+        same = LOWER[bytes[from + k]!] === LOWER[bytes[start + k]!];
       if (same) return true;
     }
     return false;
@@ -121,14 +109,6 @@ interface ConnectionOptions {
 }
 
 const options: ConnectionOptions = { keepAlive: false, close: false };
-
-function lower(byte: number): number {
-  return byte >= 65 && byte <= 90 ? byte + 32 : byte;
-}
-
-function isSpace(byte: number): boolean {
-  return byte === 32 || byte === 9;
-}
 
 /**
  * Transfer codings in one field value that are "chunked", or a number above 1 when another one is among them. Empty elements

@@ -5,6 +5,22 @@
 // A line is parsed in one pass and only when it is there in full; a head that arrives in pieces continues at the
 // start of its last incomplete line, so every cut of the same bytes gives the same result.
 
+import {
+  ASTERISK,
+  byteTable,
+  COLON,
+  CR,
+  DOT,
+  EMPTY,
+  equalsIgnoringCase,
+  HT,
+  LF,
+  LOWER,
+  QUESTION,
+  SLASH,
+  SP,
+  TOKEN,
+} from '../bytes.ts';
 import type { FaultCode } from '../errors.ts';
 import { describeBreach, type Rule } from './rules.ts';
 
@@ -71,15 +87,6 @@ export const FIELD = {
   maxForwards: 16,
 } as const;
 
-const CR = 13;
-const LF = 10;
-const SP = 32;
-const HT = 9;
-const COLON = 58;
-const DOT = 46;
-
-/** tchar of RFC 9110 §5.6.2. */
-export const TOKEN = tableOf("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
 /** field-vchar, SP, HTAB and obs-text: what a field value or a reason phrase may hold (RFC 9110 §5.5). */
 const TEXT = new Uint8Array(256);
 /** What a request target may hold: visible ASCII but "#" and obs-text. A fragment is never sent (RFC 9112 §3.2). */
@@ -91,29 +98,6 @@ for (let byte = 0x21; byte < 256; byte++) {
 }
 TEXT[SP] = 1;
 TEXT[HT] = 1;
-/** ASCII letters folded to lower case. */
-const LOWER = Uint8Array.from({ length: 256 }, (_, byte) => (byte >= 65 && byte <= 90 ? byte + 32 : byte));
-
-function tableOf(characters: string): Uint8Array {
-  const table = new Uint8Array(256);
-  for (const character of characters) table[character.charCodeAt(0)] = 1;
-  return table;
-}
-
-/** True when bytes[start, end) is `lowerName` (lower-case ASCII) but for case. */
-export function equalsIgnoringCase(
-  bytes: Uint8Array,
-  start: number,
-  end: number,
-  lowerName: Uint8Array,
-): boolean {
-  if (end - start !== lowerName.length) return false;
-  for (let i = 0; i < lowerName.length; i++) {
-    if (LOWER[bytes[start + i]!] !== lowerName[i]) return false;
-  }
-  return true;
-}
-
 /** Names of FIELD by their length, so that one length and one first byte rule almost every field out. */
 const KNOWN_BY_LENGTH: (readonly { name: Uint8Array; id: number }[])[] = [];
 for (const [name, id] of [
@@ -335,8 +319,6 @@ export class FieldSection {
     for (let i = 0; i < this.count * 4; i++) this.at[i]! += delta;
   }
 }
-
-const EMPTY = Buffer.alloc(0);
 
 /** A start line is read first, then the field lines: the frame that requests and responses share. */
 abstract class Head extends FieldSection {
@@ -609,9 +591,6 @@ export class RequestHead extends Head {
   }
 }
 
-const SLASH = 47;
-const ASTERISK = 42;
-const QUESTION = 63;
 const CONNECT = Buffer.from('connect');
 const OPTIONS = Buffer.from('OPTIONS');
 const HTTP = Buffer.from('http://');
@@ -627,8 +606,8 @@ function isVersionPrefix(bytes: Buffer, start: number, to: number): boolean {
   return true;
 }
 
-const HOST_BYTE = tableOf("-._~%!$&'()*+;=0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
-const IP_LITERAL_BYTE = tableOf('0123456789ABCDEFabcdef:.');
+const HOST_BYTE = byteTable("-._~%!$&'()*+;=0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
+const IP_LITERAL_BYTE = byteTable('0123456789ABCDEFabcdef:.');
 
 /** True for uri-host [":" port] (RFC 9110 §7.2) without user information; an empty one is none. */
 export function isAuthority(bytes: Uint8Array, start: number, end: number): boolean {

@@ -2,6 +2,8 @@
 // positions; text is made here, and only for a message that was refused. It names fields and never shows a value: what
 // it takes from the wire is a field name of token characters, at most 64 bytes of it. Knows nothing of sockets.
 
+import { COLON, CR, HT, LF, SP } from '../bytes.ts';
+
 /** Every rule that a refusal can name. `%` is the byte that broke it. */
 const RULES = {
   field: '',
@@ -58,11 +60,6 @@ export type Rule = keyof typeof RULES;
 const NAME_BYTES_MAX = 64;
 /** How far a line is searched for its colon. */
 const SEARCHED_BYTES_MAX = 256;
-const CR = 13;
-const LF = 10;
-const SP = 32;
-const HT = 9;
-const COLON = 58;
 const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]*/;
 
 /** Positions of a refusal in the bytes that were received. */

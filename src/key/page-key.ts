@@ -2,7 +2,8 @@
 // in Referer which page asked. Read only where a key would be minted otherwise, and only of a page on the same host, so
 // that a link from elsewhere chooses nothing. Source: RFC 9110 §10.1.3.
 
-import type { CompiledKey, RequestView } from './compile.ts';
+import type { RequestView } from '../bytes.ts';
+import type { CompiledKey } from './compile.ts';
 import { variablesOf } from './key-text.ts';
 
 /** A Referer of a page: scheme and authority, then its path and query. */

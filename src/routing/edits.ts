@@ -3,9 +3,9 @@
 // of this has none, so that its exchanges pay nothing. Sources: RFC 9110 §12.5.5 (Vary), W3C Trace Context §3.2.
 
 import { randomBytes, randomUUID } from 'node:crypto';
+import type { RequestView } from '../bytes.ts';
 import type { Config } from '../config/schema.ts';
 import { fieldName, type RequestEdit } from '../http1/forward.ts';
-import type { RequestView } from '../key/compile.ts';
 import type { DecisionExtras, Reason, Splitter } from '../split/splitter.ts';
 
 const REQUEST_ID = 'x-request-id';

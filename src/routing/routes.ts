@@ -2,9 +2,10 @@
 // it, decoded and with "." and ".." resolved, so that no spelling of a path leads past a route; it goes upstream as it
 // came. Knows nothing of what a route leads to. Source: nginx's ngx_http_core_find_location, virtual server names.
 
+import { DOT, PERCENT, QUESTION, SLASH } from '../bytes.ts';
 import type { Config, ListenAddress, RouteConfig } from '../config/schema.ts';
 import type { RequestHead } from '../http1/head.ts';
-import { normalisePath } from '../key/compile.ts';
+import { normalisePath } from '../key/path.ts';
 
 /** Why no route takes a request: none is for it, or its path has no meaning (bad encoding, a way above the root). */
 type RouteFault = 'NO_ROUTE' | 'BAD_TARGET';
@@ -21,11 +22,6 @@ interface CompiledRoute<T> {
   readonly exact: boolean;
   readonly end: T;
 }
-
-const DOT = 0x2e;
-const PERCENT = 0x25;
-const QUESTION = 0x3f;
-const SLASH = 0x2f;
 
 /** The same text for the same address. */
 export function addressId(address: ListenAddress): string {

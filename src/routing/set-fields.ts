@@ -2,13 +2,8 @@
 // made for each request. Knows nothing of what else becomes of a request head.
 // Source: nginx's proxy_set_header in ngx_http_proxy_module.c.
 
-import {
-  FORWARDED_FIELD,
-  fieldName,
-  type HostText,
-  type RequestFacts,
-  type SetFields,
-} from '../http1/forward.ts';
+import type { RequestView } from '../bytes.ts';
+import { FORWARDED_FIELD, fieldName, type HostText, type SetFields } from '../http1/forward.ts';
 import { type CompiledKey, compileValue } from '../key/compile.ts';
 
 /** Compiles `setHeaders` of an upstream; null when it sets nothing. */
@@ -44,7 +39,7 @@ class CompiledFields implements SetFields {
     this.#lines = fields.map(([name, value]) => ({ start: `${name}: `, value: compiled(value) }));
   }
 
-  linesFor(request: RequestFacts): string {
+  linesFor(request: RequestView): string {
     let lines = '';
     for (const { start, value } of this.#lines) {
       const bytes = value.expand(request);

@@ -3,8 +3,9 @@
 // Source: RFC 6265 §4.1 for Set-Cookie; RFC 4648 §5 for base64url.
 
 import { randomBytes } from 'node:crypto';
+import type { RequestView } from '../bytes.ts';
 import type { KeyConfig, MintConfig, RememberConfig } from '../config/schema.ts';
-import { type CompiledKey, compileKey, type RequestView } from '../key/compile.ts';
+import { type CompiledKey, compileKey } from '../key/compile.ts';
 import { variablesOf, writeVariable } from '../key/key-text.ts';
 
 /** 128 bits: of a billion clients no two will have the same key. */

@@ -3,8 +3,8 @@
 // Names are found without case, as in key texts. It knows nothing of shares. Source: RFC 6265 §4.2 for Cookie.
 
 import { createHash, timingSafeEqual } from 'node:crypto';
+import { AMPERSAND, EQUALS, isSpace, LOWER, QUESTION, type RequestView, SEMICOLON, SP } from '../bytes.ts';
 import type { OverrideConfig } from '../config/schema.ts';
-import type { RequestView } from '../key/compile.ts';
 
 /** Where an override was found. What was said for one request alone is asked before what a browser sends by itself. */
 const OVERRIDE_PLACES = ['query', 'header', 'cookie'] as const;
@@ -24,12 +24,7 @@ export interface OverrideFound {
   readonly view: RequestView;
 }
 
-const QUESTION = 0x3f;
-const AMPERSAND = 0x26;
-const SEMICOLON = 0x3b;
-const EQUALS = 0x3d;
 const SECRET_MARK = '~';
-const SPACE = 0x20;
 /** Longest value that can be one: a name and a secret with every byte percent-encoded. */
 const VALUE_BYTES_MAX = 1024;
 
@@ -177,7 +172,7 @@ function cutCookies(fields: readonly Uint8Array[], name: Uint8Array): Cut | null
       else {
         if (!isFirst) {
           rest[length++] = SEMICOLON;
-          rest[length++] = SPACE;
+          rest[length++] = SP;
         }
         isFirst = false;
         length = copy(field, start, last, rest, length);
@@ -207,7 +202,7 @@ function endOfPiece(bytes: Uint8Array, start: number, end: number, separator: nu
 function valueUnder(name: Uint8Array, bytes: Uint8Array, start: number, end: number): number {
   let at = skipSpaces(bytes, start, end);
   if (end - at < name.length) return -1;
-  for (let i = 0; i < name.length; i++) if (lower(bytes[at + i]!) !== name[i]) return -1;
+  for (let i = 0; i < name.length; i++) if (LOWER[bytes[at + i]!] !== name[i]) return -1;
   at = skipSpaces(bytes, at + name.length, end);
   if (at === end) return end;
   return bytes[at] === EQUALS ? at + 1 : -1;
@@ -216,10 +211,6 @@ function valueUnder(name: Uint8Array, bytes: Uint8Array, start: number, end: num
 function copy(from: Uint8Array, start: number, end: number, to: Uint8Array, length: number): number {
   for (let at = start; at < end; at++) to[length + at - start] = from[at]!;
   return length + end - start;
-}
-
-function lower(byte: number): number {
-  return byte >= 0x41 && byte <= 0x5a ? byte + 0x20 : byte;
 }
 
 function skipSpaces(bytes: Uint8Array, start: number, end: number): number {
@@ -232,10 +223,6 @@ function trimEnd(bytes: Uint8Array, start: number, end: number): number {
   let at = end;
   while (at > start && isSpace(bytes[at - 1]!)) at--;
   return at;
-}
-
-function isSpace(byte: number): boolean {
-  return byte === SPACE || byte === 0x09;
 }
 
 /** A request without its override: a key that reads the whole target is that of the request that was meant. */

@@ -2,8 +2,8 @@
 // ranges where both sides have the same key and ranges; otherwise a sample is decided by both. Variants are the same when
 // their names are. Pure; knows nothing of where the requests of the sample come from.
 
+import type { RequestView } from '../bytes.ts';
 import type { SplitConfig } from '../config/schema.ts';
-import type { RequestView } from '../key/compile.ts';
 import { describeKey } from './key-list.ts';
 import { HASH_COUNT, Ranges } from './ranges.ts';
 import { Splitter } from './splitter.ts';

@@ -1,7 +1,7 @@
 // Which requests a browser sends by itself before one that a page asked for: CORS preflights. They carry neither cookies nor
 // the fields that identify a user, so they are no user of their own. Source: Fetch Standard, "CORS-preflight fetch".
 
-import type { RequestView } from '../key/compile.ts';
+import type { RequestView } from '../bytes.ts';
 
 const OPTIONS = Buffer.from('OPTIONS');
 

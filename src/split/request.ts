@@ -2,7 +2,7 @@
 // uses it: the data plane's parsed head is such a view already. Knows nothing of keys or shares.
 // Source: RFC 9112 §3.2 for the forms of a target; nginx's ngx_http_validate_host for the host.
 
-import type { RequestView } from '../key/compile.ts';
+import { EMPTY, type RequestView } from '../bytes.ts';
 
 /** Fields as an object by name, in any case, with the values of a repeated one in an array. */
 type HeaderRecord = Readonly<Record<string, string | readonly string[] | undefined>>;
@@ -27,7 +27,6 @@ export interface RequestLike {
 
 const ABSOLUTE_FORM = /^[A-Za-z][A-Za-z0-9+.-]*:\/\/([^/?#]*)([^#]*)/;
 const IPV4_MAPPED = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i;
-const EMPTY = Buffer.alloc(0);
 
 /**
  * View of one request. Strings are taken as Node makes them from a socket, one character per byte (latin1), so raw

@@ -2,8 +2,9 @@
 // command line, the admin page and the library ask the same `decide`. Knows nothing of sockets or upstream states.
 
 import murmurhash from 'murmurhash';
+import type { RequestView } from '../bytes.ts';
 import type { MintConfig, RememberConfig, SplitConfig } from '../config/schema.ts';
-import type { CompiledKey, RequestView } from '../key/compile.ts';
+import type { CompiledKey } from '../key/compile.ts';
 import { type FoundKey, findPageKey, pageKeys } from '../key/page-key.ts';
 import {
   canBeRemembered,

@@ -14,7 +14,6 @@ import { randomTokens } from '../../src/cli/tokens.ts';
 import { parseNginx } from '../../src/config/nginx/translate.ts';
 import { parseConfig } from '../../src/config/parse.ts';
 import { formatProblems } from '../../src/config/problem.ts';
-import { checkKey } from '../../src/key/compile.ts';
 import { NGINX_VERSION, startNginx } from '../support/nginx.ts';
 import { askAll } from '../support/pipeline.ts';
 import { freePort } from '../support/scripted-upstream.ts';
@@ -304,9 +303,9 @@ describe.skipIf(NGINX_VERSION === null)('an nginx.conf run by nginx and by the s
     const [http, server] = [addressed(shape.http, dead, file), addressed(shape.server, dead, file)];
     const text = `http { ${http.replaceAll('PORT', '0')}\nserver { listen 127.0.0.1:0; ${server} } }`;
     const readInclude = (path: string) => [{ file: path, text: readFileSync(path, 'utf8') }];
-    const { config, problems, translation } = parseNginx(text, 'nginx.conf', { checkKey, readInclude });
+    const { config, problems, translation } = parseNginx(text, 'nginx.conf', { readInclude });
     expect(formatProblems(problems ?? [])).toEqual([]);
-    const again = parseConfig(stringify(translation!.document), 'import.yaml', { checkKey });
+    const again = parseConfig(stringify(translation!.document), 'import.yaml');
     expect(formatProblems(again.problems ?? [])).toEqual([]);
     expect(again.config).toEqual(config);
 

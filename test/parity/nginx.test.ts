@@ -4,7 +4,6 @@ import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Ambassador } from '../../src/ambassador.ts';
 import { linkSource } from '../../src/config/link.ts';
-import { checkKey } from '../../src/key/compile.ts';
 import { FRAGMENT_REQUESTS, ODD_REQUESTS, requestOf, SPLITS } from '../golden/cases.ts';
 import { chooserOf } from '../support/chooser.ts';
 import { type NamingUpstream, startNamingUpstream } from '../support/naming-upstream.ts';
@@ -61,7 +60,7 @@ async function startAmbassador(split: NginxSplit, upstreams: readonly NamingUpst
   // As from an nginx.conf: only there may a key be a constant.
   const document: unknown = JSON.parse(configOf(split, upstreams));
   const locate = () => ({ at: 'parity.yaml', path: '', order: 0 });
-  const { config, problems } = linkSource({ document, locate, isTranslated: true }, checkKey);
+  const { config, problems } = linkSource({ document, locate, isTranslated: true });
   if (config === undefined) throw new Error(JSON.stringify(problems));
   const ambassador = new Ambassador(config, { log: pino({ level: 'silent' }) });
   await ambassador.start();

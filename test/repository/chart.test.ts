@@ -11,7 +11,6 @@ import { Service } from 'kubernetes-models/v1/Service';
 import { afterAll, describe, expect, test } from 'vitest';
 import { parseConfig } from '../../src/config/parse.ts';
 import { formatProblems } from '../../src/config/problem.ts';
-import { compileKey } from '../../src/key/compile.ts';
 import { buildText, kustomizeMissing, type Manifest, readManifests } from '../support/kustomize.ts';
 
 const root = join(import.meta.dirname, '..', '..');
@@ -51,13 +50,7 @@ const splitterOf = (pod: IPodSpec): IContainer =>
   [...(pod.initContainers ?? []), ...pod.containers].find(({ name }) => name === 'request-splitter')!;
 const configOf = (manifests: readonly Manifest[]): string =>
   (one(manifests, 'ConfigMap').data as Record<string, string>)['splitter.yaml']!;
-const parsed = (text: string) =>
-  parseConfig(text, 'splitter.yaml', {
-    checkKey: (key) => {
-      const compiled = compileKey(key);
-      return 'error' in compiled ? compiled : null;
-    },
-  });
+const parsed = (text: string) => parseConfig(text, 'splitter.yaml');
 
 describe.skipIf(!hasHelm)('the chart', () => {
   test('passes the strict lint', () => {

@@ -9,7 +9,6 @@ import { translateNginx } from '../../src/config/load.ts';
 import { parseConfig } from '../../src/config/parse.ts';
 import { formatProblems } from '../../src/config/problem.ts';
 import type { Config } from '../../src/config/schema.ts';
-import { compileKey } from '../../src/key/compile.ts';
 import {
   buildText,
   COMPONENTS,
@@ -53,15 +52,10 @@ describe('the files that kustomize puts together', () => {
     );
   });
 
-  const checkKey = (text: string) => {
-    const key = compileKey(text);
-    return 'error' in key ? key : null;
-  };
-
   test.each(globSync('k8s/**/splitter.yaml', { cwd: root }).sort())(
     '%s is a configuration that runs',
     (file) => {
-      const { problems = [] } = parseConfig(read(file), file, { checkKey });
+      const { problems = [] } = parseConfig(read(file), file);
       expect(formatProblems(problems)).toEqual([]);
     },
   );
@@ -69,11 +63,9 @@ describe('the files that kustomize puts together', () => {
   test('the nginx.conf of the old ambassador is one that request-splitter runs as it is, with the same split', async () => {
     const { config, problems = [] } = await translateNginx(
       join(root, 'k8s/ambassador/nginx-conf/nginx.conf'),
-      { checkKey },
     );
     expect(formatProblems(problems)).toEqual([]);
-    const ours = parseConfig(read('k8s/ambassador/base/splitter.yaml'), 'splitter.yaml', { checkKey })
-      .config!;
+    const ours = parseConfig(read('k8s/ambassador/base/splitter.yaml'), 'splitter.yaml').config!;
     const sharesOf = ({ splits }: Config) =>
       [...splits.values()].map(({ key, variants }) => [
         key,

@@ -2,7 +2,6 @@
 // takes a head apart just far enough for that; whether a head is well-formed is not its question.
 import { linkSource } from '../../src/config/link.ts';
 import { createSplitter } from '../../src/index.ts';
-import { checkKey } from '../../src/key/compile.ts';
 import { LibraryView } from '../../src/split/request.ts';
 import { Splitter } from '../../src/split/splitter.ts';
 import { type NginxSplit, variantName } from './nginx.ts';
@@ -29,7 +28,7 @@ function translated(split: { variants: readonly object[] } & Record<string, unkn
   const variants = split.variants.map((variant) => ({ ...variant, upstream: 'http://any' }));
   const locate = () => ({ at: 'nginx.conf', path: '', order: 0 });
   const document = { splits: { s: { ...split, variants } } };
-  const { config } = linkSource({ document, locate, isTranslated: true }, checkKey);
+  const { config } = linkSource({ document, locate, isTranslated: true });
   const splitter = new Splitter('s', config!.splits.get('s')!);
   return {
     decide: (request: ConstructorParameters<typeof LibraryView>[0]) =>

@@ -6,7 +6,6 @@ import { Ambassador, type AmbassadorOptions } from '../../src/ambassador.ts';
 import { parseConfig } from '../../src/config/parse.ts';
 import { formatProblems } from '../../src/config/problem.ts';
 import type { Config } from '../../src/config/schema.ts';
-import { compileKey } from '../../src/key/compile.ts';
 import { RawClient } from './raw-client.ts';
 import { type Script, ScriptedUpstream } from './scripted-upstream.ts';
 
@@ -15,11 +14,7 @@ export type Document = Record<string, unknown>;
 
 /** The Config of a document, through the same door as a file. */
 export function configOf(document: Document): Config {
-  const checkKey = (text: string) => {
-    const key = compileKey(text);
-    return 'error' in key ? key : null;
-  };
-  const outcome = parseConfig(JSON.stringify(document), 'test.yaml', { checkKey });
+  const outcome = parseConfig(JSON.stringify(document), 'test.yaml');
   if (outcome.problems !== undefined) throw new Error(formatProblems(outcome.problems).join('\n'));
   return outcome.config;
 }

@@ -2,8 +2,8 @@
 // writes times, sizes, addresses and names. Tables and pure readers; translates nothing.
 // Sources: nginx's ngx_parse.c, ngx_http_core_module.c, ngx_http_proxy_module.c.
 
+import { didYouMean } from '../../did-you-mean.ts';
 import { isNginxDirective } from '../../key/nginx-names.ts';
-import { didYouMean } from '../problem.ts';
 import type { Directive } from './syntax.ts';
 
 const words = (text: string): string[] => text.split(/\s+/).filter((word) => word !== '');

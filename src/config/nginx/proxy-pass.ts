@@ -2,9 +2,10 @@
 // upstream of the document, one for each set of settings. Knows nothing of servers and routes.
 // Sources: nginx's ngx_http_proxy_module.c, ngx_http_upstream.c, ngx_http_split_clients_module.c.
 
+import { didYouMean } from '../../did-you-mean.ts';
+import { checkKey } from '../../key/compile.ts';
 import { standardOf } from '../declaration.ts';
-import type { CheckKey } from '../link.ts';
-import { didYouMean, type Path, showGot } from '../problem.ts';
+import { type Path, showGot } from '../problem.ts';
 import { isSettableField, withoutValueVariables } from '../schema.ts';
 import { describeSecret, hasLiterals } from '../secrets.ts';
 import {
@@ -87,12 +88,10 @@ export class ProxyGoals {
   /** The fields of each block that has any. */
   readonly #fieldsOf = new Map<readonly Directive[], readonly SetField[]>();
   readonly #madeEdits = new Map<readonly SetField[], Map<string, FieldEdits>>();
-  readonly #checkKey: CheckKey;
   #upgrades = false;
 
-  constructor(report: Report, checkKey: CheckKey) {
+  constructor(report: Report) {
     this.#report = report;
-    this.#checkKey = checkKey;
   }
 
   /** Takes an upstream or split_clients block; false for any other directive. */
@@ -154,7 +153,7 @@ export class ProxyGoals {
     this.#report.origin(['splits', name], clients.words[1]!, 'split_clients');
     this.#report.origin(['splits', name, 'key'], key!, 'split_clients');
     // Told together with everything else: the key is linked only where nothing else is wrong.
-    const fault = this.#checkKey(key!.text);
+    const fault = checkKey(key!.text);
     if (fault !== null) this.#keyFault(key!, 'split_clients', key!.text, fault);
     const taken = new Map<string, unknown>();
     const variants: unknown[] = [];
@@ -375,7 +374,7 @@ export class ProxyGoals {
       this.#report.fail(at, 'proxy_set_header', expected, showGot(name));
     }
     const text = withLiterals(value, literals);
-    const fault = this.#checkKey(withoutValueVariables(text));
+    const fault = checkKey(withoutValueVariables(text));
     if (fault !== null) this.#keyFault(at, 'proxy_set_header', value, fault);
     return text;
   }

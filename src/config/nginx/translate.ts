@@ -4,7 +4,7 @@
 
 import { standardOf } from '../declaration.ts';
 import { type Override, overlay } from '../env.ts';
-import { type CheckKey, linkSource, type Outcome, type Source } from '../link.ts';
+import { linkSource, type Outcome, type Source } from '../link.ts';
 import { type Problem, showGot } from '../problem.ts';
 import { refuseText } from '../text.ts';
 import {
@@ -38,7 +38,6 @@ const FIELDS_MAX = 1000;
 const NO_BODY_LIMIT = '1024GiB';
 
 interface NginxOptions {
-  readonly checkKey: CheckKey;
   readonly readInclude: ReadInclude;
   readonly overrides?: readonly Override[];
 }
@@ -54,13 +53,13 @@ export function parseNginx(
   const read = readDirectives(text, file, options.readInclude);
   if (read.problems.length > 0) return { problems: read.problems };
   const report = new Report(file);
-  const document = new Translator(file, report, options.checkKey).translate(read.directives);
+  const document = new Translator(file, report).translate(read.directives);
   const { problems } = report;
   const translation = { document, notes: report.notes, files: read.files };
   if (problems.length > 0) return { problems: inOrder(problems, read.files), translation };
   const translated: Source = { document, locate: (path) => report.locate(path), isTranslated: true };
   const laid = overlay(translated, options.overrides ?? []);
-  const outcome = linkSource(laid.source, options.checkKey);
+  const outcome = linkSource(laid.source);
   if (outcome.problems === undefined && laid.problems.length === 0) return { ...outcome, translation };
   return { problems: [...laid.problems, ...(outcome.problems ?? [])], translation };
 }
@@ -98,10 +97,10 @@ class Translator {
   readonly #routes: Location[] = [];
   readonly #locations: Scope[] = [];
 
-  constructor(file: string, report: Report, checkKey: CheckKey) {
+  constructor(file: string, report: Report) {
     this.#file = file;
     this.#report = report;
-    this.#goals = new ProxyGoals(report, checkKey);
+    this.#goals = new ProxyGoals(report);
   }
 
   translate(top: readonly Directive[]): Record<string, unknown> {

@@ -25,7 +25,6 @@ describe('the manual', () => {
     'has a good example in %s',
     (name, text) => {
       const { problems } = parseConfig(text, name, {
-        checkKey: () => null,
         readSecret: () => 'a-secret-in-a-file',
       });
       expect(formatProblems(problems ?? [])).toEqual([]);

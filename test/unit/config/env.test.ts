@@ -4,15 +4,10 @@ import { configFromOverrides, emptyVariableNotes, overridesFrom } from '../../..
 import { parseConfig } from '../../../src/config/parse.ts';
 import { formatProblems } from '../../../src/config/problem.ts';
 
-const checkKey = (text: string) =>
-  text.includes('$bad')
-    ? { error: 'expected a variable like $arg_X, got "$bad"', offset: text.indexOf('$bad') }
-    : null;
-
 type Texts = Record<string, string>;
 
 const outcomeOf = (environment: Texts, flags: Texts = {}) =>
-  configFromOverrides(overridesFrom(flags, environment), { checkKey });
+  configFromOverrides(overridesFrom(flags, environment));
 
 const configOf = (environment: Texts, flags: Texts = {}) => {
   const outcome = outcomeOf(environment, flags);
@@ -102,7 +97,7 @@ describe('flags and variables', () => {
   it('a flag stands above its variable, and its mistakes are told in its own name', () => {
     expect(configOf({ SPLIT: TWO, LISTEN: ':1' }, { listen: ':2' }).listen[0]!.port).toBe(2);
     expect(problemsOf({ SPLIT: TWO }, { key: 'salt:$bad' })).toEqual([
-      '--key:6: expected a variable like $arg_X, got "$bad"',
+      '--key:6: expected a variable of $arg_NAME $http_NAME $cookie_NAME $remote_addr $host $uri $request_uri $request_method $args, got "$bad"',
     ]);
     expect(problemsOf({}, { split: 'x http://a', admin: '9' })).toEqual([
       expect.stringMatching(/^--admin: expected an address/),
@@ -173,7 +168,7 @@ splits:
 routes: [{ path: /x, split: appversion }, { upstream: http://rest }]
 `;
   const over = (file: string, environment: Texts) =>
-    parseConfig(file, 'f.yaml', { checkKey, overrides: overridesFrom({}, environment) });
+    parseConfig(file, 'f.yaml', { overrides: overridesFrom({}, environment) });
 
   it('LISTEN and ADMIN replace what the file says, and hide its mistakes', () => {
     const { config } = over(FILE.replace('":1"', 'nonsense'), { LISTEN: ':2', ADMIN: 'off' });

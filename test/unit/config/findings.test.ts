@@ -5,14 +5,13 @@ import { formatFinding } from '../../../src/config/findings.ts';
 import { parseNginx } from '../../../src/config/nginx/translate.ts';
 import { parseConfig } from '../../../src/config/parse.ts';
 import { formatProblems } from '../../../src/config/problem.ts';
-import { checkKey } from '../../../src/key/compile.ts';
 
 const AB =
   'variants: [{ name: a, share: 50%, upstream: "http://a" }, { name: b, share: "*", upstream: "http://b" }]';
 
 /** Lines of the problems, or of the findings where there is none. */
 const told = (text: string): string[] => {
-  const outcome = parseConfig(text, 's.yaml', { checkKey });
+  const outcome = parseConfig(text, 's.yaml');
   return outcome.problems !== undefined
     ? formatProblems(outcome.problems)
     : outcome.findings.map(formatFinding);
@@ -334,7 +333,7 @@ describe('an nginx.conf', () => {
     parseNginx(
       `split_clients ${key} $v { 50% a; * b; }\nserver { listen 8000; location / { proxy_pass http://$v; } }`,
       'nginx.conf',
-      { checkKey, readInclude: () => ({ got: 'none' }) },
+      { readInclude: () => ({ got: 'none' }) },
     );
 
   it('runs what nginx runs: a certain mistake is a warning there', () => {

@@ -21,7 +21,6 @@ const load = async (
   nginx = 'none.conf',
 ) => {
   const options = {
-    checkKey: () => null,
     defaultFile: join(folder, standard),
     nginxFile: join(folder, nginx),
   };
@@ -70,7 +69,7 @@ describe('the secret of an override', () => {
     return file;
   };
   const load = (config: string, environment: Record<string, string> = {}) =>
-    loadConfig({ flags: { config }, environment }, { checkKey: () => null });
+    loadConfig({ flags: { config }, environment });
 
   it('is read from a file, which is watched like the configuration', async () => {
     const secretFile = join(folder, 'secret');
@@ -105,7 +104,7 @@ describe('an nginx.conf', () => {
     await writeFile(join(folder, 'nginx.conf'), GOOD);
     await writeFile(join(folder, 'conf.d/a.conf'), 'client_max_body_size 2m;');
     const file = join(folder, 'nginx.conf');
-    const loaded = await loadConfig({ flags: { nginx: file }, environment: {} }, { checkKey: () => null });
+    const loaded = await loadConfig({ flags: { nginx: file }, environment: {} });
     expect(loaded.config!.limits.requestBody).toBe(2 * 1024 ** 2);
     expect(loaded).toMatchObject({ file, files: [file, join(folder, 'conf.d/a.conf')] });
   });

@@ -5,7 +5,6 @@ import { describeConfig } from '../../../src/admin/effective-config.ts';
 import type { ReadSecret } from '../../../src/config/link.ts';
 import { parseConfig } from '../../../src/config/parse.ts';
 import { formatProblems } from '../../../src/config/problem.ts';
-import { checkKey } from '../../../src/key/compile.ts';
 
 const SECRET = 'correct-horse-battery';
 const readSecret: ReadSecret = ({ file, variable }) => {
@@ -26,7 +25,7 @@ const textOf = (lines: readonly string[], more: readonly string[] = []) =>
     '',
   ].join('\n');
 
-const parse = (text: string) => parseConfig(text, 's.yaml', { checkKey, readSecret });
+const parse = (text: string) => parseConfig(text, 's.yaml', { readSecret });
 const problemsOf = (lines: readonly string[], more: readonly string[] = []) =>
   formatProblems(parse(textOf(lines, more)).problems ?? []).map((line) => line.replace(/^s\.yaml:/, ''));
 const good = (lines: readonly string[], more: readonly string[] = []) => {
@@ -286,7 +285,7 @@ describe('an override', () => {
   // An embedder that has no files must not end up with an override that asks for no secret.
   it('with a secret elsewhere is refused where nobody reads files', () => {
     const text = textOf(['override: { query: v, variants: [a], secretFile: /run/secret }']);
-    expect(parseConfig(text, 's.yaml', { checkKey }).problems).toHaveLength(1);
+    expect(parseConfig(text, 's.yaml').problems).toHaveLength(1);
   });
 
   it('does not show its secret in /config, and its hash changes with it', () => {

@@ -7,7 +7,6 @@ import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { parseConfig } from '../../../src/config/parse.ts';
 import { ConfigWatch } from '../../../src/config/watch.ts';
-import { checkKey } from '../../../src/key/compile.ts';
 import { LibraryView } from '../../../src/split/request.ts';
 import { Splitter } from '../../../src/split/splitter.ts';
 import { type NamingUpstream, startNamingUpstream } from '../../support/naming-upstream.ts';
@@ -112,7 +111,7 @@ describe('a hundred reloads under load', () => {
     const watch = new ConfigWatch(file, {
       settleMs: 1,
       onChange: (text) => {
-        const outcome = parseConfig(text, file, { checkKey });
+        const outcome = parseConfig(text, file);
         ambassador.reload(outcome.config!);
         nextWriteAt = answers + ANSWERS_APART;
       },

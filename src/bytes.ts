@@ -1,0 +1,80 @@
+// Bytes of HTTP: their names, ASCII case, tokens, and the view of one request that keys, routes and rewrites read.
+// Every room that works on bytes uses these; nothing here knows what a message means.
+// Sources: RFC 9110 §5.6 for tokens and white space, RFC 9112 §3.2 for the forms of a target.
+
+export const HT = 0x09;
+export const LF = 0x0a;
+export const CR = 0x0d;
+export const SP = 0x20;
+export const QUOTE = 0x22;
+export const HASH = 0x23;
+export const PERCENT = 0x25;
+export const AMPERSAND = 0x26;
+export const ASTERISK = 0x2a;
+export const COMMA = 0x2c;
+export const DOT = 0x2e;
+export const SLASH = 0x2f;
+export const ZERO = 0x30;
+export const NINE = 0x39;
+export const COLON = 0x3a;
+export const SEMICOLON = 0x3b;
+export const EQUALS = 0x3d;
+export const QUESTION = 0x3f;
+export const BACKSLASH = 0x5c;
+
+/** No bytes. */
+export const EMPTY: Buffer = Buffer.alloc(0);
+
+/** ASCII letters folded to lower case; every other byte is itself. */
+export const LOWER = Uint8Array.from({ length: 256 }, (_, byte) =>
+  byte >= 0x41 && byte <= 0x5a ? byte + 0x20 : byte,
+);
+
+/** A table by byte: 1 for each of these characters. */
+export function byteTable(characters: string): Uint8Array {
+  const table = new Uint8Array(256);
+  for (const byte of Buffer.from(characters)) table[byte] = 1;
+  return table;
+}
+
+/** tchar of RFC 9110 §5.6.2. */
+export const TOKEN = byteTable(
+  "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz",
+);
+
+/** True for the white space of a field value: SP and HTAB. */
+export function isSpace(byte: number): boolean {
+  return byte === SP || byte === HT;
+}
+
+/** True when bytes[start, end) is `lowerName` (lower-case ASCII) but for case. */
+export function equalsIgnoringCase(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  lowerName: Uint8Array,
+): boolean {
+  if (end - start !== lowerName.length) return false;
+  for (let i = 0; i < lowerName.length; i++) {
+    if (LOWER[bytes[start + i]!] !== lowerName[i]) return false;
+  }
+  return true;
+}
+
+/** What keys, routes and rewrites read of one request. All positions index into `bytes`. */
+export interface RequestView {
+  readonly bytes: Uint8Array;
+  readonly methodStart: number;
+  readonly methodEnd: number;
+  /** Origin-form "/path?query" (the authority of an absolute-form already left out), or "*". */
+  readonly targetStart: number;
+  readonly targetEnd: number;
+  /** Values of the fields with this lower-case name, in order of arrival; empty when there is none. */
+  fieldValues(name: string): readonly Uint8Array[];
+  /** Host as nginx's $host: authority of an absolute-form before the Host field, no port, lower case; empty when none. */
+  host(): Uint8Array;
+  /** Client address as text, an IPv4-mapped IPv6 address as plain IPv4; "unix:" on a Unix socket. */
+  readonly remoteAddress: string;
+  /** The client's own connection uses TLS; absent where none can. */
+  readonly isEncrypted?: boolean;
+}

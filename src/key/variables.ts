@@ -1,0 +1,303 @@
+// The variables of key texts: each appends its bytes of a request to the key that is being built. Works on raw bytes:
+// only $uri is decoded, and nothing becomes a string. Which variables a text has is in compile.ts.
+// Source: nginx, src/http/ngx_http_variables.c, ngx_http_parse.c.
+
+import {
+  AMPERSAND,
+  COMMA,
+  DOT,
+  EMPTY,
+  EQUALS,
+  equalsIgnoringCase,
+  HASH,
+  LOWER,
+  type RequestView,
+  SEMICOLON,
+  SP,
+} from '../bytes.ts';
+import { endOfPath, writeNormalPath } from './path.ts';
+
+const COMMA_SPACE = Uint8Array.of(COMMA, SP);
+const SEMICOLON_SPACE = Uint8Array.of(SEMICOLON, SP);
+
+// The key that is being built. v2() of murmurhash hashes a whole array, so a view is kept for each short length:
+// a copy of 10 bytes and a kept view cost 31 ns together with the hash, `subarray` or a new view 48 ns.
+const VIEW_LENGTH_MAX = 128;
+let scratch = new Uint8Array(1024);
+let views: Uint8Array[] = viewsOf(scratch);
+let length = 0;
+
+function viewsOf(bytes: Uint8Array): Uint8Array[] {
+  return Array.from({ length: VIEW_LENGTH_MAX + 1 }, (_, size) => bytes.subarray(0, size));
+}
+
+function append(bytes: Uint8Array, start: number, end: number): void {
+  const size = end - start;
+  if (length + size > scratch.length) grow(length + size);
+  if (size > 64) {
+    scratch.set(bytes.subarray(start, end), length);
+    length += size;
+    return;
+  }
+  for (let i = start; i < end; i++) scratch[length++] = bytes[i]!;
+}
+
+/** Appends the bytes before the next "&" or "#", or before `end`. */
+function appendValue(bytes: Uint8Array, start: number, end: number): void {
+  if (length + end - start > scratch.length) grow(length + end - start);
+  const key = scratch;
+  let to = length;
+  for (let at = start; at < end; at++) {
+    const byte = bytes[at]!;
+    if (byte === AMPERSAND || byte === HASH) break;
+    key[to++] = byte;
+  }
+  length = to;
+}
+
+// Bounded by the longest head that is accepted times the variables of the longest key text.
+function grow(size: number): void {
+  const larger = new Uint8Array(Math.max(size, scratch.length * 2));
+  larger.set(scratch);
+  scratch = larger;
+  views = viewsOf(scratch);
+}
+
+/** Starts a key without bytes. */
+export function beginKey(): void {
+  length = 0;
+}
+
+/** The key so far. Valid until the next `beginKey`. */
+export function takeKey(): Uint8Array {
+  return length <= VIEW_LENGTH_MAX ? views[length]! : scratch.subarray(0, length);
+}
+
+/** One piece of a key text: appends its bytes for this request to the key. */
+export interface KeyPart {
+  append(view: RequestView): void;
+}
+
+/** Text around variables. */
+export class Literal implements KeyPart {
+  readonly bytes: Uint8Array;
+
+  constructor(text: string) {
+    this.bytes = new TextEncoder().encode(text);
+  }
+
+  append(): void {
+    append(this.bytes, 0, this.bytes.length);
+  }
+}
+
+/**
+ * $arg_X: the value of the first argument whose name is X in any case and that has a "=", raw, up to the next "&".
+ * Only "&" separates; an argument starts at the start of the query or after a "&".
+ */
+class Argument implements KeyPart {
+  readonly #name: Uint8Array;
+
+  constructor(name: string) {
+    this.#name = new TextEncoder().encode(name);
+  }
+
+  append(view: RequestView): void {
+    const { bytes, targetEnd } = view;
+    const name = this.#name;
+    let at = endOfPath(view);
+    // Each turn starts at the "?" or "&" before an argument; anything else there ends the query.
+    while (at < targetEnd && bytes[at] !== HASH) {
+      at++;
+      let matched = 0;
+      while (matched < name.length && at < targetEnd && LOWER[bytes[at]!] === name[matched]) {
+        at++;
+        matched++;
+      }
+      if (matched === name.length && at < targetEnd && bytes[at] === EQUALS) {
+        appendValue(bytes, at + 1, targetEnd);
+        return;
+      }
+      at = endOfArgument(bytes, at, targetEnd);
+    }
+  }
+}
+
+/** $http_X: the values of all fields of that name, as nginx joins them since 1.23 (1.22 took the first one alone). */
+class Field implements KeyPart {
+  readonly #name: string;
+  readonly #separator: Uint8Array;
+
+  constructor(name: string) {
+    this.#name = name.replaceAll('_', '-');
+    this.#separator = name === 'cookie' ? SEMICOLON_SPACE : COMMA_SPACE;
+  }
+
+  append(view: RequestView): void {
+    const values = view.fieldValues(this.#name);
+    for (let i = 0; i < values.length; i++) {
+      if (i > 0) append(this.#separator, 0, 2);
+      append(values[i]!, 0, values[i]!.length);
+    }
+  }
+}
+
+/**
+ * $cookie_X: the first cookie whose name is X in any case, over all Cookie fields; its value raw, up to the next ";".
+ * As in nginx since 1.23: only ";" separates, spaces around the name and before the value do not count, and a name
+ * without "=" takes the cookie after it along.
+ */
+class Cookie implements KeyPart {
+  readonly #name: Uint8Array;
+
+  constructor(name: string) {
+    this.#name = new TextEncoder().encode(name);
+  }
+
+  append(view: RequestView): void {
+    const fields = view.fieldValues('cookie');
+    for (let i = 0; i < fields.length; i++) if (this.#appendFrom(fields[i]!)) return;
+  }
+
+  #appendFrom(field: Uint8Array): boolean {
+    const name = this.#name;
+    let at = 0;
+    while (at < field.length) {
+      if (at + name.length <= field.length && equalsIgnoringCase(field, at, at + name.length, name)) {
+        at = afterSpaces(field, at + name.length);
+        if (at === field.length) return false;
+        // nginx reads this byte even when it is the ";" that ends the cookie.
+        if (field[at++] === EQUALS) {
+          const start = afterSpaces(field, at);
+          const end = field.indexOf(SEMICOLON, start);
+          append(field, start, end === -1 ? field.length : end);
+          return true;
+        }
+      }
+      // By hand: thousands of calls of indexOf for a field of ";" alone would cost milliseconds.
+      while (at < field.length && field[at] !== SEMICOLON) at++;
+      at = afterSpaces(field, at + 1);
+    }
+    return false;
+  }
+}
+
+const METHOD: KeyPart = {
+  append: (view) => append(view.bytes, view.methodStart, view.methodEnd),
+};
+
+const REQUEST_URI: KeyPart = {
+  append: (view) => append(view.bytes, view.targetStart, view.targetEnd),
+};
+
+/** From the first "?" to the "#" after it, without both; empty when a "#" comes first. */
+const ARGS: KeyPart = {
+  append(view) {
+    const { bytes } = view;
+    const pathEnd = endOfPath(view);
+    if (pathEnd === view.targetEnd || bytes[pathEnd] === HASH) return;
+    let end = pathEnd + 1;
+    while (end < view.targetEnd && bytes[end] !== HASH) end++;
+    append(bytes, pathEnd + 1, end);
+  },
+};
+
+/** A trailing dot is not part of $host, as in nginx. */
+const HOST_NAME: KeyPart = {
+  append(view) {
+    const host = view.host();
+    const dotted = host.length > 1 && host[host.length - 1] === DOT;
+    append(host, 0, dotted ? host.length - 1 : host.length);
+  },
+};
+
+/** $remote_addr: its bytes are kept until another client's request comes. */
+class RemoteAddress implements KeyPart {
+  #text = '';
+  #bytes: Uint8Array = EMPTY;
+
+  append(view: RequestView): void {
+    const { remoteAddress } = view;
+    if (remoteAddress !== this.#text) {
+      this.#text = remoteAddress;
+      this.#bytes = new TextEncoder().encode(remoteAddress);
+    }
+    append(this.#bytes, 0, this.#bytes.length);
+  }
+}
+
+/** $uri: the path in its normal form. A path that nginx itself refuses is taken as it was sent. */
+const URI: KeyPart = {
+  append(view) {
+    const { bytes, targetStart } = view;
+    const end = endOfPath(view);
+    if (length + end - targetStart > scratch.length) grow(length + end - targetStart);
+    const written = writeNormalPath(bytes, targetStart, end, scratch, length);
+    if (written < 0) append(bytes, targetStart, end);
+    else length = written;
+  },
+};
+
+function endOfArgument(bytes: Uint8Array, start: number, end: number): number {
+  let at = start;
+  while (at < end && bytes[at] !== AMPERSAND && bytes[at] !== HASH) at++;
+  return at;
+}
+
+/** nginx knows no tabs here. */
+function afterSpaces(bytes: Uint8Array, from: number): number {
+  let at = from;
+  while (at < bytes.length && bytes[at] === SP) at++;
+  return at;
+}
+
+/** Variables that are a name alone. */
+export const FIXED_VARIABLES: ReadonlyMap<string, () => KeyPart> = new Map([
+  ['remote_addr', () => new RemoteAddress()],
+  ['host', () => HOST_NAME],
+  ['uri', () => URI],
+  ['request_uri', () => REQUEST_URI],
+  ['request_method', () => METHOD],
+  ['args', () => ARGS],
+]);
+
+/** Variables with a name of the user's after a prefix. */
+export const PREFIXED_VARIABLES: ReadonlyMap<string, (name: string) => KeyPart> = new Map([
+  ['arg_', (name: string): KeyPart => new Argument(name)],
+  ['http_', (name: string): KeyPart => new Field(name)],
+  ['cookie_', (name: string): KeyPart => new Cookie(name)],
+]);
+
+/** $proxy_add_x_forwarded_for: the client's X-Forwarded-For, then its address. */
+class ForwardedFor implements KeyPart {
+  readonly #fields = new Field('x_forwarded_for');
+  readonly #address = new RemoteAddress();
+
+  append(view: RequestView): void {
+    const before = length;
+    this.#fields.append(view);
+    if (length > before) append(COMMA_SPACE, 0, 2);
+    this.#address.append(view);
+  }
+}
+
+/** Variables that only the value of a field has. */
+const VALUE_VARIABLES: ReadonlyMap<string, () => KeyPart> = new Map<string, () => KeyPart>([
+  ['proxy_add_x_forwarded_for', () => new ForwardedFor()],
+  ['scheme', () => new Literal('http')],
+]);
+
+/** The variable of this canonical name in a key text. */
+export function keyVariable(name: string): KeyPart | undefined {
+  const fixed = FIXED_VARIABLES.get(name);
+  if (fixed !== undefined) return fixed();
+  for (const [prefix, make] of PREFIXED_VARIABLES) {
+    if (name.length > prefix.length && name.startsWith(prefix)) return make(name.slice(prefix.length));
+  }
+  return undefined;
+}
+
+/** The same in the value of a field, which also has $proxy_add_x_forwarded_for and $scheme. */
+export function valueVariable(name: string): KeyPart | undefined {
+  return VALUE_VARIABLES.get(name)?.() ?? keyVariable(name);
+}
