@@ -82,7 +82,7 @@ export function latencyChart(result: ScenarioResult): string {
   return frame(TOP + rows.length * group + GAP, `${result.title}: latency`, drawn);
 }
 
-/** Memory over time, from zero on, with a rule for every circle of loads. */
+/** Memory over time, from zero on, with a rule for every cycle of loads. */
 export function memoryChart(soak: SoakResult): string {
   const [left, right, top, bottom, height] = [60, WIDTH - 20, TOP + 10, 250, 290];
   const seconds = Math.max(1, ...soak.samples.map((sample) => sample.seconds));
@@ -91,20 +91,17 @@ export function memoryChart(soak: SoakResult): string {
   const x = (at: number) => (left + (at / seconds) * (right - left)).toFixed(1);
   const y = (mib: number) => (bottom - (mib / most) * (bottom - top)).toFixed(1);
   const levels = Array.from({ length: most / step + 1 }, (_, at) => at * step);
-  const circles = Array.from(
-    { length: soak.circles.length },
-    (_, at) => (at * seconds) / soak.circles.length,
-  );
+  const cycles = Array.from({ length: soak.cycles.length }, (_, at) => (at * seconds) / soak.cycles.length);
   return frame(height, `${soak.title}: memory over a soak`, [
     ...levels.map(
       (mib) =>
         `<line x1="${left}" x2="${right}" y1="${y(mib)}" y2="${y(mib)}" stroke="#dee2e6"/>\n` +
         `<text x="${left - 8}" y="${Number(y(mib)) + 4}" text-anchor="end">${mib}</text>`,
     ),
-    ...circles.map(
-      (at, circle) =>
+    ...cycles.map(
+      (at, cycle) =>
         `<line x1="${x(at)}" x2="${x(at)}" y1="${top}" y2="${bottom}" stroke="#dee2e6" stroke-dasharray="3 3"/>\n` +
-        `<text x="${Number(x(at)) + 4}" y="${bottom + 16}" font-size="11">circle ${circle + 1}, from ${at.toFixed(0)} s</text>`,
+        `<text x="${Number(x(at)) + 4}" y="${bottom + 16}" font-size="11">cycle ${cycle + 1}, from ${at.toFixed(0)} s</text>`,
     ),
     `<text x="${left - 8}" y="${top - 8}" text-anchor="end" font-size="11">MiB</text>`,
     `<polyline fill="none" stroke="${OWN_COLOUR}" stroke-width="2" points="${soak.samples

@@ -1,4 +1,4 @@
-// Turns results into what a person reads: a table for each scenario, the targets beside what was reached, and the
+// Formats results for readers: a table for each scenario, the targets with the figures that were reached, and the
 // Markdown of bench/RESULTS.md. Pure: data in, text out.
 import {
   cpuPerRequest,
@@ -20,7 +20,7 @@ import { judgedTargets } from './targets.ts';
 const fixed = (value: number, digits: number) => (Number.isFinite(value) ? value.toFixed(digits) : '-');
 const percent = (share: number) => (Number.isFinite(share) ? `±${(share * 100).toFixed(0)}%` : '');
 
-/** Markdown that is also readable as it is; all columns but the first are figures. */
+/** A Markdown table that is also readable as plain text; all columns but the first are figures. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const widths = head.map((text, column) =>
     Math.max(text.length, 3, ...rows.map((row) => row[column]?.length ?? 0)),
@@ -43,15 +43,15 @@ function wrongIn(result: ScenarioResult): string[] {
       ...(errors > 0
         ? [`${row.title}: ${errors} requests failed in ${rounds} (${(failedShare(row) * 100).toFixed(2)} %)`]
         : []),
-      ...(cut > 0
-        ? [`${row.title}: answers too short in ${cut} of ${rounds}, its figures are worthless`]
-        : []),
+      ...(cut > 0 ? [`${row.title}: truncated answers in ${cut} of ${rounds}, its figures are invalid`] : []),
       ...(dropped > 0 ? [`${row.title}: ${dropped} lines of its log were dropped in ${rounds}`] : []),
     ];
   });
   const isMarked = result.rows.some((row) => row.turns.length > 0 && !isComparable(row));
   const limit = `${FAILED_SHARE_MAX * 100} %`;
-  const marks = isMarked ? [`**!** more than ${limit} of its requests failed: not to be compared`] : [];
+  const marks = isMarked
+    ? [`**!** more than ${limit} of its requests failed: do not compare its figures`]
+    : [];
   return [...marks, ...ofRows, ...result.notes];
 }
 
@@ -115,11 +115,11 @@ export const microTable = (micro: readonly MicroRow[]): string =>
     micro.map(({ name, medianNs, fastestNs }) => [name, fixed(medianNs, 0), fixed(fastestNs, 0)]),
   );
 
-/** Memory after each load of each circle. */
+/** Memory after each load of each cycle. */
 export const soakTable = (soak: SoakResult): string =>
   table(
     ['MiB after', ...soak.loads],
-    soak.circles.map((memories, at) => [`circle ${at + 1}`, ...memories.map((mib) => fixed(mib, 0))]),
+    soak.cycles.map((memories, at) => [`cycle ${at + 1}`, ...memories.map((mib) => fixed(mib, 0))]),
   );
 
 /** The targets that this run can judge; empty text when it can judge none. */
@@ -137,30 +137,30 @@ const list = (entries: Readonly<Record<string, string>>) =>
     .map(([name, text]) => `- ${name}: ${text}`)
     .join('\n');
 
-/** How the figures came about, for somebody who doubts them. */
+/** How the figures were measured, for readers who want to check them. */
 const CONDITIONS = [
-  'Contenders of a scenario are started for it alone, warmed up, and then take turns (A B C A B C); each listens on' +
-    ' loopback, splits by `token` in halves over two upstreams, and has one process or thread of work, but for the' +
-    ' one with 2 workers, which shares the same core. No two of 10,000 requests are alike. The process under test' +
-    ' has a core of its own; with two cores in the machine the load generator, the upstreams and whoever reads logs' +
-    ' and metrics share the other one.',
-  'CPU is the user and system time of the process under test and its children over the requests that were answered.' +
-    ' It is the figure to compare, because most contenders cost less than the load generator does: `core busy` says' +
-    ' how much of its core a contender used. One that is not saturated costs more for a request than it would at full' +
-    ' load: it wakes up for fewer events at a time, so that each system call and each turn of its loop serves fewer' +
-    ' requests. So a cheaper contender looks a little dearer here than it is, and requests/s of one that is not' +
-    ' saturated is the limit of the load generator.',
-  'At the fixed rate a request is sent when it is due, whatever became of earlier ones, and its latency counts from' +
-    ' that moment (no coordinated omission). What a proxy adds to p99 is a few hundred microseconds on machines that' +
-    ' are busier than that for other reasons: it is the median of the differences to the turn without a proxy in the' +
-    ' same round, over more rounds than elsewhere. It is judged against nginx tuned and against nginx plain.',
-  'Two workers are measured on the same single core as everything else and switch it to and fro between them: with' +
-    ' few connections each of them finds fewer requests at a time, which is where they cost most.',
-  'Where the upstream takes 50 ms, 2,000 clients want 1,000 connections to each of the two: request-splitter keeps to its' +
-    ' default of 256 (`pool.maxConnections`), as node:http + undici does, and lets the others wait, so its requests/s' +
-    ' are those of the limit. The other contenders open as many as there are clients.',
-  'All of them are in the scenario of small requests; elsewhere those are left out that would say nothing new (the' +
-    ' other proxies in Node lie near node:http + undici or near http-proxy).',
+  'The contenders of a scenario are started for it alone, warmed up, and then take turns (A B C A B C). Each listens on' +
+    ' loopback, splits by `token` in halves over two upstreams, and works in one process or thread. The one with 2' +
+    ' workers has two, on the same core. No two of 10,000 requests are alike. The process under test has its own core.' +
+    ' On a machine with two cores the load generator, the upstreams and the readers of logs and metrics share the other' +
+    ' one.',
+  'CPU is the user and system time of the process under test and its children, divided by the number of answered' +
+    ' requests. It is the figure to compare, because most contenders cost less than the load generator: `core busy` says' +
+    ' how much of its core a contender used. A contender that is not saturated costs more for a request than it would at' +
+    ' full load: it wakes up for fewer events at a time, so each system call and each turn of its loop serves fewer' +
+    ' requests. A cheaper contender therefore looks slightly more expensive here than it is, and if a contender is not' +
+    ' saturated, its requests/s is the limit of the load generator.',
+  'At the fixed rate, each request is sent when it is due, whether or not earlier ones have been answered, and its latency' +
+    ' counts from that moment (no coordinated omission). A proxy adds a few hundred microseconds to p99, which is less' +
+    ' than the noise of a busy machine. The added p99 is therefore the median of the differences to the turn without a' +
+    ' proxy in the same round, over more rounds than elsewhere. It is compared with nginx tuned and with nginx plain.',
+  'Two workers are measured on the same single core as everything else, and the core switches between them: with few' +
+    ' connections each of them finds fewer requests at a time, which is where they cost most.',
+  'If the upstream takes 50 ms, 2,000 clients want 1,000 connections to each of the two. request-splitter keeps its' +
+    ' default of 256 (`pool.maxConnections`), as node:http + undici does, and lets the others wait, so this limit' +
+    ' determines its requests/s. The other contenders open as many connections as there are clients.',
+  'The scenario of small requests has all contenders. The other scenarios leave out those that would add nothing (the' +
+    ' other proxies in Node are close to node:http + undici or to http-proxy).',
 ];
 
 /** Paths of the charts, by what they show. */
@@ -181,9 +181,9 @@ export function resultsMarkdown(results: Results, charts: ChartPaths): string {
   ];
   const parts = [
     '# What it costs',
-    `Written by \`npm run bench\`; do not edit. Medians over the rounds; the spread is half the distance from the` +
-      ` least to the greatest, as a share of the median. A ratio is against ${results.reference}, the median of those of` +
-      ' each round; among the targets stand the least and the greatest of them, too.',
+    `Written by \`npm run bench\`; do not edit. Figures are medians over the rounds; the spread is half the distance from` +
+      ` the smallest to the largest, as a share of the median. A ratio compares with ${results.reference} and is the` +
+      ' median of the ratios of the rounds; the targets also show the smallest and the largest ratio.',
     facts.filter((text) => text !== '').join('\n'),
     '## Targets',
     targetTable(results),
@@ -199,9 +199,9 @@ export function resultsMarkdown(results: Results, charts: ChartPaths): string {
     ...(results.saturated.length > 0
       ? [
           '## With a saturated core',
-          'The scenarios that processor time is judged by, once more with wrk, which costs so little that the measured' +
+          'The scenarios with a target for processor time, measured again with wrk, which costs so little that the measured' +
             ' core is busy nearly all of the time: each turn of an event loop serves as many requests as it can, for' +
-            ' everybody.',
+            ' every contender.',
         ]
       : []),
     ...results.saturated.flatMap((scenario) => [
@@ -220,9 +220,9 @@ export function resultsMarkdown(results: Results, charts: ChartPaths): string {
       ? []
       : [
           '## Soak',
-          `${soak.title} under a load that changes every ${soak.loadSeconds} s, in ${soak.circles.length} circles of` +
-            ` the same ${soak.loads.length} loads; ${soak.answered} requests answered, ${soak.errors} failed. Flat` +
-            ' means: the memory after the last circle is at most 10 % above that after the second. The first is' +
+          `${soak.title} under a load that changes every ${soak.loadSeconds} s, in ${soak.cycles.length} cycles of` +
+            ` the same ${soak.loads.length} loads; ${soak.answered} requests answered, ${soak.errors} failed. Memory` +
+            ' is flat if it is at most 10 % higher after the last cycle than after the second. The first cycle is' +
             ' left out, because code is still being compiled and buffers still grow to their size.',
           `![Memory over time](${charts.soak})`,
           soakTable(soak),

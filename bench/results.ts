@@ -1,5 +1,5 @@
-// What a run leaves behind, as it stands in bench/results.json, and the figures that are drawn from it. Pure: nothing
-// here knows how a turn was measured or how a figure is shown.
+// The results of a run, as bench/results.json holds them, and the figures that are computed from them. Pure: this file
+// does not know how a turn was measured or how a figure is shown.
 
 /** One turn of one contender in one scenario. */
 export interface Turn {
@@ -7,13 +7,13 @@ export interface Turn {
   readonly answered: number;
   readonly seconds: number;
   readonly errors: number;
-  /** Answers that were shorter than they had to be make the turn worthless. */
+  /** False if an answer was truncated, which makes the turn invalid. */
   readonly complete: boolean;
   readonly cpuMicroseconds: number;
   readonly memoryMiB: number;
-  /** How often it waited for something to do: seldom where it is kept busy. */
+  /** How often it waited for work: rarely if it is kept busy. */
   readonly sleeps: number;
-  /** Lines of its log that the contender could not get rid of; one that drops them is cheaper than it looks. */
+  /** Log lines that the contender dropped, which makes its figures look too cheap. */
   readonly linesDropped: number;
   readonly latencyMs: {
     readonly p50: number;
@@ -33,7 +33,7 @@ export interface ScenarioResult {
   readonly name: string;
   readonly title: string;
   readonly rate: number | null;
-  /** How often and how long, as a sentence. */
+  /** The number and length of the turns, as a sentence. */
   readonly length: string;
   readonly rows: readonly Row[];
   /** What kept a turn from being measured. */
@@ -43,7 +43,7 @@ export interface ScenarioResult {
 export interface StartRow {
   readonly rival: string;
   readonly title: string;
-  /** Milliseconds from spawn to the first answer, a start each. */
+  /** Milliseconds from spawn to the first answer, one for each start. */
   readonly startMs: readonly number[];
   readonly memoryMiB: number;
 }
@@ -55,7 +55,7 @@ export interface MicroRow {
   readonly fastestNs: number;
 }
 
-/** Begins the names of the steps that decide: key, hash and pick. */
+/** The first words of the names of the steps that decide: key, hash and pick. */
 export const DECIDE = 'decide by $arg_token';
 
 export interface SoakSample {
@@ -67,8 +67,8 @@ export interface SoakResult {
   readonly title: string;
   readonly loads: readonly string[];
   readonly loadSeconds: number;
-  /** Memory after each load, a list for each whole circle of them. */
-  readonly circles: readonly (readonly number[])[];
+  /** Memory after each load, a list for each complete cycle of loads. */
+  readonly cycles: readonly (readonly number[])[];
   /** Memory over time, about once a second. */
   readonly samples: readonly SoakSample[];
   readonly answered: number;
@@ -85,7 +85,7 @@ export interface Results {
   /** Contenders that are not installed or did not start, each with the reason. */
   readonly missing: readonly string[];
   readonly scenarios: readonly ScenarioResult[];
-  /** The scenarios that processor time is judged by, once more with a load that keeps the measured core busy. */
+  /** The scenarios with a target for processor time, measured again with a load that keeps the measured core busy. */
   readonly saturated: readonly ScenarioResult[];
   readonly starts: readonly StartRow[];
   readonly micro: readonly MicroRow[];
@@ -126,8 +126,8 @@ interface Ratio {
 }
 
 /**
- * Processor time for a request as a multiple of another contender's, in each round by itself, so that a round in which
- * the machine was slow counts against both. NaN without a round that both took part in.
+ * Processor time for a request as a multiple of another contender's, computed for each round, so that a round in which
+ * the machine was slow affects both. NaN without a round in which both took part.
  */
 export function cpuRatio(row: Row, reference: Row): Ratio {
   const cost = ({ cpuMicroseconds, answered }: Turn) => cpuMicroseconds / answered;
@@ -144,7 +144,7 @@ export function cpuRatio(row: Row, reference: Row): Ratio {
 export const medianOf = (row: Row, pick: (turn: Turn) => number): number =>
   figure(row.turns.map(pick)).median;
 
-/** Above this share of failed requests a contender's figures say nothing about its cost. */
+/** Above this share of failed requests the figures of a contender do not show its cost. */
 export const FAILED_SHARE_MAX = 0.001;
 
 /** Failed requests of all turns together, as a share of all; NaN when nothing was asked. */
@@ -154,13 +154,13 @@ export function failedShare(row: Row): number {
   return errors / (errors + sum((turn) => turn.answered));
 }
 
-/** Whether the figures of a row may be compared with others: next to no request failed, and no answer was cut. */
+/** Whether the figures of a row may be compared with others: almost no request failed, and no answer was truncated. */
 export const isComparable = (row: Row): boolean =>
   row.turns.length > 0 && failedShare(row) <= FAILED_SHARE_MAX && row.turns.every((turn) => turn.complete);
 
 /**
  * What a proxy adds to the 99th percentile in milliseconds: the median of the differences to the turn without a proxy
- * of the same round, so that a round in which the machine was slow counts against both; NaN without such turns.
+ * of the same round, so that a round in which the machine was slow affects both; NaN without such turns.
  */
 export function addedP99Ms(result: ScenarioResult, rival: string): number {
   const turnsOf = (name: string) => result.rows.find((row) => row.rival === name)?.turns ?? [];
@@ -174,11 +174,11 @@ export function addedP99Ms(result: ScenarioResult, rival: string): number {
 }
 
 /**
- * Memory after the last whole circle of loads as a multiple of that after the second; the first is left out because
- * code is still being compiled and buffers still grow to their size. NaN with fewer than three circles.
+ * Memory after the last complete cycle of loads as a multiple of that after the second; the first is left out because
+ * code is still being compiled and buffers still grow to their size. NaN with fewer than three cycles.
  */
 export function soakGrowth(soak: SoakResult): number {
-  if (soak.circles.length < 3) return Number.NaN;
-  const after = (circle: readonly number[] | undefined) => circle?.at(-1) ?? Number.NaN;
-  return after(soak.circles.at(-1)) / after(soak.circles[1]);
+  if (soak.cycles.length < 3) return Number.NaN;
+  const after = (cycle: readonly number[] | undefined) => cycle?.at(-1) ?? Number.NaN;
+  return after(soak.cycles.at(-1)) / after(soak.cycles[1]);
 }

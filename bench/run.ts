@@ -1,16 +1,16 @@
 // npm run bench: measures the built splitter and its rivals in turns (A B C A B C) on pinned cores, prints a table for
-// each scenario, and writes JSON, charts and bench/RESULTS.md. Here is only which parts a run has and where their
-// results go: who runs is in rivals.ts, for how long in plan.ts. Figures, never a verdict by exit code.
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+// each scenario, and writes JSON, charts and bench/RESULTS.md. This file decides which parts a run has and where their
+// results go; rivals.ts decides who runs, plan.ts for how long. The exit code says nothing about the figures.
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { barChart, latencyChart, memoryChart } from './chart.ts';
 import { describeMachine, loadVersion, versionsOf } from './machine.ts';
 import { measureScenario, measureStarts, placement } from './measure.ts';
 import { HELP, type Options, readOptions } from './options.ts';
 import { contendersOf, estimateSeconds, type Part, planOf, saturatedPartsOf } from './plan.ts';
 import { findProgram, pinSelf, Running, stopAll } from './processes.ts';
-import { microTable, resultsMarkdown, scenarioTable, soakTable, startTable, targetTable } from './report.ts';
+import { microTable, scenarioTable, soakTable, startTable, targetTable } from './report.ts';
 import { type MicroRow, type Results, type ScenarioResult, type SoakResult, soakGrowth } from './results.ts';
+import { writeResults } from './results-file.ts';
 import { NODE_FLAGS, REFERENCE, RIVALS, type Rival } from './rivals.ts';
 import { soak } from './soak.ts';
 import { openRig, type Rig, type StartFailure } from './turns.ts';
@@ -18,7 +18,7 @@ import { openRig, type Rig, type StartFailure } from './turns.ts';
 const here = import.meta.dirname;
 const START_ROUNDS = 5;
 
-/** What is being done: over and over on one line of a terminal, and a line for each part elsewhere. */
+/** Shows the progress: on one line of a terminal; elsewhere each part gets a line. */
 const progress = (text: string) => {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
 };
@@ -26,7 +26,7 @@ const announce = (text: string) => {
   if (!process.stderr.isTTY) process.stderr.write(`${text}\n`);
 };
 
-/** A part of the run on upstreams of its own. */
+/** Runs one part with its own upstreams. */
 async function onRig<T>(options: Options, work: (rig: Rig) => Promise<T>): Promise<T> {
   const rig = await openRig(options.load, options.profileTo);
   try {
@@ -37,7 +37,7 @@ async function onRig<T>(options: Options, work: (rig: Rig) => Promise<T>): Promi
   }
 }
 
-/** Everybody who takes no part, with the reason; filled while the run goes on. */
+/** The contenders that take no part, each with the reason; filled during the run. */
 class Absent {
   readonly #reasons = new Map<Rival, string>();
 
@@ -76,7 +76,7 @@ async function runSoak(options: Options): Promise<SoakResult> {
   const done = await onRig(options, (rig) => soak(rig, RIVALS[0] as Rival, options.soakMinutes, progress));
   const failed = done.errors > 0 ? `; ${done.errors} of ${done.answered + done.errors} requests failed` : '';
   console.log(`\nSoak, ${done.loadSeconds} s for each load${failed}\n\n${soakTable(done)}`);
-  console.log(`\nlast circle against the second: ${soakGrowth(done).toFixed(2)}x`);
+  console.log(`\nlast cycle against the second: ${soakGrowth(done).toFixed(2)}x`);
   return done;
 }
 
@@ -100,28 +100,6 @@ async function runScenarios(
     console.log(`\n${result.title}\n\n${scenarioTable(result, REFERENCE)}`);
   }
   return results;
-}
-
-function writeResults(results: Results): void {
-  const charts = join(here, 'charts');
-  rmSync(charts, { recursive: true, force: true }); // none may stay of a scenario that is no more
-  mkdirSync(charts);
-  const write = (name: string, svg: string) => writeFileSync(join(charts, `${name}.svg`), svg);
-  for (const scenario of results.scenarios) {
-    write(scenario.name, barChart(scenario));
-    if (scenario.rate !== null) write(`${scenario.name}-latency`, latencyChart(scenario));
-  }
-  if (results.soak !== null) write('soak', memoryChart(results.soak));
-  writeFileSync(join(here, 'results.json'), `${JSON.stringify(results, null, 2)}\n`);
-  writeFileSync(
-    join(here, 'RESULTS.md'),
-    resultsMarkdown(results, {
-      cpu: (scenario) => `charts/${scenario}.svg`,
-      latency: (scenario) => `charts/${scenario}-latency.svg`,
-      soak: 'charts/soak.svg',
-    }),
-  );
-  console.log('\nwritten: bench/RESULTS.md, bench/results.json, bench/charts/');
 }
 
 async function main(options: Options): Promise<void> {
@@ -188,7 +166,10 @@ async function main(options: Options): Promise<void> {
   const judged = targetTable(results);
   if (judged !== '') console.log(`\n${judged}`);
   if (options.json !== null) writeFileSync(options.json, `${JSON.stringify(results, null, 2)}\n`);
-  if (options.results) writeResults(results);
+  if (options.results) {
+    writeResults(here, results);
+    console.log('\nwritten: bench/RESULTS.md, bench/results.json, bench/charts/');
+  }
 }
 
 const options = readOptions(process.argv.slice(2));

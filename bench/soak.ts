@@ -1,4 +1,4 @@
-// The splitter alone under a load that changes every few seconds, and its memory meanwhile: in whole circles of the
+// The splitter alone under a load that changes every few seconds, and its memory meanwhile: in whole cycles of the
 // same loads, so that like is compared with like.
 import type { Progress } from './measure.ts';
 import { memoryMiB } from './processes.ts';
@@ -13,19 +13,19 @@ const LOAD_SECONDS_MAX = 10;
 const START_SECONDS = 0.5;
 const SAMPLE_MS = 1000;
 
-/** How many whole circles of `loads` loads fit into so many minutes, and how long each load is. At least four circles. */
-export function soakPlan(minutes: number, loads: number): { circles: number; loadSeconds: number } {
+/** How many whole cycles of `loads` loads fit into so many minutes, and how long each load is. At least four cycles. */
+export function soakPlan(minutes: number, loads: number): { cycles: number; loadSeconds: number } {
   const seconds = minutes * 60;
   const fitting = Math.floor(seconds / (loads * (LOAD_SECONDS_MAX + START_SECONDS)));
-  const circles = Math.max(4, fitting);
-  const loadSeconds = Math.min(LOAD_SECONDS_MAX, seconds / circles / loads - START_SECONDS);
-  return { circles, loadSeconds: Math.max(0.5, Math.round(loadSeconds * 10) / 10) };
+  const cycles = Math.max(4, fitting);
+  const loadSeconds = Math.min(LOAD_SECONDS_MAX, seconds / cycles / loads - START_SECONDS);
+  return { cycles, loadSeconds: Math.max(0.5, Math.round(loadSeconds * 10) / 10) };
 }
 
 /** Runs it to the end; throws StartFailure when the splitter gives no answer. */
 export async function soak(rig: Rig, rival: Rival, minutes: number, progress: Progress): Promise<SoakResult> {
   const loads = SCENARIOS.filter(({ name }) => KINDS.includes(name));
-  const { circles, loadSeconds } = soakPlan(minutes, loads.length);
+  const { cycles, loadSeconds } = soakPlan(minutes, loads.length);
   const { process, port } = await startRival(rig, rival);
   const startedAt = performance.now();
   const samples: SoakSample[] = [];
@@ -40,10 +40,10 @@ export async function soak(rig: Rig, rival: Rival, minutes: number, progress: Pr
   let answered = 0;
   let errors = 0;
   try {
-    for (let circle = 1; circle <= circles; circle += 1) {
+    for (let cycle = 1; cycle <= cycles; cycle += 1) {
       const memories: number[] = [];
       for (const scenario of loads) {
-        progress(`soak, circle ${circle} of ${circles}: ${scenario.name}`);
+        progress(`soak, cycle ${cycle} of ${cycles}: ${scenario.name}`);
         const memory = await withIdle(scenario, port, async () => {
           const result = await applyLoad(rig, scenario, port, loadSeconds);
           answered += result.answered;
@@ -62,7 +62,7 @@ export async function soak(rig: Rig, rival: Rival, minutes: number, progress: Pr
     title: rival.title,
     loads: loads.map(({ name }) => name),
     loadSeconds,
-    circles: after,
+    cycles: after,
     samples,
     answered,
     errors,

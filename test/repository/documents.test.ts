@@ -58,6 +58,14 @@ describe('every page', () => {
   });
 });
 
+it('.gitattributes marks files that exist', () => {
+  const patterns = [...read('.gitattributes').matchAll(/^([^#\s]\S*) linguist-generated$/gm)].map(
+    (match) => match[1]!,
+  );
+  expect(patterns).toContain('docs/schema.json');
+  expect(patterns.filter((pattern) => globSync(pattern, { cwd: root }).length === 0)).toEqual([]);
+});
+
 describe('the decisions', () => {
   it('each have a title and a date, and the index lists them all (node scripts/write-docs.ts writes it)', () => {
     expect(readFileSync(join(DECISIONS, 'README.md'), 'utf8')).toBe(renderDecisions());

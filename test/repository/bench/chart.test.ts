@@ -60,6 +60,6 @@ describe('the line of memory', () => {
     expect(first[0]).toBeLessThan(second[0]!);
     expect(second[1]).toBeLessThan(third[1]!); // more memory is further up
     expect(labels(svg).slice(0, 2)).toEqual(['0', '25']);
-    expect(svg.match(/circle \d, from/g)).toHaveLength(3);
+    expect(svg.match(/cycle \d, from/g)).toHaveLength(3);
   });
 });

@@ -33,12 +33,12 @@ export const scenario = (name: string, rate: number | null, ...rows: Row[]): Sce
   notes: [],
 });
 
-/** A soak whose memory after each whole circle is as given. */
+/** A soak whose memory after each whole cycle is as given. */
 export const soak = (...after: number[]): SoakResult => ({
   title: 'request-splitter',
   loads: ['small-get', 'open-2000'],
   loadSeconds: 4,
-  circles: after.map((mib) => [mib / 2, mib]),
+  cycles: after.map((mib) => [mib / 2, mib]),
   samples: after.map((memoryMiB, at) => ({ seconds: at * 8, memoryMiB })),
   answered: 1000,
   errors: 0,

@@ -106,13 +106,13 @@ describe('wrong words', () => {
 });
 
 describe('the plan of a soak', () => {
-  it('has four whole circles at least, however short it is, and loads of ten seconds at most', () => {
-    expect(soakPlan(2, 7)).toEqual({ circles: 4, loadSeconds: 3.8 });
-    expect(soakPlan(0.1, 7)).toEqual({ circles: 4, loadSeconds: 0.5 });
-    const { circles, loadSeconds } = soakPlan(60, 7);
+  it('has four whole cycles at least, however short it is, and loads of ten seconds at most', () => {
+    expect(soakPlan(2, 7)).toEqual({ cycles: 4, loadSeconds: 3.8 });
+    expect(soakPlan(0.1, 7)).toEqual({ cycles: 4, loadSeconds: 0.5 });
+    const { cycles, loadSeconds } = soakPlan(60, 7);
     expect(loadSeconds).toBe(10);
-    expect(circles * 7 * 10).toBeGreaterThan(55 * 60);
-    expect(circles * 7 * 10.5).toBeLessThanOrEqual(60 * 60);
+    expect(cycles * 7 * 10).toBeGreaterThan(55 * 60);
+    expect(cycles * 7 * 10.5).toBeLessThanOrEqual(60 * 60);
   });
 });
 

@@ -64,7 +64,7 @@ describe('the table of a scenario', () => {
     expect(text).toContain('title of b: 1 requests failed in 1 rounds (0.01 %)');
   });
 
-  it('says below it who cut answers short or dropped lines of its log, and which turns are missing', () => {
+  it('says below it which contenders truncated answers or dropped log lines, and which turns are missing', () => {
     const text = scenarioTable(
       {
         ...scenario('s', null, row('a', turn({ complete: false, linesDropped: 7 }))),
@@ -72,7 +72,7 @@ describe('the table of a scenario', () => {
       },
       'a',
     );
-    expect(text).toContain('title of a: answers too short in 1 of 1 rounds, its figures are worthless');
+    expect(text).toContain('title of a: truncated answers in 1 of 1 rounds, its figures are invalid');
     expect(text).toContain('title of a: 7 lines of its log were dropped in 1 rounds');
     expect(text).toContain('a: no figure of round 2');
   });
@@ -134,9 +134,9 @@ describe('the written results', () => {
 });
 
 describe('the table of a soak', () => {
-  it('has the memory after each load, a line for each circle', () => {
+  it('has the memory after each load, a line for each cycle', () => {
     const text = soakTable(soak(90, 100));
     expect(cellsOf(text, 0)).toEqual(['MiB after', 'small-get', 'open-2000']);
-    expect(cellsOf(text, 3)).toEqual(['circle 2', '50', '100']);
+    expect(cellsOf(text, 3)).toEqual(['cycle 2', '50', '100']);
   });
 });

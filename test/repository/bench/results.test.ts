@@ -92,11 +92,11 @@ describe('what a proxy adds to p99', () => {
 });
 
 describe('the growth over a soak', () => {
-  it('compares the end of the last circle with that of the second, whatever the first was', () => {
+  it('compares the end of the last cycle with that of the second, whatever the first was', () => {
     expect(soakGrowth(soak(10, 100, 300, 110))).toBe(1.1);
   });
 
-  it('is not a number before there are three circles', () => {
+  it('is not a number before there are three cycles', () => {
     expect(soakGrowth(soak(100, 100))).toBeNaN();
   });
 });

@@ -83,7 +83,7 @@ describe('the targets', () => {
     expect(Object.values(judged({ scenarios: [rate(0.5)] }))).toEqual(['-0.50 ms to -0.25 ms yes']);
   });
 
-  it('judge memory by the greatest of the rounds', () => {
+  it('judge memory by the largest of the rounds', () => {
     const open = scenario(
       'open-2000',
       null,
@@ -93,13 +93,13 @@ describe('the targets', () => {
       { rival: 'request-splitter', title: 'request-splitter', startMs: [150, 230, 170], memoryMiB: 60 },
     ];
     expect(judged({ scenarios: [open], starts })).toEqual({
-      'memory just started (the greatest)': '60 MiB yes',
-      'memory with 2,000 open connections under load (the greatest)': '111 MiB NO',
+      'memory after the start (largest)': '60 MiB yes',
+      'memory with 2,000 open connections under load (largest)': '111 MiB NO',
       'start to first answer': '170 ms yes',
     });
   });
 
-  it('judge whether the soak was flat, and the dearest decision', () => {
+  it('judge whether the soak was flat, and the most expensive decision', () => {
     const step = (name: string, medianNs: number) => ({ name, medianNs, fastestNs: 1 });
     const micro = [
       step('decide by $arg_token, small', 120),
@@ -107,8 +107,8 @@ describe('the targets', () => {
       step('parse a request head, small', 900),
     ];
     expect(judged({ soak: soak(200, 100, 112), micro })).toEqual({
-      'flat: memory after the last circle of the soak against that after the second': '1.12x NO',
-      'decide (key, hash, pick), the dearest kind of request': '151 ns NO',
+      'soak: memory after the last cycle against that after the second': '1.12x NO',
+      'decide (key, hash, pick), the most expensive kind of request': '151 ns NO',
     });
     expect(judged({ soak: soak(1, 1) })).toEqual({});
   });
