@@ -17,10 +17,13 @@ import {
   variantName,
 } from '../support/nginx.ts';
 import { askAll } from '../support/pipeline.ts';
+import { scaled } from '../support/runs.ts';
 import { randomTokens } from '../support/tokens.ts';
 
-const TOKENS = 20_000;
-const NASTY = 4000;
+const TOKENS = scaled(20_000);
+/** Over sockets, where a token costs fifty times as much, and where the boundaries of the shares are not the subject. */
+const SENT_TOKENS = scaled(2500);
+const NASTY = scaled(2000);
 
 const bytesOf = (text: string) => Buffer.from(text, 'latin1');
 const splits = Object.entries(SPLITS);
@@ -170,9 +173,13 @@ describe.skipIf(NGINX_VERSION === null)(`beside nginx ${NGINX_VERSION}`, () => {
       }
     }
 
-    it.each(overSockets)(`%s: ${TOKENS} random tokens go where nginx sends them`, async (name, split) => {
-      expect(differences(tokens, await chosen(split, tokens), nginxOf(tokens, name), split)).toEqual([]);
-    });
+    it.each(overSockets)(
+      `%s: ${SENT_TOKENS} random tokens go where nginx sends them`,
+      async (name, split) => {
+        const sent = tokens.slice(0, SENT_TOKENS);
+        expect(differences(sent, await chosen(split, sent), nginxOf(sent, name), split)).toEqual([]);
+      },
+    );
 
     it.each(splits)('%s: every odd request goes where nginx sends it', async (name, split) => {
       expect(differences(odd, await chosen(split, odd), nginxOf(odd, name), split)).toEqual([]);

@@ -20,6 +20,8 @@ export interface Message {
 export interface Context {
   readonly method?: string;
   readonly hasEnded?: boolean;
+  /** Called for a message that is not complete, with the length that the text must reach before another try. */
+  readonly wants?: (length: number) => void;
 }
 
 /** Reads the message at the start of `text`; null when it is not complete. Throws when it is malformed. */
@@ -52,12 +54,14 @@ export function readMessage(text: string, context: Context = {}): Message | null
   if (lengths.length + codings.length > 1) throw new Error(`framed twice: ${text.slice(0, headEnd)}`);
   if (codings.length === 1) {
     if (codings[0] !== 'chunked') throw new Error(`unknown coding: ${codings[0]}`);
-    return readChunks(text, bodyStart, end);
+    return readChunks(text, bodyStart, end, context);
   }
   if (lengths.length === 1) {
     if (!/^\d+$/.test(lengths[0]!)) throw new Error(`no length: ${lengths[0]}`);
     const bodyEnd = bodyStart + Number(lengths[0]);
-    return text.length < bodyEnd ? null : end(text.slice(bodyStart, bodyEnd), bodyEnd);
+    if (text.length >= bodyEnd) return end(text.slice(bodyStart, bodyEnd), bodyEnd);
+    context.wants?.(bodyEnd);
+    return null;
   }
   if (!isResponse) return end('', bodyStart);
   return context.hasEnded === true ? end(text.slice(bodyStart), text.length) : null;
@@ -67,6 +71,7 @@ function readChunks(
   text: string,
   bodyStart: number,
   end: (body: string, bodyEnd: number, more: Partial<Message>) => Message,
+  { wants }: Context,
 ): Message | null {
   const chunks: number[] = [];
   let body = '';
@@ -79,7 +84,10 @@ function readChunks(
     const size = Number.parseInt(digits, 16);
     position = lineEnd + 2;
     if (size === 0) break;
-    if (text.length < position + size + 2) return null;
+    if (text.length < position + size + 2) {
+      wants?.(position + size + 2);
+      return null;
+    }
     body += text.slice(position, position + size);
     chunks.push(size);
     position += size + 2;

@@ -103,8 +103,13 @@ export class RawSocket {
   /** Reads the next message. */
   async message(context: Context = {}): Promise<Message> {
     let message: Message | null = null;
+    let wanted = 0;
+    const wants = (length: number) => {
+      wanted = length;
+    };
     const isRead = () => {
-      message = readMessage(this.pending, { ...context, hasEnded: this.#ending === 'end' });
+      if (this.pending.length < wanted) return false;
+      message = readMessage(this.pending, { ...context, wants, hasEnded: this.#ending === 'end' });
       return message !== null;
     };
     await this.until(isRead, 'a whole message');

@@ -19,8 +19,10 @@ const BEYOND = 0x0a;
 
 /** All ways to feed `text`: as increasing numbers of bytes that have come so far. */
 function feedings(byteCount: number): number[][] {
-  const ways = [[byteCount], Array.from({ length: byteCount }, (_, i) => i + 1)];
   // Long cases are cut around both ends and in some places between: their middles are all alike.
+  const isMiddle = (at: number) => byteCount > 2000 && at > 200 && at < byteCount - 200;
+  const singles = Array.from({ length: byteCount }, (_, i) => i + 1);
+  const ways = [[byteCount], singles.filter((at) => !isMiddle(at) || at % 23 === 0)];
   const step = byteCount > 2000 ? 997 : 1;
   for (let cut = 1; cut < byteCount; cut += step) ways.push([cut, byteCount]);
   return ways;

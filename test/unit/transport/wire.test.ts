@@ -72,8 +72,13 @@ async function startWire(way: (typeof WAYS)[number]) {
   return { wire, wired, far, owner, memory };
 }
 
-const textOf = (size: number, seed = 0) =>
-  Array.from({ length: size }, (_, i) => String.fromCharCode(97 + ((i * 7 + seed) % 26))).join('');
+const textOf = (size: number, seed = 0) => {
+  const letters = Array.from({ length: 26 }, (_, i) => String.fromCharCode(97 + ((i * 7 + seed) % 26)));
+  return letters
+    .join('')
+    .repeat(Math.ceil(size / 26))
+    .slice(0, size);
+};
 
 async function readAll(socket: Socket, size: number): Promise<string> {
   let text = '';

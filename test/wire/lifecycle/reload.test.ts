@@ -1,4 +1,4 @@
-// A hundred reloads in the middle of traffic, through the watcher of the file: no request is lost, and each one is decided
+// Dozens of reloads in the middle of traffic, through the watcher of the file: no request is lost, and each one is decided
 // by one generation from its split to its upstream.
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
@@ -10,9 +10,10 @@ import { ConfigWatch } from '../../../src/config/watch.ts';
 import { LibraryView } from '../../../src/split/request.ts';
 import { Splitter } from '../../../src/split/splitter.ts';
 import { type NamingUpstream, startNamingUpstream } from '../../support/naming-upstream.ts';
+import { scaled } from '../../support/runs.ts';
 import { configOf, startSplitter } from '../../support/splitter.ts';
 
-const RELOADS = 100;
+const RELOADS = scaled(40);
 const CONNECTIONS = 64;
 /** Answers between a reload and the next change of the file. */
 const ANSWERS_APART = 60;
@@ -67,7 +68,7 @@ function askOn(
 /** Shares of the two generations that take turns: more than half of all tokens change their variant. */
 const SHARES = ['20%', '75%'] as const;
 
-describe('a hundred reloads under load', () => {
+describe('dozens of reloads under load', () => {
   it.each([
     ['the shares alone: connections to the upstreams live on', false],
     ['the shares and every upstream: the old ones finish what they have', true],
