@@ -1,4 +1,4 @@
-// A build of the splitter as bench/compare.ts is told of it. Pure.
+// Parses the argument of bench/compare.ts that describes a build of the splitter. Pure.
 import { resolve } from 'node:path';
 import { type Rival, splitter } from './rivals.ts';
 

@@ -1,6 +1,6 @@
-// Draws SVG text: bars of CPU per request, bars of latencies, a line of memory. Pure, and without a library: those on
-// npm that draw without a DOM (echarts, vega) weigh tens of megabytes, the small ones (chartist, uplot, Observable
-// Plot) want a browser's document; this is some rectangles and one polyline.
+// Draws SVG text: bars of CPU per request, bars of latencies, a line of memory. Pure and without a library: those on
+// npm that draw without a DOM (echarts, vega) weigh tens of megabytes, and the small ones (chartist, uplot, Observable
+// Plot) need a browser's document. The charts need only rectangles and one polyline.
 import {
   cpuPerRequest,
   DIRECT,

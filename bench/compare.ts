@@ -1,6 +1,6 @@
-// node bench/compare.ts SCENARIO NAME=path/to/main.js … nginx-tuned: builds of the splitter, flags of node and
-// configurations against each other and against rivals, in turns. For whoever makes it faster: profile first
-// (`npm run bench -- --profile FOLDER`), then change one thing, then compare. Writes nothing.
+// node bench/compare.ts SCENARIO NAME=path/to/main.js … nginx-tuned: compares builds of the splitter, flags of node,
+// configurations and rivals, in turns. Use it to make the splitter faster: profile first
+// (`npm run bench -- --profile FOLDER`), then change one thing, then compare. Writes no files.
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { parseBuild } from './builds.ts';

@@ -1,4 +1,4 @@
-// The flags with which the image starts node, read from the Dockerfile, so that what is measured is what is deployed.
+// The flags with which the image starts node, read from the Dockerfile, so that the bench measures what is deployed.
 
 /** What stands between `node` and the script in the ENTRYPOINT; throws when the Dockerfile has no such line. */
 export function imageNodeFlags(dockerfile: string): string[] {

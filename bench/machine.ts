@@ -1,4 +1,4 @@
-// What a run was made on: the machine, and the versions of everybody who took part.
+// Describes the conditions of a run: the machine and the version of every contender.
 import { readFileSync } from 'node:fs';
 import { cpus, loadavg, release, totalmem, type } from 'node:os';
 import { join } from 'node:path';

@@ -1,5 +1,5 @@
-// In which order everybody takes turns: A B C A B C, with processes that were started for this part of the run alone.
-// All contenders of a scenario live beside each other, idle but for the one whose turn it is.
+// Runs the turns of a scenario in order: A B C A B C, with processes that were started for this part alone.
+// All contenders of a scenario run at the same time; only the one whose turn it is has load.
 
 import type { Part } from './plan.ts';
 import { cores, memoryMiB } from './processes.ts';

@@ -1,6 +1,6 @@
-// node bench/micro.ts [--json]: nanoseconds of the steps that every exchange takes, each on 10,000 different requests
-// so that no branch or cache is trained on one. What tinybench times is all 10,000 of them together: one step takes
-// less than its clock can tell.
+// node bench/micro.ts [--json]: nanoseconds of the steps of every exchange, each over 10,000 different requests
+// so that no branch or cache is trained on one. tinybench times all 10,000 together, because one step takes
+// less than its clock can measure.
 import { pino } from 'pino';
 import { Bench } from 'tinybench';
 import { documentSchema } from '../src/config/schema.ts';

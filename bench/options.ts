@@ -1,4 +1,4 @@
-// The command line of `npm run bench`: words in, what to do or what is wrong with them out. Pure.
+// Parses the command line of `npm run bench`: words in, options or a problem out. Pure.
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { Wishes } from './plan.ts';

@@ -1,5 +1,5 @@
-// What a run measures: which contenders take part in which scenario, how often and for how long. Pure. A whole run
-// takes about fifty minutes on two cores, so a contender is left out of a scenario in which it would say nothing new.
+// Decides what a run measures: which contenders take part in which scenario, how often and for how long. Pure. A complete
+// run takes about fifty minutes on two cores, so contenders are left out of scenarios in which they would add nothing.
 import { RIVALS, type Rival } from './rivals.ts';
 import { SCENARIOS, type Scenario } from './scenarios.ts';
 

@@ -1,6 +1,6 @@
-// Starts the processes of a bench run, pins them to cores where `taskset` is there, ends them, and reads what they
-// cost from /proc: processor time and memory of a process and its children. Linux only. Knows nothing of HTTP but
-// for the question whether somebody answers on a port.
+// Starts the processes of a bench run, pins them to cores if `taskset` is installed, ends them, and reads their
+// cost from /proc: processor time and memory of a process and its children. Linux only. The only HTTP it knows is the
+// check whether a port answers.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { chmodSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { connect, createServer } from 'node:net';

@@ -1,6 +1,6 @@
-// Who is measured and how each is started: the splitter as built, and its rivals with the configurations in
-// bench/rivals. Every one listens on the port that it is given, splits by `token` in halves over the two upstreams,
-// and runs one process or thread of work. One that is not installed says so.
+// The contenders and how each is started: the splitter as built, and its rivals with the configurations in
+// bench/rivals. Each listens on the port that it is given, splits by `token` in halves over the two upstreams,
+// and works in one process or thread. If one is not installed, it says so.
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';

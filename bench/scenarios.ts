@@ -1,6 +1,6 @@
-// What is measured: each scenario's requests, connections and pace, and the requests themselves. The tokens and
-// header values are drawn from a seeded generator: the same list in every run, and no two requests of it alike, so
-// that nothing gains from seeing the same bytes twice. Knows nothing of rivals or of load generators.
+// The scenarios: their requests, connections and rates. A seeded generator makes the tokens and header values, so the
+// list is the same in every run and no two requests are alike: no contender gains from seeing the same bytes twice.
+// Knows nothing of rivals or load generators.
 
 /** Delay of the upstream's /slow answers. */
 export const SLOW_MS = 50;

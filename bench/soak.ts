@@ -1,5 +1,5 @@
-// The splitter alone under a load that changes every few seconds, and its memory meanwhile: in whole cycles of the
-// same loads, so that like is compared with like.
+// Measures the memory of the splitter alone under a load that changes every few seconds, in complete cycles of the
+// same loads, so that equal loads are compared.
 import type { Progress } from './measure.ts';
 import { memoryMiB } from './processes.ts';
 import type { SoakResult, SoakSample } from './results.ts';

@@ -1,5 +1,5 @@
-// One turn: a contender that runs, a load that is put on it, what it cost meanwhile. Knows how load generators are
-// started and what a started contender is; not in which order anybody takes turns.
+// One turn: puts a load on a running contender and measures its cost. Knows how load generators are
+// started and what a started contender is, but not the order of turns.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { LoadResult } from './load/result.ts';

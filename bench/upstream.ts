@@ -1,6 +1,6 @@
 // The upstream of every bench run: two ports, fixed answers by path, written on raw sockets so that it costs less
 // than anything that is measured. It frames requests just well enough for the proxies of bench/rivals and knows
-// nothing of HTTP beyond that. Usage: node bench/upstream.ts PORT PORT; prints "ready" once both listen.
+// no other HTTP. Usage: node bench/upstream.ts PORT PORT; prints "ready" when both listen.
 import { createServer, type Socket } from 'node:net';
 import { SLOW_MS } from './scenarios.ts';
 

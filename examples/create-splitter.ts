@@ -1,5 +1,5 @@
 // The decision in-process: a node:http server that runs two versions of its own code, by token. The same tokens get
-// the same version as nginx's split_clients would give them.
+// the same version as with nginx's split_clients.
 // Run it:  PORT=3000 npx node examples/create-splitter.ts   and then   curl 'http://127.0.0.1:3000/?token=42'
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';

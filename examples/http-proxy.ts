@@ -1,5 +1,5 @@
-// A Node server that already exists, and that sends what lies under /shop to one of two upstreams, by token.
-// WebSockets too. The configuration is that of the program, here with one upstream setting.
+// An existing Node server that forwards requests under /shop to one of two upstreams, by token, including
+// WebSockets. The configuration has the form of the program's, here with one upstream setting.
 // Run it:  PORT=3000 BACKEND=http://127.0.0.1:8081 EXPERIMENT=http://127.0.0.1:8082 npx node examples/http-proxy.ts
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';

@@ -1,6 +1,6 @@
-// Adds up one run of .ci/run from vitest's JSON report and the exit codes of the steps beside it. Decides what
-// counts as failed: a failed test, a test file that did not load, a skipped test (nothing may be skipped there),
-// a failed step, or a run without tests. Knows nothing of how the steps were run.
+// Summarizes one run of .ci/run from vitest's JSON report and the exit codes of the steps. Decides what
+// counts as failed: a failed test, a test file that did not load, a skipped test (none may be skipped there),
+// a failed step, or a run without tests. Knows nothing of how the steps ran.
 import { existsSync, readFileSync } from 'node:fs';
 
 interface Report {

@@ -1,6 +1,6 @@
-// Sends the same raw bytes to request-splitter, nginx and HAProxy, each in front of the same kind of upstream, and
-// writes what each of them did to docs/conformance.md. `node scripts/conformance.ts` needs nginx and haproxy on the
-// path; the test of this page runs our column alone.
+// Sends the same raw bytes to request-splitter, nginx and HAProxy, each with the same kind of upstream, and
+// writes what each of them did to docs/conformance.md. `node scripts/conformance.ts` needs nginx and haproxy in
+// PATH; the test of that page runs only our column.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';

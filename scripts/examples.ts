@@ -1,5 +1,5 @@
-// Plays the documentation: writes its named files (a block whose first line is "# NAME") into an empty directory, runs
-// every "$ …" line of its console blocks there with a shell, and puts what really came behind each.
+// Runs the examples of the documentation: writes the named files (a block whose first line is "# NAME") into an empty
+// directory, runs every "$ …" line of the console blocks there with a shell, and inserts the real output after each.
 
 import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,9 +1,9 @@
-// Hostile clients and hostile upstreams against the data plane, on real sockets: seeded, bounded in time, with oracles
-// that can find something. `node scripts/fuzz.ts [--seconds 60] [--seed N]`; the tests run a short one.
+// Hostile clients and hostile upstreams against the data plane, on real sockets: seeded and bounded in time.
+// `node scripts/fuzz.ts [--seconds 60] [--seed N]`; the tests include a short run.
 //
-// Oracles: the process lives and answers a fresh client at once; what reached the upstream is canonical, is what a
-// strict reader finds in the client's bytes, and llhttp frames it the same; a response arrives whole with its meaning,
-// or is seen to be cut; an honest client never sees a byte that is not its own (each request carries a nonce).
+// Oracles: the process lives and answers a new client at once; what reached the upstream is canonical, equals what a
+// strict parser finds in the client's bytes, and llhttp frames it the same; a response arrives complete and unchanged,
+// or is visibly cut; an honest client never sees a byte of another exchange (each request carries a nonce).
 import { createServer, type Server } from 'node:net';
 import { Command } from 'commander';
 import fc from 'fast-check';

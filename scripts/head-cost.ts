@@ -1,5 +1,5 @@
-// What a request head costs, whatever its bytes: reads, decides and writes heads that are made to be expensive, and prints
-// processor time per request and per 8 KiB of the head. `node scripts/head-cost.ts`; the tests run a short one.
+// The cost of a request head, whatever its bytes: parses, decides and writes heads that are expensive on purpose, and prints
+// processor time per request and per 8 KiB of the head. `node scripts/head-cost.ts`; the tests include a short run.
 import murmurhash from 'murmurhash';
 import { parseConfig } from '../src/config/parse.ts';
 import { writeRequestHead } from '../src/http1/forward.ts';

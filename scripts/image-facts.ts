@@ -1,5 +1,5 @@
-// Prints what an operator asks about the image: its size, how long a container takes from the start of its process to the
-// first answered request, what it then holds, and what a health check costs, with the memory limit and the restrictions of
+// Prints facts about the image: its size, the time from the start of the container's process to the
+// first answered request, its memory then, and the cost of a health check, with the memory limit and restrictions of
 // k8s/. Needs docker or podman with the image built. Usage: node scripts/image-facts.ts [IMAGE] [RUNS]
 import { execFile, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';

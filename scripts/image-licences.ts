@@ -1,5 +1,5 @@
-// Prints the licence texts of everything that dist/main.js carries inside it: this project's own, then one of each
-// bundled package, by name. Fails where a shipped package has no licence text.
+// Prints the licences of everything in dist/main.js: this project's first, then one of each
+// bundled package, by name. Fails if a shipped package has no licence text.
 // Usage: node scripts/image-licences.ts > LICENCES
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,5 +1,5 @@
-// Which npm packages the bundle carries inside it. Asks the bundler which files it takes, so nothing is listed that does
-// not ship, and nothing that ships is forgotten.
+// The npm packages in the bundle. Asks the bundler which files it includes, so the list has every package that ships and
+// no other.
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes the root of the image, without the program: node without its symbols, the libraries that it loads, the licences
-# of both, what a scanner reads to know them, and the files in which libc looks up users and hosts. Runs on the Debian
-# that the libraries come from, as root. Usage: image-root.sh NODE ROOT, where NODE holds bin/node and LICENSE.
+# of both, the package lists for scanners, and the files in which libc looks up users and hosts. Runs as root on the
+# Debian that the libraries come from. Usage: image-root.sh NODE ROOT, where NODE holds bin/node and LICENSE.
 set -eu
 node=$1
 root=$2

@@ -1,6 +1,6 @@
-// Prints what the image is made of as a CycloneDX 1.6 document: this program, the npm packages inside its bundle, node, and
+// Prints the contents of the image as a CycloneDX 1.6 document: this program, the npm packages in its bundle, node, and
 // the Debian packages whose libraries node loads. The same sources give the same bytes: no serial number, no time.
-// docs/decisions/0041 says why no SBOM tool makes it. Usage: node scripts/image-sbom.ts ROOT > sbom.cdx.json
+// docs/decisions/0041 says why this is not an SBOM tool. Usage: node scripts/image-sbom.ts ROOT > sbom.cdx.json
 // ROOT is the image's root, as image-root.sh makes it: its var/lib/dpkg/status.d has a file for each Debian package.
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks k8s/ and charts/ on the cluster of the current context, which .github/workflows/kind.yml makes: Calico,
 # metrics-server, the types of the Prometheus operator, and the image request-splitter:VERSION on its nodes.
-# Ends with 1 at the first thing that is not as it should be. Leaves its namespace there to be looked at.
+# Exits with 1 at the first failed check. Leaves its namespace for inspection.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

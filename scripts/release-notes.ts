@@ -1,5 +1,5 @@
-// Prints what CHANGELOG.md says about a version: `node scripts/release-notes.ts v0.2.0`. Ends with 1 where the tag is not
-// the version of package.json, or where the changelog has no section of it with a date.
+// Prints the section of CHANGELOG.md for a version: `node scripts/release-notes.ts v0.2.0`. Exits with 1 if the tag is not
+// the version of package.json, or if the changelog has no section with a date for it.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 

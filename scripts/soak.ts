@@ -1,6 +1,6 @@
-// Many exchanges with everything that can go wrong mixed in: aborts, resets, time-outs, refusals and reloads. In the
-// end sockets, timers and time limits are what they were before, and the heap is flat.
-// `node scripts/soak.ts [--exchanges 200000] [--seed N]`; the tests run a short one.
+// Many exchanges with every kind of failure mixed in: aborts, resets, time-outs, refusals and reloads. At the
+// end, sockets, timers and time limits are what they were before, and the heap is flat.
+// `node scripts/soak.ts [--exchanges 200000] [--seed N]`; the tests include a short run.
 import { createServer, type Server, type Socket } from 'node:net';
 import { parseArgs } from 'node:util';
 import { setFlagsFromString } from 'node:v8';

@@ -1,6 +1,6 @@
-// Prints what a start of the built program costs: how long from the start of its process to the first answered request,
-// and what it holds after the first request and the first probes. It runs dist/main.js with the flags and variables of
-// the Dockerfile's image, configured by environment. Needs Linux and `npm run build`.
+// Prints the cost of a start of the built program: the time from the start of its process to the first answered request,
+// and its memory after the first request and the first probes. It runs dist/main.js with the flags and variables of
+// the Dockerfile's image, configured by environment variables. Needs Linux and `npm run build`.
 // Usage: node scripts/start-facts.ts [RUNS] [--main FILE] [--metrics] [--flags="NODE FLAGS"] [--compile-cache FOLDER]
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,5 +1,5 @@
-// How far the estimated number of unique keys is off, by the product's own counter: it draws random 32-bit hashes as
-// different keys have them, counts them per variant, and prints the mean error in percent with its standard error.
+// Measures the error of the estimated number of unique keys, with the counter of the product: it draws random 32-bit hashes
+// as distinct keys have them, counts them per variant, and prints the mean error in percent with its standard error.
 //
 //   npx node scripts/unique-keys.ts [RUNS]      10 runs up to 400 million keys by default: some minutes of one core
 

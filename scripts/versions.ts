@@ -1,5 +1,5 @@
 // Every place that states the version of request-splitter. `node scripts/versions.ts` compares them with package.json and
-// ends with 1 where one differs; `node scripts/versions.ts --write` makes them the same.
+// exits with 1 if one differs; `node scripts/versions.ts --write` updates them.
 import { globSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 

@@ -1,4 +1,4 @@
-// The part of autocannon that the bench uses; the package carries no types.
+// The part of autocannon that the bench uses; the package has no types.
 declare module 'autocannon' {
   import type { EventEmitter } from 'node:events';
 

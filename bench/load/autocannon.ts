@@ -1,5 +1,5 @@
-// Load by autocannon: as many requests as the connections can carry, each connection with its own part of the
-// scenario's requests. Latencies are taken from its events because its own histogram counts whole milliseconds.
+// Load by autocannon: as many requests as the connections can carry; each connection sends its part of the
+// scenario's requests. Latencies come from its events, because its own histogram counts whole milliseconds.
 // Usage: node bench/load/autocannon.ts '{"scenario":"small-get","port":8000,"seconds":5}'.
 import autocannon from 'autocannon';
 import { requestsOf, SCENARIOS } from '../scenarios.ts';

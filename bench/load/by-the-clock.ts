@@ -1,7 +1,7 @@
-// Load by the clock: a fixed number of requests a second, spread evenly, sent whether or not earlier ones were
+// Load at a fixed rate: requests are spread evenly over each second and sent whether or not earlier ones were
 // answered. A latency counts from the moment at which the request was due, not from when it could be sent, which
-// is the correction for coordinated omission (as wrk2 does it). autocannon's own rate sends each second's requests
-// in one burst a connection, which measures the burst. Usage as bench/load/autocannon.ts.
+// corrects for coordinated omission (as wrk2 does). autocannon's own rate sends each second's requests
+// in one burst per connection, which would measure the burst. Usage as for bench/load/autocannon.ts.
 import { connect, type Socket } from 'node:net';
 import { requestsOf, SCENARIOS, serialize } from '../scenarios.ts';
 import { type LoadOrder, type LoadResult, Samples } from './result.ts';

@@ -1,4 +1,4 @@
-// Opens connections, sends one request on each, and then holds them open without a word until it is ended.
+// Opens connections, sends one request on each, and then keeps them open without traffic until it is ended.
 // Usage: node bench/load/idle.ts PORT COUNT; prints "ready" when every connection has its answer.
 import { connect } from 'node:net';
 

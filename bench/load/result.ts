@@ -1,4 +1,4 @@
-// What each load generator prints as one line of JSON, and the percentiles that they share.
+// The line of JSON that each load generator prints, and the percentiles that they share.
 
 /** How a load generator is told what to do: one JSON argument. */
 export interface LoadOrder {

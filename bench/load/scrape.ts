@@ -1,5 +1,5 @@
-// What Prometheus does, oftener: asks an admin port for /metrics once a second until it is ended. Usage:
-// node bench/load/scrape.ts PORT; prints "ready" after the first answer, and in the end one line of JSON.
+// Scrapes like Prometheus, but more often: requests /metrics of an admin port once a second until it is ended. Usage:
+// node bench/load/scrape.ts PORT; prints "ready" after the first answer, and one line of JSON at the end.
 
 /** What it prints in the end. */
 export interface Scraped {

@@ -1,4 +1,4 @@
--- Load by wrk: sends the requests of a file one after the other, apart by a NUL byte, and prints the result as one
+-- Load by wrk: sends the requests of a file, which are separated by NUL bytes, in order, and prints the result as one
 -- line of JSON. Usage: wrk -t1 -c64 -d5s -s bench/load/wrk.lua URL -- FILE
 local requests = {}
 local at = 0

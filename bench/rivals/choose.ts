@@ -1,4 +1,4 @@
-// The choice that the rivals in Node make: nginx's split_clients with 50 % and the rest, by the token of the URL.
+// The decision of the rivals in Node: nginx's split_clients with 50 % and the rest, by the token of the URL.
 import murmurhash from 'murmurhash';
 
 const BOUND = 2147483647; // 50 %, as nginx computes it

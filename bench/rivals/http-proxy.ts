@@ -1,4 +1,4 @@
-// The splitter of 20 lines: http-proxy with kept upstream connections.
+// A splitter in 20 lines: http-proxy with kept upstream connections.
 import { Agent, createServer, ServerResponse } from 'node:http';
 import httpProxy from 'http-proxy';
 import { choose, listenPort, upstreamA, upstreamB } from './choose.ts';

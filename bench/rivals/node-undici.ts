@@ -1,5 +1,5 @@
-// What a careful hand writes from Node's own parts: node:http in front, undici's Pool behind, its responses streamed
-// into the answer, hop-by-hop fields left out.
+// A careful proxy made of Node's own parts: node:http for clients, undici's Pool for upstreams, responses streamed,
+// hop-by-hop fields removed.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { type Dispatcher, Pool } from 'undici';
 import { choose, listenPort, upstreamA, upstreamB } from './choose.ts';

@@ -1,4 +1,4 @@
-// Fastify with @fastify/reply-from, which sends through undici's pools.
+// Fastify with @fastify/reply-from, which forwards through undici's pools.
 import replyFrom from '@fastify/reply-from';
 import Fastify from 'fastify';
 import { choose, listenPort, upstreamA, upstreamB } from './choose.ts';

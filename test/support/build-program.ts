@@ -1,5 +1,5 @@
-// Builds the program once for a run of the tests, into a folder that the run removes at its end. Tests start many
-// processes, and the built program starts in a third of the processor time of its sources. A global setup of
+// Builds the program once for a test run, into a folder that is removed at the end of the run. Tests start many
+// processes, and the built program starts in a third of the processor time of its sources. This is a global setup of
 // vitest; a test finds the result with `inject('builtMain')`.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';

@@ -1,5 +1,5 @@
-// The splitter as a function from the raw bytes of a request to the name of a variant, through the library door. It
-// takes a head apart just far enough for that; whether a head is well-formed is not its question.
+// The splitter as a function from the raw bytes of a request to the name of a variant, through the library. It
+// parses a head just far enough for that and does not check whether it is well-formed.
 import { linkSource } from '../../src/config/link.ts';
 import { createSplitter } from '../../src/index.ts';
 import { LibraryView } from '../../src/split/request.ts';

@@ -1,5 +1,5 @@
-// The test's own clock: performance.now, Date and the timers of this process stand until the test moves them, while its
-// sockets go on. A time limit is then as long as a user has it, and passes when the test says so, on any machine.
+// A clock that the test controls: performance.now, Date and the timers of this process stop until the test advances them,
+// while sockets work as usual. A time limit then has its real length and passes when the test says so, on any machine.
 import { onTestFinished, vi } from 'vitest';
 
 /** How far the clock goes at once while something is awaited; the splitter looks at its limits every 50 ms. */

@@ -1,4 +1,4 @@
-// Runs one command line of the program in this process and gathers what it writes.
+// Runs one command line of the program in this process and collects its output.
 import { runProgram } from '../../src/cli/program.ts';
 
 export interface CommandRun {

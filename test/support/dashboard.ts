@@ -1,4 +1,4 @@
-// The dashboard that is shipped, as far as tests look at it, and what Grafana makes of its queries before it asks.
+// The shipped dashboard, as far as tests read it, and the queries that Grafana makes of its templates.
 import { readFileSync } from 'node:fs';
 
 export interface Target {

@@ -1,4 +1,4 @@
-// An exchange that stands in for a real one: it has a name, writes down what it is told, and sends nothing.
+// A stand-in for an exchange: it has a name, records the calls that it gets, and sends nothing.
 import type { FaultCode } from '../../src/errors.ts';
 import type { AddressFacts, PooledConnection, UpstreamExchange } from '../../src/transport/contracts.ts';
 

@@ -1,4 +1,4 @@
-// A running splitter without sockets, as metrics and the admin port see one: two variants, settable state, real counters.
+// A running splitter without sockets, for tests of metrics and the admin port: two variants, settable state, real counters.
 
 import { pino } from 'pino';
 import { Ambassador } from '../../src/ambassador.ts';

@@ -1,4 +1,4 @@
-// A Node server with the handler of `request-splitter/http-proxy` in it, for wire tests.
+// A Node server with the handler of `request-splitter/http-proxy`, for wire tests.
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';

@@ -1,5 +1,5 @@
-// Builds the kustomizations under k8s/ with the program of the machine, and reads what comes out. Knows nothing of
-// clusters or of what the objects mean.
+// Builds the kustomizations under k8s/ with the installed program and parses the result. Knows nothing of
+// clusters or of the meaning of the objects.
 import { execFileSync } from 'node:child_process';
 import { globSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';

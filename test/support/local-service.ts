@@ -1,5 +1,5 @@
-// A `serve` process that is reached through Unix sockets of the test's folder, so that a test needs no line of its log to
-// find it: for tests of what happens when the log cannot be written.
+// A `serve` process that listens on Unix sockets in the test's folder, so that a test needs no log line to
+// find it: for tests in which the log cannot be written.
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Client } from 'undici';

@@ -1,5 +1,5 @@
-// What the Kubernetes API says against an object, field by field: models of its schema for values, the compiler for
-// fields that do not exist. And the pods in what kustomize built. Knows no cluster.
+// Checks objects as the Kubernetes API does, field by field: models of its schema for values, the compiler for
+// fields that do not exist. Also finds the pods in the output of kustomize. Needs no cluster.
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

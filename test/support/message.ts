@@ -1,5 +1,5 @@
-// A small HTTP/1.x reader for the ends of a wire test, independent of src/http1: it believes well-formed messages,
-// as the splitter must send them, and throws at everything else.
+// A small HTTP/1.x parser for the ends of a wire test, independent of src/http1: it accepts well-formed messages,
+// as the splitter must send them, and throws on everything else.
 
 /** One message as it stood on the wire; one byte a character. */
 export interface Message {

@@ -1,5 +1,5 @@
-// A server on an address of the loopback that says its name, counts what it is asked, and can be told to break. For
-// tests of several addresses, probes and TLS; where every byte matters the scripted upstream is the one to use.
+// A server on a loopback address that answers with its name, counts requests, and can fail on request. For
+// tests of several addresses, probes and TLS; if every byte matters, use the scripted upstream.
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createTlsServer, type ServerOptions, type Server as TlsServer } from 'node:https';
 import { onTestFinished } from 'vitest';

@@ -1,4 +1,4 @@
-// An upstream on a raw socket that answers every request with its own name. Understands heads without bodies only.
+// An upstream on a raw socket that answers every request with its own name. Parses only heads without bodies.
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 

@@ -1,5 +1,5 @@
-// Generators of HTTP/1.x bytes that are almost right: honest messages, every smuggling trick that is known by name in
-// any place, and single bytes changed. Enough of them stay valid to make "what we accept" mean something.
+// Generators of HTTP/1.x bytes that are almost right: honest messages, every known smuggling trick in
+// any place, and single changed bytes. Enough of them stay valid to make "what we accept" meaningful.
 import fc from 'fast-check';
 
 const sometimes = <T>(honest: fc.Arbitrary<T>, nasty: fc.Arbitrary<T>, honestWeight = 12): fc.Arbitrary<T> =>

@@ -1,5 +1,5 @@
-// A real nginx as the oracle: one process in a directory of its own, on a free port, stopped by its pid. Knows how
-// a split is written in nginx's configuration, not what any request means.
+// A real nginx as the oracle: one process in its own directory, on a free port, stopped by its pid. Knows how
+// to write a split in nginx's configuration, not what any request means.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,5 +1,5 @@
 // What Node's own HTTP parser (llhttp) reads in a stream of request bytes: the second opinion of the property tests
-// and of the fuzzer. The bytes go into an http.Server over a Duplex; no socket is opened.
+// and of the fuzzer. The bytes go into an http.Server through a Duplex; no socket is opened.
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { Duplex } from 'node:stream';
 

@@ -1,5 +1,5 @@
-// What src/http1 reads in a stream of request or response bytes, message by message, fed piece by piece as a socket
-// would: the reader under test of the property tests, and the strict judge of what the fuzzer finds at an upstream.
+// What src/http1 reads in a stream of request or response bytes, message by message, fed in pieces as from a socket:
+// the parser under test in the property tests, and the strict judge of what the fuzzer finds at an upstream.
 
 import type { FaultCode } from '../../src/errors.ts';
 import { ChunkedDecoder } from '../../src/http1/chunked.ts';

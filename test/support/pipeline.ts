@@ -1,5 +1,5 @@
-// A raw client: writes requests byte for byte over keep-alive connections, several ahead of the answers, and reads
-// the answers back in order. Understands just enough of HTTP to find where a response with Content-Length or chunks ends.
+// A raw client: writes requests byte for byte over keep-alive connections, several before their answers, and reads
+// the answers in order. Parses just enough HTTP to find the end of a response with Content-Length or chunks.
 import { connect } from 'node:net';
 
 /** One answer: its status and its body as latin1 text. */

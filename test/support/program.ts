@@ -1,5 +1,5 @@
-// The program as a process: starts it, waits for its lines, sends it signals, gives its exit code. What is started is
-// built once for the run (build-program.ts), unless a test asks for the sources.
+// The program as a process: starts it, waits for its lines, sends it signals, returns its exit code. It starts the program
+// that was built once for the run (build-program.ts), unless a test asks for the sources.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { inject } from 'vitest';

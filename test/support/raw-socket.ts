@@ -1,5 +1,5 @@
-// One end of a TCP connection for wire tests: sends bytes in pieces of its own, collects or counts what comes, and
-// says how the connection ended. What the bytes mean is the raw client's and the scripted upstream's business.
+// One end of a TCP connection for wire tests: sends bytes in given pieces, collects or counts what arrives, and
+// says how the connection ended. The raw client and the scripted upstream know what the bytes mean.
 import type { Socket } from 'node:net';
 import { type Context, type Message, readMessage } from './message.ts';
 

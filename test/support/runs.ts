@@ -1,5 +1,5 @@
-// How often property tests run: each says its usual number, and PROPERTY_RUNS scales all of them (`PROPERTY_RUNS=20`
-// for a night, `PROPERTY_RUNS=0.1` for a first look).
+// The number of runs of property tests: each states its usual number, and PROPERTY_RUNS scales all of them
+// (`PROPERTY_RUNS=20` for a night, `PROPERTY_RUNS=0.1` for a first look).
 const scale = Number(process.env.PROPERTY_RUNS ?? 1);
 if (!(scale > 0))
   throw new Error(`PROPERTY_RUNS: expected a factor above 0, got ${process.env.PROPERTY_RUNS}`);

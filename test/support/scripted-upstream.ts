@@ -1,5 +1,5 @@
 // An upstream that does what the test says, byte by byte: it accepts, records every byte, and answers, hangs, ends or
-// resets as its script has it. Without a script it answers each request with 200 and the request line as its body.
+// resets as scripted. Without a script it answers each request with 200 and the request line as its body.
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Message } from './message.ts';
 import { RawSocket } from './raw-socket.ts';

@@ -1,5 +1,5 @@
 // An upstream with one idle connection that has already answered, and clients whose requests begin in the same turn of
-// the event loop: what `pool.pipelining` puts on one connection. The splitter's clock stands still unless the test moves it.
+// the event loop, so that `pool.pipelining` joins them. The splitter's clock stops unless the test advances it.
 import { expect, onTestFinished, vi } from 'vitest';
 import type { RawClient } from './raw-client.ts';
 import { echoLine, type Peer, type Script } from './scripted-upstream.ts';

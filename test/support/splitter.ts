@@ -1,4 +1,4 @@
-// A data plane on a free port, with scripted upstreams behind it, for one wire test: everything it opens is closed
+// A data plane on a free port with scripted upstreams, for one wire test: everything that it opens is closed
 // when the test ends.
 import { pino } from 'pino';
 import { onTestFinished } from 'vitest';

@@ -1,5 +1,5 @@
-// Tokens for comparisons: random ones of several shapes, and the ones whose hash is a given number. The second works
-// because each step of MurmurHash2 can be undone.
+// Tokens for comparisons: random ones of several shapes, and ones whose hash is a given number. The latter exist
+// because each step of MurmurHash2 can be inverted.
 import murmurhash from 'murmurhash';
 
 const LETTERS = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789';

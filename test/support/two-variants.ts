@@ -1,5 +1,5 @@
-// A running splitter with the variants "a" (every key) and "b" (parked, 0 %), an upstream each, and a client: who was asked is
-// told by the upstream's requests alone.
+// A running splitter with the variants "a" (every key) and "b" (parked, 0 %), each with an upstream, and a client. The
+// requests of the upstreams show which variant was chosen.
 import type { AmbassadorOptions } from '../../src/ambassador.ts';
 import type { VariantCounters } from '../../src/telemetry/counters.ts';
 import type { Script } from './scripted-upstream.ts';
