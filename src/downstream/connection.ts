@@ -3,6 +3,7 @@
 // a request is the exchange's business. Sources: RFC 9112 §2.2, §9.3-9.6.
 
 import type { Socket } from 'node:net';
+import type { Config } from '../config/schema.ts';
 import { type Cause, causeOf, type FaultCode, limitOf } from '../errors.ts';
 import { composeFault } from '../exchange/own-answer.ts';
 import type { ForwardedFacts } from '../http1/forward.ts';
@@ -125,28 +126,30 @@ export class Downstream implements Client<Generation>, Timed, WireOwner {
   onDeadline(now: number): void {
     switch (this.#phase) {
       case PHASE.head:
-        if (!this.#hasHeadBegun) return this.#readsOn(now) ? undefined : this.close(now);
-        this.#refuse('HEAD_TIMEOUT', now, this.#limit('requestHead'));
+        if (!this.#hasHeadBegun) return this.#extend(now) ? undefined : this.close(now);
+        this.#refuse('HEAD_TIMEOUT', now, limitOf('timeouts.requestHead', this.#timeouts.requestHead, 'ms'));
         return;
       case PHASE.exchange:
-        if (this.#exchange!.isWaiting) this.#exchange!.waitedTooLong(now);
-        else if (this.wire.isBlocked && this.#exchange!.hasResponseBegun) {
-          if (!this.#readsOn(now)) this.#exchange!.fail('WRITE_TIMEOUT', this.#limit('write'));
-        } else this.#exchange!.fail('BODY_TIMEOUT', this.#limit('requestBody'));
-        return;
+        return this.#exchange!.onClientDeadline(now);
       default:
-        if (!this.#readsOn(now)) this.wire.socket.destroy();
+        if (!this.#extend(now)) this.wire.socket.destroy();
     }
   }
 
-  /** True when a client that does not keep up has taken `limits.minimumRate` since the last limit: it gets another one. */
-  #readsOn(now: number): boolean {
+  /** A client that does not read has taken `limits.minimumRate` all the same since it was last asked about. */
+  keepsUp(): boolean {
     if (!this.wire.isBlocked) return false;
     const { limits, timeouts } = this.listener.generation.config;
     const taken = this.#unsentMark - this.#unsentBytes;
     if (taken < Math.max(1, (limits.minimumRate * timeouts.write) / 1000)) return false;
     this.#unsentMark -= taken;
-    this.setDeadline(now + timeouts.write);
+    return true;
+  }
+
+  /** True when a client that does not read has kept up: it gets another time limit. */
+  #extend(now: number): boolean {
+    if (!this.keepsUp()) return false;
+    this.setDeadline(now + this.listener.generation.config.timeouts.write);
     return true;
   }
 
@@ -155,8 +158,9 @@ export class Downstream implements Client<Generation>, Timed, WireOwner {
     return this.wire.unsentBytes - this.#bufferedBytes;
   }
 
-  #limit(timeout: 'requestHead' | 'requestBody' | 'write'): Cause {
-    return limitOf(`timeouts.${timeout}`, this.listener.generation.config.timeouts[timeout], 'ms');
+  /** The time limits that hold now. */
+  get #timeouts(): Config['timeouts'] {
+    return this.listener.generation.config.timeouts;
   }
 
   /** Reads on in what was held, as far as the exchange lets it. */

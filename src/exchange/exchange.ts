@@ -18,7 +18,6 @@ import type { Edits } from '../routing/edits.ts';
 import type { Arm, Destination, Generation, RoutedSplit } from '../routing/generation.ts';
 import type { DownstreamCounters } from '../telemetry/counters.ts';
 import type { Client, ClientExchange, UpstreamExchange } from '../transport/contracts.ts';
-import { Pace } from '../transport/pace.ts';
 import { Tunnel } from '../transport/tunnel.ts';
 import type { Address } from '../upstream/address.ts';
 import type { UpstreamConnection } from '../upstream/connection.ts';
@@ -26,6 +25,7 @@ import { type Observers, Outcome } from './outcome.ts';
 import { composeFault, composeLastHop } from './own-answer.ts';
 import { RequestBody } from './request-body.ts';
 import { ResponseRelay } from './response-relay.ts';
+import { Waits } from './waits.ts';
 
 /** Memory that an exchange keeps for the heads of its requests; one that needed more than the second gives it back. */
 const KEPT_BYTES = 2048;
@@ -69,7 +69,7 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
   readonly failedAddresses: Address[] = [];
   /** The Upgrade that the client asked for is one that may pass. */
   passesUpgrade = false;
-  #downstream: Client<Generation> | null = null;
+  #client: Client<Generation> | null = null;
   #kept: Buffer = Buffer.allocUnsafeSlow(KEPT_BYTES);
   #phase: number = PHASE.idle;
   #generation: Generation | null = null;
@@ -82,7 +82,7 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
   #edit: RequestEdit | null = null;
   readonly #outcome: Outcome;
   readonly #body = new RequestBody();
-  readonly #pace = new Pace();
+  readonly #waits = new Waits();
   readonly #response = new ResponseRelay();
   /** An upstream that was lost may have seen the request: it is never shown to another one. */
   #wasShown = false;
@@ -92,10 +92,10 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
   }
 
   /** Belongs to this client from now on. */
-  attach(downstream: Client<Generation>): void {
-    this.#downstream = downstream;
-    this.head.remoteAddress = downstream.remoteAddress;
-    this.head.limits = downstream.listener.generation.headLimits;
+  attach(client: Client<Generation>): void {
+    this.#client = client;
+    this.head.remoteAddress = client.remoteAddress;
+    this.head.limits = client.listener.generation.headLimits;
     this.head.reset();
   }
 
@@ -103,7 +103,8 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
   detach(): void {
     if (this.#phase !== PHASE.idle || this.#connection !== null)
       throw new Error('broken invariant: an exchange was given back before its end');
-    this.#downstream = null;
+    this.#client = null;
+    this.#waits.release();
     this.#edit = null;
     this.#response.begin();
     this.failedAddresses.length = 0;
@@ -134,14 +135,14 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
   get waitsForClient(): boolean {
     const connection = this.#connection;
     if (connection === null || this.#phase < PHASE.sent) return false;
-    if (this.hasResponseBegun && this.#downstream!.wire.isBlocked && connection.wire.isPaused) return true;
+    if (this.hasResponseBegun && this.#client!.wire.isBlocked && connection.wire.isPaused) return true;
     return !this.isRequestSent && !connection.wire.isBlocked;
   }
 
   /** Bytes that the client has sent, and taken as far as that can be seen. */
   get clientBytes(): number {
     const { bytesReceived, bytesSent } = this.#outcome;
-    return bytesReceived + bytesSent - this.#downstream!.wire.unsentBytes;
+    return bytesReceived + bytesSent - this.#client!.wire.unsentBytes;
   }
 
   /** Time since the request began. */
@@ -162,9 +163,9 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
 
   /** Decides where the request goes and asks for a connection. The head is whole and its framing is read. */
   begin(headEnd: number, now: number): void {
-    const downstream = this.#downstream!;
+    const client = this.#client!;
     const { head, framing } = this;
-    const generation = downstream.listener.generation;
+    const generation = client.listener.generation;
     this.#phase = PHASE.waiting;
     this.#generation = generation;
     this.#arm = null;
@@ -177,11 +178,11 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     this.#edit = null;
     this.#response.begin();
     this.#body.begin(framing);
-    this.#pace.begin(generation.config.timeouts.requestBody, headEnd - head.start);
+    this.#waits.reset(client, generation.config, headEnd - head.start);
     this.isHead = framing.isHead;
     this.passesUpgrade = framing.upgradeEnd > framing.upgradeStart && this.#isUpgradeAllowed(generation);
     const { route } = generation;
-    const target = route(head, downstream.listenedOn);
+    const target = route(head, client.listenedOn);
     if (typeof target === 'string') return this.fail(target);
     const arm = target.splitter === null ? target.arm : this.#decide(target, head);
     if (arm === null) return this.fail('KEY_MISSING');
@@ -218,18 +219,24 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     this.#connection = connection;
     this.#outcome.connectAt = now;
     this.#outcome.address = connection.address.name;
-    // The connect has a limit of its own; that of the wait before it is over.
-    this.#downstream!.setDeadline(Number.POSITIVE_INFINITY);
+    this.#waits.forConnect();
   }
 
   /** No connection is free: wait for one until `deadline`. */
   wait(deadline: number): void {
     this.#connection = null;
-    this.#downstream!.setDeadline(deadline);
+    this.#waits.forConnection(deadline);
   }
 
-  /** The wait for a connection was too long. */
-  waitedTooLong(now: number): void {
+  /** The client's time limit has passed: that of the wait for a connection, for the client to read, or for its body. */
+  onClientDeadline(now: number): void {
+    if (this.isWaiting) this.#waitedTooLong(now);
+    else if (!this.#client!.wire.isBlocked || !this.hasResponseBegun)
+      this.fail('BODY_TIMEOUT', this.#waits.limit('requestBody'));
+    else if (!this.#waits.extend(now)) this.fail('WRITE_TIMEOUT', this.#waits.limit('write'));
+  }
+
+  #waitedTooLong(now: number): void {
     const { upstream } = this.#destination!;
     const { connectTimeout, pool } = upstream.config;
     if (upstream.isHolding(this))
@@ -285,13 +292,12 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
   /** The connection is there: the request goes out. */
   start(connection: UpstreamConnection, now: number): void {
     const { head, framing } = this;
-    const downstream = this.#downstream!;
+    const client = this.#client!;
     this.#connection = connection;
     this.#phase = PHASE.sent;
     connection.expectResponse(this);
     this.#outcome.sentAt = now;
     this.#outcome.address = connection.address.name;
-    downstream.setDeadline(Number.POSITIVE_INFINITY);
     const { wire } = connection;
     writeRequestHead(
       wire.gather(),
@@ -299,13 +305,13 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
       framing,
       this.#headEnd,
       this.#requestRewrite(),
-      downstream.forwardedFacts,
+      client.forwardedFacts,
       this.passesUpgrade,
       this.#edit,
     );
     this.#body.sendAgain(wire, head.bytes);
-    this.#setDeadlines(now);
-    downstream.proceed();
+    this.#updateWaits(now);
+    client.proceed();
   }
 
   /**
@@ -325,33 +331,36 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     this.#outcome.bytesReceived += end - from;
     if (body.isSent && framing.body === BODY.chunked)
       writeLastChunk(wire.gather(), body.trailers, framing, this.#droppedTrailers());
-    this.#setDeadlines(now);
+    this.#updateWaits(now);
     return end;
+  }
+
+  /** Bytes of the response have come, or those of the response before it on the same connection have ended. */
+  answerMoves(now: number): void {
+    this.#connection!.waitUntil(now + this.#destination!.upstream.config.responseTimeout);
+  }
+
+  /** The time limit of the answer has passed. */
+  onAnswerDeadline(): void {
+    const { responseTimeout } = this.#destination!.upstream.config;
+    const code = this.hasResponseBegun ? 'UPSTREAM_BODY_TIMEOUT' : 'UPSTREAM_RESPONSE_TIMEOUT';
+    this.fail(code, limitOf('responseTimeout', responseTimeout, 'ms'));
   }
 
   /** The upstream's socket takes no more bytes for now. */
   upstreamBlocked(): void {
-    this.#setDeadlines(performance.now());
+    this.#updateWaits(performance.now());
   }
 
   /** The upstream's socket takes bytes again. */
   upstreamDrained(): void {
-    if (!this.isRequestSent) this.#setDeadlines(performance.now());
-    this.#downstream!.proceed();
+    if (!this.isRequestSent) this.#updateWaits(performance.now());
+    this.#client!.proceed();
   }
 
-  /** The client's socket takes no more bytes for now: what is read for it is limited, and it has a time limit of its own. */
+  /** The client's socket takes no more bytes for now. */
   downstreamBlocked(now: number): void {
-    const connection = this.#connection;
-    if (this.#phase !== PHASE.responding) return;
-    const downstream = this.#downstream!;
-    if (connection !== null) {
-      // The rest is read when it can be read whole: then the connection is free for others, however slow this client is.
-      const { bodyBytesLeft } = connection;
-      const room = downstream.responseBufferRoom;
-      if (bodyBytesLeft >= 0 ? bodyBytesLeft > room : room <= 0) this.#pause(connection);
-    }
-    downstream.setDeadline(now + downstream.listener.generation.config.timeouts.write);
+    if (this.#phase === PHASE.responding) this.#waits.clientBlocked(this.#connection, now);
   }
 
   /** The client's socket takes bytes again. */
@@ -359,72 +368,66 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     const connection = this.#connection;
     if (connection === null || connection.exchange !== this || connection.isConnecting) return;
     connection.wire.resume();
-    this.#setDeadlines(performance.now());
+    this.#updateWaits(performance.now());
   }
 
   /** An interim response (1xx) passes; HTTP/1.0 knows none (RFC 9110 §15.2). */
   receiveInterim(head: ResponseHead, framing: ResponseFraming, headEnd: number): void {
-    if (head.status === 100) this.#setDeadlines(performance.now());
+    if (head.status === 100) this.#updateWaits(performance.now());
     if (this.head.minorVersion === 0) return;
     this.#writeInterim(head, framing, headEnd);
   }
 
   /** The final response head has come. */
   receiveResponseHead(head: ResponseHead, framing: ResponseFraming, headEnd: number, now: number): void {
-    const downstream = this.#downstream!;
+    const client = this.#client!;
     this.#phase = PHASE.responding;
     this.#outcome.status = head.status;
     this.#outcome.firstByteAt = now;
-    const { listener } = downstream;
+    const { listener } = client;
     this.#outcome.bytesSent += this.#response.writeFinal(
-      downstream.wire,
+      client.wire,
       head,
       framing,
       headEnd,
       this.head.minorVersion,
       // An answer that comes before the request is complete ends the connection: nobody can tell whether the client
       // will still send the rest (RFC 9112 §9.3).
-      this.framing.keepAlive && this.isRequestSent && !downstream.isLastAnswer,
+      this.framing.keepAlive && this.isRequestSent && !client.isLastAnswer,
       this.#generation!.config.via,
       listener.dateLine(now),
     );
     if (framing.body >= BODY.chunked && isEventStream(head))
       this.#destination!.upstream.countAsStream(this.#connection!);
-    if (downstream.wire.isBlocked) this.downstreamBlocked(now);
+    if (client.wire.isBlocked) this.downstreamBlocked(now);
   }
 
   /** Body bytes of the response; they are only valid during the call. */
   receiveResponseBody(bytes: Buffer, from: number, to: number): void {
-    const downstream = this.#downstream!;
-    const { wire } = downstream;
+    const client = this.#client!;
+    const { wire } = client;
     const isBuffered = wire.isBlocked;
     this.#outcome.bytesSent += this.#response.writeBody(wire, bytes, from, to);
     if (!isBuffered) return;
     const connection = this.#connection!;
-    if (!downstream.bufferResponse(to - from) && !connection.wire.isPaused) this.#pause(connection);
-  }
-
-  /** Nothing more is read of the response until its client reads: the upstream is not waited for meanwhile. */
-  #pause(connection: UpstreamConnection): void {
-    connection.wire.pause();
-    connection.waitUntil(Number.POSITIVE_INFINITY);
+    if (!client.bufferResponse(to - from) && !connection.wire.isPaused) this.#waits.pause(connection);
   }
 
   /** The upstream's chunked body has ended; its trailers pass where the client's framing has room for them. */
   receiveResponseTrailers(trailers: FieldSection, framing: ResponseFraming): void {
-    this.#outcome.bytesSent += this.#response.writeTrailers(this.#downstream!.wire, trailers, framing);
+    this.#outcome.bytesSent += this.#response.writeTrailers(this.#client!.wire, trailers, framing);
   }
 
   /** The response has ended well. `connection` may serve another exchange; null when it may not. */
   finishResponse(connection: UpstreamConnection | null, now: number): void {
     // The connection is no longer this exchange's to pause, whatever the client does with the last bytes.
     this.#connection = null;
-    this.#outcome.bytesSent += this.#response.writeEnd(this.#downstream!.wire);
+    this.#outcome.bytesSent += this.#response.writeEnd(this.#client!.wire);
     const { upstream } = this.#destination!;
     const keepAlive = this.#response.keepAlive && this.isRequestSent;
     this.#settle(-1, now);
     if (connection !== null) upstream.release(connection, now);
-    this.#downstream!.exchangeEnded(keepAlive, now);
+    this.#client!.exchangeEnded(keepAlive, now);
   }
 
   /** True when these values of Upgrade are the one protocol that the client asked for and may have (RFC 9110 §7.8). */
@@ -437,7 +440,7 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
 
   /** The upstream agreed to switch protocols: both connections become a tunnel. */
   switchProtocols(head: ResponseHead, framing: ResponseFraming, headEnd: number): void {
-    const downstream = this.#downstream!;
+    const client = this.#client!;
     const connection = this.#connection!;
     const { upstream } = this.#destination!;
     if (!upstream.countAsStream(connection))
@@ -448,9 +451,9 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     const idleMs = this.#generation!.config.timeouts.tunnelIdle;
     const { counters } = this.#arm!;
     this.#settle(-1, performance.now());
-    const tunnel = new Tunnel(downstream, connection, downstream.listener, counters, idleMs);
+    const tunnel = new Tunnel(client, connection, client.listener, counters, idleMs);
     connection.becomeTunnel(tunnel);
-    downstream.becomeTunnel(tunnel);
+    client.becomeTunnel(tunnel);
     if (connection.wire.isBlocked) tunnel.upstreamBlocked();
   }
 
@@ -490,19 +493,19 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
    */
   fail(code: FaultCode, cause: Cause | null = null): void {
     const connection = this.#connection;
-    const downstream = this.#downstream!;
+    const client = this.#client!;
     const hasBegun = this.#phase === PHASE.responding;
     const { status } = FAULTS[code];
     const now = performance.now();
     this.#connection = null;
     if (!hasBegun) this.#outcome.status = status;
-    const keepAlive = this.framing.keepAlive && this.isRequestSent && !downstream.isLastAnswer;
+    const keepAlive = this.framing.keepAlive && this.isRequestSent && !client.isLastAnswer;
     const upstream = this.#destination?.upstream;
     const isCut = hasBegun || status === 0;
     const answer = isCut
       ? ''
-      : composeFault(code, cause, this.#response.addedLines, downstream.answerFrame(keepAlive, now));
-    if (downstream.isAnswerable) this.#outcome.bytesSent += answer.length;
+      : composeFault(code, cause, this.#response.addedLines, client.answerFrame(keepAlive, now));
+    if (client.isAnswerable) this.#outcome.bytesSent += answer.length;
     this.#settle(FAULT_CODES.indexOf(code), now, cause);
     if (connection === null) upstream?.forget(this);
     else if (connection.isConnecting) connection.exchange = null;
@@ -511,8 +514,8 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
       if (isUpstreams) upstream?.observeFailure(connection.address, now, code, cause);
       connection.leave(this, isUpstreams);
     }
-    if (isCut) downstream.cut(hasBegun && this.#response.endsWithConnection);
-    else downstream.answer(answer, keepAlive, now);
+    if (isCut) client.cut(hasBegun && this.#response.endsWithConnection);
+    else client.answer(answer, keepAlive, now);
   }
 
   /** The request was refused before it could begin. */
@@ -539,30 +542,23 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
   }
 
   #writeInterim(head: ResponseHead, framing: ResponseFraming, headEnd: number): void {
-    const { wire } = this.#downstream!;
+    const { wire } = this.#client!;
     this.#outcome.bytesSent += this.#response.writeInterim(wire, head, framing, headEnd);
   }
 
-  /**
-   * Who is waited for now: the client for the rest of the body, or the upstream for its answer or the rest of it. A client
-   * that expects 100 (Continue) must not wait for it for ever (RFC 9110 §10.1.1): until it sends its body, it is waited for.
-   */
-  #setDeadlines(now: number): void {
+  #updateWaits(now: number): void {
     const connection = this.#connection;
-    // A client that does not read has its own limit, and the upstream is not waited for meanwhile.
-    const downstream = this.#downstream!;
-    if (connection === null || (this.hasResponseBegun && downstream.wire.isBlocked)) return;
-    const waitsForClient = !this.isRequestSent && !connection.wire.isBlocked;
-    if (waitsForClient) {
-      connection.waitUntil(Number.POSITIVE_INFINITY);
-      const { limits, timeouts } = this.#generation!.config;
-      const { bytesReceived } = this.#outcome;
-      downstream.setDeadline(this.#pace.wait(now, timeouts.requestBody, limits.minimumRate, bytesReceived));
-    } else {
-      this.#pace.rest(now);
-      connection.waitUntil(now + this.#destination!.upstream.config.responseTimeout);
-      downstream.setDeadline(Number.POSITIVE_INFINITY);
-    }
+    if (connection === null) return;
+    const { responseTimeout } = this.#destination!.upstream.config;
+    const { bytesReceived } = this.#outcome;
+    this.#waits.update(
+      connection,
+      responseTimeout,
+      this.isRequestSent,
+      this.hasResponseBegun,
+      bytesReceived,
+      now,
+    );
   }
 
   /**
@@ -584,15 +580,15 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
       if (head.ids[i] !== FIELD.maxForwards || !isHopLimited(head)) continue;
       if (!/^0+$/.test(head.bytes.toString('latin1', head.at[i * 4 + 2]!, head.at[i * 4 + 3]!))) continue;
       const now = performance.now();
-      const downstream = this.#downstream!;
+      const client = this.#client!;
       const keepAlive = this.framing.keepAlive && this.isRequestSent;
       const isOptions = head.bytes[head.methodStart] === 79;
-      const frame = downstream.answerFrame(keepAlive, now);
+      const frame = client.answerFrame(keepAlive, now);
       const answer = composeLastHop(isOptions ? 200 : 405, frame);
       this.#outcome.status = isOptions ? 200 : 405;
       this.#outcome.bytesSent += answer.length;
       this.#settle(-1, now);
-      downstream.answer(answer, frame.persists, now);
+      client.answer(answer, frame.persists, now);
       return true;
     }
     return false;

@@ -66,8 +66,6 @@ export interface UpstreamExchange {
   readonly isRetry: boolean;
   /** Every byte of the request has been given to the upstream's socket. */
   readonly isRequestSent: boolean;
-  /** A final response head has been written to the client. */
-  readonly hasResponseBegun: boolean;
   /** Its connection can go no further before the client sends or reads. */
   readonly waitsForClient: boolean;
   /** Bytes that the client has sent and taken, as far as that can be seen. */
@@ -90,6 +88,10 @@ export interface UpstreamExchange {
   /** No connection can be made, and nothing was sent. */
   unreachable(code: FaultCode, now: number, cause: Cause | null): void;
 
+  /** Bytes of the response have come, or those of the response before it on the same connection have ended. */
+  answerMoves(now: number): void;
+  /** The limit that the exchange set with `waitUntil` has passed. */
+  onAnswerDeadline(): void;
   upstreamBlocked(): void;
   upstreamDrained(): void;
   receiveInterim(head: ResponseHead, framing: ResponseFraming, headEnd: number): void;
@@ -161,6 +163,8 @@ export interface Client<Generation> extends ClientTunnelEnd {
   setDeadline(at: number): void;
   /** Reads on in what the client has sent, as far as the exchange takes it. */
   proceed(): void;
+  /** A client that does not read has taken `limits.minimumRate` all the same since it was last asked about. */
+  keepsUp(): boolean;
   /** Bytes of a response wait here for the client. False when no more should be read for it. */
   bufferResponse(byteCount: number): boolean;
   answerFrame(keepAlive: boolean, now: number): AnswerFrame;
@@ -177,15 +181,13 @@ export interface Client<Generation> extends ClientTunnelEnd {
  * Order: `attach` once; for each request `keep` and the parsing of `head` and `framing`, then `refused` or `begin`; in the
  * end `detach`, when it is not active.
  * While `isActive`: `receiveRequestBody` as long as `takesBody`, `downstreamBlocked` and `downstreamDrained` in turn,
- * `waitedTooLong` or `fail` at a deadline, `abort` when the client goes away. The exchange ends by a call to its client.
+ * `onClientDeadline` when the limit of `setDeadline` has passed, `abort` when the client goes away. The exchange ends by a call to its client.
  */
 export interface ClientExchange<Generation> {
   readonly head: RequestHead;
   readonly framing: RequestFraming;
   readonly isActive: boolean;
   readonly isRequestSent: boolean;
-  readonly isWaiting: boolean;
-  readonly hasResponseBegun: boolean;
   /** Body bytes of the request may be handed over now. */
   readonly takesBody: boolean;
   /** Belongs to this client from now on. */
@@ -199,8 +201,8 @@ export interface ClientExchange<Generation> {
   receiveRequestBody(bytes: Buffer, from: number, to: number, now: number): number;
   downstreamBlocked(now: number): void;
   downstreamDrained(): void;
-  /** The wait for a connection was too long. */
-  waitedTooLong(now: number): void;
+  /** The limit that the exchange set with `setDeadline` has passed. */
+  onClientDeadline(now: number): void;
   fail(code: FaultCode, cause?: Cause | null): void;
   /** The client is gone. */
   abort(cause: Cause): void;

@@ -5,7 +5,7 @@
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { UpstreamConfig } from '../config/schema.ts';
-import { type Cause, causeOf, type FaultCode, limitOf } from '../errors.ts';
+import { type Cause, causeOf, type FaultCode } from '../errors.ts';
 import { ChunkedDecoder } from '../http1/chunked.ts';
 import { BODY, ResponseFraming } from '../http1/framing.ts';
 import { type HeadLimits, INCOMPLETE, REFUSED, ResponseHead } from '../http1/head.ts';
@@ -268,8 +268,7 @@ export class UpstreamConnection implements PooledConnection, Timed, WireOwner {
     }
     if (exchange === null) return this.destroy();
     if (now < this.#answerDueAt) return this.#letFollowersGo();
-    const code = exchange.hasResponseBegun ? 'UPSTREAM_BODY_TIMEOUT' : 'UPSTREAM_RESPONSE_TIMEOUT';
-    exchange.fail(code, limitOf('responseTimeout', this.#upstream.config.responseTimeout, 'ms'));
+    exchange.onAnswerDeadline();
   }
 
   /** The answer in front takes long: those behind it are sent again, each on its own. */
@@ -388,7 +387,7 @@ export class UpstreamConnection implements PooledConnection, Timed, WireOwner {
     // Bytes that nobody asked for: whatever they are, they must never become somebody's response.
     if (this.exchange === null || !this.#isSent) return this.#receiveUnasked(bytes, from, to);
     this.#readAt = performance.now();
-    this.waitUntil(this.#readAt + this.#upstream.config.responseTimeout);
+    this.exchange.answerMoves(this.#readAt);
     if (this.#held !== null) {
       this.#room ??= new HeldRoom();
       bytes = this.#room.join(this.#held, received, from, to);
@@ -560,7 +559,7 @@ export class UpstreamConnection implements PooledConnection, Timed, WireOwner {
     this.#expect(next);
     this.#upstream.answered(this.address);
     this.wire.resume();
-    this.waitUntil(this.#readAt + this.#upstream.config.responseTimeout);
+    next.answerMoves(this.#readAt);
     exchange.finishResponse(null, this.#readAt);
     return this.#phase === PHASE.head && this.exchange === next;
   }

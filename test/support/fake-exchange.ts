@@ -14,7 +14,6 @@ export class FakeExchange implements UpstreamExchange {
   mayFallBack = false;
   isRetry = false;
   isRequestSent = true;
-  hasResponseBegun = false;
   waitsForClient = false;
   clientBytes = 0;
   connectAttempts = 0;
@@ -36,6 +35,8 @@ export class FakeExchange implements UpstreamExchange {
   unreachable(code: FaultCode): void {
     this.failures.push(code);
   }
+  answerMoves(): void {}
+  onAnswerDeadline(): void {}
   upstreamBlocked(): void {}
   upstreamDrained(): void {}
   receiveInterim(): void {}

@@ -1,16 +1,16 @@
-// How long the splitter goes on waiting for the body of a slow client: a pause is limited, and a client that sends too few
-// bytes a second uses up the same time little by little. Only time in which nobody but the client is waited for counts.
+// How long the splitter waits for the body of a slow client: a pause is limited, and a client that sends too few bytes a
+// second uses up the same time little by little. Only time in which the client alone is waited for counts.
 // Source: docs/decisions/0022.
 
-/** One body at a time: `begin` before each. Times are those of `performance.now()`. */
-export class Pace {
+/** The pace of one request body; `reset` before each. Times are those of `performance.now()`. waits.ts owns it. */
+export class BodyPace {
   #leftMs = 0;
   #bytes = 0;
   /** Since when the client is waited for; 0 = it is not. */
   #since = 0;
 
   /** @param pauseMs longest pause @param bytes what has come of the request before its body */
-  begin(pauseMs: number, bytes: number): void {
+  reset(pauseMs: number, bytes: number): void {
     this.#leftMs = pauseMs;
     this.#bytes = bytes;
     this.#since = 0;
@@ -30,7 +30,7 @@ export class Pace {
     return now + this.#leftMs;
   }
 
-  /** The client is not waited for any more. */
+  /** The client is no longer waited for. */
   rest(now: number): void {
     if (this.#since > 0) this.#leftMs -= now - this.#since;
     this.#since = 0;

@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { Pace } from '../../../src/transport/pace.ts';
+import { BodyPace } from '../../../src/exchange/body-pace.ts';
 
 const PAUSE_MS = 60_000;
 const RATE = 240;
 
-function begin(): Pace {
-  const pace = new Pace();
-  pace.begin(PAUSE_MS, 100);
+function begin(): BodyPace {
+  const pace = new BodyPace();
+  pace.reset(PAUSE_MS, 100);
   return pace;
 }
 
