@@ -2,7 +2,7 @@
 // same load for every proxy; what happened to the requests is the load's to tell.
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { Load, type Tally } from './load.ts';
+import { Load, type Span, type Tally } from './load.ts';
 import { childrenOf, ServerProcess } from './processes.ts';
 import { type ProxyName, type ProxyOptions, type RunningProxy, startProxy } from './proxies.ts';
 
@@ -20,13 +20,13 @@ export interface Intensity {
 
 /** What a fault may touch while it is played. */
 interface Stage {
-  /** For how long the last server was away, in milliseconds. */
-  downMs: number;
   readonly proxy: RunningProxy;
   readonly servers: readonly ServerProcess[];
   readonly intensity: Intensity;
   /** Ends the honest requests before the fault is over. */
   stopLoad(): void;
+  /** Breaks something: requests that are open meanwhile may be lost. It is over when the proxy has answered once more. */
+  strike(breakIt: () => Promise<unknown>): Promise<void>;
 }
 
 export interface Fault {
@@ -62,14 +62,20 @@ const again = (play: (stage: Stage, time: number) => Promise<void>) => async (st
   await pause(stage.intensity.everyMs);
 };
 
+/** The last server ends and comes back. Where it is the only one, requests are open to loss until it is there again. */
 const restartLast = (signal: NodeJS.Signals, gapMs: number) =>
-  again(async (stage) => {
-    const server = stage.servers.at(-1)!;
-    const since = performance.now();
-    await server.stop(signal);
-    await pause(gapMs);
-    await server.start();
-    stage.downMs += performance.now() - since;
+  again(async ({ servers, strike }) => {
+    const server = servers.at(-1)!;
+    const comeBack = async () => {
+      await pause(gapMs);
+      await server.start();
+    };
+    const isOnly = servers.length === 1;
+    await strike(async () => {
+      await server.stop(signal);
+      if (isOnly) await comeBack();
+    });
+    if (!isOnly) await comeBack();
   });
 
 /** Clients that hold what they can; they go when the fault is over. */
@@ -178,9 +184,13 @@ export const FAULTS: readonly Fault[] = [
     servers: good(1),
     proxy: { workers: 2 },
     without: { HAProxy: 'one process with threads' },
-    play: again(async ({ proxy }, time) => {
+    play: again(async ({ proxy, strike }, time) => {
       const workers = childrenOf(proxy.pid);
-      process.kill(workers[time % workers.length]!, 'SIGKILL');
+      const killed = workers[time % workers.length]!;
+      await strike(async () => {
+        process.kill(killed, 'SIGKILL');
+        while (childrenOf(proxy.pid).includes(killed)) await pause(5);
+      });
     }),
   },
   {
@@ -271,13 +281,20 @@ export const FAULTS: readonly Fault[] = [
   },
 ];
 
-/** Plays one fault against one proxy; what happened to the honest requests, and for how long a server was away. */
+/** Resolves when the proxy has answered a request, in whatever way: what happened before it has read by then. */
+const answered = (port: number): Promise<unknown> =>
+  fetch(`http://127.0.0.1:${port}/probe`).then(
+    (response) => response.text(),
+    () => undefined,
+  );
+
+/** Plays one fault against one proxy; what happened to the honest requests, and when something was broken. */
 export async function play(
   fault: Fault,
   name: ProxyName,
   intensity: Intensity,
   options: Partial<ProxyOptions> = {},
-): Promise<Tally & { readonly downMs: number }> {
+): Promise<Tally & { readonly strikes: readonly Span[] }> {
   const servers = await fault.servers();
   const ports = servers.map(({ port }) => port);
   const proxy = await startProxy(name, { ports, ...fault.proxy, ...options });
@@ -287,10 +304,17 @@ export async function play(
     const stopLoad = () => {
       tally ??= load.stop();
     };
-    const stage: Stage = { proxy, servers, intensity, stopLoad, downMs: 0 };
+    const strikes: Span[] = [];
+    const strike = async (breakIt: () => Promise<unknown>) => {
+      const from = performance.now();
+      await breakIt();
+      await answered(proxy.port);
+      strikes.push({ from, to: performance.now() });
+    };
+    const stage: Stage = { proxy, servers, intensity, stopLoad, strike };
     await fault.play(stage);
     stopLoad();
-    return { ...(await tally!), downMs: stage.downMs };
+    return { ...(await tally!), strikes };
   } finally {
     await proxy.stop();
     for (const server of servers) await server.stop();

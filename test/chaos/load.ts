@@ -2,10 +2,18 @@
 // no answer or a bad status is lost, a good one after more than a second is late.
 import { Agent, request } from 'node:http';
 
+/** Some time, by performance.now(). */
+export interface Span {
+  readonly from: number;
+  readonly to: number;
+}
+
 export interface Tally {
   sent: number;
   /** Requests without a good answer, by status and code, or by the error of the connection. */
   lost: Record<string, number>;
+  /** When each of them began and ended, by performance.now(). */
+  readonly lostDuring: Span[];
   /** Answers that belong to another request, or to none. */
   wrong: number;
   late: number;
@@ -17,7 +25,7 @@ const GIVE_UP_MS = 20_000;
 
 /** Sends requests until `stop`; every fourth is a POST with a body. */
 export class Load {
-  readonly tally: Tally = { sent: 0, lost: {}, wrong: 0, late: 0, longestMs: 0 };
+  readonly tally: Tally = { sent: 0, lost: {}, lostDuring: [], wrong: 0, late: 0, longestMs: 0 };
   readonly #port: number;
   readonly #rate: number;
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 500 });
@@ -56,8 +64,10 @@ export class Load {
     const { failure, text } = await this.#ask(method, target, body);
     const tookMs = performance.now() - begun;
     this.tally.longestMs = Math.max(this.tally.longestMs, tookMs);
-    if (failure !== null) this.tally.lost[failure] = (this.tally.lost[failure] ?? 0) + 1;
-    else if (text !== `${method} ${target} ${body.length}`) this.tally.wrong++;
+    if (failure !== null) {
+      this.tally.lost[failure] = (this.tally.lost[failure] ?? 0) + 1;
+      this.tally.lostDuring.push({ from: begun, to: begun + tookMs });
+    } else if (text !== `${method} ${target} ${body.length}`) this.tally.wrong++;
     else if (tookMs > LATE_MS) this.tally.late++;
   }
 
@@ -90,3 +100,7 @@ export class Load {
 
 /** All requests of a tally that were lost. */
 export const lostOf = ({ lost }: Tally): number => Object.values(lost).reduce((sum, count) => sum + count, 0);
+
+/** How many lost requests were not open during any of these spans. */
+export const lostBeside = ({ lostDuring }: Tally, spans: readonly Span[]): number =>
+  lostDuring.filter((one) => !spans.some(({ from, to }) => one.from <= to && one.to >= from)).length;
