@@ -54,7 +54,8 @@ const fieldOf = (name: string) => (request: SeenRequest) => {
 };
 const bodyOf = (request: SeenRequest) => `with the body ${JSON.stringify(request.body)}`;
 
-const STRICT = 'The grammar has no such thing; whoever repairs it guesses what the next reader takes it for.';
+const STRICT =
+  'The grammar does not allow this; a proxy that repairs it guesses how the next parser reads it.';
 
 export const REQUEST_CASES: readonly RequestCase[] = [
   // The request line
@@ -71,11 +72,11 @@ export const REQUEST_CASES: readonly RequestCase[] = [
     look: lineOf,
   },
   {
-    rule: 'a bare LF behind the request line',
+    rule: 'a bare LF after the request line',
     rfc: '9112 §2.2',
     send: `GET /a HTTP/1.1\n${HOST}\r\n`,
     look: lineOf,
-    why: 'A recipient MAY take a bare LF as a line end; two readers that choose differently see different fields.',
+    why: 'A recipient MAY accept a bare LF as a line end; two parsers that choose differently see different fields.',
   },
   {
     rule: 'a bare CR in the request line',
@@ -83,7 +84,7 @@ export const REQUEST_CASES: readonly RequestCase[] = [
     send: `GET /a\r HTTP/1.1\r\n${HOST}\r\n`,
     look: lineOf,
   },
-  { rule: 'one empty line in front', rfc: '9112 §2.2', send: `\r\n${get('/a')}`, look: lineOf },
+  { rule: 'one empty line before it', rfc: '9112 §2.2', send: `\r\n${get('/a')}`, look: lineOf },
   {
     rule: 'the version in lower case',
     rfc: '9112 §2.3',
@@ -95,7 +96,7 @@ export const REQUEST_CASES: readonly RequestCase[] = [
     rfc: '9110 §2.5',
     send: `GET /a HTTP/1.2\r\n${HOST}\r\n`,
     look: lineOf,
-    why: 'No such version exists; 505 says so.',
+    why: 'This version does not exist; 505 says so.',
   },
   { rule: 'HTTP/2.0 as text', rfc: '9110 §15.6.6', send: `GET /a HTTP/2.0\r\n${HOST}\r\n`, look: lineOf },
   {
@@ -107,13 +108,13 @@ export const REQUEST_CASES: readonly RequestCase[] = [
   },
   { rule: 'HTTP/0.9', rfc: '9112 §3', send: 'GET /a\r\n', look: lineOf },
   {
-    rule: 'a method that is no known one',
+    rule: 'an unknown method',
     rfc: '9110 §9.1',
     send: `x-own /a HTTP/1.1\r\n${HOST}\r\n`,
     look: lineOf,
   },
   {
-    rule: 'a method that is no token',
+    rule: 'a method that is not a token',
     rfc: '9110 §9.1',
     send: `G{}T /a HTTP/1.1\r\n${HOST}\r\n`,
     look: lineOf,
@@ -123,7 +124,7 @@ export const REQUEST_CASES: readonly RequestCase[] = [
     rfc: '9110 §9.3.6',
     send: `CONNECT h:80 HTTP/1.1\r\n${HOST}\r\n`,
     look: lineOf,
-    why: '405 with Allow says that this is no forward proxy; a tunnel to anywhere is never opened.',
+    why: '405 with Allow says that this is not a forward proxy; it never opens a tunnel to an arbitrary host.',
   },
   { rule: 'a request line over 8 KiB', rfc: '9112 §3', send: get(`/${'a'.repeat(9000)}`), look: () => '' },
   // The target
@@ -132,7 +133,7 @@ export const REQUEST_CASES: readonly RequestCase[] = [
     rfc: '9112 §3.2.2',
     send: get('http://other:81/p?q'),
     look: (r) => `${lineOf(r)} ${fieldOf('Host')(r)}`,
-    why: 'RFC 9112 §3.2.2 wants the authority as it came, port included.',
+    why: 'RFC 9112 §3.2.2 requires the authority unchanged, port included.',
   },
   { rule: 'absolute-form without a path', rfc: '9112 §3.2.2', send: get('http://other?q'), look: lineOf },
   {
@@ -155,14 +156,14 @@ export const REQUEST_CASES: readonly RequestCase[] = [
   },
   { rule: '"/../" in the path', rfc: '3986 §6.2.2', send: get('/a/../b'), look: lineOf },
   // Fields
-  { rule: 'a space in front of a colon', rfc: '9112 §5.1', send: get('/a', 'X : y\r\n'), look: has('X') },
+  { rule: 'a space before a colon', rfc: '9112 §5.1', send: get('/a', 'X : y\r\n'), look: has('X') },
   { rule: 'a folded field', rfc: '9112 §5.2', send: get('/a', 'X: y\r\n z\r\n'), look: fieldOf('X') },
   {
-    rule: 'a bare LF behind a field',
+    rule: 'a bare LF after a field',
     rfc: '9112 §2.2',
     send: get('/a', 'X: y\nZ: z\r\n'),
     look: has('Z'),
-    why: 'A recipient MAY take a bare LF as a line end; two readers that choose differently see different fields.',
+    why: 'A recipient MAY accept a bare LF as a line end; two parsers that choose differently see different fields.',
   },
   { rule: 'a bare CR in a value', rfc: '9110 §5.5', send: get('/a', 'X: y\rz\r\n'), look: has('X') },
   { rule: 'a NUL in a value', rfc: '9110 §5.5', send: get('/a', 'X: y\0z\r\n'), look: has('X') },
@@ -171,11 +172,11 @@ export const REQUEST_CASES: readonly RequestCase[] = [
     rfc: '9110 §5.5',
     send: get('/a', 'X: y\x01z\r\n'),
     look: has('X'),
-    why: 'RFC 9110 calls such a value invalid; the upstream’s parser may refuse it, or worse, not.',
+    why: 'RFC 9110 calls such a value invalid; the upstream’s parser may refuse it or, worse, accept it.',
   },
   { rule: 'a byte above 0x7f in a value', rfc: '9110 §5.5', send: get('/a', 'X: y\xe9\r\n'), look: has('X') },
   {
-    rule: 'a name that is no token',
+    rule: 'a name that is not a token',
     rfc: '9110 §5.1',
     send: get('/a', 'X(y): z\r\n'),
     look: (r) => (r.head.includes('X(y)') ? 'with it' : 'without it'),
@@ -188,20 +189,20 @@ export const REQUEST_CASES: readonly RequestCase[] = [
     rfc: '9110 §5.4',
     send: get('/a', `X: ${'y'.repeat(33_000)}\r\n`),
     look: () => '',
-    why: '431 is the status that RFC 6585 made for it.',
+    why: 'RFC 6585 defines 431 for it.',
   },
   {
     rule: 'over 100 fields',
     rfc: '9110 §5.4',
     send: get('/a', 'X: y\r\n'.repeat(101)),
     look: () => '',
-    why: '431 is the status that RFC 6585 made for it; HAProxy says 400.',
+    why: 'RFC 6585 defines 431 for it; HAProxy answers 400.',
   },
   // Host
   { rule: 'no Host in HTTP/1.1', rfc: '9112 §3.2', send: 'GET /a HTTP/1.1\r\n\r\n', look: fieldOf('Host') },
   { rule: 'two Host fields', rfc: '9112 §3.2', send: get('/a', 'Host: evil\r\n'), look: fieldOf('Host') },
   {
-    rule: 'a Host that is no authority',
+    rule: 'a Host that is not an authority',
     rfc: '9112 §3.2',
     send: 'GET /a HTTP/1.1\r\nHost: h/evil\r\n\r\n',
     look: fieldOf('Host'),
@@ -211,7 +212,7 @@ export const REQUEST_CASES: readonly RequestCase[] = [
     rfc: '9110 §7.2',
     send: 'GET /a HTTP/1.1\r\nHost: u@h\r\n\r\n',
     look: fieldOf('Host'),
-    why: 'It is no Host (RFC 9110 §7.2): two readers could take either part for the host.',
+    why: 'It is not a valid Host (RFC 9110 §7.2): parsers could take either part for the host.',
   },
   // Framing
   {
@@ -277,7 +278,7 @@ export const REQUEST_CASES: readonly RequestCase[] = [
     rfc: '9112 §6.1',
     send: post('Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n', '2\r\nab\r\n0\r\n\r\n'),
     look: bodyOf,
-    why: '501, since a second coding is one that we do not know; the other two refuse as well.',
+    why: '501, because a second coding is unknown to us; the other two refuse as well.',
   },
   {
     rule: 'Transfer-Encoding: xchunked',
@@ -305,7 +306,7 @@ export const REQUEST_CASES: readonly RequestCase[] = [
     look: bodyOf,
   },
   {
-    rule: 'a bare LF behind the chunk size',
+    rule: 'a bare LF after the chunk size',
     rfc: '9112 §7.1',
     send: post('Transfer-Encoding: chunked\r\n', '2\nab\r\n0\r\n\r\n'),
     look: bodyOf,
@@ -317,7 +318,7 @@ export const REQUEST_CASES: readonly RequestCase[] = [
     look: bodyOf,
   },
   {
-    rule: 'a bare LF behind the chunk data',
+    rule: 'a bare LF after the chunk data',
     rfc: '9112 §7.1',
     send: post('Transfer-Encoding: chunked\r\n', '2\r\nab\n0\r\n\r\n'),
     look: bodyOf,
@@ -358,7 +359,7 @@ export const REQUEST_CASES: readonly RequestCase[] = [
     rfc: '9110 §6.5.1',
     send: post('Transfer-Encoding: chunked\r\n', '2\r\nab\r\n0\r\nContent-Length: 9\r\n\r\n'),
     look: has('Content-Length'),
-    why: 'Nobody sends it honestly, and readers that merge trailers into the head would frame the message anew.',
+    why: 'No honest sender uses it, and parsers that merge trailers into the head would reframe the message.',
   },
   // Forwarding
   {
@@ -366,7 +367,7 @@ export const REQUEST_CASES: readonly RequestCase[] = [
     rfc: '9110 §7.6.1',
     send: get('/a', 'Connection: X-Hop\r\nX-Hop: y\r\n'),
     look: has('X-Hop'),
-    why: 'A proxy MUST remove it; what it holds was meant for this hop alone.',
+    why: 'A proxy MUST remove it; it was meant only for this hop.',
   },
   {
     rule: 'Connection: Content-Length',
@@ -404,14 +405,14 @@ export const REQUEST_CASES: readonly RequestCase[] = [
     rfc: '9110 §7.6.2',
     send: `OPTIONS /a HTTP/1.1\r\n${HOST}Max-Forwards: 0\r\n\r\n`,
     look: fieldOf('Max-Forwards'),
-    why: 'A proxy MUST NOT forward it; it answers as the last recipient.',
+    why: 'A proxy MUST NOT forward it; it answers as the final recipient.',
   },
   {
     rule: 'X-Forwarded-For from the client',
     rfc: '7239',
     send: get('/a', 'X-Forwarded-For: 1.1.1.1\r\n'),
     look: fieldOf('X-Forwarded-For'),
-    why: 'The list is continued by default; `forwarded:` replaces, keeps or removes it. The other two leave it to their configuration.',
+    why: 'We append to the list by default; `forwarded:` replaces, keeps or removes it. In the other two, the configuration decides.',
   },
 ];
 
@@ -433,18 +434,18 @@ export const RESPONSE_CASES: readonly ResponseCase[] = [
     ends: true,
   },
   {
-    rule: 'bytes behind the end',
+    rule: 'bytes after the end',
     rfc: '9112 §6.3',
     answer:
       'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhelloHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged',
   },
   {
-    rule: 'bytes behind 304',
+    rule: 'bytes after 304',
     rfc: '9112 §6.3',
     answer: 'HTTP/1.1 304 Not Modified\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged',
   },
   {
-    rule: 'a body behind the head for HEAD',
+    rule: 'a body after the head for HEAD',
     rfc: '9110 §9.3.2',
     answer: 'HTTP/1.1 200 OK\r\nContent-Length: 44\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged',
     method: 'HEAD',
@@ -458,14 +459,14 @@ export const RESPONSE_CASES: readonly ResponseCase[] = [
     rule: 'the same length twice',
     rfc: '9112 §6.3',
     answer: 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello',
-    why: 'RFC 9110 §8.6 lets a recipient merge equal lengths; refused, there is nothing to merge.',
+    why: 'RFC 9110 §8.6 lets a recipient merge equal lengths; we refuse them, so there is nothing to merge.',
   },
   {
     rule: 'a length and chunks',
     rfc: '9112 §6.3',
     answer:
       'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n',
-    why: 'RFC 9112 calls it a sign of response splitting that ought to be handled as an error.',
+    why: 'RFC 9112 calls it a sign of response splitting that should be treated as an error.',
   },
   {
     rule: 'Transfer-Encoding: gzip',
@@ -474,7 +475,7 @@ export const RESPONSE_CASES: readonly ResponseCase[] = [
     ends: true,
   },
   {
-    rule: 'a length that is no number',
+    rule: 'a length that is not a number',
     rfc: '9110 §8.6',
     answer: 'HTTP/1.1 200 OK\r\nContent-Length: 5x\r\n\r\nhello',
   },
@@ -485,7 +486,7 @@ export const RESPONSE_CASES: readonly ResponseCase[] = [
     ends: true,
   },
   {
-    rule: 'chunks without a last one',
+    rule: 'chunks without a final one',
     rfc: '9112 §8',
     answer: 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n',
     ends: true,
@@ -494,10 +495,10 @@ export const RESPONSE_CASES: readonly ResponseCase[] = [
     rule: 'a chunk that is longer than its size',
     rfc: '9112 §7.1',
     answer: 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello!!\r\n0\r\n\r\n',
-    why: 'The head and the first bytes are on their way to the client when the fault is seen: what is left is the cut.',
+    why: 'The head and the first bytes have already been sent to the client when the fault is found, so we can only cut.',
   },
   {
-    rule: 'a space in front of a colon',
+    rule: 'a space before a colon',
     rfc: '9112 §5.1',
     answer: 'HTTP/1.1 200 OK\r\nX : y\r\nContent-Length: 5\r\n\r\nhello',
     why: 'A proxy MUST remove the space from a response before it forwards the message.',
@@ -512,7 +513,7 @@ export const RESPONSE_CASES: readonly ResponseCase[] = [
     rule: 'a bare LF as line end',
     rfc: '9112 §2.2',
     answer: 'HTTP/1.1 200 OK\nContent-Length: 5\n\nhello',
-    why: 'A recipient MAY take a bare LF as a line end; two readers that choose differently see different fields.',
+    why: 'A recipient MAY accept a bare LF as a line end; two parsers that choose differently see different fields.',
   },
   {
     rule: 'a NUL in a value',
@@ -524,7 +525,7 @@ export const RESPONSE_CASES: readonly ResponseCase[] = [
     rule: 'HTTP/2.0 in the status line',
     rfc: '9112 §4',
     answer: 'HTTP/2.0 200 OK\r\nContent-Length: 5\r\n\r\nhello',
-    why: 'No such version exists as text; who answers so is no HTTP/1.x server.',
+    why: 'HTTP/2 has no such text form; an upstream that answers so is not an HTTP/1.x server.',
   },
   {
     rule: 'an unrequested 101',
@@ -800,7 +801,7 @@ export async function runRequestCase(subject: Subject, one: RequestCase): Promis
   const forged = passed.some(({ line }) => line.includes('/forged'));
   if (forged) return '**the forged request passes**';
   const statuses = statusesIn(text);
-  const status = statuses[0] ?? (ended ? 'closes without a word' : 'waits for more');
+  const status = statuses[0] ?? (ended ? 'closes without a response' : 'waits for more');
   const first = passed[0];
   if (first === undefined || status !== '200') {
     if (statuses.length === 0) return status;
@@ -827,7 +828,7 @@ export async function runResponseCase(subject: Subject, one: ResponseCase): Prom
   if (next.text.includes('forged')) return '**the next client gets the bytes**';
   const statuses = statusesIn(text.split('\r\n\r\nhello')[0]!);
   if (statuses.length === 0 && text !== '') return 'passes the bytes on as a body without a head';
-  if (statuses.length === 0) return ended ? 'closes without a word' : 'waits for more';
+  if (statuses.length === 0) return ended ? 'closes without a response' : 'waits for more';
   const whole = isWhole(text, method, ended) ? '' : ended ? ', then a cut' : ', then silence';
   const isReused = upstream.lastPeer.next === upstream.lastPeer.a;
   return `${statuses.join(' ')}${whole}${isReused ? ', connection used again' : ''}`;
@@ -852,10 +853,10 @@ function isWhole(text: string, method: string, ended: boolean): boolean {
 
 const PAGE_START = `# What three proxies do with the same bytes
 
-Made by \`node scripts/conformance.ts\`: the same raw bytes go to request-splitter, to nginx (\`proxy_pass\` with HTTP/1.1 and
-upstream keep-alive) and to HAProxy (\`mode http\`, \`http-reuse always\`), each in front of the same kind of upstream. Nothing here
-is written by hand but the rule and the reasons. "closes" means that the connection is closed behind the answer, "goes on" that
-the next request on it is served.
+Made by \`npx node scripts/conformance.ts\`: it sends the same raw bytes to request-splitter, to nginx (\`proxy_pass\` with HTTP/1.1 and
+upstream keep-alive) and to HAProxy (\`mode http\`, \`http-reuse always\`), each with the same kind of upstream. Only the rules and the
+reasons are written by hand. "closes" means that the connection is closed after the response, "goes on" that the next request on it is
+served.
 `;
 
 const inCell = (text: string) => text.replace(/\|/g, '\\|');

@@ -107,15 +107,15 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: 'one-of-two-stopped',
-    title: 'One of two servers stops in order and comes back',
-    story: 'SIGTERM to one of two servers, which finishes its requests; it starts again after 400 ms.',
+    title: 'One of two servers shuts down and comes back',
+    story: 'SIGTERM to one of two servers, which completes its requests; it starts again after 400 ms.',
     servers: good(2),
     play: restartLast('SIGTERM', 400),
   },
   {
     name: 'only-one-killed',
     title: 'The only server is killed and comes back',
-    story: 'SIGKILL to the only server, as behind a ClusterIP; it starts again after 400 ms.',
+    story: 'SIGKILL to the only server, as with a ClusterIP; it starts again after 400 ms.',
     servers: good(1),
     play: restartLast('SIGKILL', 400),
   },
@@ -137,14 +137,14 @@ export const FAULTS: readonly Fault[] = [
     name: 'one-of-two-resets',
     title: 'One of two servers resets every tenth request',
     story:
-      'It reads the request and resets the connection. A POST that it read must not be sent again, so some are lost.',
+      'It reads the request and resets the connection. A POST that it has read must not be retried, so some are lost.',
     servers: withGood(() => ServerProcess.start('resets')),
     play: onlyWait,
   },
   {
     name: 'upstream-frozen',
     title: 'The only server freezes',
-    story: 'SIGSTOP for 1.5 s, then SIGCONT. Its requests are late, none should be lost.',
+    story: 'SIGSTOP for 1.5 s, then SIGCONT. Its requests are late; none should be lost.',
     servers: good(1),
     play: again(async ({ servers }) => {
       servers[0]!.signal('SIGSTOP');
@@ -156,7 +156,7 @@ export const FAULTS: readonly Fault[] = [
     name: 'proxy-frozen',
     title: 'The proxy freezes',
     story:
-      'SIGSTOP to the proxy and its workers for 1.5 s, as on a starved node. No time limit may fire for it.',
+      'SIGSTOP to the proxy and its workers for 1.5 s, as on an overloaded node. No time limit may expire because of it.',
     servers: good(1),
     play: again(async ({ proxy }) => {
       const pids = [proxy.pid, ...childrenOf(proxy.pid)];
@@ -168,7 +168,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: 'reloads',
     title: 'The configuration changes again and again',
-    story: 'A changed file and a signal, five times for each pause of the other faults.',
+    story: 'A changed file and a signal, five times as often as the other faults.',
     servers: good(1),
     play: again(async ({ proxy, intensity }, time) => {
       for (let i = 1; i <= 5; i++) {
@@ -180,7 +180,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: 'worker-killed',
     title: 'A worker is killed',
-    story: 'Two workers; SIGKILL to one of them. Requests on its connections are lost with it.',
+    story: 'Two workers; SIGKILL to one of them. The requests on its connections are lost.',
     servers: good(1),
     proxy: { workers: 2 },
     without: { HAProxy: 'one process with threads' },
@@ -195,9 +195,9 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: 'proxy-stopped',
-    title: 'The proxy stops in order',
+    title: 'The proxy shuts down',
     story:
-      'The signal for an orderly end while requests are under way (SIGTERM, SIGQUIT to nginx, SIGUSR1 to HAProxy); no new ones are sent after it.',
+      'The signal for a graceful shutdown while requests are in flight (SIGTERM, SIGQUIT to nginx, SIGUSR1 to HAProxy); no new requests are sent after it.',
     servers: good(1),
     play: async ({ proxy, intensity, stopLoad }) => {
       await pause(intensity.everyMs);
@@ -208,7 +208,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: 'idle-tunnels',
     title: 'Idle WebSockets',
-    story: 'Open WebSockets through which nothing passes.',
+    story: 'Open WebSockets without traffic.',
     servers: good(1),
     play: holding(
       (n) => `GET /ws?token=${n} HTTP/1.1\r\n${HEAD}Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n`,
@@ -218,7 +218,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: 'stalled-uploads',
     title: 'Uploads that stall',
-    story: 'One of 1,000 bytes is sent.',
+    story: 'The client sends one of 1,000 bytes.',
     servers: good(1),
     play: holding(
       (n) => `POST /up?token=${n} HTTP/1.1\r\n${HEAD}Content-Length: 1000\r\n\r\nx`,
@@ -228,7 +228,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: 'unread-responses',
     title: 'Clients that do not read',
-    story: 'Responses of 30 MB that are not read.',
+    story: 'The client does not read its response of 30 MB.',
     servers: good(1),
     play: holding(
       (n) => `GET /big?token=${n} HTTP/1.1\r\n${HEAD}\r\n`,
@@ -238,7 +238,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: 'departed-clients',
     title: 'Clients that leave before the answer',
-    story: 'Requests whose answer never comes; the client closes at once.',
+    story: 'The upstream never answers; the client closes at once.',
     servers: good(1),
     play: holding(
       (n) => `GET /hang?token=${n} HTTP/1.1\r\n${HEAD}\r\n`,
@@ -249,7 +249,7 @@ export const FAULTS: readonly Fault[] = [
     name: 'small-chunks',
     title: 'Small chunks',
     story:
-      'Four responses of four million one-byte chunks each, read as fast as they come. The longest wait of the honest requests counts.',
+      'Four responses of four million one-byte chunks each, read as fast as they arrive. Only the honest requests are counted.',
     servers: good(1),
     play: async ({ proxy, intensity }) => {
       const clients = Array.from({ length: 4 }, () => connect(proxy.port, '127.0.0.1'));
@@ -266,7 +266,7 @@ export const FAULTS: readonly Fault[] = [
     name: 'second-answers',
     title: 'A server that answers twice',
     story:
-      'Every twentieth request is answered a second time, unasked, in the next turn of its loop. No client may get such an answer.',
+      'The server answers every twentieth request a second time in the next turn of its event loop. No client may get such a response.',
     servers: async () => [await ServerProcess.start('twice')],
     play: onlyWait,
   },

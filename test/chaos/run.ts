@@ -65,13 +65,13 @@ function introduction(): string {
 # Reliability: what faults cost
 
 One script plays every fault against request-splitter, nginx and HAProxy under the same load: ${intensity.rate} requests a second
-over kept connections, every fourth a POST, each with its own nonce. A request is *lost* when it gets no answer or a bad
-status, *wrong* when it gets an answer that is not its own, *late* when a good answer takes more than a second. nginx and
+over kept connections, every fourth a POST, each with its own nonce. A request is *lost* if it gets no response or an error
+status, *wrong* if it gets the response to another request, *late* if a good response takes more than a second. nginx and
 HAProxy run with one process or thread, keep-alive to the upstream, and the retries that each offers for a failed connect and
-an empty response. For HAProxy that includes a POST, which a server may then have done twice; request-splitter and nginx lose it.
-nginx leaves a server out for ten seconds after one failure, so of faults that come every two seconds it meets few. A fault comes ${intensity.times} times, two seconds apart, and there are ${intensity.hostile} hostile clients where a fault has any.
+an empty response. HAProxy also retries a POST, which a server may then execute twice; request-splitter and nginx lose it.
+nginx avoids a server for ten seconds after one failure, so it meets few of the faults that occur every two seconds. A fault occurs ${intensity.times} times, two seconds apart, and faults with hostile clients have ${intensity.hostile} of them.
 
-Counts differ by a few requests from run to run: a request is lost when it is under way at the moment of the fault.
-A single run on ${availableParallelism()} cores (${cpus()[0]?.model.trim()}, load ${loadBefore.toFixed(1)} before it), ${versions.join(', ')}, request-splitter ${version} at ${commit}.
+Counts differ by a few requests from run to run, because a request is lost if it is in flight at the moment of the fault.
+The figures are from a single run on ${availableParallelism()} cores (${cpus()[0]?.model.trim()}, load ${loadBefore.toFixed(1)} before it), ${versions.join(', ')}, request-splitter ${version} at ${commit}.
 `;
 }
