@@ -3,7 +3,7 @@
 // less than its clock can measure.
 import { pino } from 'pino';
 import { Bench } from 'tinybench';
-import { documentSchema } from '../src/config/schema.ts';
+import { documentSchema } from '../src/config/options/document.ts';
 import { ChunkedDecoder } from '../src/http1/chunked.ts';
 import { writeRequestHead, writeResponseHead } from '../src/http1/forward.ts';
 import { RequestFraming, ResponseFraming } from '../src/http1/framing.ts';

@@ -7,8 +7,8 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { pino } from 'pino';
 import { Ambassador } from '../src/ambassador.ts';
+import type { Config } from '../src/config/options/document.ts';
 import { parseConfig } from '../src/config/parse.ts';
-import type { Config } from '../src/config/schema.ts';
 import { RawClient } from '../test/support/raw-client.ts';
 
 /** Clients at once. */

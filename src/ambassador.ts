@@ -2,7 +2,9 @@
 // upstreams that generations share. The admin port, signals and files are other rooms' business.
 
 import type { Logger } from 'pino';
-import type { Config, ListenAddress, UpstreamConfig } from './config/schema.ts';
+import type { ListenAddress } from './config/listen-address.ts';
+import type { Config } from './config/options/document.ts';
+import type { UpstreamConfig } from './config/options/upstream.ts';
 import { Listener } from './downstream/listener.ts';
 import type { FaultCode } from './errors.ts';
 import { buildGeneration, type Generation } from './routing/generation.ts';

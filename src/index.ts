@@ -4,8 +4,8 @@
 import type * as z from 'zod/mini';
 import { warningLines } from './config/findings.ts';
 import { linkSource } from './config/link.ts';
+import type { documentSchema } from './config/options/document.ts';
 import { formatPath, formatProblem, type Path } from './config/problem.ts';
-import type { documentSchema } from './config/schema.ts';
 import { LibraryView, type RequestLike } from './split/request.ts';
 import { type Decision, type Explanation, Splitter, type Variant } from './split/splitter.ts';
 

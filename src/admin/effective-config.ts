@@ -3,7 +3,9 @@
 // a new option needs nothing here unless it has a new kind.
 
 import { optionRows } from '../config/declaration.ts';
-import type { Config, ListenAddress, UpstreamUrl } from '../config/schema.ts';
+import type { ListenAddress } from '../config/listen-address.ts';
+import type { UpstreamUrl } from '../config/options/addresses.ts';
+import type { Config } from '../config/options/document.ts';
 import { REMOVED, withoutLiterals } from '../config/secrets.ts';
 import { List, Members } from './json-pieces.ts';
 

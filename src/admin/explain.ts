@@ -2,7 +2,7 @@
 // Splitter that decides for real traffic, so an explanation cannot differ from what happens. Whatever the data plane would
 // refuse is explained as that fault. What was asked is in the answer only, never in a log.
 
-import type { Config } from '../config/schema.ts';
+import type { Config } from '../config/options/document.ts';
 import { FAULTS, type FaultCode } from '../errors.ts';
 import { RequestFraming } from '../http1/framing.ts';
 import { REFUSED, RequestHead, requestLimits } from '../http1/head.ts';

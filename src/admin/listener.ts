@@ -2,7 +2,7 @@
 // most slowly when there are too many or they hold too much memory. Counts what it dropped. Knows no endpoints.
 
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
-import type { ListenAddress } from '../config/schema.ts';
+import type { ListenAddress } from '../config/listen-address.ts';
 import type { AdminFacts } from '../telemetry/running.ts';
 import { Deadlines } from '../transport/deadlines.ts';
 import { ReadMemory } from '../transport/wire.ts';

@@ -6,7 +6,7 @@
 // Who may ask is decided in host-check.ts. It knows no sockets of the data plane.
 
 import { hostname } from 'node:os';
-import type { ListenAddress } from '../config/schema.ts';
+import type { ListenAddress } from '../config/listen-address.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import {
   type AdminFacts,

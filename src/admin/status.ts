@@ -1,7 +1,7 @@
 // What /status says: a running splitter as one JSON value of a documented shape, version 1. A member may be added
 // under the same version; one that goes or changes its meaning makes version 2. Knows nothing of HTTP.
 
-import { membersOf } from '../config/schema.ts';
+import { membersOf } from '../config/options/upstream.ts';
 import { FAULT_CODES } from '../errors.ts';
 import { describeKey } from '../split/key-list.ts';
 import { STATUS_CLASSES, type VariantCounters } from '../telemetry/counters.ts';

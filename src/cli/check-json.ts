@@ -4,8 +4,9 @@
 import { formatAddress } from '../admin/effective-config.ts';
 import type { Finding } from '../config/findings.ts';
 import type { Loaded } from '../config/load.ts';
+import type { Config } from '../config/options/document.ts';
+import type { SplitConfig } from '../config/options/split.ts';
 import { formatProblem } from '../config/problem.ts';
-import type { Config, SplitConfig } from '../config/schema.ts';
 import { keyTexts } from '../split/key-list.ts';
 import { Ranges } from '../split/ranges.ts';
 import { Splitter } from '../split/splitter.ts';

@@ -5,7 +5,10 @@
 import { Command, CommanderError } from 'commander';
 import { formatAddress } from '../admin/effective-config.ts';
 import { formatFinding } from '../config/findings.ts';
-import { type Config, membersOf, type RouteConfig, type SplitConfig } from '../config/schema.ts';
+import type { Config } from '../config/options/document.ts';
+import type { RouteConfig } from '../config/options/route.ts';
+import type { SplitConfig } from '../config/options/split.ts';
+import { membersOf } from '../config/options/upstream.ts';
 import { describeKey } from '../split/key-list.ts';
 import { Ranges } from '../split/ranges.ts';
 import { LibraryView } from '../split/request.ts';

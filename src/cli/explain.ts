@@ -3,7 +3,7 @@
 
 import { Command, CommanderError } from 'commander';
 import { type Explained, explainRequest } from '../admin/explain.ts';
-import type { Config } from '../config/schema.ts';
+import type { Config } from '../config/options/document.ts';
 import { variablesOf } from '../key/key-text.ts';
 import { compileRoutes } from '../routing/routes.ts';
 import { keyTexts } from '../split/key-list.ts';

@@ -3,7 +3,8 @@
 
 import { createServer } from 'node:net';
 import { formatAddress } from '../admin/effective-config.ts';
-import type { Config, ListenAddress } from '../config/schema.ts';
+import type { ListenAddress } from '../config/listen-address.ts';
+import type { Config } from '../config/options/document.ts';
 
 /** Which port it is, and how another one is chosen. */
 const PORTS = {

@@ -5,8 +5,9 @@ import { type Command, CommanderError, Option } from 'commander';
 import { SETTINGS, type Setting } from '../config/env.ts';
 import { warningLines } from '../config/findings.ts';
 import { type Loaded, loadConfig } from '../config/load.ts';
+import type { Config } from '../config/options/document.ts';
+import type { SplitConfig } from '../config/options/split.ts';
 import { showGot } from '../config/problem.ts';
-import type { Config, SplitConfig } from '../config/schema.ts';
 import { printProblems } from './problems.ts';
 import type { Terminal } from './terminal.ts';
 

@@ -3,8 +3,10 @@
 
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { isNginxFile } from '../config/load.ts';
-import type { Config, SplitConfig, UpstreamUrl } from '../config/schema.ts';
-import { parseShare } from '../config/schema.ts';
+import type { UpstreamUrl } from '../config/options/addresses.ts';
+import type { Config } from '../config/options/document.ts';
+import type { SplitConfig } from '../config/options/split.ts';
+import { parseShare } from '../config/options/split.ts';
 import { describeKey, keyTexts } from '../split/key-list.ts';
 import { type Plan, planChange } from '../split/plan.ts';
 import { loadOrEnd } from './options.ts';

@@ -1,9 +1,9 @@
 // Reads the option declaration back: which keys are known at a place, every option as a row of the manual, the
-// JSON Schema for editors. Adds nothing that config/schema does not say; no option is named here.
+// JSON Schema for editors. Adds nothing that config/options does not say; no option is named here.
 
 import * as z from 'zod/mini';
+import { documentSchema } from './options/document.ts';
 import type { Path } from './problem.ts';
-import { documentSchema } from './schema.ts';
 
 /** One option as the manual lists it. `path` has `*` for a name that the user picks and `[]` for a list entry. */
 export interface OptionRow {

@@ -3,9 +3,9 @@
 // Precedence: flag > environment > file > default. Knows nothing of process.env or of argv.
 
 import { linkSource, type Outcome, type Source } from './link.ts';
+import { parseUpstreamUrl } from './options/addresses.ts';
 import { formatPath, type Path, type Place, type Problem, showGot } from './problem.ts';
 import { isMap, type RawMap } from './raw.ts';
-import { parseUpstreamUrl } from './schema.ts';
 
 /** The split that SPLIT makes where no file names one. */
 const DEFAULT_SPLIT = 'default';

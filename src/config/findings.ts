@@ -1,9 +1,9 @@
 // What a check of a configuration reports to. Problems keep it from running; findings do not: a warning is probably
 // not what was meant, a note is worth knowing.
 
+import type { ConfigDocument } from './options/document.ts';
 import type { Path, Place } from './problem.ts';
 import type { RawMap } from './raw.ts';
-import type { ConfigDocument } from './schema.ts';
 
 /** Something in a configuration that runs. */
 export interface Finding extends Place {

@@ -2,8 +2,8 @@
 // everybody, so nobody may learn a secret from it by guessing.
 
 import { createHash, scryptSync } from 'node:crypto';
+import type { Config } from './options/document.ts';
 import { isMap } from './raw.ts';
-import type { Config } from './schema.ts';
 import { hasLiterals, withoutLiterals } from './secrets.ts';
 
 /** Guesses cost about 35 ms each. */

@@ -14,25 +14,18 @@ import type { Finding, Report } from './findings.ts';
 import { hashConfig } from './hash.ts';
 import { ADMIN_DEFAULT, LISTEN_DEFAULT, parseListen } from './listen-address.ts';
 import { meantValue } from './meant.ts';
-import { type Path, type Place, PROBLEMS_SHOWN_MAX, type Problem, showGot } from './problem.ts';
-import { isMap, mapOf, type RawMap, valueAt } from './raw.ts';
+import { parseUpstreamUrl, URL_EXPECTED } from './options/addresses.ts';
+import { type Config, type ConfigDocument, documentSchema } from './options/document.ts';
+import type { RouteConfig } from './options/route.ts';
+import { isSecret, parseShare, SECRET_EXPECTED, SHARE_EXPECTED, type SplitConfig } from './options/split.ts';
 import {
-  type Config,
-  type ConfigDocument,
-  documentSchema,
-  isSecret,
-  parseShare,
-  parseUpstreamUrl,
-  type RouteConfig,
-  SECRET_EXPECTED,
-  SHARE_EXPECTED,
-  type SplitConfig,
   type TlsConfig,
   type UpstreamConfig,
-  URL_EXPECTED,
   upstreamSchema,
   withoutValueVariables,
-} from './schema.ts';
+} from './options/upstream.ts';
+import { type Path, type Place, PROBLEMS_SHOWN_MAX, type Problem, showGot } from './problem.ts';
+import { isMap, mapOf, type RawMap, valueAt } from './raw.ts';
 import { describeSecret, hasLiterals, mayBeSecret } from './secrets.ts';
 
 /** A document as plain values, and where each of them stands in what the user wrote. */

@@ -3,7 +3,7 @@
 // a request is the exchange's business. Sources: RFC 9112 §2.2, §9.3-9.6.
 
 import type { Socket } from 'node:net';
-import type { Config } from '../config/schema.ts';
+import type { Config } from '../config/options/document.ts';
 import { type Cause, causeOf, type FaultCode, limitOf } from '../errors.ts';
 import { composeFault } from '../exchange/own-answer.ts';
 import type { ForwardedFacts } from '../http1/forward.ts';

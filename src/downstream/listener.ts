@@ -2,7 +2,7 @@
 // (drain). It decides nothing about requests. Sources: RFC 9112 §9.6; accept(2).
 
 import { createServer, type Server, type Socket } from 'node:net';
-import type { ListenAddress } from '../config/schema.ts';
+import type { ListenAddress } from '../config/listen-address.ts';
 import { type Cause, causeOf, FAULT_CODES, type FaultCode, formatCause, limitOf } from '../errors.ts';
 import { Exchange } from '../exchange/exchange.ts';
 import type { Observers } from '../exchange/outcome.ts';

@@ -4,7 +4,8 @@
 import { Agent, type ClientRequest, request } from 'node:http';
 import { request as requestTls, Agent as TlsAgent } from 'node:https';
 import { isIP } from 'node:net';
-import { membersOf, type UpstreamConfig, type UpstreamUrl } from '../config/schema.ts';
+import type { UpstreamUrl } from '../config/options/addresses.ts';
+import { membersOf, type UpstreamConfig } from '../config/options/upstream.ts';
 import { PEM_BYTES_MAX, readRegularFileSync } from '../regular-file.ts';
 
 /** One upstream and its pool of connections. A handler owns one for each upstream, from its creation to `close`. */

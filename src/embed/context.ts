@@ -2,7 +2,7 @@
 // Knows nothing of a single request.
 
 import httpProxy from 'http-proxy';
-import type { Config } from '../config/schema.ts';
+import type { Config } from '../config/options/document.ts';
 import { type Edits, editsFor } from '../routing/edits.ts';
 import { Splitter } from '../split/splitter.ts';
 import { AgentUpstream } from './agent-upstream.ts';

@@ -2,7 +2,7 @@
 // for the upstream and those of the response for the client. Sources: RFC 9110 §7.6, RFC 9112 §6.
 
 import type { IncomingMessage } from 'node:http';
-import type { Config } from '../config/schema.ts';
+import type { Config } from '../config/options/document.ts';
 import { isFieldOf, isForwardedName, isSplitterName, type RequestEdit } from '../http1/forward.ts';
 import type { LibraryView } from '../split/request.ts';
 import type { AgentUpstream } from './agent-upstream.ts';

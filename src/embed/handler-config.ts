@@ -4,8 +4,8 @@
 import type { IncomingMessage } from 'node:http';
 import type * as z from 'zod/mini';
 import { linkSource } from '../config/link.ts';
+import type { Config, documentSchema } from '../config/options/document.ts';
 import { formatPath, formatProblem, type Path, type Problem } from '../config/problem.ts';
-import type { Config, documentSchema } from '../config/schema.ts';
 import type { FaultCode } from '../errors.ts';
 
 type DocumentInput = z.input<typeof documentSchema>;

@@ -2,7 +2,7 @@
 // upstream connection's answer. One of the two is waited for at any time, and only that one's limit runs. It decides
 // which failure a passed limit means; it ends nothing. Sources: RFC 9110 §10.1.1, docs/decisions/0022.
 
-import type { Config } from '../config/schema.ts';
+import type { Config } from '../config/options/document.ts';
 import { type Cause, limitOf } from '../errors.ts';
 import type { Generation } from '../routing/generation.ts';
 import type { Client, PooledConnection } from '../transport/contracts.ts';

@@ -4,7 +4,7 @@
 
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { RequestView } from '../bytes.ts';
-import type { Config } from '../config/schema.ts';
+import type { Config } from '../config/options/document.ts';
 import { fieldName, type RequestEdit } from '../http1/forward.ts';
 import type { DecisionExtras, Reason, Splitter } from '../split/splitter.ts';
 

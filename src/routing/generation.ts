@@ -1,7 +1,8 @@
 // One accepted configuration as the data plane uses it: immutable, built whole, taken into use by one assignment.
 // Which route takes a request is routes.ts. An exchange keeps the generation that it started with.
 
-import { type Config, membersOf } from '../config/schema.ts';
+import type { Config } from '../config/options/document.ts';
+import { membersOf } from '../config/options/upstream.ts';
 import type { RequestRewrite } from '../http1/forward.ts';
 import { type HeadLimits, requestLimits } from '../http1/head.ts';
 import { Splitter } from '../split/splitter.ts';

@@ -3,7 +3,9 @@
 // came. Knows nothing of what a route leads to. Source: nginx's ngx_http_core_find_location, virtual server names.
 
 import { DOT, PERCENT, QUESTION, SLASH } from '../bytes.ts';
-import type { Config, ListenAddress, RouteConfig } from '../config/schema.ts';
+import type { ListenAddress } from '../config/listen-address.ts';
+import type { Config } from '../config/options/document.ts';
+import type { RouteConfig } from '../config/options/route.ts';
 import type { RequestHead } from '../http1/head.ts';
 import { normalisePath } from '../key/path.ts';
 

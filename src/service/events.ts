@@ -2,7 +2,7 @@
 // at the start.
 
 import type { Logger } from 'pino';
-import type { Config } from '../config/schema.ts';
+import type { Config } from '../config/options/document.ts';
 import { readRegularFileSync, SECRET_BYTES_MAX } from '../regular-file.ts';
 import { AccessLog } from '../telemetry/access-log.ts';
 import { Assignments, BEGAN_EARLY } from '../telemetry/assignments.ts';

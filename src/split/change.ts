@@ -1,7 +1,8 @@
 // Describes the splits of a configuration, and what a new one changes, for a line of the log: keys, shares, and which
 // part of all keys moves where arithmetic tells. Pure; draws no sample, as a reload has no time for one.
 
-import type { Config, SplitConfig } from '../config/schema.ts';
+import type { Config } from '../config/options/document.ts';
+import type { SplitConfig } from '../config/options/split.ts';
 import { describeKey } from './key-list.ts';
 import { planChange } from './plan.ts';
 import type { Splitter } from './splitter.ts';

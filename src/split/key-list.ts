@@ -4,7 +4,7 @@
 
 import { randomBytes } from 'node:crypto';
 import type { RequestView } from '../bytes.ts';
-import type { KeyConfig, MintConfig, RememberConfig } from '../config/schema.ts';
+import type { KeyConfig, MintConfig, RememberConfig } from '../config/options/split.ts';
 import { type CompiledKey, compileKey } from '../key/compile.ts';
 import { variablesOf, writeVariable } from '../key/key-text.ts';
 

@@ -4,7 +4,7 @@
 
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { AMPERSAND, EQUALS, isSpace, LOWER, QUESTION, type RequestView, SEMICOLON, SP } from '../bytes.ts';
-import type { OverrideConfig } from '../config/schema.ts';
+import type { OverrideConfig } from '../config/options/split.ts';
 
 /** Where an override was found. What was said for one request alone is asked before what a browser sends by itself. */
 const OVERRIDE_PLACES = ['query', 'header', 'cookie'] as const;

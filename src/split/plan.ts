@@ -3,7 +3,7 @@
 // their names are. Pure; knows nothing of where the requests of the sample come from.
 
 import type { RequestView } from '../bytes.ts';
-import type { SplitConfig } from '../config/schema.ts';
+import type { SplitConfig } from '../config/options/split.ts';
 import { describeKey } from './key-list.ts';
 import { HASH_COUNT, Ranges } from './ranges.ts';
 import { Splitter } from './splitter.ts';

@@ -2,7 +2,7 @@
 // split_clients lays them out. Knows nothing of keys or requests.
 // Source: nginx, src/http/modules/ngx_http_split_clients_module.c, as of 1.31.2.
 
-import type { SplitConfig } from '../config/schema.ts';
+import type { SplitConfig } from '../config/options/split.ts';
 
 /** One more than the largest hash: the upper bound of the last range. */
 export const HASH_COUNT = 2 ** 32;

@@ -3,7 +3,7 @@
 // Source: Schindelhauer and Schomaker, "Weighted distributed hash tables" (2005): score = -share / ln(u).
 
 import murmurhash from 'murmurhash';
-import type { SplitConfig } from '../config/schema.ts';
+import type { SplitConfig } from '../config/options/split.ts';
 import { LongKeyHashes } from './long-keys.ts';
 import { HASH_COUNT } from './ranges.ts';
 

@@ -3,7 +3,7 @@
 
 import murmurhash from 'murmurhash';
 import type { RequestView } from '../bytes.ts';
-import type { MintConfig, RememberConfig, SplitConfig } from '../config/schema.ts';
+import type { MintConfig, RememberConfig, SplitConfig } from '../config/options/split.ts';
 import type { CompiledKey } from '../key/compile.ts';
 import { type FoundKey, findPageKey, pageKeys } from '../key/page-key.ts';
 import {

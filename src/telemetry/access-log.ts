@@ -2,7 +2,7 @@
 // built only when it is wanted. What must never stand in a log is not in the record: no query, no field, no key.
 
 import type { Logger } from 'pino';
-import type { ACCESS_LOG_MODES } from '../config/schema.ts';
+import type { ACCESS_LOG_MODES } from '../config/options/document.ts';
 import { type Cause, type FaultCode, formatCause } from '../errors.ts';
 
 /** Which exchanges are logged. `sampled` takes every one that went wrong and a share of the others. */

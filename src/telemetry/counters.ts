@@ -2,7 +2,7 @@
 // The hot path only adds integers into typed arrays here; metrics.ts turns them into text when somebody scrapes.
 // Rows are found by name once per generation and live as long as the process, so a reload resets nothing.
 
-import type { SplitConfig } from '../config/schema.ts';
+import type { SplitConfig } from '../config/options/split.ts';
 import { FAULT_CODES } from '../errors.ts';
 import type { Variant } from '../split/splitter.ts';
 import { declareRow, Row } from './rows.ts';

@@ -1,7 +1,7 @@
 // What metrics and the admin port can see of a running splitter: a reading view that the Ambassador satisfies, so
 // that this room needs to know nothing of sockets. Nothing here can change anything.
 
-import type { Config } from '../config/schema.ts';
+import type { Config } from '../config/options/document.ts';
 import type { FaultCode } from '../errors.ts';
 import type { RequestHead } from '../http1/head.ts';
 import type { Splitter } from '../split/splitter.ts';

@@ -2,7 +2,7 @@
 // are shared out as intended. Only keys that were assigned by their share belong to it: forced, fallen-back and keyless
 // requests say nothing about the shares. A change of key, method, variants or shares begins a new sample.
 
-import type { SplitConfig } from '../config/schema.ts';
+import type { SplitConfig } from '../config/options/split.ts';
 import { describeKey } from '../split/key-list.ts';
 import type { Variant } from '../split/splitter.ts';
 import { type SampleVerdict, testSampleRatio } from './sample-ratio.ts';

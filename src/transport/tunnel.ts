@@ -1,7 +1,7 @@
 // Two sockets as one stream of bytes after 101 (Switching Protocols). It understands nothing, keeps
 // back-pressure in both directions and passes a half-close on. Source: RFC 9110 §7.8.
 
-import type { Config } from '../config/schema.ts';
+import type { Config } from '../config/options/document.ts';
 import { FAULT_CODES } from '../errors.ts';
 import type { VariantCounters } from '../telemetry/counters.ts';
 import type { Deadlines, Timed } from './deadlines.ts';

@@ -1,7 +1,8 @@
 // The servers of an upstream and their addresses: what is known of each, and the connections that are idle there. They
 // decide nothing; upstream.ts does. Source: nginx's upstream module.
 
-import type { MemberConfig, UpstreamConfig, UpstreamUrl } from '../config/schema.ts';
+import type { UpstreamUrl } from '../config/options/addresses.ts';
+import type { MemberConfig, UpstreamConfig } from '../config/options/upstream.ts';
 import type { PooledConnection } from '../transport/contracts.ts';
 import { currentTurn } from '../transport/wire.ts';
 import { AddressHealth, type EjectSettings } from './health.ts';

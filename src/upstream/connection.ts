@@ -4,7 +4,7 @@
 
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
-import type { UpstreamConfig } from '../config/schema.ts';
+import type { UpstreamConfig } from '../config/options/upstream.ts';
 import { type Cause, causeOf, type FaultCode } from '../errors.ts';
 import { ChunkedDecoder } from '../http1/chunked.ts';
 import { BODY, ResponseFraming } from '../http1/framing.ts';

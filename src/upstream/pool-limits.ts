@@ -3,7 +3,7 @@
 // nobody but their clients while other exchanges wait for a connection. It opens and closes nothing.
 // Sources: RFC 9110 §7.8; WHATWG HTML, server-sent events; docs/decisions/0021.
 
-import type { UpstreamConfig } from '../config/schema.ts';
+import type { UpstreamConfig } from '../config/options/upstream.ts';
 import type { UpstreamCounters } from '../telemetry/counters.ts';
 
 /** What a connection counts as. */

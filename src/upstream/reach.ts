@@ -6,7 +6,8 @@
 import { lookup } from 'node:dns/promises';
 import { connect, type NetConnectOpts, type Socket } from 'node:net';
 import { connect as connectTls, type PeerCertificate, type TLSSocket } from 'node:tls';
-import type { TlsConfig, UpstreamUrl } from '../config/schema.ts';
+import type { UpstreamUrl } from '../config/options/addresses.ts';
+import type { TlsConfig } from '../config/options/upstream.ts';
 import { formatCause } from '../errors.ts';
 import { describeConnectError, describeLookupError } from './connect-failure.ts';
 import { TlsSettings } from './tls.ts';

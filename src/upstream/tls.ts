@@ -8,7 +8,8 @@ import {
   createSecureContext,
   type SecureContext,
 } from 'node:tls';
-import type { TlsConfig, UpstreamUrl } from '../config/schema.ts';
+import type { UpstreamUrl } from '../config/options/addresses.ts';
+import type { TlsConfig } from '../config/options/upstream.ts';
 import { PEM_BYTES_MAX, readRegularFile, readRegularFileSync } from '../regular-file.ts';
 
 /** How long files are taken as unchanged: a mounted Secret is renewed without a word. */

@@ -2,7 +2,7 @@
 // decides which address an exchange goes to and when a connection is opened, kept or closed. It knows nothing of splits
 // or of HTTP. Sources: RFC 9112 §9.3-9.4; nginx's upstream module.
 
-import { membersOf, type UpstreamConfig } from '../config/schema.ts';
+import { membersOf, type UpstreamConfig } from '../config/options/upstream.ts';
 import { type Cause, causeOf, FAULT_CODES, type FaultCode, limitOf } from '../errors.ts';
 import { type HeadLimits, responseLimits } from '../http1/head.ts';
 import type { UpstreamCounters } from '../telemetry/counters.ts';

@@ -5,7 +5,8 @@
 import type { Worker } from 'node:cluster';
 import type { Logger } from 'pino';
 import { ListenFailure, UnusableUpstream } from '../ambassador.ts';
-import { type Config, membersOf } from '../config/schema.ts';
+import type { Config } from '../config/options/document.ts';
+import { membersOf } from '../config/options/upstream.ts';
 import { compileRoutes } from '../routing/routes.ts';
 import { describeChange } from '../split/change.ts';
 import { Splitter } from '../split/splitter.ts';

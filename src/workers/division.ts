@@ -1,7 +1,7 @@
 // What each worker gets of something that is meant for all of them: limits, the heap. And how long a place stays
 // empty when its workers keep dying. Pure arithmetic.
 
-import type { Config } from '../config/schema.ts';
+import type { Config } from '../config/options/document.ts';
 
 /**
  * The configuration of one of `workers` processes: limits on connections and on waiting exchanges are divided, rounded up,

@@ -1,7 +1,7 @@
 // What the primary process and its workers say to each other, as structured clones over the channel that node:cluster
 // gives them. The primary speaks first, except for `hello`; each `read` is answered by one `reading`, in order.
 
-import type { Config } from '../config/schema.ts';
+import type { Config } from '../config/options/document.ts';
 import type { AssignmentEvent } from '../telemetry/assignments.ts';
 import type { RowReading } from '../telemetry/rows.ts';
 import type { AddressView, ProcessFacts } from '../telemetry/running.ts';

@@ -3,7 +3,7 @@
 // process group means the primary, which says what is to be done. When the primary is gone, so is it (node:cluster).
 
 import { Ambassador, ListenFailure, UnusableUpstream } from '../ambassador.ts';
-import type { Config } from '../config/schema.ts';
+import type { Config } from '../config/options/document.ts';
 import { AccessLog } from '../telemetry/access-log.ts';
 import {
   type AssignmentEvent,

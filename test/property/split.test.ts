@@ -3,7 +3,7 @@
 import fc from 'fast-check';
 import murmurhash from 'murmurhash';
 import { describe, expect, it, vi } from 'vitest';
-import type { SplitConfig } from '../../src/config/schema.ts';
+import type { SplitConfig } from '../../src/config/options/split.ts';
 import { boundsOf, Ranges } from '../../src/split/ranges.ts';
 import { Rendezvous } from '../../src/split/rendezvous.ts';
 import { LibraryView } from '../../src/split/request.ts';

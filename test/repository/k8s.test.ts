@@ -6,9 +6,9 @@ import type { IContainer } from 'kubernetes-models/v1/Container';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { translateNginx } from '../../src/config/load.ts';
+import type { Config } from '../../src/config/options/document.ts';
 import { parseConfig } from '../../src/config/parse.ts';
 import { formatProblems } from '../../src/config/problem.ts';
-import type { Config } from '../../src/config/schema.ts';
 import {
   buildText,
   COMPONENTS,

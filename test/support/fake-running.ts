@@ -2,8 +2,8 @@
 
 import { pino } from 'pino';
 import { Ambassador } from '../../src/ambassador.ts';
-import type { Config } from '../../src/config/schema.ts';
-import { documentSchema } from '../../src/config/schema.ts';
+import type { Config } from '../../src/config/options/document.ts';
+import { documentSchema } from '../../src/config/options/document.ts';
 import { Counters } from '../../src/telemetry/counters.ts';
 import type { Running } from '../../src/telemetry/running.ts';
 

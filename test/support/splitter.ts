@@ -3,9 +3,9 @@
 import { pino } from 'pino';
 import { onTestFinished } from 'vitest';
 import { Ambassador, type AmbassadorOptions } from '../../src/ambassador.ts';
+import type { Config } from '../../src/config/options/document.ts';
 import { parseConfig } from '../../src/config/parse.ts';
 import { formatProblems } from '../../src/config/problem.ts';
-import type { Config } from '../../src/config/schema.ts';
 import { RawClient } from './raw-client.ts';
 import { type Script, ScriptedUpstream } from './scripted-upstream.ts';
 

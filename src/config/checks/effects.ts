@@ -4,9 +4,11 @@
 
 import { byKey } from '../by-key.ts';
 import type { Report, Written } from '../findings.ts';
+import type { ListenAddress } from '../listen-address.ts';
+import { parseUpstreamUrl, type UpstreamUrl } from '../options/addresses.ts';
+import type { ConfigDocument } from '../options/document.ts';
 import { type Path, showGot } from '../problem.ts';
 import { mapOf, type RawMap, valueAt } from '../raw.ts';
-import { type ConfigDocument, type ListenAddress, parseUpstreamUrl, type UpstreamUrl } from '../schema.ts';
 import type { SharedValues } from './keys.ts';
 import { checkSharedValues, reportCut } from './keys.ts';
 import { checkContradictions, checkSwitchedOff } from './settings.ts';

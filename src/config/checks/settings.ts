@@ -2,9 +2,11 @@
 // there are no problems; nothing here keeps a configuration from running.
 
 import type { Report, Written } from '../findings.ts';
+import type { UpstreamUrl } from '../options/addresses.ts';
+import type { ConfigDocument } from '../options/document.ts';
+import type { UpstreamConfig } from '../options/upstream.ts';
 import type { Path } from '../problem.ts';
 import { isMap, mapOf, type RawMap, valueAt } from '../raw.ts';
-import type { ConfigDocument, UpstreamConfig, UpstreamUrl } from '../schema.ts';
 
 /** Options that were written although another one keeps them from mattering. */
 export function checkSwitchedOff({ raw, document }: Written, report: Report): void {

@@ -5,8 +5,8 @@
 import { didYouMean } from '../../did-you-mean.ts';
 import { checkKey } from '../../key/compile.ts';
 import { standardOf } from '../declaration.ts';
+import { isSettableField, withoutValueVariables } from '../options/upstream.ts';
 import { type Path, showGot } from '../problem.ts';
-import { isSettableField, withoutValueVariables } from '../schema.ts';
 import { describeSecret, hasLiterals } from '../secrets.ts';
 import {
   free,

@@ -1,7 +1,7 @@
 // /config says the running configuration in the words of a file: read again, the words mean the same.
 import { expect, test } from 'vitest';
 import { describeConfig } from '../../../src/admin/effective-config.ts';
-import { documentSchema } from '../../../src/config/schema.ts';
+import { documentSchema } from '../../../src/config/options/document.ts';
 import { fakeConfig } from '../../support/fake-running.ts';
 
 test.each([

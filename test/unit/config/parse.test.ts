@@ -1,9 +1,9 @@
 // What a YAML configuration becomes, and what each kind of bad input is answered with: all problems at once, each
 // with its place, what was expected and what came.
 import { describe, expect, it } from 'vitest';
+import { URL_EXPECTED } from '../../../src/config/options/addresses.ts';
 import { parseConfig } from '../../../src/config/parse.ts';
 import { formatProblems } from '../../../src/config/problem.ts';
-import { URL_EXPECTED } from '../../../src/config/schema.ts';
 import { growth, LINEAR_MAX } from '../../support/growth.ts';
 
 const good = (text: string) => {

@@ -1,6 +1,6 @@
 // What the log says of a new configuration: its keys and shares, and which part of all keys moves.
 import { expect, it } from 'vitest';
-import type { SplitConfig } from '../../../src/config/schema.ts';
+import type { SplitConfig } from '../../../src/config/options/split.ts';
 import { describeChange } from '../../../src/split/change.ts';
 import { Splitter } from '../../../src/split/splitter.ts';
 

@@ -1,7 +1,7 @@
 // Several keys, the first one that is there wins, and a minted one at the end: who has which key, and which cookie.
 import murmurhash from 'murmurhash';
 import { describe, expect, it } from 'vitest';
-import type { KeyConfig, MintConfig, SplitConfig } from '../../../src/config/schema.ts';
+import type { KeyConfig, MintConfig, SplitConfig } from '../../../src/config/options/split.ts';
 import { cookieFor, describeKey, fieldsOf, keyTexts, makeRandomKey } from '../../../src/split/key-list.ts';
 import { LibraryView } from '../../../src/split/request.ts';
 import { Splitter } from '../../../src/split/splitter.ts';

@@ -1,7 +1,7 @@
 // Overrides: who gets the variant that is asked for, who is treated as if nothing had been asked, and that the asking is
 // taken out of the request in every spelling, with nothing else touched.
 import { describe, expect, it } from 'vitest';
-import type { OverrideConfig, SplitConfig } from '../../../src/config/schema.ts';
+import type { OverrideConfig, SplitConfig } from '../../../src/config/options/split.ts';
 import { LibraryView, type RequestLike } from '../../../src/split/request.ts';
 import { Splitter } from '../../../src/split/splitter.ts';
 

@@ -1,7 +1,7 @@
 // Who moves when a split changes: exact where it can be, sampled where it has to be.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { SplitConfig } from '../../../src/config/schema.ts';
+import type { SplitConfig } from '../../../src/config/options/split.ts';
 import { type Plan, planChange } from '../../../src/split/plan.ts';
 import { HASH_COUNT, Ranges } from '../../../src/split/ranges.ts';
 import { LibraryView } from '../../../src/split/request.ts';

@@ -1,7 +1,7 @@
 // Shares and weights to ranges of the hash: the bounds of nginx to the last bit, and what each end of a range owns.
 import murmurhash from 'murmurhash';
 import { describe, expect, it } from 'vitest';
-import type { SplitConfig } from '../../../src/config/schema.ts';
+import type { SplitConfig } from '../../../src/config/options/split.ts';
 import { boundsOf, Ranges } from '../../../src/split/ranges.ts';
 
 const END = 2 ** 32;

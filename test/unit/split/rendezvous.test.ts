@@ -1,7 +1,7 @@
 // Rendezvous: how a score comes about, who wins, and how few keys a change of shares moves.
 import murmurhash from 'murmurhash';
 import { describe, expect, it } from 'vitest';
-import type { SplitConfig } from '../../../src/config/schema.ts';
+import type { SplitConfig } from '../../../src/config/options/split.ts';
 import { Ranges } from '../../../src/split/ranges.ts';
 import { Rendezvous } from '../../../src/split/rendezvous.ts';
 

@@ -1,7 +1,7 @@
 // The splitter: key, method and missing-key policy together, and the answer to "why did this token go there?".
 import murmurhash from 'murmurhash';
 import { describe, expect, it } from 'vitest';
-import type { SplitConfig } from '../../../src/config/schema.ts';
+import type { SplitConfig } from '../../../src/config/options/split.ts';
 import { LibraryView } from '../../../src/split/request.ts';
 import { Splitter } from '../../../src/split/splitter.ts';
 

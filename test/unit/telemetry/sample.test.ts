@@ -1,6 +1,7 @@
 // A sample goes on as long as no key can change its variant, and begins anew when one can.
 import { describe, expect, test } from 'vitest';
-import { documentSchema, type SplitConfig } from '../../../src/config/schema.ts';
+import { documentSchema } from '../../../src/config/options/document.ts';
+import type { SplitConfig } from '../../../src/config/options/split.ts';
 import { Splitter } from '../../../src/split/splitter.ts';
 import { Counters } from '../../../src/telemetry/counters.ts';
 

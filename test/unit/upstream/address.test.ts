@@ -2,7 +2,7 @@
 
 import { Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import { membersOf } from '../../../src/config/schema.ts';
+import { membersOf } from '../../../src/config/options/upstream.ts';
 import { Wire } from '../../../src/transport/wire.ts';
 import { Address, type IdleConnection, Member } from '../../../src/upstream/address.ts';
 import { configOf } from '../../support/splitter.ts';

@@ -1,7 +1,7 @@
 // The choice among the addresses of an upstream: two different candidates by weight, trials, backups, and what is left
 // when none is healthy.
 import { describe, expect, it } from 'vitest';
-import { membersOf } from '../../../src/config/schema.ts';
+import { membersOf } from '../../../src/config/options/upstream.ts';
 import { Address, Member } from '../../../src/upstream/address.ts';
 import { chooseAddress } from '../../../src/upstream/balance.ts';
 import { configOf } from '../../support/splitter.ts';
