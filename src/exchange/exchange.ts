@@ -17,44 +17,32 @@ import { FIELD, type FieldSection, RequestHead, type ResponseHead } from '../htt
 import type { Edits } from '../routing/edits.ts';
 import type { Arm, Destination, Generation, RoutedSplit } from '../routing/generation.ts';
 import type { DownstreamCounters } from '../telemetry/counters.ts';
-import type { Client, ClientExchange, UpstreamExchange } from '../transport/contracts.ts';
+import type {
+  AddressFacts,
+  Client,
+  ClientExchange,
+  PooledConnection,
+  UpstreamExchange,
+} from '../transport/contracts.ts';
 import { Tunnel } from '../transport/tunnel.ts';
-import type { Address } from '../upstream/address.ts';
-import type { UpstreamConnection } from '../upstream/connection.ts';
 import { type Observers, Outcome } from './outcome.ts';
 import { composeFault, composeLastHop } from './own-answer.ts';
 import { RequestBody } from './request-body.ts';
 import { ResponseRelay } from './response-relay.ts';
+import {
+  countsAgainstAddress,
+  goesElsewhere,
+  mayRepeat,
+  mayShareConnection,
+  speaksAgainstAddress,
+} from './retry.ts';
 import { Waits } from './waits.ts';
 
 /** Memory that an exchange keeps for the heads of its requests; one that needed more than the second gives it back. */
 const KEPT_BYTES = 2048;
 const KEPT_BYTES_MAX = 16_384;
 
-/** Failures after which another address might do better. */
-const SPEAKS_AGAINST_ADDRESS: ReadonlySet<FaultCode> = new Set([
-  'UPSTREAM_RESPONSE_TIMEOUT',
-  'UPSTREAM_BODY_TIMEOUT',
-  'UPSTREAM_BAD_RESPONSE',
-  'UPSTREAM_HEAD_TOO_LARGE',
-  'UPSTREAM_BODY_CUT',
-]);
-
 const PHASE = { idle: 0, waiting: 1, sent: 2, responding: 3 } as const;
-
-const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
-
-const SAFE = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
-
-/** RFC 9110 §9.2.1. */
-function isSafe({ bytes, methodStart, methodEnd }: RequestHead): boolean {
-  return SAFE.has(bytes.toString('latin1', methodStart, methodEnd));
-}
-
-/** RFC 9110 §9.2.2. */
-function isIdempotent({ bytes, methodStart, methodEnd }: RequestHead): boolean {
-  return IDEMPOTENT.has(bytes.toString('latin1', methodStart, methodEnd));
-}
 
 export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
   readonly head = new RequestHead();
@@ -66,7 +54,7 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
   /** Until when it waits for an upstream that refuses every connect, a time of `performance.now()`; 0 = it had not to. */
   reconnectUntil = 0;
   /** The addresses at which a connect or a first use failed for this exchange. */
-  readonly failedAddresses: Address[] = [];
+  readonly failedAddresses: AddressFacts[] = [];
   /** The Upgrade that the client asked for is one that may pass. */
   passesUpgrade = false;
   #client: Client<Generation> | null = null;
@@ -76,7 +64,7 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
   #arm: Arm | null = null;
   /** Where the exchange goes now: the arm's upstream, or its fallback. */
   #destination: Destination | null = null;
-  #connection: UpstreamConnection | null = null;
+  #connection: PooledConnection | null = null;
   #headEnd = 0;
   /** How the request is edited, each time it is sent; null = not at all. */
   #edit: RequestEdit | null = null;
@@ -215,7 +203,7 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
   }
 
   /** A connection is being opened for this exchange. */
-  connecting(connection: UpstreamConnection, now: number): void {
+  connecting(connection: PooledConnection, now: number): void {
     this.#connection = connection;
     this.#outcome.connectAt = now;
     this.#outcome.address = connection.address.name;
@@ -279,18 +267,11 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
 
   /** The request may share a connection with others that have not been answered yet (RFC 9112 §9.3.2). */
   get isPipelinable(): boolean {
-    const { head, framing } = this;
-    return (
-      framing.body === BODY.none &&
-      !this.passesUpgrade &&
-      !framing.expectsContinue &&
-      this.#outcome.retries === 0 &&
-      isSafe(head)
-    );
+    return !this.passesUpgrade && this.#outcome.retries === 0 && mayShareConnection(this.head, this.framing);
   }
 
   /** The connection is there: the request goes out. */
-  start(connection: UpstreamConnection, now: number): void {
+  start(connection: PooledConnection, now: number): void {
     const { head, framing } = this;
     const client = this.#client!;
     this.#connection = connection;
@@ -397,8 +378,7 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
       this.#generation!.config.via,
       listener.dateLine(now),
     );
-    if (framing.body >= BODY.chunked && isEventStream(head))
-      this.#destination!.upstream.countAsStream(this.#connection!);
+    if (framing.body >= BODY.chunked && isEventStream(head)) this.#connection!.countAsStream();
     if (client.wire.isBlocked) this.downstreamBlocked(now);
   }
 
@@ -419,14 +399,13 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
   }
 
   /** The response has ended well. `connection` may serve another exchange; null when it may not. */
-  finishResponse(connection: UpstreamConnection | null, now: number): void {
+  finishResponse(connection: PooledConnection | null, now: number): void {
     // The connection is no longer this exchange's to pause, whatever the client does with the last bytes.
     this.#connection = null;
     this.#outcome.bytesSent += this.#response.writeEnd(this.#client!.wire);
-    const { upstream } = this.#destination!;
     const keepAlive = this.#response.keepAlive && this.isRequestSent;
     this.#settle(-1, now);
-    if (connection !== null) upstream.release(connection, now);
+    connection?.release(now);
     this.#client!.exchangeEnded(keepAlive, now);
   }
 
@@ -443,7 +422,7 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     const client = this.#client!;
     const connection = this.#connection!;
     const { upstream } = this.#destination!;
-    if (!upstream.countAsStream(connection))
+    if (!connection.countAsStream())
       return this.fail('TUNNELS_EXHAUSTED', limitOf('pool.maxTunnels', upstream.config.pool.maxTunnels));
     this.#outcome.status = 101;
     this.#writeInterim(head, framing, headEnd);
@@ -462,7 +441,7 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
    * something of the request has left.
    */
   upstreamLost(
-    connection: UpstreamConnection,
+    connection: PooledConnection,
     code: FaultCode,
     isSilent: boolean,
     wasSent: boolean,
@@ -472,10 +451,9 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     const { upstream } = this.#destination!;
     const now = performance.now();
     if (isSilent && this.#mayRetry(wasSent)) {
-      // One that was closed before its first answer was not closed for having been idle.
       const isFirstUse = connection.exchanges === 1;
-      if (wasSent && isFirstUse) upstream.observeFailure(connection.address, now, code, cause);
-      if (wasSent && (isFirstUse || upstream.hasOther(connection.address, now)))
+      if (countsAgainstAddress(wasSent, isFirstUse)) connection.blame(code, now, cause);
+      if (goesElsewhere(wasSent, isFirstUse, connection.hasAlternative(now)))
         this.failedAddresses.push(connection.address);
       this.#wasShown ||= wasSent;
       this.#outcome.retried();
@@ -483,7 +461,7 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
       upstream.checkOut(this, now, true);
       return;
     }
-    upstream.observeFailure(connection.address, now, code, cause);
+    connection.blame(code, now, cause);
     this.fail(this.#phase === PHASE.responding ? 'UPSTREAM_BODY_CUT' : code, cause);
   }
 
@@ -510,8 +488,8 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     if (connection === null) upstream?.forget(this);
     else if (connection.isConnecting) connection.exchange = null;
     else {
-      const isUpstreams = SPEAKS_AGAINST_ADDRESS.has(code);
-      if (isUpstreams) upstream?.observeFailure(connection.address, now, code, cause);
+      const isUpstreams = speaksAgainstAddress(code);
+      if (isUpstreams) connection.blame(code, now, cause);
       connection.leave(this, isUpstreams);
     }
     if (isCut) client.cut(hasBegun && this.#response.endsWithConnection);
@@ -561,17 +539,13 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     );
   }
 
-  /**
-   * What was not sent may be sent elsewhere, whatever it is; else only what does no harm when it is done twice
-   * (RFC 9110 §9.2.2).
-   */
   #mayRetry(wasSent: boolean): boolean {
-    if (this.#phase !== PHASE.sent) return false;
-    if (this.#outcome.retries >= this.#destination!.upstream.config.retry.attempts) return false;
+    const { retries, bytesReceived } = this.#outcome;
+    if (this.#phase !== PHASE.sent || retries >= this.#destination!.upstream.config.retry.attempts)
+      return false;
     const { head, framing } = this;
-    if (wasSent && !isIdempotent(head)) return false;
-    if (framing.body === BODY.none || this.#body.isKept) return true;
-    return this.#outcome.bytesReceived === this.#headEnd - head.start;
+    const isBodyThere = this.#body.isKept || bytesReceived === this.#headEnd - head.start;
+    return mayRepeat(head, framing, wasSent, isBodyThere);
   }
 
   /** OPTIONS and TRACE that may go no further are answered here (RFC 9110 §7.6.2). */

@@ -23,8 +23,9 @@ export interface AddressFacts {
  * What an exchange may ask of the upstream connection that carries it.
  *
  * Order: `expectResponse` once, just before the request head is written to `wire`; then `waitUntil` as often as needed;
- * then nothing more after the connection has called `finishResponse` or `upstreamLost`. An exchange that ends earlier
- * calls `leave` once, or `becomeTunnel` when both peers switch protocols. While `isConnecting`, only `wire` is there.
+ * `countAsStream` when the response is one. In answer to `finishResponse` it calls `release`, in answer to `upstreamLost`
+ * `blame`, and nothing else after these. An exchange that ends earlier calls `leave` once, with `blame` before it, or
+ * `becomeTunnel` when both peers switch protocols. While `isConnecting`, it calls nothing.
  */
 export interface PooledConnection extends UpstreamTunnelEnd {
   readonly wire: Wire;
@@ -39,6 +40,14 @@ export interface PooledConnection extends UpstreamTunnelEnd {
   expectResponse(exchange: UpstreamExchange): void;
   /** Sets the time limit of the present exchange. */
   waitUntil(at: number): void;
+  /** The failure speaks against the connection's address. */
+  blame(code: FaultCode, now: number, cause: Cause | null): void;
+  /** The upstream has another address that is healthy. */
+  hasAlternative(now: number): boolean;
+  /** The exchange has ended well: the connection may serve another one. */
+  release(now: number): void;
+  /** The connection stays busy for as long as the client likes. False when the upstream has too many of these. */
+  countAsStream(): boolean;
   /** The exchange wants no answer any more. `isUpstreams`: the upstream is to blame. */
   leave(exchange: UpstreamExchange, isUpstreams: boolean): void;
   becomeTunnel(tunnel: Tunnel): void;

@@ -79,6 +79,10 @@ export interface ConnectionOwner {
   ): void;
   /** Once, last: it is closed. */
   closed(connection: UpstreamConnection, wasConnecting: boolean): void;
+  /** Its exchange has ended well. */
+  release(connection: UpstreamConnection, now: number): void;
+  countAsStream(connection: UpstreamConnection): boolean;
+  hasOther(address: Address, now: number): boolean;
   /** An exchange has ended well on it, and another one's answer is read next. */
   answered(address: Address): void;
   succeeded(address: Address): void;
@@ -243,6 +247,22 @@ export class UpstreamConnection implements PooledConnection, Timed, WireOwner {
     this.wire.socket.destroy();
     this.#upstream.closed(this, wasConnecting);
     this.#sendElsewhere(followers);
+  }
+
+  blame(code: FaultCode, now: number, cause: Cause | null): void {
+    this.#upstream.observeFailure(this.address, now, code, cause);
+  }
+
+  hasAlternative(now: number): boolean {
+    return this.#upstream.hasOther(this.address, now);
+  }
+
+  release(now: number): void {
+    this.#upstream.release(this, now);
+  }
+
+  countAsStream(): boolean {
+    return this.#upstream.countAsStream(this);
   }
 
   /** The exchange wants no answer any more. `isUpstreams`: the upstream is to blame. */

@@ -36,6 +36,14 @@ class FakeConnection implements IdleConnection {
   expectResponse(): void {}
   waitUntil(): void {}
   leave(): void {}
+  blame(): void {}
+  release(): void {}
+  hasAlternative(): boolean {
+    return false;
+  }
+  countAsStream(): boolean {
+    return false;
+  }
   becomeTunnel(): void {}
   close(): void {}
   destroy(): void {}

@@ -1,0 +1,60 @@
+// Whether and how a failed attempt is tried again, and which requests may be sent along with others because trying them
+// again does no harm. Decisions only: it knows what has been sent, holds nothing and sends nothing.
+// Sources: RFC 9110 §9.2, RFC 9112 §9.3.2.
+
+import type { FaultCode } from '../errors.ts';
+import { BODY, type RequestFraming } from '../http1/framing.ts';
+import type { RequestHead } from '../http1/head.ts';
+
+/** Failures of an answer after which another address might do better. */
+const SPEAKS_AGAINST_ADDRESS: ReadonlySet<FaultCode> = new Set([
+  'UPSTREAM_RESPONSE_TIMEOUT',
+  'UPSTREAM_BODY_TIMEOUT',
+  'UPSTREAM_BAD_RESPONSE',
+  'UPSTREAM_HEAD_TOO_LARGE',
+  'UPSTREAM_BODY_CUT',
+]);
+
+const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
+const SAFE = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
+
+/** The upstream is to blame for the failure. */
+export function speaksAgainstAddress(code: FaultCode): boolean {
+  return SPEAKS_AGAINST_ADDRESS.has(code);
+}
+
+/** The request may share a connection with others that have not been answered yet. */
+export function mayShareConnection(head: RequestHead, framing: RequestFraming): boolean {
+  return framing.body === BODY.none && !framing.expectsContinue && SAFE.has(methodOf(head));
+}
+
+/**
+ * What was not sent may be sent elsewhere, whatever it is; otherwise only what does no harm when it is done twice
+ * (RFC 9110 §9.2.2). `isBodyThere`: all of the body that has come can be sent again.
+ */
+export function mayRepeat(
+  head: RequestHead,
+  framing: RequestFraming,
+  wasSent: boolean,
+  isBodyThere: boolean,
+): boolean {
+  if (wasSent && !IDEMPOTENT.has(methodOf(head))) return false;
+  return framing.body === BODY.none || isBodyThere;
+}
+
+/**
+ * The failure of an attempt that is tried again counts against its address: a connection that closes before its first
+ * answer was not closed for having been idle.
+ */
+export function countsAgainstAddress(wasSent: boolean, isFirstUse: boolean): boolean {
+  return wasSent && isFirstUse;
+}
+
+/** The next attempt goes to another address. */
+export function goesElsewhere(wasSent: boolean, isFirstUse: boolean, hasOther: boolean): boolean {
+  return wasSent && (isFirstUse || hasOther);
+}
+
+function methodOf({ bytes, methodStart, methodEnd }: RequestHead): string {
+  return bytes.toString('latin1', methodStart, methodEnd);
+}
