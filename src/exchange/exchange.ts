@@ -3,83 +3,52 @@
 // byte of a request to the end of its response; then it is kept for the next client (listener.ts).
 // Sources: RFC 9110 §7.6, §9.2.2, §10.1.1; RFC 9112 §6-7, §9.
 
-import { type Cause, causeOf, FAULT_CODES, FAULTS, type FaultCode, limitOf } from '../errors.ts';
+import { type Cause, FAULT_CODES, FAULTS, type FaultCode, limitOf } from '../errors.ts';
 import { isEventStream } from '../http1/event-stream.ts';
-import {
-  isHopLimited,
-  type RequestEdit,
-  type RequestRewrite,
-  writeLastChunk,
-  writeRequestHead,
-} from '../http1/forward.ts';
 import { BODY, RequestFraming, type ResponseFraming } from '../http1/framing.ts';
-import { FIELD, type FieldSection, RequestHead, type ResponseHead } from '../http1/head.ts';
+import { type FieldSection, RequestHead, type ResponseHead } from '../http1/head.ts';
 import type { Edits } from '../routing/edits.ts';
 import type { Arm, Destination, Generation, RoutedSplit } from '../routing/generation.ts';
 import type { DownstreamCounters } from '../telemetry/counters.ts';
-import type {
-  AddressFacts,
-  Client,
-  ClientExchange,
-  PooledConnection,
-  UpstreamExchange,
-} from '../transport/contracts.ts';
+import type { Client, ClientExchange, PooledConnection, UpstreamExchange } from '../transport/contracts.ts';
 import { Tunnel } from '../transport/tunnel.ts';
 import { type Observers, Outcome } from './outcome.ts';
-import { composeFault, composeLastHop } from './own-answer.ts';
-import { RequestBody } from './request-body.ts';
+import { composeFault, composeLastHop, lastHopStatus } from './own-answer.ts';
+import { RequestRelay } from './request-relay.ts';
 import { ResponseRelay } from './response-relay.ts';
-import {
-  countsAgainstAddress,
-  goesElsewhere,
-  mayRepeat,
-  mayShareConnection,
-  speaksAgainstAddress,
-} from './retry.ts';
+import { Attempts, countsAgainstAddress, goesElsewhere, speaksAgainstAddress } from './retry.ts';
 import { Waits } from './waits.ts';
-
-/** Memory that an exchange keeps for the heads of its requests; one that needed more than the second gives it back. */
-const KEPT_BYTES = 2048;
-const KEPT_BYTES_MAX = 16_384;
 
 const PHASE = { idle: 0, waiting: 1, sent: 2, responding: 3 } as const;
 
+/**
+ * One request and its response. A client takes one from the listener for each request and gives it back after the end;
+ * between them it is the listener's. Its promise: exactly one answer or cut for each `begin`, one record in the counters and
+ * the log, and no byte of one exchange in another. contracts.ts describes the calls and their order.
+ */
 export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
   readonly head = new RequestHead();
   readonly framing = new RequestFraming();
-  /** The client's request is HEAD. */
   isHead = false;
-  /** Connects that failed for this exchange. */
-  connectAttempts = 0;
-  /** Until when it waits for an upstream that refuses every connect, a time of `performance.now()`; 0 = it had not to. */
-  reconnectUntil = 0;
-  /** The addresses at which a connect or a first use failed for this exchange. */
-  readonly failedAddresses: AddressFacts[] = [];
-  /** The Upgrade that the client asked for is one that may pass. */
-  passesUpgrade = false;
+  readonly attempts = new Attempts();
   #client: Client<Generation> | null = null;
-  #kept: Buffer = Buffer.allocUnsafeSlow(KEPT_BYTES);
   #phase: number = PHASE.idle;
   #generation: Generation | null = null;
+  /** Where the exchange goes and is counted. */
   #arm: Arm | null = null;
-  /** Where the exchange goes now: the arm's upstream, or its fallback. */
+  /** Where it goes now: the same, or its fallback. */
   #destination: Destination | null = null;
   #connection: PooledConnection | null = null;
-  #headEnd = 0;
-  /** How the request is edited, each time it is sent; null = not at all. */
-  #edit: RequestEdit | null = null;
   readonly #outcome: Outcome;
-  readonly #body = new RequestBody();
-  readonly #waits = new Waits();
+  readonly #request = new RequestRelay(this.head, this.framing);
   readonly #response = new ResponseRelay();
-  /** An upstream that was lost may have seen the request: it is never shown to another one. */
-  #wasShown = false;
+  readonly #waits: Waits;
 
   constructor(observers: Observers, counters: DownstreamCounters) {
     this.#outcome = new Outcome(observers, counters);
+    this.#waits = new Waits(this.#request, this.#outcome);
   }
 
-  /** Belongs to this client from now on. */
   attach(client: Client<Generation>): void {
     this.#client = client;
     this.head.remoteAddress = client.remoteAddress;
@@ -87,63 +56,48 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     this.head.reset();
   }
 
-  /** Belongs to nobody, and points to nothing of its client's request. Throws while it is under way. */
   detach(): void {
     if (this.#phase !== PHASE.idle || this.#connection !== null)
       throw new Error('broken invariant: an exchange was given back before its end');
     this.#client = null;
     this.#waits.release();
-    this.#edit = null;
+    this.#request.release();
     this.#response.begin();
-    this.failedAddresses.length = 0;
+    this.attempts.reset();
     this.#outcome.forget();
-    this.head.release();
-    if (this.#kept.length > KEPT_BYTES_MAX) this.#kept = Buffer.allocUnsafeSlow(KEPT_BYTES);
   }
 
-  /** Copies bytes[from, to) to where they stay for as long as the exchange belongs to its client. */
   keep(bytes: Buffer, from: number, to: number): Buffer {
-    const byteCount = to - from;
-    if (byteCount > this.#kept.length)
-      this.#kept = Buffer.allocUnsafeSlow(Math.max(byteCount, this.#kept.length * 2));
-    bytes.copy(this.#kept, 0, from, to);
-    return this.#kept;
+    return this.#request.keep(bytes, from, to);
   }
 
   get isActive(): boolean {
     return this.#phase !== PHASE.idle;
   }
 
-  /** Every byte of the request has been given to the upstream's socket. */
   get isRequestSent(): boolean {
-    return this.#body.isSent;
+    return this.#request.isSent;
   }
 
-  /** Its connection can go no further before the client does: it sends no more of its body, or reads no more. */
   get waitsForClient(): boolean {
     const connection = this.#connection;
     if (connection === null || this.#phase < PHASE.sent) return false;
-    if (this.hasResponseBegun && this.#client!.wire.isBlocked && connection.wire.isPaused) return true;
-    return !this.isRequestSent && !connection.wire.isBlocked;
+    return this.#waits.areForClient(connection, this.hasResponseBegun);
   }
 
-  /** Bytes that the client has sent, and taken as far as that can be seen. */
   get clientBytes(): number {
     const { bytesReceived, bytesSent } = this.#outcome;
     return bytesReceived + bytesSent - this.#client!.wire.unsentBytes;
   }
 
-  /** Time since the request began. */
   ageMs(now: number): number {
     return now - this.#outcome.startedAt;
   }
 
-  /** A final response head has been written to the client. */
   get hasResponseBegun(): boolean {
     return this.#phase === PHASE.responding;
   }
 
-  /** Body bytes of the request may be handed over now. */
   get takesBody(): boolean {
     const connection = this.#connection;
     return connection !== null && this.#phase >= PHASE.sent && !connection.wire.isBlocked;
@@ -157,18 +111,12 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     this.#phase = PHASE.waiting;
     this.#generation = generation;
     this.#arm = null;
-    this.#headEnd = headEnd;
-    this.reconnectUntil = 0;
+    this.attempts.reset();
     this.#outcome.begin(now, headEnd - head.start, generation.number);
-    this.connectAttempts = 0;
-    this.#wasShown = false;
-    if (this.failedAddresses.length > 0) this.failedAddresses.length = 0;
-    this.#edit = null;
+    this.#request.reset(headEnd, generation.upgrades);
     this.#response.begin();
-    this.#body.begin(framing);
-    this.#waits.reset(client, generation.config, headEnd - head.start);
+    this.#waits.reset(client, generation.config);
     this.isHead = framing.isHead;
-    this.passesUpgrade = framing.upgradeEnd > framing.upgradeStart && this.#isUpgradeAllowed(generation);
     const { route } = generation;
     const target = route(head, client.listenedOn);
     if (typeof target === 'string') return this.fail(target);
@@ -176,12 +124,13 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     if (arm === null) return this.fail('KEY_MISSING');
     this.#arm = arm;
     this.#destination = arm;
+    this.#waits.responseTimeout = arm.upstream.config.responseTimeout;
     this.#outcome.belongsTo(arm);
     if (arm.edits !== null) this.#prepareEdits(arm.edits, head);
     if (this.passesUpgrade && !this.isRequestSent) return this.fail('BAD_UPGRADE');
-    if (!this.#body.limit(framing, target.bodyBytesMax))
-      return this.fail('BODY_TOO_LARGE', this.#body.describeLimit());
-    if (!this.#answersItself(head)) arm.upstream.checkOut(this, now, false);
+    if (!this.#request.limit(target.bodyBytesMax))
+      return this.fail('BODY_TOO_LARGE', this.#request.describeFault());
+    if (!this.#answersItself()) arm.upstream.checkOut(this, now, false);
   }
 
   #decide(target: RoutedSplit, head: RequestHead): Arm | null {
@@ -197,12 +146,11 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     const { extras, reason } = this.#outcome;
     const requestId = edits.makeRequestId(head);
     this.#outcome.requestId = requestId;
-    this.#edit = edits.ofRequest(head, extras, requestId);
+    this.#request.edit = edits.ofRequest(head, extras, requestId);
     this.#response.drop(edits.droppedFromResponse);
     this.#response.add(edits.linesOfResponse(extras, reason));
   }
 
-  /** A connection is being opened for this exchange. */
   connecting(connection: PooledConnection, now: number): void {
     this.#connection = connection;
     this.#outcome.connectAt = now;
@@ -210,15 +158,13 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     this.#waits.forConnect();
   }
 
-  /** No connection is free: wait for one until `deadline`. */
   wait(deadline: number): void {
     this.#connection = null;
     this.#waits.forConnection(deadline);
   }
 
-  /** The client's time limit has passed: that of the wait for a connection, for the client to read, or for its body. */
   onClientDeadline(now: number): void {
-    if (this.isWaiting) this.#waitedTooLong(now);
+    if (this.#phase === PHASE.waiting && this.#connection === null) this.#waitedTooLong(now);
     else if (!this.#client!.wire.isBlocked || !this.hasResponseBegun)
       this.fail('BODY_TIMEOUT', this.#waits.limit('requestBody'));
     else if (!this.#waits.extend(now)) this.fail('WRITE_TIMEOUT', this.#waits.limit('write'));
@@ -235,10 +181,9 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     this.unreachable('UPSTREAM_UNRESOLVED', now, limitOf('connectTimeout', connectTimeout, 'ms'));
   }
 
-  /** Another upstream takes it when this one cannot be reached. */
   get mayFallBack(): boolean {
     const { fallback } = this.#arm!;
-    return fallback !== null && this.#destination !== fallback && !this.#wasShown;
+    return fallback !== null && this.#destination !== fallback && !this.attempts.wasShown;
   }
 
   /** No connection can be made, so nothing was sent: the fallback takes the exchange, marked as such, or it fails. */
@@ -248,103 +193,72 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
       return this.fail(code, cause);
     this.#destination = arm.fallback;
     this.#connection = null;
-    this.connectAttempts = 0;
-    this.reconnectUntil = 0;
-    this.failedAddresses.length = 0;
+    this.#waits.responseTimeout = arm.fallback.upstream.config.responseTimeout;
+    this.attempts.reset();
     this.#response.add(`x-splitter-fallback: ${arm.fallback.upstream.name}\r\n`);
     this.#outcome.fellBack(arm.fallback.upstream.name);
     arm.fallback.upstream.checkOut(this, now, false);
   }
 
-  /** It was accepted once already: it is sent again. */
+  get passesUpgrade(): boolean {
+    return this.#request.passesUpgrade;
+  }
+
   get isRetry(): boolean {
     return this.#outcome.retries > 0;
   }
 
-  get isWaiting(): boolean {
-    return this.#phase === PHASE.waiting && this.#connection === null;
-  }
-
-  /** The request may share a connection with others that have not been answered yet (RFC 9112 §9.3.2). */
   get isPipelinable(): boolean {
-    return !this.passesUpgrade && this.#outcome.retries === 0 && mayShareConnection(this.head, this.framing);
+    return this.#outcome.retries === 0 && this.#request.mayShareConnection;
   }
 
-  /** The connection is there: the request goes out. */
   start(connection: PooledConnection, now: number): void {
-    const { head, framing } = this;
     const client = this.#client!;
     this.#connection = connection;
     this.#phase = PHASE.sent;
     connection.expectResponse(this);
     this.#outcome.sentAt = now;
     this.#outcome.address = connection.address.name;
-    const { wire } = connection;
-    writeRequestHead(
-      wire.gather(),
-      head,
-      framing,
-      this.#headEnd,
-      this.#requestRewrite(),
-      client.forwardedFacts,
-      this.passesUpgrade,
-      this.#edit,
-    );
-    this.#body.sendAgain(wire, head.bytes);
+    const rewrite = this.#destination!.rewrites[connection.address.member.index]!;
+    this.#request.send(connection.wire, rewrite, client.forwardedFacts);
     this.#updateWaits(now);
     client.proceed();
   }
 
-  /**
-   * Takes body bytes of the request from bytes[from, to). Returns the position up to which they belong to the body.
-   * They are valid during the call; those that came with the head stay.
-   */
   receiveRequestBody(bytes: Buffer, from: number, to: number, now: number): number {
-    const { framing, head } = this;
-    const body = this.#body;
-    const { wire } = this.#connection!;
-    const end = body.relay(wire, framing, head.bytes, bytes, from, to);
-    if (body.fault !== null) {
-      const isBad = body.fault === 'BAD_CHUNK';
-      this.fail(body.fault, isBad ? causeOf(body.describeFault()) : body.describeLimit());
+    const request = this.#request;
+    const end = request.relay(this.#connection!.wire, bytes, from, to);
+    if (request.fault !== null) {
+      this.fail(request.fault, request.describeFault());
       return end;
     }
     this.#outcome.bytesReceived += end - from;
-    if (body.isSent && framing.body === BODY.chunked)
-      writeLastChunk(wire.gather(), body.trailers, framing, this.#droppedTrailers());
     this.#updateWaits(now);
     return end;
   }
 
-  /** Bytes of the response have come, or those of the response before it on the same connection have ended. */
   answerMoves(now: number): void {
-    this.#connection!.waitUntil(now + this.#destination!.upstream.config.responseTimeout);
+    this.#waits.answerMoves(this.#connection!, now);
   }
 
-  /** The time limit of the answer has passed. */
   onAnswerDeadline(): void {
-    const { responseTimeout } = this.#destination!.upstream.config;
     const code = this.hasResponseBegun ? 'UPSTREAM_BODY_TIMEOUT' : 'UPSTREAM_RESPONSE_TIMEOUT';
-    this.fail(code, limitOf('responseTimeout', responseTimeout, 'ms'));
+    this.fail(code, limitOf('responseTimeout', this.#waits.responseTimeout, 'ms'));
   }
 
-  /** The upstream's socket takes no more bytes for now. */
   upstreamBlocked(): void {
     this.#updateWaits(performance.now());
   }
 
-  /** The upstream's socket takes bytes again. */
   upstreamDrained(): void {
     if (!this.isRequestSent) this.#updateWaits(performance.now());
     this.#client!.proceed();
   }
 
-  /** The client's socket takes no more bytes for now. */
   downstreamBlocked(now: number): void {
     if (this.#phase === PHASE.responding) this.#waits.clientBlocked(this.#connection, now);
   }
 
-  /** The client's socket takes bytes again. */
   downstreamDrained(): void {
     const connection = this.#connection;
     if (connection === null || connection.exchange !== this || connection.isConnecting) return;
@@ -359,7 +273,6 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     this.#writeInterim(head, framing, headEnd);
   }
 
-  /** The final response head has come. */
   receiveResponseHead(head: ResponseHead, framing: ResponseFraming, headEnd: number, now: number): void {
     const client = this.#client!;
     this.#phase = PHASE.responding;
@@ -382,7 +295,6 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     if (client.wire.isBlocked) this.downstreamBlocked(now);
   }
 
-  /** Body bytes of the response; they are only valid during the call. */
   receiveResponseBody(bytes: Buffer, from: number, to: number): void {
     const client = this.#client!;
     const { wire } = client;
@@ -393,12 +305,10 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     if (!client.bufferResponse(to - from) && !connection.wire.isPaused) this.#waits.pause(connection);
   }
 
-  /** The upstream's chunked body has ended; its trailers pass where the client's framing has room for them. */
   receiveResponseTrailers(trailers: FieldSection, framing: ResponseFraming): void {
     this.#outcome.bytesSent += this.#response.writeTrailers(this.#client!.wire, trailers, framing);
   }
 
-  /** The response has ended well. `connection` may serve another exchange; null when it may not. */
   finishResponse(connection: PooledConnection | null, now: number): void {
     // The connection is no longer this exchange's to pause, whatever the client does with the last bytes.
     this.#connection = null;
@@ -409,15 +319,10 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     this.#client!.exchangeEnded(keepAlive, now);
   }
 
-  /** True when these values of Upgrade are the one protocol that the client asked for and may have (RFC 9110 §7.8). */
   awaitsSwitchTo(protocols: readonly Uint8Array[]): boolean {
-    const { head, framing } = this;
-    if (!this.passesUpgrade || protocols.length !== 1) return false;
-    const wanted = head.bytes.toString('latin1', framing.upgradeStart, framing.upgradeEnd);
-    return Buffer.from(protocols[0]!).toString('latin1').toLowerCase() === wanted.toLowerCase();
+    return this.#request.awaitsSwitchTo(protocols);
   }
 
-  /** The upstream agreed to switch protocols: both connections become a tunnel. */
   switchProtocols(head: ResponseHead, framing: ResponseFraming, headEnd: number): void {
     const client = this.#client!;
     const connection = this.#connection!;
@@ -430,16 +335,9 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     const idleMs = this.#generation!.config.timeouts.tunnelIdle;
     const { counters } = this.#arm!;
     this.#settle(-1, performance.now());
-    const tunnel = new Tunnel(client, connection, client.listener, counters, idleMs);
-    connection.becomeTunnel(tunnel);
-    client.becomeTunnel(tunnel);
-    if (connection.wire.isBlocked) tunnel.upstreamBlocked();
+    Tunnel.open(client, connection, counters, idleMs);
   }
 
-  /**
-   * The upstream's connection was lost before a whole response. `isSilent`: not one byte of a response came. `wasSent`:
-   * something of the request has left.
-   */
   upstreamLost(
     connection: PooledConnection,
     code: FaultCode,
@@ -454,8 +352,8 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
       const isFirstUse = connection.exchanges === 1;
       if (countsAgainstAddress(wasSent, isFirstUse)) connection.blame(code, now, cause);
       if (goesElsewhere(wasSent, isFirstUse, connection.hasAlternative(now)))
-        this.failedAddresses.push(connection.address);
-      this.#wasShown ||= wasSent;
+        this.attempts.failedAddresses.push(connection.address);
+      this.attempts.wasShown ||= wasSent;
       this.#outcome.retried();
       this.#phase = PHASE.waiting;
       upstream.checkOut(this, now, true);
@@ -496,27 +394,12 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     else client.answer(answer, keepAlive, now);
   }
 
-  /** The request was refused before it could begin. */
   refused(code: FaultCode, cause: Cause | null, sentBytes: number): void {
     this.#outcome.refused(code, this.head.remoteAddress, cause, sentBytes);
   }
 
-  /** The client is gone: the upstream need not go on. */
   abort(cause: Cause): void {
     if (this.#phase !== PHASE.idle) this.fail('DOWNSTREAM_GONE', cause);
-  }
-
-  /** How the request is rewritten for the server that it goes to. */
-  #requestRewrite(): RequestRewrite {
-    return this.#destination!.rewrites[this.#connection!.address.member.index]!;
-  }
-
-  /** Fields that no trailer of the request may bring along. */
-  #droppedTrailers(): readonly Uint8Array[] | null {
-    const { set = null } = this.#requestRewrite();
-    const edit = this.#edit;
-    if (set === null || edit === null) return set?.names ?? edit?.droppedFields ?? null;
-    return [...set.names, ...edit.droppedFields];
   }
 
   #writeInterim(head: ResponseHead, framing: ResponseFraming, headEnd: number): void {
@@ -525,53 +408,29 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
   }
 
   #updateWaits(now: number): void {
-    const connection = this.#connection;
-    if (connection === null) return;
-    const { responseTimeout } = this.#destination!.upstream.config;
-    const { bytesReceived } = this.#outcome;
-    this.#waits.update(
-      connection,
-      responseTimeout,
-      this.isRequestSent,
-      this.hasResponseBegun,
-      bytesReceived,
-      now,
-    );
+    if (this.#connection !== null) this.#waits.update(this.#connection, this.hasResponseBegun, now);
   }
 
   #mayRetry(wasSent: boolean): boolean {
     const { retries, bytesReceived } = this.#outcome;
-    if (this.#phase !== PHASE.sent || retries >= this.#destination!.upstream.config.retry.attempts)
-      return false;
-    const { head, framing } = this;
-    const isBodyThere = this.#body.isKept || bytesReceived === this.#headEnd - head.start;
-    return mayRepeat(head, framing, wasSent, isBodyThere);
+    const { attempts } = this.#destination!.upstream.config.retry;
+    if (this.#phase !== PHASE.sent || retries >= attempts) return false;
+    return this.#request.mayRepeat(wasSent, bytesReceived);
   }
 
   /** OPTIONS and TRACE that may go no further are answered here (RFC 9110 §7.6.2). */
-  #answersItself(head: RequestHead): boolean {
-    for (let i = 0; i < head.count; i++) {
-      if (head.ids[i] !== FIELD.maxForwards || !isHopLimited(head)) continue;
-      if (!/^0+$/.test(head.bytes.toString('latin1', head.at[i * 4 + 2]!, head.at[i * 4 + 3]!))) continue;
-      const now = performance.now();
-      const client = this.#client!;
-      const keepAlive = this.framing.keepAlive && this.isRequestSent;
-      const isOptions = head.bytes[head.methodStart] === 79;
-      const frame = client.answerFrame(keepAlive, now);
-      const answer = composeLastHop(isOptions ? 200 : 405, frame);
-      this.#outcome.status = isOptions ? 200 : 405;
-      this.#outcome.bytesSent += answer.length;
-      this.#settle(-1, now);
-      client.answer(answer, frame.persists, now);
-      return true;
-    }
-    return false;
-  }
-
-  #isUpgradeAllowed(generation: Generation): boolean {
-    const { head, framing } = this;
-    const wanted = head.bytes.toString('latin1', framing.upgradeStart, framing.upgradeEnd).toLowerCase();
-    return generation.upgrades.has(wanted);
+  #answersItself(): boolean {
+    const status = lastHopStatus(this.head);
+    if (status === 0) return false;
+    const client = this.#client!;
+    const now = performance.now();
+    const frame = client.answerFrame(this.framing.keepAlive && this.isRequestSent, now);
+    const answer = composeLastHop(status, frame);
+    this.#outcome.status = status;
+    this.#outcome.bytesSent += answer.length;
+    this.#settle(-1, now);
+    client.answer(answer, frame.persists, now);
+    return true;
   }
 
   #settle(fault: number, now: number, cause: Cause | null = null): void {

@@ -3,6 +3,8 @@
 
 import { STATUS_CODES } from 'node:http';
 import { type Cause, FAULTS, type FaultCode } from '../errors.ts';
+import { isHopLimited } from '../http1/forward.ts';
+import { FIELD, type RequestHead } from '../http1/head.ts';
 import type { AnswerFrame } from '../transport/contracts.ts';
 
 const ALLOW = 'Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n';
@@ -34,6 +36,16 @@ export function textOf(code: FaultCode, cause: Cause | null): string {
 /** The answer to OPTIONS or TRACE that may go no further (RFC 9110 §7.6.2). */
 export function composeLastHop(status: number, frame: AnswerFrame): string {
   return compose(status, ALLOW, '', frame);
+}
+
+/** The status with which a request that may go no further is answered; 0 = it may (RFC 9110 §7.6.2). */
+export function lastHopStatus(head: RequestHead): number {
+  for (let i = 0; i < head.count; i++) {
+    if (head.ids[i] !== FIELD.maxForwards || !isHopLimited(head)) continue;
+    if (!/^0+$/.test(head.bytes.toString('latin1', head.at[i * 4 + 2]!, head.at[i * 4 + 3]!))) continue;
+    return head.bytes[head.methodStart] === 79 ? 200 : 405;
+  }
+  return 0;
 }
 
 function compose(status: number, fields: string, body: string, frame: AnswerFrame): string {

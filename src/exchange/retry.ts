@@ -1,10 +1,11 @@
 // Whether and how a failed attempt is tried again, and which requests may be sent along with others because trying them
-// again does no harm. Decisions only: it knows what has been sent, holds nothing and sends nothing.
+// again does no harm. Decisions and what they depend on: it sends nothing.
 // Sources: RFC 9110 §9.2, RFC 9112 §9.3.2.
 
 import type { FaultCode } from '../errors.ts';
 import { BODY, type RequestFraming } from '../http1/framing.ts';
 import type { RequestHead } from '../http1/head.ts';
+import type { AddressFacts, AttemptFacts } from '../transport/contracts.ts';
 
 /** Failures of an answer after which another address might do better. */
 const SPEAKS_AGAINST_ADDRESS: ReadonlySet<FaultCode> = new Set([
@@ -17,6 +18,23 @@ const SPEAKS_AGAINST_ADDRESS: ReadonlySet<FaultCode> = new Set([
 
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
 const SAFE = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
+
+/** What the attempts of one exchange to reach one upstream have found; the pool counts the connects. */
+export class Attempts implements AttemptFacts {
+  connects = 0;
+  reconnectUntil = 0;
+  readonly failedAddresses: AddressFacts[] = [];
+  /** An upstream that was lost may have seen the request: it is never shown to another one. */
+  wasShown = false;
+
+  /** Nothing has been tried at this upstream. */
+  reset(): void {
+    this.connects = 0;
+    this.reconnectUntil = 0;
+    this.wasShown = false;
+    if (this.failedAddresses.length > 0) this.failedAddresses.length = 0;
+  }
+}
 
 /** The upstream is to blame for the failure. */
 export function speaksAgainstAddress(code: FaultCode): boolean {

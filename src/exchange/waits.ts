@@ -7,17 +7,28 @@ import { type Cause, limitOf } from '../errors.ts';
 import type { Generation } from '../routing/generation.ts';
 import type { Client, PooledConnection } from '../transport/contracts.ts';
 import { BodyPace } from './body-pace.ts';
+import type { Outcome } from './outcome.ts';
+import type { RequestRelay } from './request-relay.ts';
 
 /** The time limits of one exchange, which owns it; `reset` before each request. Times are those of `performance.now()`. */
 export class Waits {
+  /** How long the upstream may be silent, in milliseconds. */
+  responseTimeout = 0;
   readonly #pace = new BodyPace();
+  readonly #request: RequestRelay;
+  readonly #outcome: Outcome;
   #client: Client<Generation> | null = null;
   #config: Config | null = null;
 
-  reset(client: Client<Generation>, config: Config, headBytes: number): void {
+  constructor(request: RequestRelay, outcome: Outcome) {
+    this.#request = request;
+    this.#outcome = outcome;
+  }
+
+  reset(client: Client<Generation>, config: Config): void {
     this.#client = client;
     this.#config = config;
-    this.#pace.reset(config.timeouts.requestBody, headBytes);
+    this.#pace.reset(config.timeouts.requestBody, this.#outcome.bytesReceived);
   }
 
   /** Refers to nothing of its client any more. */
@@ -41,25 +52,30 @@ export class Waits {
    * and the upstream takes it, otherwise the upstream. A client that expects 100 (Continue) may not wait for it for ever:
    * until it sends its body, the client is waited for. Once a response has begun, `clientBlocked` decides.
    */
-  update(
-    connection: PooledConnection,
-    responseTimeout: number,
-    isRequestSent: boolean,
-    hasResponseBegun: boolean,
-    bytesReceived: number,
-    now: number,
-  ): void {
+  update(connection: PooledConnection, hasResponseBegun: boolean, now: number): void {
     const client = this.#client!;
     if (hasResponseBegun && client.wire.isBlocked) return;
-    if (!isRequestSent && !connection.wire.isBlocked) {
+    if (!this.#request.isSent && !connection.wire.isBlocked) {
       connection.waitUntil(Number.POSITIVE_INFINITY);
       const { limits, timeouts } = this.#config!;
+      const { bytesReceived } = this.#outcome;
       client.setDeadline(this.#pace.wait(now, timeouts.requestBody, limits.minimumRate, bytesReceived));
     } else {
       this.#pace.rest(now);
-      connection.waitUntil(now + responseTimeout);
+      connection.waitUntil(now + this.responseTimeout);
       client.setDeadline(Number.POSITIVE_INFINITY);
     }
+  }
+
+  /** The upstream has sent something, or it is this exchange's turn on its connection. */
+  answerMoves(connection: PooledConnection, now: number): void {
+    connection.waitUntil(now + this.responseTimeout);
+  }
+
+  /** The connection can go no further before the client does: it does not send its body, or does not read. */
+  areForClient(connection: PooledConnection, hasResponseBegun: boolean): boolean {
+    if (hasResponseBegun && this.#client!.wire.isBlocked && connection.wire.isPaused) return true;
+    return !this.#request.isSent && !connection.wire.isBlocked;
   }
 
   /**

@@ -6,7 +6,7 @@ import type { Cause, FaultCode } from '../errors.ts';
 import type { ForwardedFacts } from '../http1/forward.ts';
 import type { RequestFraming, ResponseFraming } from '../http1/framing.ts';
 import type { FieldSection, RequestHead, ResponseHead } from '../http1/head.ts';
-import type { ClientTunnelEnd, Tunnel, TunnelHost, UpstreamTunnelEnd } from './tunnel.ts';
+import type { ClientTunnelEnd, TunnelHost, UpstreamTunnelEnd } from './tunnel.ts';
 import type { Wire } from './wire.ts';
 
 /** What an exchange needs to know of an address; the upstream owns it. */
@@ -50,7 +50,16 @@ export interface PooledConnection extends UpstreamTunnelEnd {
   countAsStream(): boolean;
   /** The exchange wants no answer any more. `isUpstreams`: the upstream is to blame. */
   leave(exchange: UpstreamExchange, isUpstreams: boolean): void;
-  becomeTunnel(tunnel: Tunnel): void;
+}
+
+/** What an exchange has tried at its present upstream. */
+export interface AttemptFacts {
+  /** Connects that failed; the pool counts them. */
+  connects: number;
+  /** Until when it waits for an upstream that refuses every connect; the pool sets it. 0 = it has not had to wait. */
+  reconnectUntil: number;
+  /** The addresses at which a connect or a first use failed. */
+  readonly failedAddresses: AddressFacts[];
 }
 
 /**
@@ -79,12 +88,7 @@ export interface UpstreamExchange {
   readonly waitsForClient: boolean;
   /** Bytes that the client has sent and taken, as far as that can be seen. */
   readonly clientBytes: number;
-  /** Connects that failed for this exchange; the pool counts. */
-  connectAttempts: number;
-  /** Until when it waits for an upstream that refuses every connect; the pool sets it. 0 = it has not had to wait. */
-  reconnectUntil: number;
-  /** The addresses at which a connect or a first use failed for this exchange. */
-  readonly failedAddresses: AddressFacts[];
+  readonly attempts: AttemptFacts;
   /** Time since the request began. */
   ageMs(now: number): number;
 
@@ -181,7 +185,6 @@ export interface Client<Generation> extends ClientTunnelEnd {
   answer(text: string, persists: boolean, now: number): void;
   /** `reset`: where an orderly end would look like a whole response. */
   cut(reset: boolean): void;
-  becomeTunnel(tunnel: Tunnel): void;
 }
 
 /**

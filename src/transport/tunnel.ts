@@ -23,6 +23,7 @@ export interface ClientTunnelEnd {
   readonly wire: Wire;
   readonly listener: TunnelHost;
   linger(now: number): void;
+  becomeTunnel(tunnel: Tunnel): void;
 }
 
 /** What a tunnel asks of its upstream connection: `close` once; what was written may leave until `deadline`. */
@@ -31,6 +32,7 @@ export interface UpstreamTunnelEnd {
   /** The tunnel has a time limit; the connection has none from then on. */
   deadline: number;
   close(deadline: number): void;
+  becomeTunnel(tunnel: Tunnel): void;
 }
 
 export class Tunnel implements Timed {
@@ -44,22 +46,35 @@ export class Tunnel implements Timed {
   #upstreamEnded = false;
   #isClosed = false;
 
-  constructor(
+  private constructor(
     downstream: ClientTunnelEnd,
     upstream: UpstreamTunnelEnd,
-    host: TunnelHost,
     counters: VariantCounters,
     idleMs: number,
   ) {
     this.#counters = counters;
     this.#downstream = downstream;
     this.#upstream = upstream;
+    const host = downstream.listener;
     this.#host = host;
     this.#idleMs = idleMs;
     host.deadlines.add(this);
     this.#sawBytes();
     upstream.deadline = Number.POSITIVE_INFINITY;
     host.tunnelOpened(this);
+  }
+
+  /** Makes one stream of bytes of the two: both hand everything to the tunnel from now on. */
+  static open(
+    downstream: ClientTunnelEnd,
+    upstream: UpstreamTunnelEnd,
+    counters: VariantCounters,
+    idleMs: number,
+  ): void {
+    const tunnel = new Tunnel(downstream, upstream, counters, idleMs);
+    upstream.becomeTunnel(tunnel);
+    downstream.becomeTunnel(tunnel);
+    if (upstream.wire.isBlocked) tunnel.upstreamBlocked();
   }
 
   /** Bytes from the client; they are valid during the call. */

@@ -44,9 +44,9 @@ export class Reconnect implements Timed {
   /** Holds the exchange until the next tries. False when it has waited long enough. */
   hold(exchange: UpstreamExchange, now: number): boolean {
     if (this.#downSince < 0) this.#downSince = now;
-    if (exchange.reconnectUntil === 0)
-      exchange.reconnectUntil = Math.max(this.#downSince + this.#windowMs, now + PAUSE_MS);
-    else if (now >= exchange.reconnectUntil) return false;
+    if (exchange.attempts.reconnectUntil === 0)
+      exchange.attempts.reconnectUntil = Math.max(this.#downSince + this.#windowMs, now + PAUSE_MS);
+    else if (now >= exchange.attempts.reconnectUntil) return false;
     if (this.#held.size === 0) {
       this.#deadlines.add(this);
       this.#deadlines.set(this, now + pause());
@@ -75,7 +75,7 @@ export class Reconnect implements Timed {
   /** A try was refused: ends those that have waited long enough. */
   refused(now: number, code: FaultCode, cause: Cause | null): void {
     for (const exchange of this.#held)
-      if (now >= exchange.reconnectUntil) exchange.unreachable(code, now, cause);
+      if (now >= exchange.attempts.reconnectUntil) exchange.unreachable(code, now, cause);
   }
 
   onDeadline(now: number): void {

@@ -126,7 +126,7 @@ export class Upstream implements ConnectionOwner, ReviewedPool {
       else this.#wait(exchange, now, this.config.connectTimeout);
       return;
     }
-    const address = chooseAddress(this.#addresses, exchange.failedAddresses, now);
+    const address = chooseAddress(this.#addresses, exchange.attempts.failedAddresses, now);
     if (address === null) return exchange.unreachable('UPSTREAM_DOWN', now, this.#describeDown());
     // An idle connection from before the ejection proves nothing: a trial opens one.
     const isTrial = address.health.needsTrial && address.health.isHealthy(now);
@@ -273,8 +273,8 @@ export class Upstream implements ConnectionOwner, ReviewedPool {
   };
 
   #startAgain(exchange: UpstreamExchange, now: number, needsFresh: boolean): void {
-    exchange.connectAttempts = 0;
-    exchange.failedAddresses.length = 0;
+    exchange.attempts.connects = 0;
+    exchange.attempts.failedAddresses.length = 0;
     this.checkOut(exchange, now, needsFresh);
   }
 
@@ -306,9 +306,10 @@ export class Upstream implements ConnectionOwner, ReviewedPool {
     else this.observeFailure(connection.address, now, code, cause);
     connection.address.member.resolver.distrust(now);
     if (exchange !== null) {
-      exchange.connectAttempts++;
-      exchange.failedAddresses.push(connection.address);
-      const canTryOther = exchange.connectAttempts < Math.min(this.#addresses.length, CONNECT_ATTEMPTS_MAX);
+      const { attempts } = exchange;
+      attempts.connects++;
+      attempts.failedAddresses.push(connection.address);
+      const canTryOther = attempts.connects < Math.min(this.#addresses.length, CONNECT_ATTEMPTS_MAX);
       if (canTryOther && code !== 'RESOURCES_EXHAUSTED') return this.checkOut(exchange, now, true);
     }
     const isRefused = code === 'UPSTREAM_CONNECT_FAILED';

@@ -1,6 +1,6 @@
 // A stand-in for an exchange: it has a name, records the calls that it gets, and sends nothing.
 import type { FaultCode } from '../../src/errors.ts';
-import type { AddressFacts, PooledConnection, UpstreamExchange } from '../../src/transport/contracts.ts';
+import type { AttemptFacts, PooledConnection, UpstreamExchange } from '../../src/transport/contracts.ts';
 
 export class FakeExchange implements UpstreamExchange {
   readonly name: string;
@@ -16,9 +16,7 @@ export class FakeExchange implements UpstreamExchange {
   isRequestSent = true;
   waitsForClient = false;
   clientBytes = 0;
-  connectAttempts = 0;
-  reconnectUntil = 0;
-  readonly failedAddresses: AddressFacts[] = [];
+  readonly attempts: AttemptFacts = { connects: 0, reconnectUntil: 0, failedAddresses: [] };
 
   constructor(name = '') {
     this.name = name;

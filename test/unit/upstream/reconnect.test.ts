@@ -31,7 +31,7 @@ describe('an outage', () => {
     const [first, late] = [exchangeOf('first'), exchangeOf('late')];
     expect(reconnect.hold(first, 1000)).toBe(true);
     expect(reconnect.hold(late, 2900)).toBe(true);
-    expect([first.reconnectUntil, late.reconnectUntil]).toEqual([3000, 3100]);
+    expect([first.attempts.reconnectUntil, late.attempts.reconnectUntil]).toEqual([3000, 3100]);
     expect(refuse(2950, first)).toBe(true);
     expect(tried).toEqual(['first']);
     expect(refuse(3050, late)).toBe(true);
@@ -45,7 +45,7 @@ describe('an outage', () => {
     reconnect.hold(exchangeOf('first'), 0);
     const late = exchangeOf('late');
     reconnect.hold(late, 60_000);
-    expect(late.reconnectUntil).toBe(60_200);
+    expect(late.attempts.reconnectUntil).toBe(60_200);
     expect(refuse(60_250, exchangeOf('another'))).toBe(true);
     expect(late.failures).toEqual(['UPSTREAM_CONNECT_FAILED']);
   });
@@ -58,14 +58,14 @@ describe('an outage', () => {
     expect([reconnect.size, reconnect.accepted()]).toEqual([0, []]);
     const next = exchangeOf('next');
     reconnect.hold(next, 60_000);
-    expect(next.reconnectUntil).toBe(62_000);
+    expect(next.attempts.reconnectUntil).toBe(62_000);
   });
 
   it('is waited out no longer than the upstream allows', () => {
     const { reconnect } = open(500);
     const exchange = exchangeOf('a');
     reconnect.hold(exchange, 0);
-    expect(exchange.reconnectUntil).toBe(500);
+    expect(exchange.attempts.reconnectUntil).toBe(500);
     reconnect.forget(exchange);
     expect(reconnect.hold(exchange, 500)).toBe(false);
   });
