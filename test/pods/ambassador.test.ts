@@ -127,7 +127,8 @@ describe('the base: tcp-proxy with request-splitter as native sidecar', () => {
   test('a crash of the experiment touches no token of the other version, and passes when its pod is replaced', async () => {
     const traffic = new Traffic(url, tokens);
     pods.kill('backend-experiment', 'http-echo');
-    await traffic.until(({ token, status }) => ofB.includes(token) && status !== 200);
+    // The kubelet starts it again at once, and a refused connect is waited out: a token may see a failure or none.
+    await traffic.until(({ token }) => ofB.includes(token));
     await pods.apply(restarted(base, 'Deployment', 'backend-experiment', 'after the crash'));
     await eventually(
       () => askAll(url, ofB.slice(0, 20)),

@@ -21,8 +21,8 @@ export interface Cluster {
   logs(app: string, container: string): string;
   /** Runs a program in the container; throws when it fails. */
   exec(app: string, container: string, command: readonly string[]): string;
-  /** As `kubectl run --rm -i`: a pod for one command; what it prints, on both streams. Throws when it fails. */
-  run(image: string, command: readonly string[]): string;
+  /** As `kubectl run --rm -i`: a pod for one command; what it prints, on both streams. Rejects when it fails. */
+  run(image: string, command: readonly string[]): Promise<string>;
   /** Takes everything away at once. */
   down(): void;
 }

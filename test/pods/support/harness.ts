@@ -4,6 +4,7 @@ import { execFile, execFileSync, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import type { Manifest } from '../../support/kustomize.ts';
 import type { Cluster } from './cluster.ts';
+import { printedBy } from './printed-by.ts';
 
 const root = join(import.meta.dirname, '..', '..', '..');
 
@@ -94,13 +95,8 @@ export class Harness implements Cluster {
     });
   }
 
-  run(image: string, command: readonly string[]): string {
-    const { status, stdout, stderr } = spawnSync(join(this.#folder, 'run'), [image, '--', ...command], {
-      encoding: 'utf8',
-      maxBuffer: 1 << 26,
-    });
-    if (status !== 0) throw new Error(`run ${image} ${command.join(' ')} failed:\n${stdout}\n${stderr}`);
-    return stdout + stderr;
+  run(image: string, command: readonly string[]): Promise<string> {
+    return printedBy(join(this.#folder, 'run'), [image, '--', ...command]);
   }
 
   down(): void {

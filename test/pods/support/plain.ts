@@ -2,7 +2,7 @@
 // k8s/ use, and no more. A pod is a container that holds the network and the others that join it; a Service is a
 // container with the Service's name that relays to the ready pods; the rest of a kubelet's work (probes, restarts,
 // hooks, rollouts) is done here, in the test's process.
-import { execFile, execFileSync, spawnSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import {
   chmodSync,
   existsSync,
@@ -22,6 +22,7 @@ import type { IProbe } from 'kubernetes-models/v1/Probe';
 import type { IServiceSpec } from 'kubernetes-models/v1/ServiceSpec';
 import type { Manifest } from '../../support/kustomize.ts';
 import type { Cluster } from './cluster.ts';
+import { printedBy } from './printed-by.ts';
 
 const root = join(import.meta.dirname, '..', '..', '..');
 const NETWORK = 'request-splitter-pods';
@@ -449,14 +450,8 @@ export class Plain implements Cluster {
     return this.#sync('exec', this.#containerOf(app, container).id, ...command);
   }
 
-  run(image: string, command: readonly string[]): string {
-    const args = ['run', '--rm', '--network', NETWORK, image, ...command];
-    const { status, stdout, stderr } = spawnSync(this.#engine, args, {
-      encoding: 'utf8',
-      maxBuffer: 1 << 26,
-    });
-    if (status !== 0) throw new Error(`run ${image} ${command.join(' ')} failed:\n${stdout}\n${stderr}`);
-    return stdout + stderr;
+  run(image: string, command: readonly string[]): Promise<string> {
+    return printedBy(this.#engine, ['run', '--rm', '--network', NETWORK, image, ...command]);
   }
 
   down(): void {
