@@ -3,9 +3,11 @@
 // ask is decided elsewhere. Source: RFC 9112 §9.3.
 
 import type { Socket } from 'node:net';
+import { CR, LF } from '../bytes.ts';
 import { REFUSED, RequestHead } from '../http1/head.ts';
 import type { Deadlines, Timed } from '../transport/deadlines.ts';
 import { type ReadMemory, Wire, type WireOwner } from '../transport/wire.ts';
+import { HEAD_BYTES_MAX, type HeldMemory, type HoldsBytes } from './held-bytes.ts';
 import type { Pace, Waiting } from './pace.ts';
 import { type AdminRequest, type Answer, readRequest, refusal, writeHead } from './request.ts';
 
@@ -20,10 +22,6 @@ const STALLED_MS = 10_000;
 const IDLE_MS = 75_000;
 /** For a client to read the last answer and close. */
 const LINGER_MS = 1000;
-/** As node:http has it. */
-const HEAD_BYTES_MAX = 16_384;
-/** Readers of heads that are kept for the next request. */
-const SPARE_HEADS_MAX = 16;
 /** An answer is written in parts of this size, each once the one before has left. */
 const PART_BYTES = 65_536;
 
@@ -52,18 +50,30 @@ export interface ConnectionOwner {
   readonly deadlines: Deadlines;
   readonly pace: Pace;
   readonly readMemory: ReadMemory;
+  readonly heldMemory: HeldMemory;
   answer(request: AdminRequest): Answer | Promise<Answer>;
   isProbe(request: AdminRequest): boolean;
-  closed(connection: Connection): void;
+  closed(connection: AdminConnection): void;
   drop(reason: DropReason): void;
   /** It has begun to send an answer, whose memory it holds until the end. */
-  sending(connection: Connection): void;
+  sending(connection: AdminConnection): void;
 }
 
-const NOTHING = Buffer.alloc(0);
-const spareHeads: RequestHead[] = [];
+/** Reads the heads of all connections: a head is read from its start each time that a line of it has ended. */
+const head = new RequestHead();
 
-export class Connection implements WireOwner, Timed, Waiting {
+/** What `head.parse` made of bytes[start, to): a request, the answer that refuses it, or null for part of a head. */
+function requestOf(end: number, start: number, to: number): AdminRequest | Answer | null {
+  if (end === REFUSED) return refusal(head.fault ?? 'BAD_REQUEST_LINE');
+  if ((end < 0 ? to : end) - start > HEAD_BYTES_MAX) return refusal('HEAD_TOO_LARGE');
+  return end < 0 ? null : readRequest(head);
+}
+
+/**
+ * One client. Answers its requests one by one and in order, and ends by itself: every phase has a time limit. Its port owns
+ * it from accept to close and may evict it.
+ */
+export class AdminConnection implements WireOwner, Timed, Waiting, HoldsBytes {
   deadline = Number.POSITIVE_INFINITY;
   phase: Phase = PHASE.silent;
   /** `performance.now()` of the last progress: a request that is complete, a part that was sent. */
@@ -74,10 +84,8 @@ export class Connection implements WireOwner, Timed, Waiting {
   readonly #owner: ConnectionOwner;
   readonly #wire: Wire;
   readonly #socket: Socket;
-  /** Only while part of a head is there. */
-  #head: RequestHead | null = null;
-  /** Bytes that have not been parsed to an end: held[0, heldLength). */
-  #held = NOTHING;
+  /** Bytes of requests that are not answered yet: the first `#heldLength` of it. */
+  #held: Buffer | null = null;
   #heldLength = 0;
   #request: AdminRequest | null = null;
   #keepAlive = false;
@@ -105,7 +113,11 @@ export class Connection implements WireOwner, Timed, Waiting {
     const isBusy = this.phase === PHASE.waiting || this.phase === PHASE.sending;
     if (this.#heldLength === 0 && !isBusy) return this.#read(bytes, from, to, performance.now());
     this.#hold(bytes, from, to);
-    if (!isBusy) this.#read(this.#held, 0, this.#heldLength, performance.now());
+    if (isBusy) return;
+    const lineEnd = bytes.indexOf(LF, from);
+    const hasLine = lineEnd !== -1 && lineEnd < to;
+    if (hasLine || this.#heldLength > HEAD_BYTES_MAX)
+      this.#read(this.#held!, 0, this.#heldLength, performance.now());
   }
 
   /** The time limit of its phase has passed. */
@@ -149,9 +161,8 @@ export class Connection implements WireOwner, Timed, Waiting {
     this.#owner.deadlines.remove(this);
     this.#owner.pace.leave(this);
     this.#release();
-    this.#held = NOTHING;
+    this.#letGo();
     this.#request = null;
-    this.#giveBackHead();
     this.#owner.closed(this);
   };
 
@@ -165,26 +176,21 @@ export class Connection implements WireOwner, Timed, Waiting {
   #read(bytes: Buffer, from: number, to: number, now: number): void {
     let start = from;
     // RFC 9112 §2.2: an empty line before a request is skipped.
-    while (this.phase !== PHASE.head && start < to && (bytes[start] === 13 || bytes[start] === 10))
+    while (this.phase !== PHASE.head && start < to && (bytes[start] === CR || bytes[start] === LF))
       start += 1;
-    if (start === to) {
-      this.#heldLength = 0;
-      return;
-    }
-    const head = this.#takeHead();
+    if (start === to) return this.#letGo();
+    head.reset();
     const end = head.parse(bytes, start, to);
-    if (end === REFUSED) return this.#refuse(refusal(head.fault ?? 'BAD_REQUEST_LINE'), now);
-    if ((end < 0 ? to : end) - start > HEAD_BYTES_MAX) return this.#refuse(refusal('HEAD_TOO_LARGE'), now);
-    if (end < 0) {
-      if (bytes !== this.#held || start > 0) this.#holdOnly(bytes, start, to);
+    const read = requestOf(end, start, to);
+    head.release();
+    if (read === null) {
+      this.#holdOnly(bytes, start, to);
       if (this.phase !== PHASE.head) this.#setDeadline(now + HEAD_MS);
       this.phase = PHASE.head;
       return;
     }
-    const read = readRequest(head);
-    this.#giveBackHead();
-    this.#holdOnly(bytes, end, to);
     if ('status' in read) return this.#refuse(read, now);
+    this.#holdOnly(bytes, end, to);
     this.#wire.pause();
     this.phase = PHASE.waiting;
     this.progressAt = now;
@@ -194,45 +200,40 @@ export class Connection implements WireOwner, Timed, Waiting {
     this.#owner.pace.enter(this, this.#owner.isProbe(read));
   }
 
-  #takeHead(): RequestHead {
-    if (this.#head !== null) return this.#head;
-    this.#head = spareHeads.pop() ?? new RequestHead();
-    this.#head.reset();
-    return this.#head;
-  }
-
-  #giveBackHead(): void {
-    const head = this.#head;
-    if (head === null) return;
-    this.#head = null;
-    head.release();
-    if (spareHeads.length < SPARE_HEADS_MAX) spareHeads.push(head);
-  }
-
   /** Keeps bytes[from, to) and nothing else. */
   #holdOnly(bytes: Buffer, from: number, to: number): void {
-    const rest = bytes.subarray(from, to);
-    this.#held = NOTHING;
-    this.#heldLength = 0;
-    if (rest.length > 0) this.#hold(rest, 0, rest.length);
+    if (bytes === this.#held && from < to) {
+      bytes.copyWithin(0, from, to);
+      this.#heldLength = to - from;
+      return;
+    }
+    this.#letGo();
+    if (from < to) this.#hold(bytes, from, to);
   }
 
+  /** Keeps bytes[from, to) after those that are kept. */
   #hold(bytes: Buffer, from: number, to: number): void {
+    const { heldMemory } = this.#owner;
+    const before = this.#held;
     const length = this.#heldLength + to - from;
-    if (length > this.#held.length) {
-      // Memory of its own size: a small Buffer would keep a whole slab of Node's.
-      const larger = Buffer.allocUnsafeSlow(Math.max(length, this.#held.length * 2));
-      this.#held.copy(larger, 0, 0, this.#heldLength);
-      this.#held = larger;
+    if (before === null || length > before.length) {
+      this.#held = heldMemory.take(length, this);
+      before?.copy(this.#held, 0, 0, this.#heldLength);
+      if (before !== null) heldMemory.giveBack(before, this);
     }
-    bytes.copy(this.#held, this.#heldLength, from, to);
+    bytes.copy(this.#held!, this.#heldLength, from, to);
     this.#heldLength = length;
+  }
+
+  #letGo(): void {
+    if (this.#held !== null) this.#owner.heldMemory.giveBack(this.#held, this);
+    this.#held = null;
+    this.#heldLength = 0;
   }
 
   #refuse(answer: Answer, now: number): void {
     this.#wire.pause();
-    this.#giveBackHead();
-    this.#heldLength = 0;
+    this.#letGo();
     this.#answerBy = now + ANSWER_MS;
     this.#send(answer, null);
   }
@@ -294,14 +295,13 @@ export class Connection implements WireOwner, Timed, Waiting {
     this.phase = PHASE.idle;
     this.progressAt = now;
     this.#setDeadline(now + IDLE_MS);
-    if (this.#heldLength > 0) this.#read(this.#held, 0, this.#heldLength, now);
+    if (this.#held !== null) this.#read(this.#held, 0, this.#heldLength, now);
     if (this.phase === PHASE.idle || this.phase === PHASE.head) this.#wire.resume();
   }
 
   #linger(now: number): void {
     this.phase = PHASE.lingering;
-    this.#held = NOTHING;
-    this.#heldLength = 0;
+    this.#letGo();
     this.#setDeadline(now + LINGER_MS);
     this.#socket.end();
     this.#wire.resume();

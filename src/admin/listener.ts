@@ -6,7 +6,8 @@ import type { ListenAddress } from '../config/listen-address.ts';
 import type { AdminFacts } from '../telemetry/running.ts';
 import { Deadlines } from '../transport/deadlines.ts';
 import { ReadMemory } from '../transport/wire.ts';
-import { Connection, type ConnectionOwner, type DropReason, PHASE } from './connection.ts';
+import { AdminConnection, type ConnectionOwner, type DropReason, PHASE } from './connection.ts';
+import { HeldMemory, SHORT_BYTES } from './held-bytes.ts';
 import { Pace } from './pace.ts';
 import type { Rendering } from './rendering.ts';
 import { type AdminRequest, type Answer, text } from './request.ts';
@@ -23,8 +24,6 @@ const HELD_BYTES_MAX = 4 * 1024 * 1024;
 const LARGE_BYTES = 65_536;
 /** A part of an answer that is not taken for so long makes its connection one of those that are dropped first. */
 const SLOW_MS = 1000;
-/** Bytes that are read in one go; what a client sends ahead stays in the kernel. */
-const READ_BYTES = 4096;
 
 /** What answers the requests. */
 export interface Endpoints {
@@ -36,9 +35,10 @@ export interface Endpoints {
 export class AdminListener implements ConnectionOwner, AdminFacts {
   readonly deadlines = new Deadlines();
   readonly pace = new Pace();
-  readonly readMemory = new ReadMemory(READ_BYTES, 0);
+  readonly readMemory = new ReadMemory(SHORT_BYTES, 0);
+  readonly heldMemory = new HeldMemory();
   readonly dropped = { timeout: 0, evicted: 0, accept_failed: 0 };
-  readonly #connections = new Set<Connection>();
+  readonly #connections = new Set<AdminConnection>();
   readonly #endpoints: Endpoints;
   readonly #server: Server;
   #trimTimer: NodeJS.Timeout | undefined;
@@ -90,7 +90,7 @@ export class AdminListener implements ConnectionOwner, AdminFacts {
     return this.#endpoints.isProbe(request);
   }
 
-  closed(connection: Connection): void {
+  closed(connection: AdminConnection): void {
     this.#connections.delete(connection);
   }
 
@@ -99,7 +99,7 @@ export class AdminListener implements ConnectionOwner, AdminFacts {
   }
 
   /** Drops the readers of the oldest answers when clients that do not read hold too many different ones. */
-  sending({ answer: newest }: Connection): void {
+  sending({ answer: newest }: AdminConnection): void {
     if (newest === null || newest.body.bytes.length < LARGE_BYTES) return;
     const held = new Set<Rendering>();
     let byteCount = 0;
@@ -118,7 +118,7 @@ export class AdminListener implements ConnectionOwner, AdminFacts {
   }
 
   #accept(socket: Socket): void {
-    this.#connections.add(new Connection(this, socket, performance.now()));
+    this.#connections.add(new AdminConnection(this, socket, performance.now()));
     if (this.#connections.size > CONNECTIONS_LIMIT) this.#trim(0);
     else if (this.#connections.size > CONNECTIONS_MAX) {
       this.#trimTimer ??= setTimeout(() => this.#trim(GRACE_MS), GRACE_MS);
@@ -141,7 +141,7 @@ export class AdminListener implements ConnectionOwner, AdminFacts {
 }
 
 /** Lower ones are dropped first. */
-function rankOf({ phase, progressAt }: Connection, now: number): number {
+function rankOf({ phase, progressAt }: AdminConnection, now: number): number {
   switch (phase) {
     case PHASE.silent:
     case PHASE.head:
