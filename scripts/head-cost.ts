@@ -33,7 +33,7 @@ const KEY_LIST = { key: many(16, (i) => (i < 8 ? `$cookie_k${i}` : `$arg_k${i}`)
 const RENDEZVOUS = { method: 'rendezvous', variants: 1000 } as const;
 
 /** Heads that somebody made to be expensive, each with the configuration that makes it so. */
-export const COSTLY_HEADS: readonly CostlyHead[] = [
+const COSTLY_HEADS: readonly CostlyHead[] = [
   { name: 'a field of one value', head: request('/?token=1', `X: ${filled('a', FIELDS)}`) },
   {
     name: 'a cookie of ";", an override',
@@ -153,6 +153,7 @@ function stepOf({ head: text, split: options, variants = 2, paths = ['/'] }: Cos
 
 /** What one head costs. */
 export interface HeadCost {
+  readonly name: string;
   readonly bytes: number;
   readonly cpuMs: number;
   /** Processor time of one MurmurHash2 of as many bytes: what a plain pass over them costs on this machine. */
@@ -160,20 +161,23 @@ export interface HeadCost {
 }
 
 /** Measures one head. Of several rounds the least counts: the others ran beside something else. */
-export function measureHead(one: CostlyHead, rounds: number): HeadCost {
+function measureHead(one: CostlyHead, rounds: number): HeadCost {
   const step = stepOf(one);
   const bytes = Buffer.from(one.head, 'latin1');
   const pass = () => void murmurhash.v2(bytes, 0);
   cpuMs(step, 1, 20);
   cpuMs(pass, 1, 200);
   return {
+    name: one.name,
     bytes: bytes.length,
     cpuMs: cpuMs(step, rounds, 20),
     passMs: cpuMs(pass, rounds, 200),
   };
 }
 
-if (import.meta.main) {
+if (import.meta.main && process.argv[2] === '--json') {
+  console.log(JSON.stringify(COSTLY_HEADS.map((one) => measureHead(one, 3))));
+} else if (import.meta.main) {
   console.log('| head | bytes | ms of processor time | ms per 8 KiB |\n| --- | --: | --: | --: |');
   for (const one of COSTLY_HEADS) {
     const { bytes, cpuMs: ms } = measureHead(one, 10);

@@ -9,6 +9,7 @@ import { pino } from 'pino';
 import { Ambassador } from '../src/ambassador.ts';
 import type { Config } from '../src/config/options/document.ts';
 import { parseConfig } from '../src/config/parse.ts';
+import { randomRatios } from '../test/support/random.ts';
 import { RawClient } from '../test/support/raw-client.ts';
 
 /** Clients at once. */
@@ -29,17 +30,6 @@ export interface SoakResult {
   /** Bytes of live heap and buffers after the first and after the last tenth. */
   readonly liveBytesEarly: number;
   readonly liveBytesLate: number;
-}
-
-/** mulberry32: small, seeded, good enough to mix. */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 /** An upstream that does what the path says. */
@@ -242,7 +232,7 @@ function liveBytes(): number {
 
 /** Plays `exchanges` exchanges, mixed by `seed`, with a reload after every hundredth part. */
 export async function soak(exchanges: number, seed: number): Promise<SoakResult> {
-  const random = randomFrom(seed);
+  const random = randomRatios(seed);
   const total = ENDS.reduce((sum, [, weight]) => sum + weight, 0);
   const pick = () => {
     let left = random() * total;

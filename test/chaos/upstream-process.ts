@@ -65,9 +65,12 @@ function answerTwice({ socket }: IncomingMessage, text: string): void {
   setImmediate(() => socket.write(answer('unasked')));
 }
 
+let big: Buffer | undefined;
+
 function sendBig(response: ServerResponse): void {
-  response.writeHead(200, { 'Content-Length': 30_000_000 });
-  response.end(Buffer.alloc(30_000_000, 'x'));
+  big ??= Buffer.alloc(30_000_000, 'x');
+  response.writeHead(200, { 'Content-Length': big.length });
+  response.end(big);
 }
 
 /** One byte a chunk, as fast as they are taken. */

@@ -10,6 +10,7 @@ import { Deadlines } from '../../src/transport/deadlines.ts';
 import { Descriptors } from '../../src/transport/descriptors.ts';
 import { Upstream } from '../../src/upstream/upstream.ts';
 import { type Message, statusOf, valuesOf } from '../support/message.ts';
+import { randomWords } from '../support/random.ts';
 import { RawClient } from '../support/raw-client.ts';
 import { configOf } from '../support/splitter.ts';
 
@@ -42,15 +43,9 @@ const DEEDS_PIPELINED = DEEDS.filter((deed) => deed !== 'more');
 
 type Random = (below: number) => number;
 
-/** mulberry32. */
 function seeded(seed: number): Random {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) % below;
-  };
+  const words = randomWords(seed);
+  return (below) => words() % below;
 }
 
 const turns = async (count: number) => {

@@ -3,14 +3,12 @@ import murmurhash from 'murmurhash';
 import { describe, expect, it } from 'vitest';
 import { drive, driveEach } from '../../../src/split/lanes.ts';
 import { LONG_KEY_BYTES_MIN, LongKeyHashes } from '../../../src/split/long-keys.ts';
+import { randomWords } from '../../support/random.ts';
 
 /** Bytes that look like noise and are the same in every run. */
 function noise(byteCount: number, seed: number): Uint8Array {
-  let state = seed >>> 0;
-  return Uint8Array.from({ length: byteCount }, () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return state >>> 24;
-  });
+  const words = randomWords(seed);
+  return Uint8Array.from({ length: byteCount }, () => words() >>> 24);
 }
 
 describe('the hash of a name and a long key', () => {

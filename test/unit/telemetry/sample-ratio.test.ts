@@ -1,19 +1,9 @@
 // The test for sample-ratio mismatch: its probabilities against closed forms and tables, its verdict against cases.
 import { describe, expect, test } from 'vitest';
 import { chiSquareTail, type SampleCell, testSampleRatio } from '../../../src/telemetry/sample-ratio.ts';
+import { randomRatios } from '../../support/random.ts';
 
 const exact = (share: number, keys: number): SampleCell => ({ share, keys, standardError: 0 });
-
-/** mulberry32: the same numbers in every run. */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 describe('the tail of chi-square', () => {
   // Critical values as in every table (NIST/SEMATECH e-Handbook, §1.3.6.7.4), to more digits.
@@ -107,7 +97,7 @@ describe('the verdict', () => {
   });
 
   test('raises a false alarm about as rarely as it promises', () => {
-    const random = randomFrom(1);
+    const random = randomRatios(1);
     let below5Percent = 0;
     let alarms = 0;
     const runs = 4000;

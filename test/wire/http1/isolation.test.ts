@@ -2,20 +2,10 @@
 // and cuts among them, all over few upstream connections. Every body is a pattern of its own; one foreign byte shows.
 import { describe, expect, it } from 'vitest';
 import { valuesOf } from '../../support/message.ts';
+import { randomRatios } from '../../support/random.ts';
 import type { RawClient } from '../../support/raw-client.ts';
 import type { Script } from '../../support/scripted-upstream.ts';
 import { startLine } from '../../support/splitter.ts';
-
-/** mulberry32: small and seeded. */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** Bytes that say whose they are, all the way through. */
 const patternOf = (nonce: string, size: number) => {
@@ -60,7 +50,7 @@ describe('exchanges side by side', () => {
   it('get their own bytes and no others, whatever happens to their neighbours', async () => {
     const { splitter, upstream } = await startLine(pattern, {}, { pool: { maxConnections: 8 } });
     const seed = Math.floor(Math.random() * 2 ** 31);
-    const random = randomFrom(seed);
+    const random = randomRatios(seed);
     const pick = <T>(items: readonly T[]) => items[Math.floor(random() * items.length)]!;
     let whole = 0;
 

@@ -1,0 +1,18 @@
+// Numbers that look random and are the same for the same seed (mulberry32), so that a failure can be played again.
+
+/** A source of whole numbers from 0 to 2^32 - 1. */
+export function randomWords(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return (mixed ^ (mixed >>> 14)) >>> 0;
+  };
+}
+
+/** A source of numbers from 0 to below 1. */
+export function randomRatios(seed: number): () => number {
+  const words = randomWords(seed);
+  return () => words() / 2 ** 32;
+}
