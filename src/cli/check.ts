@@ -30,15 +30,15 @@ interface CheckFlags extends ConfigFlags {
 /** The command, ready to be added to the program. */
 export function checkCommand(terminal: Terminal): Command {
   const command = new Command('check')
-    .summary('say whether a configuration is good, and what it does')
+    .summary('check a configuration and print what it does')
     .description(
-      'Reads a configuration as serve would and says what it does: each split with its variants, their shares and exact hash ranges. Prints all problems at once, and warnings where it would run but probably not do what was meant. Exit code 1 when there are problems.',
+      'Reads a configuration as serve would and prints what it does: each split with its variants, their shares and exact hash ranges. Prints all problems at once, and warns about a valid configuration that probably does not do what was meant. Exit code 1 if there are problems.',
     )
-    .argument('[FILE]', 'YAML file to check, in place of --config')
+    .argument('[FILE]', 'YAML file to check, instead of --config')
     .option('--dns', 'also look up every upstream and connect to each of its addresses, with TLS for https')
-    .option('--strict', 'exit code 1 for warnings too')
-    .option('--quiet', 'print problems and warnings only')
-    .option('--json', 'print the result as JSON, problems included');
+    .option('--strict', 'exit with 1 for warnings too')
+    .option('--quiet', 'print only problems and warnings')
+    .option('--json', 'print the result as JSON, including problems');
   return addConfigOptions(command).action(async (file: string | undefined, flags: CheckFlags) => {
     if (file !== undefined && flags.config !== undefined) {
       return command.error('error: FILE and --config name two configurations; give one of them', {
@@ -97,7 +97,7 @@ function reachedLines(reached: readonly Reached[]): string[] {
   const rows = reached.map(({ upstream, address, tls, failure }) => [
     `upstream ${upstream}`,
     address,
-    failure ?? (tls ? 'accepts connections, and its certificate is good' : 'accepts connections'),
+    failure ?? (tls ? 'accepts connections, and its certificate is valid' : 'accepts connections'),
   ]);
   return table(rows).map((row) => `  ${row}`);
 }
@@ -152,7 +152,7 @@ function overrideLines({ override }: SplitConfig): string[] {
     cookie === undefined ? [] : `cookie ${cookie}`,
     query === undefined ? [] : `query parameter ${query}`,
   ].flat();
-  const who = secret === undefined ? 'anybody, as it has no secret' : 'whoever has the secret';
+  const who = secret === undefined ? 'anybody, because it has no secret' : 'anybody who has the secret';
   return [`    override: ${variants.join(', ')} by ${places.join(', ')}, for ${who}`];
 }
 
@@ -161,7 +161,7 @@ function withoutKey(splitter: Splitter, split: SplitConfig): string {
   const { reason, variant } = splitter.decide(BARE_REQUEST);
   if (reason !== 'missing_key') return '';
   if (variant === null) return '; a request without a key is refused with 400';
-  if (split.missingKey === 'random') return '; a request without a key goes anywhere by share';
+  if (split.missingKey === 'random') return '; a request without a key goes to a random variant, by share';
   return `; a request without a key goes to ${variant.name}`;
 }
 

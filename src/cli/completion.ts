@@ -11,7 +11,7 @@ type Shell = (typeof SHELLS)[number];
 /** The command, ready to be added to the program. */
 export function completionCommand(terminal: Terminal): Command {
   const command = new Command('completion')
-    .summary('print a script that completes commands and flags in a shell')
+    .summary('print a completion script for a shell')
     .description(
       `Prints a completion script. For bash: source <(${PROGRAM} completion bash), for zsh the same with zsh, for fish: ${PROGRAM} completion fish | source.`,
     )

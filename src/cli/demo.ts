@@ -23,9 +23,9 @@ const UPSTREAMS = ['backend', 'backend-experiment'] as const;
 /** The command, ready to be added to the program. */
 export function demoCommand(terminal: Terminal): Command {
   const command = new Command('demo')
-    .summary('try it: two embedded upstreams, 50/50')
+    .summary('try it with two embedded upstreams, 50/50')
     .description(
-      `Starts two upstreams that answer "hello backend" and "hello backend-experiment", and the splitter in front of them: requests on ${LISTEN}, admin port on ${ADMIN}. Ctrl-C ends it.`,
+      `Starts two upstreams that answer "hello backend" and "hello backend-experiment", and a splitter that forwards to them: requests on ${LISTEN}, admin port on ${ADMIN}. Ctrl-C stops it.`,
     );
   return addConfigOptions(command, ['listen', 'admin']).action(async (flags: ConfigFlags) => {
     const failure = await demo(flags, terminal);
@@ -137,7 +137,7 @@ function whatToTry(splitter: string, admin: string | null): string {
       ? []
       : [`  ${paint('cyan', `curl "${admin}/explain?url=/?token=42"`)}`]),
     '',
-    'Ctrl-C ends it.',
+    'Ctrl-C stops it.',
     '',
     '',
   ];

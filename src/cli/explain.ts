@@ -24,9 +24,9 @@ interface ExplainFlags extends ConfigFlags {
 /** The command, ready to be added to the program. */
 export function explainCommand(terminal: Terminal): Command {
   const command = new Command('explain')
-    .summary('say why a request goes where it goes')
+    .summary('explain why a request goes where it goes')
     .description(
-      'Prints key, hash, position, range, variant and reason of one request, as the running splitter would decide it. Exit code 1 when the request would be refused.',
+      'Prints key, hash, position, range, variant and reason of one request, as the running splitter would decide it. Exit code 1 if the request would be refused.',
     )
     .argument('<URL>', 'request target as it is on the wire, like "/x?token=42"')
     .option('--method <METHOD>', 'request method', 'GET')
@@ -37,8 +37,8 @@ export function explainCommand(terminal: Terminal): Command {
       'a field like "Cookie: uid=7"; may be repeated',
       (field: string, all: readonly string[] = []) => [...all, field],
     )
-    .option('--of <SPLIT>', 'ask this split, whatever the routes say')
-    .option('--json', 'print what /explain on the admin port answers');
+    .option('--of <SPLIT>', 'use this split, whatever the routes say')
+    .option('--json', 'print the answer of /explain on the admin port');
   return addConfigOptions(command, SPLIT_SETTINGS).action(async (url: string, flags: ExplainFlags) => {
     const { config } = await loadOrEnd(flags, terminal);
     const splitters = new Map([...config.splits].map(([name, split]) => [name, new Splitter(name, split)]));
@@ -127,7 +127,7 @@ function facts({
     ['split', `${split}, by ${method}`],
     [
       'key',
-      `${keySource} = "${key}"${isMinted ? ', minted: without the cookie each request gets another' : ''}${isRemembered ? ', and the answer remembers it in a cookie' : ''}`,
+      `${keySource} = "${key}"${isMinted ? ', minted: without the cookie each request gets a new one' : ''}${isRemembered ? ', and the answer remembers it in a cookie' : ''}`,
     ],
     ['hash', `${hash}, at ${positionPercent.toFixed(4)}% of all hashes`],
   ];
@@ -136,7 +136,7 @@ function facts({
   }
   if (scores !== null && scores !== undefined && reason === 'share') {
     const all = scores.map(({ variant, score }) => `${variant} ${Number(score.toPrecision(6))}`);
-    rows.push(['scores', `${all.join(', ')}; the highest takes it`]);
+    rows.push(['scores', `${all.join(', ')}; the highest wins`]);
   }
   if (shareRatio !== null && shareRatio !== undefined) rows.push(['share', percent(shareRatio)]);
   if (override !== null && override !== undefined && !override.isGranted) {

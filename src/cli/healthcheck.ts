@@ -13,7 +13,7 @@ export function healthcheckCommand(terminal: Terminal): Command {
   const command = new Command('healthcheck')
     .summary('ask a running splitter whether it is ready')
     .description(
-      'Asks /readyz of the admin port that the same flags, environment and file would open. Exit code 0 when it is ready, 1 when it is not or does not answer within two seconds.',
+      'Asks /readyz of the admin port that serve opens with the same flags, environment and file. Exit code 0 if it is ready, 1 if it is not or does not answer within two seconds.',
     );
   return addConfigOptions(command).action(async (flags: ConfigFlags) => {
     const loaded = await loadFromFlags(flags, terminal.environment);

@@ -11,9 +11,9 @@ import type { Terminal } from './terminal.ts';
 /** The command, ready to be added to the program. */
 export function importCommand(terminal: Terminal): Command {
   return new Command('import')
-    .summary('turn an nginx.conf into YAML')
+    .summary('convert an nginx.conf to YAML')
     .description(
-      'Prints the YAML file that does what an nginx.conf with split_clients does, its includes read. What cannot be kept is told with file and line, and exit code 1.',
+      'Prints the YAML file that does what an nginx.conf with split_clients and its includes do. Exit code 1 if a directive cannot be kept; each is reported with file and line.',
     )
     .argument('<FILE>', 'nginx.conf to read')
     .action(async (file: string) => {

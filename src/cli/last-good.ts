@@ -15,7 +15,7 @@ import type { Terminal } from './terminal.ts';
 export const LAST_GOOD = {
   flag: '--last-good <FILE>',
   variable: 'LAST_GOOD',
-  doc: 'keep the last accepted configuration in this file, and start on it when the own one is refused',
+  doc: 'keep the last accepted configuration in this file, and start with it if the given one is refused',
 } as const;
 
 /** What a start found in place of a usable text. */

@@ -52,9 +52,9 @@ function describe({ address, port, cause }: Failed, command: string | null): str
 function reasonOf({ code, message }: NodeJS.ErrnoException): string {
   switch (code) {
     case 'EADDRINUSE':
-      return 'another program has it. Stop that program, or ';
+      return 'another program uses it. Stop that program, or ';
     case 'EACCES':
-      return 'this user may not use it (ports below 1024 and directories of others need a right). Give the right, or ';
+      return 'this user may not open it (ports below 1024 and directories of other users need permission). Grant it, or ';
     case 'EADDRNOTAVAIL':
       return 'this machine has no such address; ';
     default:

@@ -68,8 +68,6 @@ export function splitOrEnd(
   const split = chosen === undefined ? undefined : config.splits.get(chosen);
   if (chosen !== undefined && split !== undefined) return [chosen, split];
   const known =
-    names.length === 0
-      ? 'a split, of which the configuration has none'
-      : `one of the splits ${names.join(', ')}`;
+    names.length === 0 ? 'a split, but the configuration has none' : `one of the splits ${names.join(', ')}`;
   return command.error(`error: --of: expected ${known}, got ${showGot(name)}`, { exitCode: 2 });
 }

@@ -29,14 +29,14 @@ interface PlanFlags {
 /** The command, ready to be added to the program. */
 export function planCommand(terminal: Terminal): Command {
   return new Command('plan')
-    .summary('say which part of all keys moves when a configuration changes')
+    .summary('compute which part of all keys moves when a configuration changes')
     .description(
-      'Compares two configurations split by split: which part of all keys goes from which variant to which. Exact where both use ranges on the same key; else found by a sample of random keys. Either file may be an nginx.conf.',
+      'Compares two configurations split by split: which part of all keys moves from which variant to which. Exact if both use ranges on the same key; otherwise estimated from random keys. Either file may be an nginx.conf.',
     )
-    .argument('<OLD>', 'YAML file or nginx.conf that runs')
-    .argument('<NEW>', 'YAML file or nginx.conf that is to run')
-    .option('--max-moved <SHARE>', 'exit code 1 when more than this moves in any split, like 10%', ratio)
-    .option('--samples <N>', 'random keys where arithmetic cannot tell', wholeNumber, 100_000)
+    .argument('<OLD>', 'YAML file or nginx.conf that runs now')
+    .argument('<NEW>', 'YAML file or nginx.conf that will replace it')
+    .option('--max-moved <SHARE>', 'exit with 1 if more than this moves in any split, like 10%', ratio)
+    .option('--samples <N>', 'number of random keys, if there is no exact result', wholeNumber, 100_000)
     .option('--seed <N>', 'another seed gives other random keys', wholeNumber, 1)
     .option('--json', 'print the plan as JSON')
     .action(async (oldFile: string, newFile: string, flags: PlanFlags) => {

@@ -29,7 +29,7 @@ const WRONG_USAGE = 2;
 const COLUMNS_MIN = 40;
 const COLUMNS_MAX = 80;
 
-const SEE_HELP = '(request-splitter --help says what there is)';
+const SEE_HELP = '(see request-splitter --help)';
 
 /** Runs one command line, `words` without node and script; gives the exit code. Throws only on a fault of its own. */
 export async function runProgram(words: readonly string[], terminal: Terminal): Promise<number> {
@@ -76,7 +76,7 @@ function calledBy(argv: readonly string[]): readonly string[] {
 async function createProgram(terminal: Terminal, names: readonly string[]): Promise<Command> {
   const program = new Command('request-splitter')
     .description(
-      'Splits requests over upstreams by a token: the same token always to the same upstream, bit for bit as nginx split_clients does it. Without a command it serves.',
+      'Splits requests over upstreams by a token. The same token always goes to the same upstream, bit for bit as with nginx split_clients. Without a command it serves.',
     )
     .version(VERSION, '-V, --version', 'print the version (also -v)')
     .helpCommand(false)
@@ -114,7 +114,7 @@ function helpEnding(columns: number): string {
     return [`  ${variable.padEnd(width)}${first}`, ...more.map((line) => `${' '.repeat(width + 2)}${line}`)];
   });
   return `
-${wrap('Environment variables (a flag overrides them, they override the file):', columns).join('\n')}
+${wrap('Environment variables (flags override them, they override the file):', columns).join('\n')}
 ${wrapped.flat().join('\n')}
 
 Examples:
@@ -124,8 +124,8 @@ Examples:
   request-splitter check splitter.yaml
   request-splitter help check
 
-${wrap('Exit codes: 0 good, 1 the answer is no or it did not start, 2 wrong usage.', columns).join('\n')}
-${wrap(`Without CONFIG, ${DEFAULT_FILE} is read where it exists.`, columns).join('\n')}`;
+${wrap('Exit codes: 0 success, 1 the answer is no or serve did not start, 2 wrong usage.', columns).join('\n')}
+${wrap(`Without CONFIG, ${DEFAULT_FILE} is read if it exists.`, columns).join('\n')}`;
 }
 
 function wrap(text: string, width: number): string[] {

@@ -44,7 +44,7 @@ export function serveCommand(terminal: Terminal): Command {
   const command = new Command('serve')
     .summary('run the splitter (the default command)')
     .description(
-      'Takes requests and gives each to the variant that its key belongs to. SIGTERM and SIGQUIT drain, a second one ends at once, SIGINT (Ctrl-C) ends at once. A changed file is used without a signal; SIGHUP reads it again at once and reopens log files, SIGUSR1 only reopens them.',
+      'Forwards each request to the variant that its key belongs to. SIGTERM and SIGQUIT drain; a second one, or SIGINT (Ctrl-C), exits at once. A changed file is used without a signal; SIGHUP reads it again at once and reopens log files, SIGUSR1 only reopens them.',
     );
   const { flag, doc, variable } = LAST_GOOD;
   addConfigOptions(command).addOption(new Option(flag, `${doc} (environment: ${variable})`));

@@ -31,15 +31,15 @@ interface SimulateFlags extends ConfigFlags {
 /** The command, ready to be added to the program. */
 export function simulateCommand(terminal: Terminal): Command {
   const command = new Command('simulate')
-    .summary('split random tokens, given ones or a log, and compare with the shares')
+    .summary('split random or given tokens or a log, and compare the result with the shares')
     .description(
-      'Gives tokens to a split and shows what each variant gets: random ones, the given ones, or those of standard input, where a line is a token, a request target, or a line of a common or combined log. Exit code 1 when the sample differs from the shares by more than chance, when one variant gets all of more than 100 requests, or when there is no request.',
+      'Assigns tokens to the variants of a split and shows what each variant gets. The tokens are random, given, or read from standard input, where a line is a token, a request target, or a line of a common or combined log. Exit code 1 if the sample differs from the shares by more than chance, if one variant gets all of more than 100 requests, or if there is no request.',
     )
-    .argument('[TOKEN...]', 'tokens (or targets like "/x?token=42") in place of random ones')
-    .option('-n, --count <N>', 'how many random tokens', wholeNumber, 10_000)
+    .argument('[TOKEN...]', 'tokens (or targets like "/x?token=42") instead of random ones')
+    .option('-n, --count <N>', 'number of random tokens', wholeNumber, 10_000)
     .option('--seed <N>', 'another seed gives other random tokens', wholeNumber, 1)
     .option('--stdin', 'read tokens or a log from standard input')
-    .option('--of <SPLIT>', 'the split, where there are several')
+    .option('--of <SPLIT>', 'the split, if there are several')
     .option('--json', 'print the numbers as JSON');
   return addConfigOptions(command, SPLIT_SETTINGS).action(async (tokens: string[], flags: SimulateFlags) => {
     if (tokens.length > 0 && flags.stdin === true)
@@ -230,7 +230,7 @@ function lines(result: Result): string[] {
   const verdict =
     result.pValue === null || result.chiSquare === null
       ? 'too few keys for a test'
-      : `chi-square ${result.chiSquare.toFixed(3)} with ${result.degrees} degree${result.degrees === 1 ? '' : 's'} of freedom, p = ${result.pValue.toPrecision(3)}: ${result.isMismatch ? 'NOT what the shares say' : 'as chance has it'}`;
+      : `chi-square ${result.chiSquare.toFixed(3)} with ${result.degrees} degree${result.degrees === 1 ? '' : 's'} of freedom, p = ${result.pValue.toPrecision(3)}: ${result.isMismatch ? 'NOT consistent with the shares' : 'consistent with the shares'}`;
   const largest = result.largestDeviationRatio;
   return [
     ...table([head, ...rows], [1, 2, 3, 4, 5]).map((row) => `  ${row}`),
@@ -248,18 +248,18 @@ function readingLines({ unreadable, undetermined }: Result): string[] {
     ...(unreadable > 0
       ? [`${linesLeftOut(unreadable)}, no request in ${unreadable === 1 ? 'it' : 'them'}`]
       : []),
-    ...(undetermined > 0 ? [`${linesLeftOut(undetermined)}, as a log may not hold the key`] : []),
+    ...(undetermined > 0 ? [`${linesLeftOut(undetermined)}, because a log may lack the key`] : []),
   ];
 }
 
 function linesLeftOut(count: number): string {
-  return count === 1 ? '1 line was left out' : `${count} lines were left out`;
+  return count === 1 ? '1 line was skipped' : `${count} lines were skipped`;
 }
 
 function oneSided({ variants, uniqueKeys }: Result): string {
   const all = variants.find(({ requests }) => requests > 0)?.name;
-  const why = uniqueKeys === 1 ? ', as all have the same key' : '';
-  return `${all} gets every request with a key${why}: this is no split`;
+  const why = uniqueKeys === 1 ? ', because all have the same key' : '';
+  return `${all} gets every request with a key${why}: this is not a split`;
 }
 
 function deviation(observed: number, share: number, total: number): string {

@@ -43,7 +43,7 @@ const RULES = {
   lengthAndCoding: 'Content-Length and Transfer-Encoding appear together',
   codingInHttp10: 'Transfer-Encoding appears in an HTTP/1.0 message',
   codingTwice: 'Transfer-Encoding appears more than once',
-  codingUnknown: 'Transfer-Encoding is something other than "chunked"',
+  codingUnknown: 'Transfer-Encoding is not "chunked"',
 
   chunkSize: 'a chunk does not begin with its size in hexadecimal digits',
   chunkSizeLong: 'a chunk size has more than 13 digits',

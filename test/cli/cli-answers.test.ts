@@ -54,7 +54,7 @@ describe('explain', () => {
     };
     expect(await refused('/none')).toEqual([
       1,
-      '/none is refused with 404 NO_ROUTE: no route takes this host and path',
+      '/none is refused with 404 NO_ROUTE: no route matches this host and path',
     ]);
     expect((await refused('/', '--host', 'shop.example'))[1]).toMatch(
       /^\/ is refused with 400 KEY_MISSING: /,
@@ -172,7 +172,7 @@ describe('simulate', () => {
       input: `${LOG('10.0.0.1', 'x')}${LOG('10.0.0.1', '')}`,
     });
     expect(code).toBe(0);
-    expect(out).toContain('\n1 line was left out, as a log may not hold the key\n');
+    expect(out).toContain('\n1 line was skipped, because a log may lack the key\n');
   });
 
   it('is exit code 1 where one variant gets all of many requests, or there is none', async () => {
@@ -182,7 +182,7 @@ describe('simulate', () => {
     const parked = await runCommand(['simulate', '--split', '0% http://a; * http://b', '-n', '200'], {});
     expect(parked).toMatchObject({
       code: 1,
-      out: expect.stringContaining('b gets every request with a key: this is no split'),
+      out: expect.stringContaining('b gets every request with a key: this is not a split'),
     });
     expect((await simulate('$remote_addr', LOG('10.0.0.1', 'x').repeat(100))).code).toBe(0);
     const none = await runCommand(['simulate', '--stdin'], { environment: SPLIT, input: '' });
@@ -206,7 +206,10 @@ describe('simulate', () => {
       (token) => splitter.decide(new LibraryView({ url: `/?token=${token}` })).variant!.name === 'a',
     );
     const mismatch = await runCommand(['simulate', ...onlyA], { environment: SPLIT });
-    expect(mismatch).toMatchObject({ code: 1, out: expect.stringContaining('NOT what the shares say') });
+    expect(mismatch).toMatchObject({
+      code: 1,
+      out: expect.stringContaining('NOT consistent with the shares'),
+    });
   });
 
   it('needs to know which split, where there are several', async () => {

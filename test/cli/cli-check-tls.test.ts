@@ -69,7 +69,7 @@ describe.skipIf(isMissing)('check --dns', () => {
     const { port } = await server('good.crt');
     expect(await checked(`https://localhost:${port}`)).toEqual({
       code: 0,
-      says: 'accepts connections, and its certificate is good',
+      says: 'accepts connections, and its certificate is valid',
     });
   });
 

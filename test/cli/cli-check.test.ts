@@ -69,10 +69,10 @@ describe('a good configuration', () => {
     ].map(({ out }) => out);
     expect(outputs[0]).toContain('  split s: $arg_token, else a minted $cookie_uid by ranges\n');
     expect(outputs[0]).toContain(
-      'override: b by header x-v, query parameter v, for anybody, as it has no secret\n',
+      'override: b by header x-v, query parameter v, for anybody, because it has no secret\n',
     );
     expect(outputs[1]).toContain(
-      'override: b by header x-v, query parameter v, for whoever has the secret\n',
+      'override: b by header x-v, query parameter v, for anybody who has the secret\n',
     );
     expect(outputs[1]).not.toContain('horse');
   });

@@ -21,7 +21,7 @@ const address = async (name: string) =>
 test('says where it listens and what to try, splits the tokens, shows the shares, and ends with Ctrl-C', async () => {
   demoFromSource();
   const [splitter, admin] = [await address('requests'), await address('admin port')];
-  await run.line(/^Ctrl-C ends it\.$/);
+  await run.line(/^Ctrl-C stops it\.$/);
   expect(run.stdout).toContain(`  curl "${splitter}/?token=42"\n`);
   expect(run.stdout).toContain(`  while :; do curl "${splitter}/?token=$RANDOM"; done\n`);
   expect(run.stdout).toContain(`  curl "${admin}/explain?url=/?token=42"\n`);
@@ -54,7 +54,7 @@ test('says where it listens and what to try, splits the tokens, shows the shares
 
 test('with the admin port off does not speak of it', async () => {
   demo({}, '--admin', 'off');
-  await run.line(/^Ctrl-C ends it\.$/);
+  await run.line(/^Ctrl-C stops it\.$/);
   expect(run.stdout).toMatch(/^ {2}admin port +off$/m);
   expect(run.stdout).not.toContain('explain');
 });
@@ -102,7 +102,7 @@ test('an address that is none is a problem with its name', async () => {
 
 test('SIGTERM ends it with 0', async () => {
   demo();
-  await run.line(/^Ctrl-C ends it\.$/);
+  await run.line(/^Ctrl-C stops it\.$/);
   run.signal('SIGTERM');
   expect(await run.exitCode).toBe(0);
 });

@@ -5,16 +5,16 @@ import { textOf } from '../../../src/exchange/own-answer.ts';
 
 describe('the text of an answer to a request that failed', () => {
   it('is the sentence of the code, with the cause in brackets', () => {
-    expect(textOf('BAD_CHUNK', null)).toBe('BAD_CHUNK: the chunked body breaks the chunk grammar\n');
+    expect(textOf('BAD_CHUNK', null)).toBe('BAD_CHUNK: the chunked body is malformed\n');
     expect(textOf('BAD_CHUNK', causeOf('byte 0x0a after a chunk size'))).toBe(
-      'BAD_CHUNK: the chunked body breaks the chunk grammar (byte 0x0a after a chunk size)\n',
+      'BAD_CHUNK: the chunked body is malformed (byte 0x0a after a chunk size)\n',
     );
   });
 
   it('says nothing twice', () => {
     const cause = causeOf('the request line is longer than limits.requestLine (8192 bytes)');
     expect(textOf('TARGET_TOO_LONG', cause)).toBe(`TARGET_TOO_LONG: ${cause.text}\n`);
-    const same = causeOf('Transfer-Encoding is something other than "chunked"');
+    const same = causeOf('Transfer-Encoding is not "chunked"');
     expect(textOf('UNKNOWN_TRANSFER_ENCODING', same)).toBe(`UNKNOWN_TRANSFER_ENCODING: ${same.text}\n`);
   });
 });

@@ -98,19 +98,19 @@ describe('a start', () => {
       serve({ LISTEN: taken });
       expect(await run.exitCode).toBe(1);
       expect(run.stderr).toBe(
-        `request-splitter: cannot listen on ${taken} (the port for requests): another program has it. Stop that program, or choose another address with --listen or LISTEN\n`,
+        `request-splitter: cannot listen on ${taken} (the port for requests): another program uses it. Stop that program, or choose another address with --listen or LISTEN\n`,
       );
       serve({ ADMIN: taken, LISTEN: taken.replace('127.0.0.1', 'localhost') });
       expect(await run.exitCode).toBe(1);
       expect(run.stderr.split('\n')).toEqual([
-        expect.stringMatching(/ \(the admin port\): another program has it/),
-        expect.stringMatching(/ \(the port for requests\): another program has it/),
+        expect.stringMatching(/ \(the admin port\): another program uses it/),
+        expect.stringMatching(/ \(the port for requests\): another program uses it/),
         '',
       ]);
       serve({ ADMIN: taken });
       expect(await run.exitCode).toBe(1);
       expect(run.stderr).toBe(
-        `request-splitter: cannot listen on ${taken} (the admin port): another program has it. Stop that program, or choose another address with --admin or ADMIN\n`,
+        `request-splitter: cannot listen on ${taken} (the admin port): another program uses it. Stop that program, or choose another address with --admin or ADMIN\n`,
       );
     } finally {
       other.close();

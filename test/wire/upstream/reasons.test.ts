@@ -41,7 +41,7 @@ describe('a response that is not valid HTTP', () => {
     const client = await splitter.client();
     const response = await client.ask(GET);
     expect(response.body).toBe(
-      `UPSTREAM_BAD_RESPONSE: the upstream answered with something that is not valid HTTP/1.x (${reason})\n`,
+      `UPSTREAM_BAD_RESPONSE: the upstream sent something that is not valid HTTP/1.x (${reason})\n`,
     );
     expect(lines).toMatchObject([{ code: 'UPSTREAM_BAD_RESPONSE', cause: reason }]);
   });

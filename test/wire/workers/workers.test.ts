@@ -309,7 +309,7 @@ test('a port that is taken is one sentence, and no worker is left', async () => 
     // The output of a program ends when the last process that has it ends.
     expect(await run.exitCode).toBe(1);
     expect(run.stderr).toBe(
-      `request-splitter: cannot listen on ${taken} (the port for requests): another program has it. Stop that program, or choose another address with --listen or LISTEN\n`,
+      `request-splitter: cannot listen on ${taken} (the port for requests): another program uses it. Stop that program, or choose another address with --listen or LISTEN\n`,
     );
   } finally {
     other.close();
