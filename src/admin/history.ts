@@ -3,7 +3,8 @@
 // its memory is bounded by the number of variants. Time is passed in, by two clocks: durations are measured by one that never
 // jumps, and a point is dated by the other one as it stands now.
 
-import { DURATION_BOUNDS_SECONDS, STATUS_CLASSES, type VariantCounters } from '../telemetry/counters.ts';
+import type { VariantCounters } from '../telemetry/counters.ts';
+import { DURATION_BOUNDS_SECONDS } from '../telemetry/counts.ts';
 import type { Running } from '../telemetry/running.ts';
 import { List } from './json-pieces.ts';
 
@@ -13,9 +14,6 @@ export const HISTORY_INTERVAL_MS = 5000;
 const POINTS_MAX = 180;
 /** A clock that is off by more than this was set; by less, it was slewed. */
 const CLOCK_STEP_MS = 1000;
-
-const NONE = STATUS_CLASSES.indexOf('none');
-const SERVER_ERRORS = STATUS_CLASSES.indexOf('5xx');
 
 /** Rings of one variant, and the readings of the counters at the last point. */
 class Track {
@@ -32,7 +30,7 @@ class Track {
   constructor(row: VariantCounters) {
     this.row = row;
     this.#ended = row.ended;
-    this.#failed = failedOf(row);
+    this.#failed = row.failed;
     this.#durations = row.durations.slice();
     this.#added = new Float64Array(row.durations.length);
   }
@@ -40,24 +38,20 @@ class Track {
   take(slot: number, seconds: number): void {
     const { row } = this;
     this.requests[slot] = (row.ended - this.#ended) / seconds;
-    this.errors[slot] = (failedOf(row) - this.#failed) / seconds;
+    this.errors[slot] = (row.failed - this.#failed) / seconds;
     for (let bucket = 0; bucket < this.#added.length; bucket += 1) {
       this.#added[bucket] = row.durations[bucket]! - this.#durations[bucket]!;
     }
     this.p50[slot] = quantile(this.#added, 0.5);
     this.p99[slot] = quantile(this.#added, 0.99);
     this.#ended = row.ended;
-    this.#failed = failedOf(row);
+    this.#failed = row.failed;
     this.#durations.set(row.durations);
   }
 }
 
 function emptyRing(): Float64Array {
   return new Float64Array(POINTS_MAX).fill(Number.NaN);
-}
-
-function failedOf({ requests }: VariantCounters): number {
-  return requests[NONE]! + requests[SERVER_ERRORS]!;
 }
 
 /** The points of one running splitter. */

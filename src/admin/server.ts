@@ -7,7 +7,7 @@
 
 import { hostname } from 'node:os';
 import type { ListenAddress } from '../config/listen-address.ts';
-import { createMetrics } from '../telemetry/metrics.ts';
+import { createMetrics } from '../telemetry/prometheus.ts';
 import {
   type AdminFacts,
   type LogLoss,

@@ -2,39 +2,15 @@
 // under the same version; one that goes or changes its meaning makes version 2. Knows nothing of HTTP.
 
 import { membersOf } from '../config/options/upstream.ts';
-import { FAULT_CODES } from '../errors.ts';
 import { describeKey } from '../split/key-list.ts';
-import { STATUS_CLASSES, type VariantCounters } from '../telemetry/counters.ts';
+import type { VariantCounters } from '../telemetry/counters.ts';
 import type { ReloadStatus, Running } from '../telemetry/running.ts';
 import { VERSION } from '../telemetry/version.ts';
 import { formatAddress, formatUpstreamUrl } from './effective-config.ts';
 import { List } from './json-pieces.ts';
 
-/** Cells that are not zero, by name. */
-function named(names: readonly string[], cells: Float64Array): Record<string, number> {
-  return Object.fromEntries(
-    names.map((name, index) => [name, cells[index]!] as const).filter(([, count]) => count > 0),
-  );
-}
-
 function exchangesOf(row: VariantCounters) {
-  return {
-    requests: row.ended,
-    requestsByClass: named(STATUS_CLASSES, row.requests),
-    requestsByFault: named(FAULT_CODES, row.faults),
-    requestsInFlight: row.inFlight,
-    retries: row.retries,
-    fallbacks: row.fallbacks,
-    missingKeys: row.missingKeys,
-    keysMinted: row.keysMinted,
-    preflights: row.preflights,
-    keysRemembered: row.keysRemembered,
-    overrides: row.overrides,
-    overridesRefused: row.overridesRefused,
-    receivedBytes: row.bytesReceived,
-    sentBytes: row.bytesSent,
-    durationSumSeconds: row.durationSumUs / 1e6,
-  };
+  return { requests: row.ended, ...row.status() };
 }
 
 /**
@@ -71,10 +47,12 @@ export function describeStatus(running: Running, reloads: ReloadStatus, withRegi
       lastGood: reloads.isLastGood,
     },
     splits: List.of(generation.splitters, ([name, splitter]) => {
-      const rows = splitter.variants.map((variant) => counters.variant(name, variant.name, variant.upstream));
+      const rows = splitter.variants.map((variant) =>
+        counters.peekVariant(name, variant.name, variant.upstream),
+      );
       const requests = rows.reduce((sum, row) => sum + row.ended, 0);
       const split = config.splits.get(name)!;
-      const sample = counters.sample(name, splitter.variants, split);
+      const sample = counters.peekSample(name, splitter.variants, split);
       const counts = sample.counts();
       const { pValue, deviationRatio, isMismatch } = sample.verdict();
       return {
@@ -113,35 +91,20 @@ export function describeStatus(running: Running, reloads: ReloadStatus, withRegi
         exact,
         split,
         upstream,
-        ...(upstream === null ? {} : exchangesOf(counters.variant('', '', upstream))),
+        ...(upstream === null ? {} : exchangesOf(counters.peekVariant('', '', upstream))),
       }),
     ),
     upstreams: List.of(config.upstreams, ([name, upstream]) => {
-      const row = counters.upstream(name);
       return {
         name,
         url: membersOf(upstream)
           .map(({ url }) => formatUpstreamUrl(url))
           .join(', '),
-        connectionsOpen: row.connectionsOpen,
-        connectionsOpened: row.connectionsOpened,
-        connectFailures: named(FAULT_CODES, row.connectFailures),
-        exchangesWaiting: row.exchangesWaiting,
-        streamsOpen: row.streamsOpen,
-        connectionsHeld: row.connectionsHeld,
-        poolExhaustions: row.exhaustions,
-        ejections: row.ejections,
+        ...counters.peekUpstream(name).status(),
         trouble: generation.upstreams.get(name)?.trouble ?? null,
         addresses: generation.upstreams.get(name)?.describe() ?? [],
       };
     }),
-    downstream: {
-      connectionsOpen: counters.downstream.connectionsOpen,
-      connectionsAccepted: counters.downstream.connectionsAccepted,
-      refusals: named(FAULT_CODES, counters.downstream.refusals),
-      tunnelsOpen: counters.downstream.tunnelsOpen,
-      tunnelsOpened: counters.downstream.tunnelsOpened,
-      responseBytesBuffered: counters.downstream.responseBytesBuffered,
-    },
+    downstream: counters.downstream.status(),
   };
 }

@@ -94,7 +94,7 @@ async function demo(flags: ConfigFlags, terminal: Terminal): Promise<string | nu
     rows.map((row) => ({
       variant: row.variant,
       requests: row.ended,
-      failed: row.requests[5]! + row.requests[0]!,
+      failed: row.failed,
     }));
   let before = count();
   const timer = setInterval(() => {

@@ -1,24 +1,19 @@
-// What is counted: one row of numbers per (split, variant, upstream), per upstream, and one for the downstream side.
-// The hot path only adds integers into typed arrays here; metrics.ts turns them into text when somebody scrapes.
-// Rows are found by name once per generation and live as long as the process, so a reload resets nothing.
+// Counts: one row of numbers per (split, variant, upstream), per upstream, and one for the side of the clients. The hot
+// path only adds integers to typed arrays here, at constant positions; prometheus.ts formats them when /metrics is read.
+// Rows are found by name once per generation and live as long as the process, so a reload resets no number.
 
 import type { SplitConfig } from '../config/options/split.ts';
-import { FAULT_CODES } from '../errors.ts';
 import type { Variant } from '../split/splitter.ts';
-import { declareRow, Row } from './rows.ts';
+import {
+  DOWNSTREAM_ROW,
+  DURATION_BOUNDS_SECONDS,
+  FAILED_CLASSES,
+  STATUS_CLASSES,
+  UPSTREAM_ROW,
+  VARIANT_ROW,
+} from './counts.ts';
+import { type RowReading, rowClass } from './rows.ts';
 import { defineSample, Sample } from './sample.ts';
-
-/**
- * Upper bounds of the duration histogram in seconds, "+Inf" left out. The 1-2.5-5 steps of Prometheus' own default, so
- * that a promise like "99 % within 250 ms" has its bound, continued downwards to 0.5 ms (an upstream beside the splitter
- * answers in less than the usual smallest bound of 5 ms) and upwards to 60 s, the default `responseTimeout`.
- */
-export const DURATION_BOUNDS_SECONDS: readonly number[] = [
-  0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
-];
-
-/** Classes by which responses are counted: slot = first digit of the status; "none" = no response was sent. */
-export const STATUS_CLASSES = ['none', '1xx', '2xx', '3xx', '4xx', '5xx'] as const;
 
 const BOUNDS_US = Float64Array.from(DURATION_BOUNDS_SECONDS, (seconds) => Math.round(seconds * 1e6));
 const LAST_BOUND_US = BOUNDS_US.at(-1)!;
@@ -39,58 +34,23 @@ function findBucket(durationUs: number): number {
 }
 
 const LAST_CLASS = STATUS_CLASSES.length - 1;
+const FAILED_SLOTS = FAILED_CLASSES.map((name) => STATUS_CLASSES.indexOf(name));
 
-/** Everything that is counted for one (split, variant, upstream). */
-export const VARIANT_ROW = declareRow(
-  {
-    requests: STATUS_CLASSES.length,
-    faults: FAULT_CODES.length,
-    durations: DURATION_BOUNDS_SECONDS.length + 1,
-    durationSumUs: 1,
-    bytesReceived: 1,
-    bytesSent: 1,
-    retries: 1,
-    missingKeys: 1,
-    fallbacks: 1,
-    overrides: 1,
-    overridesRefused: 1,
-    keysMinted: 1,
-    preflights: 1,
-    keysRemembered: 1,
-  },
-  ['inFlight'],
-);
-const VARIANT = { ...VARIANT_ROW.at, ...VARIANT_ROW.gauges };
+const VARIANT = VARIANT_ROW.at;
+const UPSTREAM = UPSTREAM_ROW.at;
+const DOWNSTREAM = DOWNSTREAM_ROW.at;
 
-/** Everything that is counted for one upstream. */
-export const UPSTREAM_ROW = declareRow(
-  { connectFailures: FAULT_CODES.length, opened: 1, ejections: 1, exhaustions: 1 },
-  ['open', 'waiting', 'streams', 'held'],
-);
-const UPSTREAM = { ...UPSTREAM_ROW.at, ...UPSTREAM_ROW.gauges };
-
-/** Everything that is counted for the side that calls us. */
-export const DOWNSTREAM_ROW = declareRow({ refusals: FAULT_CODES.length, accepted: 1, tunnelsOpened: 1 }, [
-  'open',
-  'tunnelsOpen',
-  'responseBytesBuffered',
-]);
-const DOWNSTREAM = { ...DOWNSTREAM_ROW.at, ...DOWNSTREAM_ROW.gauges };
-
-/** Numbers of one (split, variant, upstream). A route straight to an upstream has split "" and variant "". */
-export class VariantCounters extends Row<keyof typeof VARIANT_ROW.at, keyof typeof VARIANT_ROW.gauges> {
+/**
+ * Numbers of one (split, variant, upstream), of the process or of all workers together. A route straight to an upstream has
+ * split "" and variant "". Counters owns it; it is never removed.
+ */
+export class VariantCounters extends rowClass(VARIANT_ROW) {
   readonly split: string;
   readonly variant: string;
   readonly upstream: string;
-  /** Ended exchanges by slot of STATUS_CLASSES. */
-  readonly requests = this.cellsOf('requests');
-  /** Ended exchanges by position of their code in FAULT_CODES; an exchange without a fault is not here. */
-  readonly faults = this.cellsOf('faults');
-  /** Ended exchanges by duration, one cell a bucket, not cumulative. */
-  readonly durations = this.cellsOf('durations');
 
   constructor(split: string, variant: string, upstream: string) {
-    super(VARIANT_ROW);
+    super();
     this.split = split;
     this.variant = variant;
     this.upstream = upstream;
@@ -98,7 +58,7 @@ export class VariantCounters extends Row<keyof typeof VARIANT_ROW.at, keyof type
 
   /** An exchange was given to this variant. */
   begin(): void {
-    this.gauges[VARIANT.inFlight]! += 1;
+    this.cells[VARIANT.inFlight]! += 1;
   }
 
   /**
@@ -109,240 +69,174 @@ export class VariantCounters extends Row<keyof typeof VARIANT_ROW.at, keyof type
    * @param bytesReceived bytes from downstream, @param bytesSent bytes to downstream: heads and bodies as on the wire
    */
   end(status: number, fault: number, durationMs: number, bytesReceived: number, bytesSent: number): void {
+    const { cells } = this;
     const statusClass = (status / 100) | 0;
-    this.requests[statusClass <= LAST_CLASS ? statusClass : LAST_CLASS]! += 1;
-    if (fault >= 0) this.faults[fault]! += 1;
+    cells[VARIANT.requests + (statusClass <= LAST_CLASS ? statusClass : LAST_CLASS)]! += 1;
+    if (fault >= 0) cells[VARIANT.faults + fault]! += 1;
     // A clock that was read once for many exchanges may be a little behind: never negative, never NaN in the sum.
     const durationUs = durationMs > 0 ? Math.round(durationMs * 1000) : 0;
-    this.durations[findBucket(durationUs)]! += 1;
-    this.counts[VARIANT.durationSumUs]! += durationUs;
-    this.counts[VARIANT.bytesReceived]! += bytesReceived;
-    this.counts[VARIANT.bytesSent]! += bytesSent;
-    this.gauges[VARIANT.inFlight]! -= 1;
+    cells[VARIANT.durations + findBucket(durationUs)]! += 1;
+    cells[VARIANT.durationSumUs]! += durationUs;
+    cells[VARIANT.bytesReceived]! += bytesReceived;
+    cells[VARIANT.bytesSent]! += bytesSent;
+    cells[VARIANT.inFlight]! -= 1;
   }
 
   /** A request without a key was given to this variant by the split's `missingKey`. */
   missingKey(): void {
-    this.counts[VARIANT.missingKeys]! += 1;
+    this.cells[VARIANT.missingKeys]! += 1;
   }
 
   /** A tunnel, whose exchange had ended well, was ended by this fault. @param fault position of the code in FAULT_CODES */
   tunnelEnded(fault: number): void {
-    this.faults[fault]! += 1;
+    this.cells[VARIANT.faults + fault]! += 1;
   }
 
   /** An exchange was sent again on another connection. */
   retry(): void {
-    this.counts[VARIANT.retries]! += 1;
+    this.cells[VARIANT.retries]! += 1;
   }
 
   /** An exchange of this variant was sent to the upstream of `onDown: { fallback }`. */
   fallback(): void {
-    this.counts[VARIANT.fallbacks]! += 1;
+    this.cells[VARIANT.fallbacks]! += 1;
   }
 
   /** A tester chose this variant. */
   override(): void {
-    this.counts[VARIANT.overrides]! += 1;
+    this.cells[VARIANT.overrides]! += 1;
   }
 
-  /** An override was asked for and not granted; the request came to this variant as if nothing had been there. */
+  /** An override was asked for and not granted; the request came to this variant as if it had not asked. */
   overrideRefused(): void {
-    this.counts[VARIANT.overridesRefused]! += 1;
+    this.cells[VARIANT.overridesRefused]! += 1;
   }
 
   /** A request got a new key, which belongs to this variant. */
   keyMinted(): void {
-    this.counts[VARIANT.keysMinted]! += 1;
+    this.cells[VARIANT.keysMinted]! += 1;
   }
 
   /** A CORS preflight request came to this variant. */
   preflight(): void {
-    this.counts[VARIANT.preflights]! += 1;
+    this.cells[VARIANT.preflights]! += 1;
   }
 
   /** A key that came to this variant was put into a cookie. */
   keyRemembered(): void {
-    this.counts[VARIANT.keysRemembered]! += 1;
+    this.cells[VARIANT.keysRemembered]! += 1;
   }
 
-  get inFlight(): number {
-    return this.gauges[VARIANT.inFlight]!;
-  }
-  get overrides(): number {
-    return this.counts[VARIANT.overrides]!;
-  }
-  get overridesRefused(): number {
-    return this.counts[VARIANT.overridesRefused]!;
-  }
-  get preflights(): number {
-    return this.counts[VARIANT.preflights]!;
-  }
-  get keysMinted(): number {
-    return this.counts[VARIANT.keysMinted]!;
-  }
-  get keysRemembered(): number {
-    return this.counts[VARIANT.keysRemembered]!;
-  }
-  get fallbacks(): number {
-    return this.counts[VARIANT.fallbacks]!;
-  }
-  /** Sum of all durations in whole microseconds. */
-  get durationSumUs(): number {
-    return this.counts[VARIANT.durationSumUs]!;
-  }
-  get bytesReceived(): number {
-    return this.counts[VARIANT.bytesReceived]!;
-  }
-  get bytesSent(): number {
-    return this.counts[VARIANT.bytesSent]!;
-  }
-  get retries(): number {
-    return this.counts[VARIANT.retries]!;
-  }
-  get missingKeys(): number {
-    return this.counts[VARIANT.missingKeys]!;
-  }
   /** Ended exchanges, all classes together. */
   get ended(): number {
     return this.requests.reduce((sum, count) => sum + count, 0);
   }
+
+  /** Ended exchanges that got no response or one of 5xx: what history, demo and page call failed. */
+  get failed(): number {
+    return FAILED_SLOTS.reduce((sum, slot) => sum + this.requests[slot]!, 0);
+  }
 }
 
-/** Numbers of one upstream, whichever variants use it. */
-export class UpstreamCounters extends Row<keyof typeof UPSTREAM_ROW.at, keyof typeof UPSTREAM_ROW.gauges> {
+/** Numbers of one upstream, whichever variants use it. Counters owns it; it is never removed. */
+export class UpstreamCounters extends rowClass(UPSTREAM_ROW) {
   readonly upstream: string;
-  /** Failed connects by position of their code in FAULT_CODES. */
-  readonly connectFailures = this.cellsOf('connectFailures');
 
   constructor(upstream: string) {
-    super(UPSTREAM_ROW);
+    super();
     this.upstream = upstream;
   }
 
   connectionOpened(): void {
-    this.counts[UPSTREAM.opened]! += 1;
-    this.gauges[UPSTREAM.open]! += 1;
+    this.cells[UPSTREAM.connectionsOpened]! += 1;
+    this.cells[UPSTREAM.connectionsOpen]! += 1;
   }
 
   /** A connection that was counted by connectionOpened() is gone. */
   connectionClosed(): void {
-    this.gauges[UPSTREAM.open]! -= 1;
+    this.cells[UPSTREAM.connectionsOpen]! -= 1;
   }
 
   /** @param fault position of the code in FAULT_CODES */
   connectFailed(fault: number): void {
-    this.connectFailures[fault]! += 1;
+    this.cells[UPSTREAM.connectFailures + fault]! += 1;
   }
 
   /** An address was ejected. */
   ejected(): void {
-    this.counts[UPSTREAM.ejections]! += 1;
+    this.cells[UPSTREAM.ejections]! += 1;
   }
 
   /** @param delta +1 when an exchange begins to wait for a connection, -1 when it has one or has given up */
   waiting(delta: number): void {
-    this.gauges[UPSTREAM.waiting]! += delta;
+    this.cells[UPSTREAM.exchangesWaiting]! += delta;
   }
 
   /** @param delta +1 when a connection becomes a tunnel or carries an event stream, -1 when that has ended */
   streams(delta: number): void {
-    this.gauges[UPSTREAM.streams]! += delta;
+    this.cells[UPSTREAM.streamsOpen]! += delta;
   }
 
   /** @param delta +1 when a connection is held by a slow client, -1 when it is no longer */
   held(delta: number): void {
-    this.gauges[UPSTREAM.held]! += delta;
+    this.cells[UPSTREAM.connectionsHeld]! += delta;
   }
 
   /** Exchanges have waited for a connection for a second. */
   poolExhausted(): void {
-    this.counts[UPSTREAM.exhaustions]! += 1;
-  }
-
-  get connectionsHeld(): number {
-    return this.gauges[UPSTREAM.held]!;
-  }
-  get exhaustions(): number {
-    return this.counts[UPSTREAM.exhaustions]!;
-  }
-  get streamsOpen(): number {
-    return this.gauges[UPSTREAM.streams]!;
-  }
-  get ejections(): number {
-    return this.counts[UPSTREAM.ejections]!;
-  }
-  get connectionsOpened(): number {
-    return this.counts[UPSTREAM.opened]!;
-  }
-  get connectionsOpen(): number {
-    return this.gauges[UPSTREAM.open]!;
-  }
-  get exchangesWaiting(): number {
-    return this.gauges[UPSTREAM.waiting]!;
+    this.cells[UPSTREAM.exhaustions]! += 1;
   }
 }
 
-/** Numbers of the side that calls us. */
-export class DownstreamCounters extends Row<
-  keyof typeof DOWNSTREAM_ROW.at,
-  keyof typeof DOWNSTREAM_ROW.gauges
-> {
-  /** Requests refused before a variant was chosen, by position of their code in FAULT_CODES. */
-  readonly refusals = this.cellsOf('refusals');
-
-  constructor() {
-    super(DOWNSTREAM_ROW);
-  }
-
+/** Numbers of the side of the clients. Counters owns the only one. */
+export class DownstreamCounters extends rowClass(DOWNSTREAM_ROW) {
   connectionOpened(): void {
-    this.counts[DOWNSTREAM.accepted]! += 1;
-    this.gauges[DOWNSTREAM.open]! += 1;
+    this.cells[DOWNSTREAM.connectionsAccepted]! += 1;
+    this.cells[DOWNSTREAM.connectionsOpen]! += 1;
   }
 
   /** A connection that was counted by connectionOpened() is gone. */
   connectionClosed(): void {
-    this.gauges[DOWNSTREAM.open]! -= 1;
+    this.cells[DOWNSTREAM.connectionsOpen]! -= 1;
   }
 
-  /** @param fault position of the code in FAULT_CODES */
+  /** A request was refused before a variant was chosen. @param fault position of the code in FAULT_CODES */
   refused(fault: number): void {
-    this.refusals[fault]! += 1;
+    this.cells[DOWNSTREAM.refusals + fault]! += 1;
   }
 
   tunnelOpened(): void {
-    this.counts[DOWNSTREAM.tunnelsOpened]! += 1;
-    this.gauges[DOWNSTREAM.tunnelsOpen]! += 1;
+    this.cells[DOWNSTREAM.tunnelsOpened]! += 1;
+    this.cells[DOWNSTREAM.tunnelsOpen]! += 1;
   }
 
   /** A tunnel that was counted by tunnelOpened() is gone. */
   tunnelClosed(): void {
-    this.gauges[DOWNSTREAM.tunnelsOpen]! -= 1;
+    this.cells[DOWNSTREAM.tunnelsOpen]! -= 1;
   }
 
   /** @param byteCount of responses that were read ahead of their clients; negative when they have left */
   responseBuffered(byteCount: number): void {
-    this.gauges[DOWNSTREAM.responseBytesBuffered]! += byteCount;
-  }
-
-  get responseBytesBuffered(): number {
-    return this.gauges[DOWNSTREAM.responseBytesBuffered]!;
-  }
-  get connectionsAccepted(): number {
-    return this.counts[DOWNSTREAM.accepted]!;
-  }
-  get connectionsOpen(): number {
-    return this.gauges[DOWNSTREAM.open]!;
-  }
-  get tunnelsOpened(): number {
-    return this.counts[DOWNSTREAM.tunnelsOpened]!;
-  }
-  get tunnelsOpen(): number {
-    return this.gauges[DOWNSTREAM.tunnelsOpen]!;
+    this.cells[DOWNSTREAM.responseBytesBuffered]! += byteCount;
   }
 }
 
-/** All numbers of the process. Rows are never removed: the same names give the same row, whatever was reloaded. */
+/** All rows of a process at one moment, as one process sends them to another. */
+export interface CountersReading {
+  readonly downstream: RowReading;
+  readonly variants: readonly {
+    readonly split: string;
+    readonly variant: string;
+    readonly upstream: string;
+    readonly cells: RowReading;
+  }[];
+  readonly upstreams: readonly { readonly upstream: string; readonly cells: RowReading }[];
+}
+
+/**
+ * All numbers of the process, from its start to its end. The ambassador owns it, or with workers the primary's tally. Rows
+ * are never removed: the same names give the same row after any reload.
+ */
 export class Counters {
   readonly downstream = new DownstreamCounters();
   readonly #variants = new Map<string, VariantCounters>();
@@ -351,7 +245,7 @@ export class Counters {
 
   /** The row of these names. Looked up once per generation, not per exchange. */
   variant(split: string, variant: string, upstream: string): VariantCounters {
-    const id = `${split}\0${variant}\0${upstream}`;
+    const id = variantId(split, variant, upstream);
     let row = this.#variants.get(id);
     if (row === undefined) {
       row = new VariantCounters(split, variant, upstream);
@@ -370,17 +264,31 @@ export class Counters {
     return row;
   }
 
+  /** The row to read from; one of zeros, which is not kept, where none has been counted yet. */
+  peekVariant(split: string, variant: string, upstream: string): VariantCounters {
+    const row = this.#variants.get(variantId(split, variant, upstream));
+    return row ?? new VariantCounters(split, variant, upstream);
+  }
+
+  /** As peekVariant(). */
+  peekUpstream(upstream: string): UpstreamCounters {
+    return this.#upstreams.get(upstream) ?? new UpstreamCounters(upstream);
+  }
+
   /**
    * The sample of different keys of a split: the same one as long as no key can change its variant, else a new one, which
    * takes the old one's place. Looked up once per generation.
    */
   sample(split: string, variants: readonly Variant[], config: SplitConfig): Sample {
-    let sample = this.#samples.get(split);
-    if (sample?.definition !== defineSample(config)) {
-      sample = new Sample(split, variants, config);
-      this.#samples.set(split, sample);
-    }
-    return sample!;
+    const sample = this.peekSample(split, variants, config);
+    this.#samples.set(split, sample);
+    return sample;
+  }
+
+  /** The sample to read from; an empty one, which is not kept, where the split has none of this definition. */
+  peekSample(split: string, variants: readonly Variant[], config: SplitConfig): Sample {
+    const sample = this.#samples.get(split);
+    return sample?.definition === defineSample(config) ? sample : new Sample(split, variants, config);
   }
 
   /** The present sample of each split that has one. */
@@ -397,4 +305,45 @@ export class Counters {
   upstreams(): IterableIterator<UpstreamCounters> {
     return this.#upstreams.values();
   }
+
+  /** Every cell of every row, to be added up elsewhere. */
+  read(): CountersReading {
+    return {
+      downstream: this.downstream.read(),
+      variants: Array.from(this.#variants.values(), (row) => {
+        const { split, variant, upstream } = row;
+        return { split, variant, upstream, cells: row.read() };
+      }),
+      upstreams: Array.from(this.#upstreams.values(), (row) => {
+        return { upstream: row.upstream, cells: row.read() };
+      }),
+    };
+  }
+
+  /**
+   * Adds what another process has counted from one reading to the next. @param before null = the first reading
+   * @param now null = the process has ended: what it counted stays, its gauges go
+   */
+  advance(before: CountersReading | null, now: CountersReading | null): void {
+    const { downstream } = this;
+    downstream.add(downstream.difference(before?.downstream, now?.downstream));
+    const variantsBefore = new Map(before?.variants.map((one) => [idOf(one), one.cells]));
+    for (const one of now?.variants ?? before?.variants ?? []) {
+      const row = this.variant(one.split, one.variant, one.upstream);
+      row.add(row.difference(variantsBefore.get(idOf(one)), now === null ? undefined : one.cells));
+    }
+    const upstreamsBefore = new Map(before?.upstreams.map((one) => [one.upstream, one.cells]));
+    for (const one of now?.upstreams ?? before?.upstreams ?? []) {
+      const row = this.upstream(one.upstream);
+      row.add(row.difference(upstreamsBefore.get(one.upstream), now === null ? undefined : one.cells));
+    }
+  }
+}
+
+function variantId(split: string, variant: string, upstream: string): string {
+  return `${split}\0${variant}\0${upstream}`;
+}
+
+function idOf({ split, variant, upstream }: CountersReading['variants'][number]): string {
+  return variantId(split, variant, upstream);
 }

@@ -1,83 +1,180 @@
-// One row of numbers whose cells are declared once, by name. A row has no other storage, so what can be counted is also
-// read, sent to another process and added up there: no cell can be left out.
+// Declares counts and makes rows of numbers from the declarations. Each count is declared once: its kind, its metric, its
+// member of /status. Adding, reading, the difference between two readings and merging between workers work on all cells of
+// a row alike, and the metric family and /status follow from the declaration, so no count can be left out of one of them.
 
-/** The cells of one row as plain numbers. Readings of rows of the same kind have the same order. */
-export interface RowReading {
-  /** Only ever grow. */
-  readonly counts: Float64Array;
-  /** Numbers of what is there now. */
-  readonly gauges: Float64Array;
+/** What the cells of a count with more than one stand for. */
+export interface Dimension {
+  /** One cell each, by these names in /status. */
+  readonly names: readonly string[];
+  /** Names of the metric's labels beside those of the row. */
+  readonly labels: readonly string[];
+  /** These labels for the cell at this position. */
+  readonly labelsOf: (cell: number) => Readonly<Record<string, string>>;
+  /** Cells that are zero have no line in /metrics: a line for each fault code of each variant would drown a scrape. */
+  readonly isSparse: boolean;
 }
 
-/** The cells of one kind of row. */
-export interface RowLayout<Count extends string = string, Gauge extends string = string> {
-  /** Numbers that only grow: how many cells each name has. */
-  readonly counts: Readonly<Record<Count, number>>;
-  /** Position of the first cell of each name in `counts`. */
-  readonly at: Readonly<Record<Count, number>>;
-  /** Position of each name in `gauges`. */
-  readonly gauges: Readonly<Record<Gauge, number>>;
+/** A number that only grows, or one of what is there now; one cell, or one for each name of a dimension. */
+interface NumberCount {
+  readonly kind: 'counter' | 'gauge';
+  /** Null for the sum of a histogram, which belongs to the histogram's family. */
+  readonly metric: string | null;
+  readonly help: string;
+  readonly by?: Dimension;
+  /** Its member of /status; with `perUnit`, the number divided by it. */
+  readonly status: string;
+  readonly perUnit?: number;
 }
 
-/** Declares a kind of row. @param counts how many cells each name has @param gauges one cell each */
-export function declareRow<Count extends string, Gauge extends string>(
-  counts: Readonly<Record<Count, number>>,
-  gauges: readonly Gauge[],
-): RowLayout<Count, Gauge> {
-  let next = 0;
-  const at: Partial<Record<Count, number>> = {};
-  for (const name of Object.keys(counts) as Count[]) {
-    at[name] = next;
-    next += counts[name];
+/** A distribution: one cell a bucket, not cumulative, the last one "+Inf". It is in /metrics alone. */
+interface HistogramCount {
+  readonly kind: 'histogram';
+  readonly metric: string;
+  readonly help: string;
+  readonly bounds: readonly number[];
+  /** The count of the same row that holds the sum of all values; in the metric it is divided by `sumPerUnit`. */
+  readonly sum: string;
+  readonly sumPerUnit: number;
+}
+
+export type Count = NumberCount | HistogramCount;
+export type Counts = Readonly<Record<string, Count>>;
+
+/** Where the cells of one kind of row are. */
+export interface RowLayout<C extends Counts = Counts> {
+  /** In the order of their families in /metrics. */
+  readonly counts: C;
+  /** Position of the first cell of each count. */
+  readonly at: { readonly [N in keyof C]: number };
+  readonly size: number;
+  /** 1 where a cell is of a gauge. */
+  readonly isGauge: Uint8Array;
+  /** Counts in the order of their members of /status. */
+  readonly statusOrder: readonly (keyof C & string)[];
+}
+
+/** All cells of one row at one moment. Readings of rows of the same kind have the same order. */
+export type RowReading = Float64Array;
+
+/** Declares a kind of row. @param statusOrder the counts that are in /status, in the order of their members there */
+export function declareRow<const C extends Counts>(
+  counts: C,
+  statusOrder: readonly (keyof C & string)[],
+): RowLayout<C> {
+  const at: Record<string, number> = {};
+  const isGauge: number[] = [];
+  for (const [name, count] of Object.entries(counts)) {
+    at[name] = isGauge.length;
+    for (let cell = cellsOf(count); cell > 0; cell -= 1) isGauge.push(count.kind === 'gauge' ? 1 : 0);
   }
   return {
     counts,
-    at: at as Record<Count, number>,
-    gauges: Object.fromEntries(gauges.map((name, index) => [name, index])) as Record<Gauge, number>,
+    at: at as RowLayout<C>['at'],
+    size: isGauge.length,
+    isGauge: Uint8Array.from(isGauge),
+    statusOrder,
   };
 }
 
-/**
- * The numbers of one row. Every cell is a Float64Array entry that holds an integer, exact up to 2^53: a Uint32Array would
- * wrap after 4.3 billion requests, two and a half days at 20,000/s, and costs the same to add to.
- */
-export abstract class Row<Count extends string, Gauge extends string> {
-  protected readonly counts: Float64Array;
-  protected readonly gauges: Float64Array;
-  readonly #layout: RowLayout<Count, Gauge>;
+/** How many cells a count has. */
+export function cellsOf(count: Count): number {
+  return count.kind === 'histogram' ? count.bounds.length + 1 : (count.by?.names.length ?? 1);
+}
 
-  constructor(layout: RowLayout<Count, Gauge>) {
-    this.#layout = layout;
-    const sizes: readonly number[] = Object.values(layout.counts);
-    this.counts = new Float64Array(sizes.reduce((sum, size) => sum + size, 0));
-    this.gauges = new Float64Array(Object.keys(layout.gauges).length);
+/** The numbers of a row by the names of their counts: a number for one cell, else an array that shares the row's memory. */
+export type RowValues<C extends Counts> = {
+  readonly [N in keyof C]: C[N] extends { by: Dimension } | { kind: 'histogram' } ? Float64Array : number;
+};
+
+/** The members of /status that counts have. */
+export type StatusMembers<C extends Counts> = {
+  readonly [N in keyof C as C[N] extends { status: infer S extends string } ? S : never]: C[N] extends {
+    by: Dimension;
+  }
+    ? Record<string, number>
+    : number;
+};
+
+/**
+ * The numbers of one row, which live as long as the process. Every cell is a Float64Array entry that holds an integer,
+ * exact up to 2^53: a Uint32Array would wrap after 4.3 billion requests, two and a half days at 20,000/s, and costs the
+ * same to add to. The hot path adds to `cells` at constant positions.
+ */
+export abstract class Row<C extends Counts = Counts> {
+  readonly layout: RowLayout<C>;
+  readonly cells: Float64Array;
+
+  constructor(layout: RowLayout<C>) {
+    this.layout = layout;
+    this.cells = new Float64Array(layout.size);
+    for (const [name, count] of Object.entries(layout.counts)) {
+      const first = layout.at[name]!;
+      if (isSingle(count)) continue;
+      Object.defineProperty(this, name, { value: this.cells.subarray(first, first + cellsOf(count)) });
+    }
   }
 
   /** Everything counted here, to be added up elsewhere. */
   read(): RowReading {
-    return { counts: this.counts.slice(), gauges: this.gauges.slice() };
+    return this.cells.slice();
   }
 
   /** Adds the difference of two readings of a row elsewhere. */
-  add({ counts, gauges }: RowReading): void {
-    for (const [cell, change] of counts.entries()) this.counts[cell]! += change;
-    for (const [cell, change] of gauges.entries()) this.gauges[cell]! += change;
+  add(change: RowReading): void {
+    for (const [cell, delta] of change.entries()) this.cells[cell]! += delta;
   }
 
-  /** The cells of a name as an array that shares their memory. */
-  protected cellsOf(name: Count): Float64Array {
-    const first = this.#layout.at[name];
-    return this.counts.subarray(first, first + this.#layout.counts[name]);
+  /** From one reading of such a row to the next; without a next one its counts stay and its gauges return to zero. */
+  difference(before: RowReading | undefined, now: RowReading | undefined): RowReading {
+    const { isGauge } = this.layout;
+    return this.cells.map((_, cell) => {
+      if (now === undefined && isGauge[cell] === 0) return 0;
+      return (now?.[cell] ?? 0) - (before?.[cell] ?? 0);
+    });
+  }
+
+  /** The counts as members of /status: of a dimension those cells that are not zero, by name. */
+  status(): StatusMembers<C> {
+    const { counts, at, statusOrder } = this.layout;
+    const members: Record<string, number | Record<string, number>> = {};
+    for (const name of statusOrder) {
+      const count = counts[name]!;
+      if (count.kind === 'histogram') continue;
+      const first = at[name];
+      members[count.status] =
+        count.by === undefined
+          ? this.cells[first]! / (count.perUnit ?? 1)
+          : namedCells(count.by.names, this.cells.subarray(first));
+    }
+    return members as StatusMembers<C>;
   }
 }
 
-/** From one reading of a row to the next; without a next one its counts stay and its gauges return to nothing. */
-export function difference(before: RowReading | undefined, now: RowReading | undefined): RowReading {
-  const some = now ?? before!;
-  return {
-    counts: some.counts.map((_, cell) =>
-      now === undefined ? 0 : now.counts[cell]! - (before?.counts[cell] ?? 0),
-    ),
-    gauges: some.gauges.map((_, cell) => (now?.gauges[cell] ?? 0) - (before?.gauges[cell] ?? 0)),
-  };
+/** The class of rows with this layout: beside the cells, each count is a property of its name. */
+export function rowClass<C extends Counts>(layout: RowLayout<C>): new () => Row<C> & RowValues<C> {
+  class LaidOutRow extends Row<C> {
+    constructor() {
+      super(layout);
+    }
+  }
+  for (const [name, count] of Object.entries(layout.counts)) {
+    if (!isSingle(count)) continue;
+    const cell = layout.at[name]!;
+    Object.defineProperty(LaidOutRow.prototype, name, {
+      get(this: Row) {
+        return this.cells[cell];
+      },
+    });
+  }
+  return LaidOutRow as unknown as new () => Row<C> & RowValues<C>;
+}
+
+function isSingle(count: Count): boolean {
+  return count.kind !== 'histogram' && count.by === undefined;
+}
+
+function namedCells(names: readonly string[], cells: Float64Array): Record<string, number> {
+  return Object.fromEntries(
+    names.map((name, index) => [name, cells[index]!] as const).filter(([, count]) => count > 0),
+  );
 }

@@ -305,9 +305,7 @@ export class Crew implements Running, PlaceHost {
 
   #describeUpstream(name: string) {
     const views = (): UpstreamHealth[] =>
-      this.#places.flatMap(
-        ({ reading }) => reading?.upstreams.find(({ upstream }) => upstream === name)?.health ?? [],
-      );
+      this.#places.flatMap(({ reading }) => reading?.upstreams.get(name) ?? []);
     return {
       name,
       get trouble(): string | null {

@@ -3,7 +3,7 @@
 
 import type { Config } from '../config/options/document.ts';
 import type { AssignmentEvent } from '../telemetry/assignments.ts';
-import type { RowReading } from '../telemetry/rows.ts';
+import type { CountersReading } from '../telemetry/counters.ts';
 import type { AddressView, ProcessFacts } from '../telemetry/running.ts';
 import type { UpstreamEvent } from '../upstream/report.ts';
 
@@ -42,28 +42,14 @@ export type FromWorker =
 /** All numbers of a worker at one moment. */
 export interface Reading {
   readonly generation: number;
-  readonly connectionsAccepted: number;
-  readonly connectionsOpen: number;
-  readonly downstream: RowReading;
-  readonly variants: readonly VariantReading[];
-  readonly upstreams: readonly UpstreamReading[];
+  readonly counters: CountersReading;
+  /** Of the upstreams that its generation uses, by name. */
+  readonly upstreams: ReadonlyMap<string, UpstreamHealth>;
   readonly samples: readonly SampleReading[];
   /** By position of the reason in DROP_REASONS. */
   readonly linesDropped: Float64Array;
   readonly earlyWindows: number;
   readonly process: ProcessFacts;
-}
-
-interface VariantReading extends RowReading {
-  readonly split: string;
-  readonly variant: string;
-  readonly upstream: string;
-}
-
-interface UpstreamReading extends RowReading {
-  readonly upstream: string;
-  /** Null for one that no generation uses any more. */
-  readonly health: UpstreamHealth | null;
 }
 
 /** How a worker finds the addresses of an upstream. */

@@ -2,6 +2,7 @@
 // ends leaves the place to the next one; whether there is a next one is the crew's to decide (crew.ts).
 
 import type { Worker } from 'node:cluster';
+import { DOWNSTREAM_ROW } from '../telemetry/counts.ts';
 import type { RunningWorker } from '../telemetry/running.ts';
 import type { FromWorker, Reading, ToWorker } from './messages.ts';
 
@@ -125,8 +126,8 @@ export class Place {
       isAnswering,
       generation: reading?.generation ?? 0,
       restarts: Math.max(0, this.starts - 1),
-      connectionsAccepted: reading?.connectionsAccepted ?? 0,
-      connectionsOpen: reading?.connectionsOpen ?? 0,
+      connectionsAccepted: reading?.counters.downstream[DOWNSTREAM_ROW.at.connectionsAccepted] ?? 0,
+      connectionsOpen: reading?.counters.downstream[DOWNSTREAM_ROW.at.connectionsOpen] ?? 0,
       residentBytes: reading?.process.residentBytes ?? 0,
     };
   }

@@ -4,7 +4,6 @@
 
 import { Counters } from '../telemetry/counters.ts';
 import { DROP_REASONS } from '../telemetry/log-device.ts';
-import { difference } from '../telemetry/rows.ts';
 import type { ProcessFacts } from '../telemetry/running.ts';
 import type { Reading, SampleReading } from './messages.ts';
 
@@ -20,7 +19,7 @@ export class Tally {
 
   /** Takes in what a worker has counted since its last reading. @param before that reading; null = this is the first */
   advance(before: Reading | null, now: Reading): void {
-    this.#add(before, now);
+    this.counters.advance(before?.counters ?? null, now.counters);
     this.earlyWindows += now.earlyWindows - (before?.earlyWindows ?? 0);
     for (const [reason, lines] of now.linesDropped.entries()) {
       this.linesDropped[reason]! += lines - (before?.linesDropped[reason] ?? 0);
@@ -30,7 +29,7 @@ export class Tally {
 
   /** The process that gave this reading is no more. */
   forget(last: Reading): void {
-    this.#add(last, null);
+    this.counters.advance(last.counters, null);
     this.#goneCpuSeconds += last.process.cpuSeconds;
     this.#goneActiveSeconds += last.process.activeSeconds;
   }
@@ -52,22 +51,6 @@ export class Tally {
     };
   }
 
-  #add(before: Reading | null, now: Reading | null): void {
-    const { counters } = this;
-    counters.downstream.add(difference(before?.downstream, now?.downstream));
-    const oldVariants = new Map(before?.variants.map((row) => [idOf(row), row]));
-    for (const row of now?.variants ?? before!.variants) {
-      const { split, variant, upstream } = row;
-      const change = difference(oldVariants.get(idOf(row)), now === null ? undefined : row);
-      counters.variant(split, variant, upstream).add(change);
-    }
-    const oldUpstreams = new Map(before?.upstreams.map((row) => [row.upstream, row]));
-    for (const row of now?.upstreams ?? before!.upstreams) {
-      const change = difference(oldUpstreams.get(row.upstream), now === null ? undefined : row);
-      counters.upstream(row.upstream).add(change);
-    }
-  }
-
   /** Registers of a split that has been changed since, or is gone, say nothing any more. */
   #merge({ split, definition, registers }: SampleReading): void {
     for (const sample of this.counters.samples()) {
@@ -75,8 +58,4 @@ export class Tally {
       for (const [variant, ranks] of registers.entries()) sample.uniques.merge(variant, ranks);
     }
   }
-}
-
-function idOf({ split, variant, upstream }: { split: string; variant: string; upstream: string }): string {
-  return `${split}\0${variant}\0${upstream}`;
 }

@@ -147,19 +147,13 @@ class Duty {
   #read({ counters, generation }: Ambassador, withRegisters: boolean): Reading {
     return {
       generation: generation.number,
-      connectionsAccepted: counters.downstream.connectionsAccepted,
-      connectionsOpen: counters.downstream.connectionsOpen,
-      downstream: counters.downstream.read(),
-      variants: Array.from(counters.variants(), (row) => {
-        const { split, variant, upstream } = row;
-        return { split, variant, upstream, ...row.read() };
-      }),
-      upstreams: Array.from(counters.upstreams(), (row) => {
-        const present = generation.upstreams.get(row.upstream);
-        const health =
-          present === undefined ? null : { trouble: present.trouble, addresses: present.describe() };
-        return { upstream: row.upstream, ...row.read(), health };
-      }),
+      counters: counters.read(),
+      upstreams: new Map(
+        Array.from(generation.upstreams, ([name, upstream]) => [
+          name,
+          { trouble: upstream.trouble, addresses: upstream.describe() },
+        ]),
+      ),
       samples: withRegisters ? Array.from(counters.samples()).flatMap((one) => this.#readSample(one)) : [],
       linesDropped: this.#output.linesDropped,
       earlyWindows: this.#assigned?.earlyWindows ?? 0,

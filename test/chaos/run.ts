@@ -29,7 +29,7 @@ const options = new Command('npx node test/chaos/run.ts')
 
 // What users run. A process that runs the sources is twice as large, and when it is killed the kernel frees its memory
 // before it closes its connections: requests that still arrive there are lost too.
-execFileSync('npm', ['run', '--silent', 'build'], { cwd: ROOT, stdio: 'inherit' });
+execFileSync('npm', ['run', '--silent', 'build'], { cwd: ROOT, stdio: ['ignore', 'ignore', 'inherit'] });
 const main = join(ROOT, 'dist/main.js');
 
 const intensity: Intensity = { ...options, everyMs: 2000 };

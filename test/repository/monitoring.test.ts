@@ -5,6 +5,7 @@ import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
+import { FAMILIES } from '../../src/telemetry/families.ts';
 import { DASHBOARD, PANELS } from '../support/dashboard.ts';
 import { readManifests } from '../support/kustomize.ts';
 
@@ -26,12 +27,11 @@ const RULES = (parse(ALERTS_TEXT) as { groups: { rules: Rule[] }[] }).groups.fla
 const ALERTS = RULES.filter(({ alert }) => alert !== undefined);
 
 const METRICS_TABLE = readFileSync(join(root, 'docs', 'metrics.md'), 'utf8');
-/** Labels of each metric as docs/metrics.md has them, which another test compares with the program. */
+/** Labels of each metric, as the program declares them. */
 const LABELS = new Map<string, readonly string[]>();
-for (const [, name = '', type, labels = ''] of METRICS_TABLE.matchAll(/^\| `(\w+)` \| (\w+) \| (.*?) \|/gm)) {
-  const own = [...labels.matchAll(/`(\w+)`/g)].map(([, label]) => label!);
-  if (type !== 'histogram') LABELS.set(name, own);
-  else for (const end of ['_bucket', '_sum', '_count']) LABELS.set(name + end, [...own, 'le']);
+for (const { name, type, labels } of FAMILIES) {
+  if (type !== 'histogram') LABELS.set(name, labels);
+  else for (const end of ['_bucket', '_sum', '_count']) LABELS.set(name + end, [...labels, 'le']);
 }
 /** Labels that Prometheus or its operator adds when it scrapes. */
 const OF_THE_TARGET = ['namespace', 'job', 'instance', 'pod', 'container'];

@@ -1,7 +1,7 @@
 // Fifteen minutes of points per variant: rates, percentiles, and what is forgotten.
 import { describe, expect, test } from 'vitest';
 import { History, quantile } from '../../../src/admin/history.ts';
-import { DURATION_BOUNDS_SECONDS } from '../../../src/telemetry/counters.ts';
+import { DURATION_BOUNDS_SECONDS } from '../../../src/telemetry/counts.ts';
 import { fakeRunning } from '../../support/fake-running.ts';
 
 const START = Date.parse('2030-01-01T00:00:00Z');

@@ -1,7 +1,8 @@
 // The rows that the data plane adds to: which cell each call changes, and that a bound belongs to its own bucket.
 import { describe, expect, test } from 'vitest';
 import { FAULT_CODES } from '../../../src/errors.ts';
-import { Counters, DURATION_BOUNDS_SECONDS, STATUS_CLASSES } from '../../../src/telemetry/counters.ts';
+import { Counters } from '../../../src/telemetry/counters.ts';
+import { DURATION_BOUNDS_SECONDS, STATUS_CLASSES } from '../../../src/telemetry/counts.ts';
 
 const CODE = FAULT_CODES.indexOf('UPSTREAM_RESET');
 
@@ -43,6 +44,7 @@ describe('an exchange', () => {
     expect([row.faults[CODE], row.faults.reduce((a, b) => a + b)]).toEqual([1, 1]);
     expect([row.bytesReceived, row.bytesSent, row.durationSumUs]).toEqual([110, 55, 3750]);
     expect(row.durations.reduce((a, b) => a + b)).toBe(2);
+    expect(row.failed).toBe(1);
   });
 
   test.each([

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { FAULT_CODES } from '../../../src/errors.ts';
-import { createMetrics, metricsTable } from '../../../src/telemetry/metrics.ts';
+import { createMetrics, metricsTable } from '../../../src/telemetry/prometheus.ts';
 import { ReloadStatus } from '../../../src/telemetry/running.ts';
 import { fakeRunning } from '../../support/fake-running.ts';
 

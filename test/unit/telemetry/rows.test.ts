@@ -1,18 +1,20 @@
-// Every cell that is declared reaches everywhere: another process, /metrics and /status. The tests ask the declarations for
-// the cells, so a new one is tested from its first day.
+// Every count that is declared reaches everywhere: another process, /metrics and /status. The tests ask the declarations
+// for the counts and their cells, so a new one is tested from its first day.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { describeStatus } from '../../../src/admin/status.ts';
-import { Counters, DOWNSTREAM_ROW, UPSTREAM_ROW, VARIANT_ROW } from '../../../src/telemetry/counters.ts';
-import { createMetrics } from '../../../src/telemetry/metrics.ts';
-import { difference, type RowLayout, type RowReading } from '../../../src/telemetry/rows.ts';
+import { Counters } from '../../../src/telemetry/counters.ts';
+import { DOWNSTREAM_ROW, UPSTREAM_ROW, VARIANT_ROW } from '../../../src/telemetry/counts.ts';
+import { FAMILIES } from '../../../src/telemetry/families.ts';
+import { createMetrics } from '../../../src/telemetry/prometheus.ts';
+import { type Counts, cellsOf, type Row, type RowLayout } from '../../../src/telemetry/rows.ts';
 import { ReloadStatus } from '../../../src/telemetry/running.ts';
 import { fakeRunning } from '../../support/fake-running.ts';
 
 interface Kind {
   readonly name: string;
-  readonly layout: RowLayout;
-  readonly rowOf: (counters: Counters) => { read(): RowReading; add(change: RowReading): void };
+  readonly layout: RowLayout<Counts>;
+  readonly rowOf: (counters: Counters) => Row<Counts>;
 }
 
 const KINDS: readonly Kind[] = [
@@ -25,72 +27,93 @@ const KINDS: readonly Kind[] = [
   { name: 'downstream', layout: DOWNSTREAM_ROW, rowOf: (counters) => counters.downstream },
 ];
 
-/** /status has the sum of all durations; their distribution is for those who scrape. */
-const IN_METRICS_ALONE = ['durations'];
-
-function readingOf(layout: RowLayout, value: (cell: string) => number): RowReading {
-  const counts = Object.entries(layout.counts).flatMap(([name, size]) =>
-    Array.from({ length: size }, (_, index) => value(`${name}[${index}]`)),
-  );
-  const gauges = Object.keys(layout.gauges).map(value);
-  return { counts: Float64Array.from(counts), gauges: Float64Array.from(gauges) };
+/** /metrics and /status of a splitter whose counters have been changed so, without what depends on time. */
+async function show(change: (counters: Counters) => void) {
+  const running = fakeRunning();
+  change(running.counters);
+  const text = await createMetrics(running, new ReloadStatus()).render();
+  const { splits, upstreams, downstream } = describeStatus(running, new ReloadStatus());
+  return {
+    metrics: text.split('\n').filter((line) => line.startsWith('splitter_')),
+    status: JSON.stringify({
+      splits: splits.toJSON().map(({ variants }) => variants),
+      upstreams,
+      downstream,
+    }),
+  };
 }
 
 describe.each(KINDS)('a row of the kind $name', ({ layout, rowOf }) => {
-  const width = Object.values(layout.counts).reduce((sum, size) => sum + size, 0);
-  const numbers = (size: number, max: number) =>
-    fc.array(fc.integer({ min: 0, max }), { minLength: size, maxLength: size });
-  const reading = fc.record({
-    counts: numbers(width, 2 ** 40).map((cells) => Float64Array.from(cells)),
-    gauges: numbers(Object.keys(layout.gauges).length, 2 ** 20).map((cells) => Float64Array.from(cells)),
-  });
+  const reading = fc
+    .array(fc.integer({ min: 0, max: 2 ** 40 }), { minLength: layout.size, maxLength: layout.size })
+    .map((cells) => Float64Array.from(cells));
 
   test('keeps every cell from the reading of one process to the sum in another', () => {
     fc.assert(
       fc.property(reading, reading, (first, growth) => {
-        const there = rowOf(new Counters());
-        there.add(first);
+        const there = new Counters();
+        rowOf(there).add(first);
         const before = there.read();
-        expect(before).toEqual(first);
-        there.add(growth);
+        expect(rowOf(there).read()).toEqual(first);
+        rowOf(there).add(growth);
         const now = there.read();
-        const here = rowOf(new Counters());
-        here.add(difference(undefined, before));
-        here.add(difference(before, now));
+        const here = new Counters();
+        here.advance(null, before);
+        here.advance(before, now);
         expect(here.read()).toEqual(now);
-        here.add(difference(now, undefined));
-        expect(here.read()).toEqual({ counts: now.counts, gauges: now.gauges.map(() => 0) });
+        here.advance(now, null);
+        const counted = rowOf(there)
+          .read()
+          .map((value, cell) => (layout.isGauge[cell] === 1 ? 0 : value));
+        expect(rowOf(here).read()).toEqual(counted);
       }),
     );
   });
 
+  test('has a name of its own for each cell, without a gap', () => {
+    const counts = Object.entries(layout.counts);
+    const positions = counts.flatMap(([name, count]) =>
+      Array.from({ length: cellsOf(count) }, (_, index) => layout.at[name]! + index),
+    );
+    expect(positions).toEqual(Array.from({ length: layout.size }, (_, cell) => cell));
+  });
+
+  test('has a family in /metrics for each of its counts, in their order', () => {
+    const metrics = Object.values(layout.counts).flatMap(({ metric }) => metric ?? []);
+    const sums = Object.values(layout.counts).flatMap((count) =>
+      count.kind === 'histogram' ? count.sum : [],
+    );
+    const without = Object.keys(layout.counts).filter((name) => layout.counts[name]!.metric === null);
+    expect(FAMILIES.map(({ name }) => name).filter((name) => metrics.includes(name))).toEqual(metrics);
+    expect(without).toEqual(sums);
+  });
+
+  test('has a member of /status for each of its counts but histograms', () => {
+    const numbers = Object.keys(layout.counts).filter((name) => layout.counts[name]!.kind !== 'histogram');
+    expect([...layout.statusOrder].sort()).toEqual(numbers.sort());
+  });
+
   test('changes /metrics and /status with each of its cells', async () => {
-    const cells = [
-      ...Object.entries(layout.counts).flatMap(([name, size]) =>
-        Array.from({ length: size }, (_, index) => `${name}[${index}]`),
-      ),
-      ...Object.keys(layout.gauges),
-    ];
-    const show = async (value: (cell: string) => number) => {
-      const running = fakeRunning();
-      rowOf(running.counters).add(readingOf(layout, value));
-      const text = await createMetrics(running, new ReloadStatus()).render();
-      const { splits, upstreams, downstream } = describeStatus(running, new ReloadStatus());
-      return {
-        metrics: text.split('\n').filter((line) => line.startsWith('splitter_')),
-        status: JSON.stringify({
-          splits: splits.toJSON().map(({ variants }) => variants),
-          upstreams,
-          downstream,
-        }),
-      };
-    };
-    const nothing = await show(() => 0);
-    for (const cell of cells) {
-      const shown = await show((one) => (one === cell ? 7_000_003 : 0));
-      expect(shown.metrics, `${cell} in /metrics`).not.toEqual(nothing.metrics);
-      if (IN_METRICS_ALONE.some((name) => cell.startsWith(`${name}[`))) continue;
-      expect(shown.status, `${cell} in /status`).not.toEqual(nothing.status);
+    const nothing = await show((counters) => void rowOf(counters));
+    for (const [name, count] of Object.entries(layout.counts)) {
+      for (let index = 0; index < cellsOf(count); index += 1) {
+        const cell = layout.at[name]! + index;
+        const shown = await show((counters) => {
+          rowOf(counters).cells[cell] = 7_000_003;
+        });
+        expect(shown.metrics, `${name}[${index}] in /metrics`).not.toEqual(nothing.metrics);
+        if (count.kind === 'histogram') continue;
+        expect(shown.status, `${name}[${index}] in /status`).not.toEqual(nothing.status);
+      }
     }
   });
+});
+
+test('reading /status and /metrics makes no row and no sample', async () => {
+  const running = fakeRunning();
+  describeStatus(running, new ReloadStatus(), true).splits.toJSON();
+  JSON.stringify(describeStatus(running, new ReloadStatus(), true));
+  await createMetrics(running, new ReloadStatus()).render();
+  const { counters } = running;
+  expect([...counters.variants(), ...counters.upstreams(), ...counters.samples()]).toEqual([]);
 });

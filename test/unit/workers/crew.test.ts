@@ -3,6 +3,7 @@
 import type { Worker } from 'node:cluster';
 import { EventEmitter } from 'node:events';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { Counters } from '../../../src/telemetry/counters.ts';
 import type { UpstreamEvent } from '../../../src/upstream/report.ts';
 import { Crew } from '../../../src/workers/crew.ts';
 import type { FromWorker, Reading, ToWorker } from '../../../src/workers/messages.ts';
@@ -11,11 +12,8 @@ import { logLines } from '../../support/log-lines.ts';
 
 const NOTHING: Reading = {
   generation: 1,
-  connectionsAccepted: 0,
-  connectionsOpen: 0,
-  downstream: { counts: new Float64Array(99), gauges: new Float64Array(2) },
-  variants: [],
-  upstreams: [],
+  counters: new Counters().read(),
+  upstreams: new Map(),
   samples: [],
   linesDropped: new Float64Array(9),
   earlyWindows: 0,

@@ -21,18 +21,8 @@ const PROCESS: ProcessFacts = {
 function read(counters: Counters, more: Partial<Reading> = {}): Reading {
   return {
     generation: 1,
-    connectionsAccepted: counters.downstream.connectionsAccepted,
-    connectionsOpen: counters.downstream.connectionsOpen,
-    downstream: counters.downstream.read(),
-    variants: Array.from(counters.variants(), (row) => {
-      const { split, variant, upstream } = row;
-      return { split, variant, upstream, ...row.read() };
-    }),
-    upstreams: Array.from(counters.upstreams(), (row) => ({
-      upstream: row.upstream,
-      ...row.read(),
-      health: null,
-    })),
+    counters: counters.read(),
+    upstreams: new Map(),
     samples: [],
     linesDropped: new Float64Array(DROP_REASONS.length),
     earlyWindows: 0,

@@ -1,0 +1,310 @@
+// Lists every metric family with name, type, help, labels and how it is read. The families of what is counted follow from
+// counts.ts; the others, of the running configuration, samples, workers and process, are declared here. A scrape and the
+// table of docs/metrics.md have the order of FAMILIES. Source of the form: prometheus.io/docs/practices/naming.
+
+import { DROP_REASONS } from './log-device.ts';
+import { OWN_PROCESS } from './own-process.ts';
+import {
+  DOWNSTREAM_FAMILIES,
+  type MetricFamily,
+  type MetricSource,
+  UPSTREAM_FAMILIES,
+  VARIANT_FAMILIES,
+  VARIANT_LABELS,
+} from './row-families.ts';
+import type { ProcessFacts, Running, RunningWorkers } from './running.ts';
+import type { Sample } from './sample.ts';
+import { VERSION } from './version.ts';
+
+const NO_LABELS: readonly string[] = [];
+
+/** A family of a single line without labels. */
+function single(
+  name: string,
+  type: 'counter' | 'gauge',
+  help: string,
+  value: (source: MetricSource) => number,
+): MetricFamily {
+  return { name, type, help, labels: NO_LABELS, read: (source) => [[{}, value(source)]] };
+}
+
+/** Samples of the splits that run now; one of a split that a reload removed says nothing any more. */
+function presentSamples({ counters, generation }: Running): Sample[] {
+  return [...counters.samples()].filter(({ split }) => generation.splitters.has(split));
+}
+
+const OF_THE_SPLITTER: readonly MetricFamily[] = [
+  ...VARIANT_FAMILIES,
+  {
+    name: 'splitter_share_ratio',
+    type: 'gauge',
+    help: 'Share of all keys that the running configuration gives to the variant, from 0 to 1.',
+    labels: VARIANT_LABELS,
+    *read({ running }) {
+      for (const [split, splitter] of running.generation.splitters) {
+        for (const { name, upstream, share } of splitter.variants) {
+          yield [{ split, variant: name, upstream }, share];
+        }
+      }
+    },
+  },
+  {
+    name: 'splitter_unique_keys',
+    type: 'gauge',
+    help: 'Different keys that belong to the variant by its share, since the split was last changed; estimated, standard error 0.41 % (1.6 % above 32 variants).',
+    labels: ['split', 'variant'],
+    *read({ running }) {
+      for (const sample of presentSamples(running)) {
+        for (const [index, { keys }] of sample.counts().entries()) {
+          yield [{ split: sample.split, variant: sample.variants[index]!.name }, Math.round(keys)];
+        }
+      }
+    },
+  },
+  {
+    name: 'splitter_sample_ratio_p_value',
+    type: 'gauge',
+    help: 'Probability that unique keys are at least this far from their shares by chance. No line while there are too few keys.',
+    labels: ['split'],
+    *read({ running }) {
+      for (const sample of presentSamples(running)) {
+        const { pValue } = sample.verdict();
+        if (pValue !== null) yield [{ split: sample.split }, pValue];
+      }
+    },
+  },
+  {
+    name: 'splitter_sample_ratio_mismatch',
+    type: 'gauge',
+    help: '1 when the p-value is below 0.001 and a share is off by 0.1 % of itself or more, else 0: the sample cannot be trusted.',
+    labels: ['split'],
+    *read({ running }) {
+      for (const sample of presentSamples(running)) {
+        yield [{ split: sample.split }, sample.verdict().isMismatch ? 1 : 0];
+      }
+    },
+  },
+  ...UPSTREAM_FAMILIES,
+  {
+    name: 'splitter_upstream_addresses',
+    type: 'gauge',
+    help: "Addresses of the upstream's name; 0 while it has none.",
+    labels: ['upstream'],
+    *read({ running }) {
+      for (const [name, upstream] of running.generation.upstreams) {
+        yield [{ upstream: name }, upstream.describe().length];
+      }
+    },
+  },
+  {
+    name: 'splitter_upstream_addresses_healthy',
+    type: 'gauge',
+    help: 'Addresses of the upstream that are neither ejected nor found down by a probe.',
+    labels: ['upstream'],
+    *read({ running }) {
+      for (const [name, upstream] of running.generation.upstreams) {
+        yield [{ upstream: name }, upstream.describe().filter(({ healthy }) => healthy).length];
+      }
+    },
+  },
+  ...DOWNSTREAM_FAMILIES,
+  single(
+    'splitter_draining',
+    'gauge',
+    '1 while the splitter goes away after SIGTERM or SIGQUIT, else 0.',
+    ({ running }) => (running.state === 'draining' ? 1 : 0),
+  ),
+  {
+    name: 'splitter_config_info',
+    type: 'gauge',
+    help: 'Always 1; its label is the hash of the running configuration, so replicas can be compared.',
+    labels: ['hash'],
+    read: ({ running }) => [[{ hash: running.generation.config.hash }, 1]],
+  },
+  single(
+    'splitter_config_generation',
+    'gauge',
+    'Number of the running configuration: 1 at the start, one more for each accepted reload.',
+    ({ running }) => running.generation.number,
+  ),
+  single(
+    'splitter_config_last_reload_successful',
+    'gauge',
+    '1 when the last attempt to load a configuration was accepted, 0 when it was refused and the old one runs on.',
+    ({ reloads }) => (reloads.isSuccessful ? 1 : 0),
+  ),
+  single(
+    'splitter_config_last_reload_success_timestamp_seconds',
+    'gauge',
+    'Unix time at which the running configuration was accepted.',
+    ({ running }) => running.generation.acceptedAt.getTime() / 1000,
+  ),
+  single(
+    'splitter_config_last_good',
+    'gauge',
+    '1 while the configuration runs that an earlier process accepted (--last-good), because the one of the start was refused.',
+    ({ reloads }) => (reloads.isLastGood ? 1 : 0),
+  ),
+  single(
+    'splitter_config_reload_failures_total',
+    'counter',
+    'Attempts to load a configuration that were refused.',
+    ({ reloads }) => reloads.failures,
+  ),
+  {
+    name: 'splitter_log_lines_dropped_total',
+    type: 'counter',
+    help: 'Log lines, assignment events included, that could not be written: slow_reader, or the error of the operating system.',
+    labels: ['reason'],
+    *read({ log }) {
+      for (const [index, reason] of DROP_REASONS.entries()) yield [{ reason }, log.linesDropped[index]!];
+    },
+  },
+  single(
+    'splitter_admin_connections',
+    'gauge',
+    'Connections to the admin port that are open.',
+    ({ admin }) => admin.connectionsOpen,
+  ),
+  {
+    name: 'splitter_admin_connections_dropped_total',
+    type: 'counter',
+    help: 'Connections to the admin port that were closed before their client had finished, by reason: timeout, evicted to make room for others, accept_failed.',
+    labels: ['reason'],
+    *read({ admin }) {
+      for (const [reason, count] of Object.entries(admin.dropped)) yield [{ reason }, count];
+    },
+  },
+  single(
+    'splitter_assignment_early_windows_total',
+    'counter',
+    'Windows of assignment events that began early because the table of keys was full: keys of such a window may get a second event.',
+    ({ log }) => log.earlyWindows,
+  ),
+  {
+    name: 'splitter_build_info',
+    type: 'gauge',
+    help: 'Always 1; its labels are the versions of the splitter and of Node.js.',
+    labels: ['version', 'node'],
+    read: () => [[{ version: VERSION, node: process.versions.node }, 1]],
+  },
+];
+
+/** Lines only where workers take the requests. */
+function ofWorkers(
+  name: string,
+  type: 'counter' | 'gauge',
+  help: string,
+  value: (workers: RunningWorkers) => number,
+): MetricFamily {
+  return {
+    name,
+    type,
+    help,
+    labels: NO_LABELS,
+    read: ({ running: { workers } }) => (workers === undefined ? [] : [[{}, value(workers)]]),
+  };
+}
+
+const OF_THE_WORKERS: readonly MetricFamily[] = [
+  ofWorkers(
+    'splitter_workers',
+    'gauge',
+    'Workers that are there to take requests: `workers` of the configuration. No line without workers, as in the next three.',
+    ({ list }) => list.length,
+  ),
+  ofWorkers(
+    'splitter_workers_serving',
+    'gauge',
+    'Workers that take requests now.',
+    ({ list }) => list.filter(({ state }) => state === 'serving').length,
+  ),
+  ofWorkers(
+    'splitter_workers_silent',
+    'gauge',
+    'Workers that did not answer in time, so that their numbers are older.',
+    ({ list }) => list.filter(({ isAnswering }) => !isAnswering).length,
+  ),
+  ofWorkers(
+    'splitter_worker_deaths_total',
+    'counter',
+    'Workers that ended without being told to; each is replaced.',
+    ({ deaths }) => deaths,
+  ),
+];
+
+// The names are those of prom-client's default metrics, so that stock dashboards work. Its own collectors are not used:
+// they start a GC observer and a 10 ms event-loop timer that cost while nobody looks, and promtool objects to three names.
+const STARTED_AT_SECONDS = performance.timeOrigin / 1000;
+
+function ofTheProcess(
+  name: string,
+  type: 'counter' | 'gauge',
+  help: string,
+  value: (facts: ProcessFacts) => number | undefined,
+): MetricFamily {
+  return {
+    name,
+    type,
+    help,
+    labels: NO_LABELS,
+    *read({ running }) {
+      const number = value(running.workers?.process ?? OWN_PROCESS);
+      if (number !== undefined) yield [{}, number];
+    },
+  };
+}
+
+const OF_THE_PROCESS: readonly MetricFamily[] = [
+  ofTheProcess(
+    'process_cpu_seconds_total',
+    'counter',
+    'User and system CPU time spent in seconds; this and the following with all workers.',
+    ({ cpuSeconds }) => cpuSeconds,
+  ),
+  single(
+    'process_start_time_seconds',
+    'gauge',
+    'Unix time at which the process started.',
+    () => STARTED_AT_SECONDS,
+  ),
+  ofTheProcess(
+    'process_resident_memory_bytes',
+    'gauge',
+    'Resident memory size in bytes.',
+    ({ residentBytes }) => residentBytes,
+  ),
+  ofTheProcess(
+    'process_open_fds',
+    'gauge',
+    'Number of open file descriptors; only where /proc shows them.',
+    ({ openFiles }) => openFiles,
+  ),
+  ofTheProcess(
+    'process_max_fds',
+    'gauge',
+    'Maximum number of open file descriptors; only where there is one and /proc shows it.',
+    ({ openFilesMax }) => openFilesMax,
+  ),
+  ofTheProcess(
+    'nodejs_heap_size_used_bytes',
+    'gauge',
+    'JavaScript heap in use in bytes.',
+    ({ heapUsedBytes }) => heapUsedBytes,
+  ),
+  ofTheProcess(
+    'nodejs_external_memory_bytes',
+    'gauge',
+    'Memory of buffers outside the JavaScript heap in bytes.',
+    ({ externalBytes }) => externalBytes,
+  ),
+  ofTheProcess(
+    'nodejs_eventloop_active_seconds_total',
+    'counter',
+    'Time in which the event loop was not idle; its rate is the utilization of the one core that the splitter, or each worker, can use.',
+    ({ activeSeconds }) => activeSeconds,
+  ),
+];
+
+/** Every family, in the order of a scrape. */
+export const FAMILIES: readonly MetricFamily[] = [...OF_THE_SPLITTER, ...OF_THE_WORKERS, ...OF_THE_PROCESS];
