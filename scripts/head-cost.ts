@@ -2,10 +2,10 @@
 // processor time per request and per 8 KiB of the head. `node scripts/head-cost.ts`; the tests include a short run.
 import murmurhash from 'murmurhash';
 import { parseConfig } from '../src/config/parse.ts';
-import { writeRequestHead } from '../src/http1/forward.ts';
+import { writeRequestHead } from '../src/http1/forward-request.ts';
 import { RequestFraming } from '../src/http1/framing.ts';
-import { RequestHead, requestLimits } from '../src/http1/head.ts';
 import { Output } from '../src/http1/output.ts';
+import { RequestHead, requestLimits } from '../src/http1/request-head.ts';
 import { compileRoutes } from '../src/routing/routes.ts';
 import { Splitter } from '../src/split/splitter.ts';
 

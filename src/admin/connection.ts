@@ -4,7 +4,8 @@
 
 import type { Socket } from 'node:net';
 import { CR, LF } from '../bytes.ts';
-import { REFUSED, RequestHead } from '../http1/head.ts';
+import { REFUSED } from '../http1/fields.ts';
+import { RequestHead } from '../http1/request-head.ts';
 import type { Deadlines, Timed } from '../transport/deadlines.ts';
 import { type ReadMemory, Wire, type WireOwner } from '../transport/wire.ts';
 import { HEAD_BYTES_MAX, type HeldMemory, type HoldsBytes } from './held-bytes.ts';

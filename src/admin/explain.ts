@@ -4,8 +4,9 @@
 
 import type { Config } from '../config/options/document.ts';
 import { FAULTS, type FaultCode } from '../errors.ts';
+import { REFUSED } from '../http1/fields.ts';
 import { RequestFraming } from '../http1/framing.ts';
-import { REFUSED, RequestHead, requestLimits } from '../http1/head.ts';
+import { RequestHead, requestLimits } from '../http1/request-head.ts';
 import type { Explanation, Splitter } from '../split/splitter.ts';
 import type { Running, RunningGeneration } from '../telemetry/running.ts';
 

@@ -4,7 +4,7 @@
 import { STATUS_CODES } from 'node:http';
 import { FAULTS, type FaultCode } from '../errors.ts';
 import { BODY, RequestFraming } from '../http1/framing.ts';
-import type { RequestHead } from '../http1/head.ts';
+import type { RequestHead } from '../http1/request-head.ts';
 import { Rendering } from './rendering.ts';
 
 /** One request; field values are latin1 texts, undefined where the field is missing. */

@@ -2,7 +2,7 @@
 // The request may come through a router that cut its mount path off the target.
 
 import type { IncomingMessage } from 'node:http';
-import type { RequestEdit } from '../http1/forward.ts';
+import type { RequestEdit } from '../http1/forward-request.ts';
 import { LibraryView } from '../split/request.ts';
 import type { DecisionExtras, Splitter, Variant } from '../split/splitter.ts';
 import type { HandlerContext } from './context.ts';

@@ -3,20 +3,23 @@
 
 import type { IncomingMessage } from 'node:http';
 import type { Config } from '../config/options/document.ts';
-import { isFieldOf, isForwardedName, isSplitterName, type RequestEdit } from '../http1/forward.ts';
+import { isFieldOf, isForwardedName, isSplitterName } from '../http1/field-names.ts';
+import type { RequestEdit } from '../http1/forward-request.ts';
 import type { LibraryView } from '../split/request.ts';
 import type { AgentUpstream } from './agent-upstream.ts';
 
 /** What the splitter changes in every answer to the client. */
 export interface AnswerEdit {
-  /** Names, by `fieldName`, of the upstream's fields that the client does not get. */
+  /** Names, by `foldedName`, of the upstream's fields that the client does not get. */
   readonly dropped: readonly Uint8Array[];
   /** Fields that are added, names and values in turn. */
   readonly added: readonly string[];
 }
 
 /** Fields that belong to one connection and go no further (RFC 9110 §7.6.1), and Trailer, as trailers do not pass. */
-const HOP_BY_HOP = 'connection keep-alive proxy-connection te trailer transfer-encoding upgrade'.split(' ');
+const CONNECTION_FIELDS = 'connection keep-alive proxy-connection te trailer transfer-encoding upgrade'.split(
+  ' ',
+);
 /** The client's fields that each value of `forwarded` replaces or removes. */
 const FORWARDED_AWAY: Record<Config['forwarded'], (name: string) => boolean> = {
   append: (name) => name.toLowerCase() === 'x-forwarded-for',
@@ -29,7 +32,7 @@ const FORWARDED_AWAY: Record<Config['forwarded'], (name: string) => boolean> = {
 function endToEnd({ rawHeaders, headers }: IncomingMessage, dropped: readonly string[]): string[] {
   const named = (headers.connection ?? '').split(',').map((name) => name.trim().toLowerCase());
   // Content-Length belongs to the message, whatever Connection says of it.
-  const out = [...HOP_BY_HOP, ...dropped, ...named.filter((name) => name !== 'content-length')];
+  const out = [...CONNECTION_FIELDS, ...dropped, ...named.filter((name) => name !== 'content-length')];
   return without(rawHeaders, out);
 }
 

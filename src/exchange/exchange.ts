@@ -5,8 +5,10 @@
 
 import { type Cause, FAULT_CODES, FAULTS, type FaultCode, limitOf } from '../errors.ts';
 import { isEventStream } from '../http1/event-stream.ts';
+import type { FieldSection } from '../http1/fields.ts';
 import { BODY, RequestFraming, type ResponseFraming } from '../http1/framing.ts';
-import { type FieldSection, RequestHead, type ResponseHead } from '../http1/head.ts';
+import { RequestHead } from '../http1/request-head.ts';
+import type { ResponseHead } from '../http1/response-head.ts';
 import type { Edits } from '../routing/edits.ts';
 import type { Arm, Destination, Generation, RoutedSplit } from '../routing/generation.ts';
 import type { DownstreamCounters } from '../telemetry/counters.ts';

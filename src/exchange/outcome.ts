@@ -2,7 +2,7 @@
 // assignment events. It gathers facts while the exchange runs and decides nothing about it.
 
 import { type Cause, FAULT_CODES, FAULTS, type FaultCode } from '../errors.ts';
-import type { RequestHead } from '../http1/head.ts';
+import type { RequestHead } from '../http1/request-head.ts';
 import type { Arm, RoutedSplit } from '../routing/generation.ts';
 import { isPreflight } from '../split/preflight.ts';
 import type { Decision, DecisionExtras, Reason, Splitter } from '../split/splitter.ts';

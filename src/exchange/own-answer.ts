@@ -3,8 +3,9 @@
 
 import { STATUS_CODES } from 'node:http';
 import { type Cause, FAULTS, type FaultCode } from '../errors.ts';
-import { isHopLimited } from '../http1/forward.ts';
-import { FIELD, type RequestHead } from '../http1/head.ts';
+import { FIELD } from '../http1/fields.ts';
+import { isHopLimited } from '../http1/forward-request.ts';
+import type { RequestHead } from '../http1/request-head.ts';
 import type { AnswerFrame } from '../transport/contracts.ts';
 
 const ALLOW = 'Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n';

@@ -4,15 +4,11 @@
 
 import { type Cause, causeOf, type FaultCode, limitOf } from '../errors.ts';
 import { ChunkedDecoder, chunkHead } from '../http1/chunked.ts';
-import {
-  type ForwardedFacts,
-  type RequestEdit,
-  type RequestRewrite,
-  writeLastChunk,
-  writeRequestHead,
-} from '../http1/forward.ts';
+import { type RequestEdit, type RequestRewrite, writeRequestHead } from '../http1/forward-request.ts';
+import type { ForwardedFacts } from '../http1/forwarded.ts';
 import { BODY, type RequestFraming } from '../http1/framing.ts';
-import type { RequestHead } from '../http1/head.ts';
+import type { RequestHead } from '../http1/request-head.ts';
+import { writeLastChunk } from '../http1/trailers.ts';
 import type { Wire } from '../transport/wire.ts';
 import { mayRepeat, mayShareConnection } from './retry.ts';
 

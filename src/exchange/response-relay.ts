@@ -2,9 +2,11 @@
 // counts what it writes and decides nothing about the exchange. Sources: RFC 9110 §7.6, RFC 9112 §6-7.
 
 import { chunkHead, LAST_CHUNK } from '../http1/chunked.ts';
-import { type ResponseRewrite, writeLastChunk, writeResponseHead } from '../http1/forward.ts';
+import type { FieldSection } from '../http1/fields.ts';
+import { type ResponseRewrite, writeResponseHead } from '../http1/forward-response.ts';
 import { BODY, type ResponseFraming } from '../http1/framing.ts';
-import type { FieldSection, ResponseHead } from '../http1/head.ts';
+import type { ResponseHead } from '../http1/response-head.ts';
+import { writeLastChunk } from '../http1/trailers.ts';
 import type { Wire } from '../transport/wire.ts';
 
 /** One response at a time: `begin` before each. Its methods return the bytes that they wrote. */

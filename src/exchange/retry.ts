@@ -4,7 +4,7 @@
 
 import type { FaultCode } from '../errors.ts';
 import { BODY, type RequestFraming } from '../http1/framing.ts';
-import type { RequestHead } from '../http1/head.ts';
+import type { RequestHead } from '../http1/request-head.ts';
 import type { AddressFacts, AttemptFacts } from '../transport/contracts.ts';
 
 /** Failures of an answer after which another address might do better. */

@@ -3,8 +3,8 @@
 // Source: RFC 9112 §7.1. Chunk extensions are checked and dropped, as §7.1.1 allows.
 
 import { BACKSLASH, CR, EQUALS, isSpace, LF, QUOTE, SEMICOLON, TOKEN } from '../bytes.ts';
-import { TrailerSection } from './head.ts';
 import { describeRule, type Rule } from './rules.ts';
+import { TrailerSection } from './trailers.ts';
 
 /** Longest chunk-size line, its extensions and CRLF included: a flood of extensions is an attack, never a need. */
 const SIZE_LINE_BYTES_MAX = 1024;

@@ -2,9 +2,9 @@
 // Source: WHATWG HTML, server-sent events: the media type text/event-stream.
 
 import { equalsIgnoringCase, HT, SEMICOLON, SP } from '../bytes.ts';
-import type { FieldSection } from './head.ts';
+import type { FieldSection } from './fields.ts';
 
-const NAME = Buffer.from('content-type');
+const CONTENT_TYPE = Buffer.from('content-type');
 const MEDIA_TYPE = Buffer.from('text/event-stream');
 
 /** True when the section's first Content-Type is `text/event-stream`, with or without parameters. */
@@ -12,7 +12,11 @@ export function isEventStream({ bytes, at, count }: FieldSection): boolean {
   for (let i = 0; i < count * 4; i += 4) {
     const nameStart = at[i]!;
     const nameEnd = at[i + 1]!;
-    if (nameEnd - nameStart !== NAME.length || !equalsIgnoringCase(bytes, nameStart, nameEnd, NAME)) continue;
+    if (
+      nameEnd - nameStart !== CONTENT_TYPE.length ||
+      !equalsIgnoringCase(bytes, nameStart, nameEnd, CONTENT_TYPE)
+    )
+      continue;
     const start = at[i + 2]!;
     const end = start + MEDIA_TYPE.length;
     const valueEnd = at[i + 3]!;

@@ -1,10 +1,13 @@
-// What the fields of a head mean for the connection: where the body ends, whether the connection lives on, which
-// fields belong to this hop alone. Anything that two readers could frame differently is refused.
+// What the fields of a head mean for the connection: where the body ends, whether the connection persists, which
+// fields belong only to this hop. Anything that two readers could frame differently is refused.
 // It knows nothing of sockets or of forwarding. Sources: RFC 9112 §6, §9.3; RFC 9110 §7.6.1, §7.8, §10.1.1.
 
 import { COMMA, EQUALS, equalsIgnoringCase, isSpace, LOWER, NINE, QUOTE, SEMICOLON, ZERO } from '../bytes.ts';
 import type { FaultCode } from '../errors.ts';
-import { FIELD, isAuthority, type RequestHead, type ResponseHead, TARGET_FORM } from './head.ts';
+import { isAuthority } from './authority.ts';
+import { FIELD } from './fields.ts';
+import { type RequestHead, TARGET_FORM } from './request-head.ts';
+import type { ResponseHead } from './response-head.ts';
 import { describeRule, type Rule } from './rules.ts';
 
 /** How a body ends: there is none, after so many bytes, with the last chunk, or with the connection. */
@@ -25,7 +28,7 @@ const MAX = Buffer.from('max');
  */
 const NOMINATED_MAX = 32;
 
-/** Common to both directions. Reusable: every call of `frameRequest` or `frameResponse` writes all of it. */
+/** What both directions share. Reusable: every `read` writes all of it. */
 class Framing {
   /** One of BODY. */
   body: number = BODY.none;
@@ -33,7 +36,7 @@ class Framing {
   length = 0;
   /** Content-Length has leading zeros, which some readers take for an octal number: it goes on without them. */
   hasZeros = false;
-  /** The sender lets the connection live on after this message. */
+  /** The sender keeps the connection open after this message. */
   keepAlive = true;
   /** Connection names `upgrade`. */
   connectionUpgrade = false;
@@ -75,7 +78,7 @@ class Framing {
     return fault;
   }
 
-  /** More names are nominated than anybody honest would. */
+  /** Connection nominates more names than any honest sender would. */
   protected get nominatesTooMuch(): boolean {
     return this.nominated.length > NOMINATED_MAX * 2;
   }
@@ -112,8 +115,8 @@ const options: ConnectionOptions = { keepAlive: false, close: false };
 
 /**
  * Transfer codings in one field value that are "chunked", or a number above 1 when another one is among them. Empty elements
- * of the list do not count (RFC 9110 §5.6.1.2): llhttp and nginx refuse them, and never see them, as the field goes on
- * written anew.
+ * of the list do not count (RFC 9110 §5.6.1.2): llhttp and nginx refuse them, and never see them, as the splitter rewrites
+ * the field.
  */
 function countChunked(bytes: Uint8Array, start: number, end: number): number {
   if (equalsIgnoringCase(bytes, start, end, CHUNKED)) return 1;
@@ -149,7 +152,7 @@ function readLength(bytes: Uint8Array, from: number, end: number): number {
   return length <= Number.MAX_SAFE_INTEGER ? length : -1;
 }
 
-/** What a request's fields say about framing and connection. */
+/** What a request's fields say about framing and connection. The owner of the head owns it and reads each head with it. */
 export class RequestFraming extends Framing {
   /** The request is HEAD: its response has no body. */
   isHead = false;
@@ -255,7 +258,7 @@ function namesTrailers(bytes: Buffer, start: number, end: number): boolean {
   return false;
 }
 
-/** What a response's fields say about framing and connection. */
+/** What a response's fields say about framing and connection. The owner of the head owns it and reads each head with it. */
 export class ResponseFraming extends Framing {
   /** 100 to 199: another response follows. */
   isInterim = false;

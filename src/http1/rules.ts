@@ -60,7 +60,7 @@ export type Rule = keyof typeof RULES;
 const NAME_BYTES_MAX = 64;
 /** How far a line is searched for its colon. */
 const SEARCHED_BYTES_MAX = 256;
-const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]*/;
+const TOKEN_PREFIX = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]*/;
 
 /** Positions of a refusal in the bytes that were received. */
 export interface Breach {
@@ -134,7 +134,7 @@ function nameAt(breach: Breach, start: number): string {
 
 function nameBetween({ bytes }: Breach, start: number, end: number): string {
   const shown = bytes.toString('latin1', start, Math.min(end, start + NAME_BYTES_MAX + 1));
-  const name = NAME.exec(shown)![0];
+  const name = TOKEN_PREFIX.exec(shown)![0];
   return name.length > NAME_BYTES_MAX ? `${name.slice(0, NAME_BYTES_MAX)}...` : name;
 }
 

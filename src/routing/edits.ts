@@ -5,7 +5,8 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { RequestView } from '../bytes.ts';
 import type { Config } from '../config/options/document.ts';
-import { fieldName, type RequestEdit } from '../http1/forward.ts';
+import { foldedName } from '../http1/field-names.ts';
+import type { RequestEdit } from '../http1/forward-request.ts';
 import type { DecisionExtras, Reason, Splitter } from '../split/splitter.ts';
 
 const REQUEST_ID = 'x-request-id';
@@ -28,11 +29,11 @@ export class Edits {
   constructor(config: Config, splitter: Splitter | null, variant: string | null) {
     const { variantHeader, requestId, traceparent } = config;
     const { name = '', to = [] } = variantHeader ?? {};
-    const header = variantHeader === undefined ? [] : [fieldName(name)];
+    const header = variantHeader === undefined ? [] : [foldedName(name)];
     const override = splitter?.overrideHeader ?? null;
     const line = variantHeader === undefined || variant === null ? '' : `${name}: ${variant}\r\n`;
     const varyBy = config.vary ? (splitter?.varyBy ?? []) : [];
-    this.#droppedFromRequest = override === null ? header : [...header, fieldName(override)];
+    this.#droppedFromRequest = override === null ? header : [...header, foldedName(override)];
     this.droppedFromResponse = to.includes('client') ? header : null;
     this.#requestLines = to.includes('upstream') ? line : '';
     const told = to.includes('client') ? line : '';
@@ -64,12 +65,12 @@ export class Edits {
     const droppedFields = [...this.#droppedFromRequest];
     let addedLines = this.#requestLines;
     if (requestId !== null) {
-      droppedFields.push(fieldName(REQUEST_ID));
+      droppedFields.push(foldedName(REQUEST_ID));
       addedLines += `x-request-id: ${requestId}\r\n`;
     }
     if (makesTrace) {
       // A new trace begins here: what is said of another one has no meaning in it.
-      droppedFields.push(fieldName(TRACEPARENT), fieldName(TRACESTATE));
+      droppedFields.push(foldedName(TRACEPARENT), foldedName(TRACESTATE));
       addedLines += `traceparent: ${makeTraceparent(this.#traceparent === 'sampled')}\r\n`;
     }
     const { target = null, cookie = null, view = null } = override ?? {};

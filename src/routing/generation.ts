@@ -3,8 +3,9 @@
 
 import type { Config } from '../config/options/document.ts';
 import { membersOf } from '../config/options/upstream.ts';
-import type { RequestRewrite } from '../http1/forward.ts';
-import { type HeadLimits, requestLimits } from '../http1/head.ts';
+import type { HeadLimits } from '../http1/fields.ts';
+import type { RequestRewrite } from '../http1/forward-request.ts';
+import { requestLimits } from '../http1/request-head.ts';
 import { Splitter } from '../split/splitter.ts';
 import type { AssignedSplit, Assignments } from '../telemetry/assignments.ts';
 import type { Counters, VariantCounters } from '../telemetry/counters.ts';

@@ -6,7 +6,7 @@ import { DOT, PERCENT, QUESTION, SLASH } from '../bytes.ts';
 import type { ListenAddress } from '../config/listen-address.ts';
 import type { Config } from '../config/options/document.ts';
 import type { RouteConfig } from '../config/options/route.ts';
-import type { RequestHead } from '../http1/head.ts';
+import type { RequestHead } from '../http1/request-head.ts';
 import { normalisePath } from '../key/path.ts';
 
 /** Why no route takes a request: none is for it, or its path has no meaning (bad encoding, a way above the root). */

@@ -3,7 +3,9 @@
 // Source: nginx's proxy_set_header in ngx_http_proxy_module.c.
 
 import type { RequestView } from '../bytes.ts';
-import { FORWARDED_FIELD, fieldName, type HostText, type SetFields } from '../http1/forward.ts';
+import { foldedName } from '../http1/field-names.ts';
+import type { HostText, SetFields } from '../http1/forward-request.ts';
+import { FORWARDED_FIELD } from '../http1/forwarded.ts';
 import { type CompiledKey, compileValue } from '../key/compile.ts';
 
 /** Compiles `setHeaders` of an upstream; null when it sets nothing. */
@@ -31,7 +33,7 @@ class CompiledFields implements SetFields {
   readonly #lines: readonly { readonly start: string; readonly value: CompiledKey }[];
 
   constructor(fields: readonly (readonly [name: string, value: string])[]) {
-    this.names = fields.map(([name]) => fieldName(name));
+    this.names = fields.map(([name]) => foldedName(name));
     this.forwarded = fields.reduce(
       (bits, [name]) => bits | (FORWARDED_FIELD.get(name.toLowerCase()) ?? 0),
       0,

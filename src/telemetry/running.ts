@@ -3,7 +3,7 @@
 
 import type { Config } from '../config/options/document.ts';
 import type { FaultCode } from '../errors.ts';
-import type { RequestHead } from '../http1/head.ts';
+import type { RequestHead } from '../http1/request-head.ts';
 import type { Splitter } from '../split/splitter.ts';
 import type { Counters } from './counters.ts';
 import { DROP_REASONS } from './log-device.ts';

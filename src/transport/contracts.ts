@@ -3,9 +3,11 @@
 // Types only. The classes are in exchange/, upstream/ and downstream/; a test that needs a stand-in implements one of these.
 
 import type { Cause, FaultCode } from '../errors.ts';
-import type { ForwardedFacts } from '../http1/forward.ts';
+import type { FieldSection } from '../http1/fields.ts';
+import type { ForwardedFacts } from '../http1/forwarded.ts';
 import type { RequestFraming, ResponseFraming } from '../http1/framing.ts';
-import type { FieldSection, RequestHead, ResponseHead } from '../http1/head.ts';
+import type { RequestHead } from '../http1/request-head.ts';
+import type { ResponseHead } from '../http1/response-head.ts';
 import type { ClientTunnelEnd, TunnelHost, UpstreamTunnelEnd } from './tunnel.ts';
 import type { Wire } from './wire.ts';
 

@@ -4,7 +4,8 @@
 
 import { membersOf, type UpstreamConfig } from '../config/options/upstream.ts';
 import { type Cause, causeOf, FAULT_CODES, type FaultCode, limitOf } from '../errors.ts';
-import { type HeadLimits, responseLimits } from '../http1/head.ts';
+import type { HeadLimits } from '../http1/fields.ts';
+import { responseLimits } from '../http1/response-head.ts';
 import type { UpstreamCounters } from '../telemetry/counters.ts';
 import type { AddressView } from '../telemetry/running.ts';
 import type { UpstreamExchange } from '../transport/contracts.ts';

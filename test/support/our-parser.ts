@@ -3,8 +3,10 @@
 
 import type { FaultCode } from '../../src/errors.ts';
 import { ChunkedDecoder } from '../../src/http1/chunked.ts';
+import { type FieldSection, INCOMPLETE } from '../../src/http1/fields.ts';
 import { BODY, RequestFraming, ResponseFraming } from '../../src/http1/framing.ts';
-import { type FieldSection, INCOMPLETE, RequestHead, ResponseHead } from '../../src/http1/head.ts';
+import { RequestHead } from '../../src/http1/request-head.ts';
+import { ResponseHead } from '../../src/http1/response-head.ts';
 
 /** One message. `start` and `end` are its place in the stream; end is -1 while its body is not complete. */
 export interface Reading {

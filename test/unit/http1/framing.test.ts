@@ -3,7 +3,8 @@
 import { describe, expect, it } from 'vitest';
 import type { FaultCode } from '../../../src/errors.ts';
 import { BODY, RequestFraming, ResponseFraming } from '../../../src/http1/framing.ts';
-import { RequestHead, ResponseHead } from '../../../src/http1/head.ts';
+import { RequestHead } from '../../../src/http1/request-head.ts';
+import { ResponseHead } from '../../../src/http1/response-head.ts';
 
 const BODY_NAMES = Object.fromEntries(Object.entries(BODY).map(([name, id]) => [id, name]));
 

@@ -2,8 +2,10 @@
 // value, and never a byte that was not part of the message.
 import { describe, expect, it, test } from 'vitest';
 import { ChunkedDecoder } from '../../../src/http1/chunked.ts';
+import { REFUSED } from '../../../src/http1/fields.ts';
 import { RequestFraming, ResponseFraming } from '../../../src/http1/framing.ts';
-import { REFUSED, RequestHead, ResponseHead } from '../../../src/http1/head.ts';
+import { RequestHead } from '../../../src/http1/request-head.ts';
+import { ResponseHead } from '../../../src/http1/response-head.ts';
 
 const latin1 = (text: string) => Buffer.from(text, 'latin1');
 

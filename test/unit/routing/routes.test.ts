@@ -1,7 +1,7 @@
 // Which route takes a request, by address, host and path, whatever way the path is spelled.
 import { describe, expect, it } from 'vitest';
 import { RequestFraming } from '../../../src/http1/framing.ts';
-import { RequestHead } from '../../../src/http1/head.ts';
+import { RequestHead } from '../../../src/http1/request-head.ts';
 import { addressId, compileRoutes } from '../../../src/routing/routes.ts';
 import { configOf } from '../../support/splitter.ts';
 
