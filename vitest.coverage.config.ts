@@ -28,11 +28,11 @@ export default defineConfig({
     pool: 'forks',
     maxWorkers: 4,
     globalSetup: ['test/support/build-program.ts'],
-    include: ['test/{unit,property,wire,cli,embed,repository}/**/*.test.ts'],
+    include: ['test/{unit,property,wire,conformance,fuzz,cli,embed,repository}/**/*.test.ts'],
     // Programs that are built or benched reach no line here; what counts processor time counts that of the coverage too.
     exclude: [
       ...configDefaults.exclude,
-      'test/{repository/{bench,build},wire/lifecycle/soak,wire/http1/fuzz}.test.ts',
+      'test/{repository/{bench,build},fuzz/fuzz}.test.ts',
       'test/repository/head-cost.test.ts',
     ],
     coverage: {

@@ -1,6 +1,6 @@
-// A short run of scripts/fuzz.ts: hostile clients and hostile upstreams beside honest ones. A long run is the script's.
+// A short run of fuzz.ts: hostile clients and hostile upstreams beside honest ones. A long run is the script's.
 import { describe, expect, it } from 'vitest';
-import { fuzz } from '../../../scripts/fuzz.ts';
+import { fuzz } from './fuzz.ts';
 
 describe('hostile bytes on both sides', () => {
   it('reach nobody else, arrive in one meaning or not at all, and stop nothing', async () => {

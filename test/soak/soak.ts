@@ -1,16 +1,16 @@
 // Many exchanges with every kind of failure mixed in: aborts, resets, time-outs, refusals and reloads. At the
 // end, sockets, timers and time limits are what they were before, and the heap is flat.
-// `node scripts/soak.ts [--exchanges 200000] [--seed N]`; the tests include a short run.
+// `npx node test/soak/soak.ts [--exchanges 200000] [--seed N]`; the tests include a short run.
 import { createServer, type Server, type Socket } from 'node:net';
 import { parseArgs } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { pino } from 'pino';
-import { Ambassador } from '../src/ambassador.ts';
-import type { Config } from '../src/config/options/document.ts';
-import { parseConfig } from '../src/config/parse.ts';
-import { randomRatios } from '../test/support/random.ts';
-import { RawClient } from '../test/support/raw-client.ts';
+import { Ambassador } from '../../src/ambassador.ts';
+import type { Config } from '../../src/config/options/document.ts';
+import { parseConfig } from '../../src/config/parse.ts';
+import { randomRatios } from '../support/random.ts';
+import { RawClient } from '../support/raw-client.ts';
 
 /** Clients at once. */
 const CLIENTS = 16;

@@ -1,7 +1,7 @@
-// A short run of scripts/soak.ts: after aborts, resets, time-outs, refusals and reloads nothing is left open and the
+// A short run of soak.ts: after aborts, resets, time-outs, refusals and reloads nothing is left open and the
 // heap is flat. 200,000 exchanges are the script's business.
 import { describe, expect, it } from 'vitest';
-import { soak } from '../../../scripts/soak.ts';
+import { soak } from './soak.ts';
 
 const sockets = (resources: Readonly<Record<string, number>>) =>
   Object.fromEntries(Object.entries(resources).filter(([kind]) => kind !== 'Timeout'));

@@ -3,17 +3,13 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import {
-  REQUEST_CASES,
-  RESPONSE_CASES,
-  rowOf,
-  runRequestCase,
-  runResponseCase,
-  type Subject,
-  startOurs,
-} from '../../../scripts/conformance.ts';
+import { runRequestCase, runResponseCase } from './play.ts';
+import { REQUEST_CASES } from './request-cases.ts';
+import { RESPONSE_CASES } from './response-cases.ts';
+import { rowOf } from './run.ts';
+import { type Subject, startOurs } from './subjects.ts';
 
-const page = readFileSync(join(import.meta.dirname, '../../../docs/conformance.md'), 'utf8');
+const page = readFileSync(join(import.meta.dirname, '../../docs/conformance.md'), 'utf8');
 
 describe('our column of docs/conformance.md', () => {
   let ours: Subject;

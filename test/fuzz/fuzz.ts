@@ -1,21 +1,19 @@
 // Hostile clients and hostile upstreams against the data plane, on real sockets: seeded and bounded in time.
-// `node scripts/fuzz.ts [--seconds 60] [--seed N]`; the tests include a short run.
+// `npm run fuzz`; the tests include a short run.
 //
 // Oracles: the process lives and answers a new client at once; what reached the upstream is canonical, equals what a
 // strict parser finds in the client's bytes, and llhttp frames it the same; a response arrives complete and unchanged,
 // or is visibly cut; an honest client never sees a byte of another exchange (each request carries a nonce).
-import { createServer, type Server } from 'node:net';
-import { Command } from 'commander';
 import fc from 'fast-check';
 import { pino } from 'pino';
-import { Ambassador } from '../src/ambassador.ts';
-import { parseConfig } from '../src/config/parse.ts';
-import { type Message, readMessage, statusOf, valuesOf } from '../test/support/message.ts';
-import { cutAt, cuts, nastyRequests, nastyResponses } from '../test/support/nasty.ts';
-import { readWithNode } from '../test/support/node-parser.ts';
-import { type Readings, readRequests, readResponses } from '../test/support/our-parser.ts';
-import { RawClient } from '../test/support/raw-client.ts';
-import { RawSocket } from '../test/support/raw-socket.ts';
+import { Ambassador } from '../../src/ambassador.ts';
+import { parseConfig } from '../../src/config/parse.ts';
+import { type Message, readMessage, statusOf, valuesOf } from '../support/message.ts';
+import { cutAt, cuts, nastyRequests, nastyResponses } from '../support/nasty.ts';
+import { readWithNode } from '../support/node-parser.ts';
+import { type Readings, readRequests, readResponses } from '../support/our-parser.ts';
+import { RawClient } from '../support/raw-client.ts';
+import { JudgingUpstream } from './judging-upstream.ts';
 
 /** Lanes run side by side in one process: what is shared by mistake shows as another lane's bytes. */
 const LANES = 3;
@@ -47,89 +45,6 @@ export class Finding extends Error {
 }
 
 const HONEST_METHODS = /^(?:GET|HEAD|POST|PUT|DELETE|OPTIONS|PATCH|TRACE) [\x21-\x7e]+ HTTP\/1\.1$/;
-
-/** The upstream of one lane: reads strictly, answers with the nonce, or with the hostile bytes of the round. */
-class JudgingUpstream {
-  /** Requests of hostile clients in this round, in order. */
-  seen: Message[] = [];
-  /** What was wrong with the bytes that came; null while nothing was. */
-  complaint: string | null = null;
-  /** What the next request for /evil is answered with. */
-  evil: readonly Buffer[] = [];
-  /** It keeps the connection open behind them, and goes on as if nothing had happened. */
-  keepsOpen = false;
-  readonly #server: Server;
-  readonly #sockets = new Set<RawSocket>();
-  #transcripts: string[] = [];
-
-  constructor() {
-    this.#server = createServer({ allowHalfOpen: true }, (socket) => {
-      const raw = new RawSocket(socket);
-      this.#sockets.add(raw);
-      void raw.closed.then(() => this.#sockets.delete(raw));
-      void this.#serve(raw);
-    });
-  }
-
-  async listen(): Promise<number> {
-    await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve));
-    const address = this.#server.address();
-    return typeof address === 'object' && address !== null ? address.port : 0;
-  }
-
-  /** Forgets the round before. Returns what reached this upstream in it, request by request. */
-  takeTranscripts(): string[] {
-    const transcripts = this.#transcripts;
-    this.#transcripts = [];
-    this.seen = [];
-    return transcripts;
-  }
-
-  close(): void {
-    this.#server.close();
-    for (const socket of this.#sockets) socket.close();
-  }
-
-  /** Answers a request whose body has not ended. Nothing but that body may come on this connection any more. */
-  async #answerEarly(raw: RawSocket): Promise<void> {
-    await raw.send(...this.evil);
-    if (this.keepsOpen) await raw.ended;
-    if (/ HTTP\/1\.1\r\n.* HTTP\/1\.1\r\n/s.test(raw.pending)) {
-      this.complaint = `another request stands inside a body: ${JSON.stringify(raw.pending)}`;
-    }
-    raw.close();
-  }
-
-  async #serve(raw: RawSocket): Promise<void> {
-    for (;;) {
-      let request: Message;
-      try {
-        await raw.untilText('\r\n\r\n');
-        if (raw.pending.startsWith('POST /evil-early ')) return await this.#answerEarly(raw);
-        request = await raw.message();
-      } catch (error) {
-        // An end between or within messages is a connection that the splitter gave up; all else is a malformed one.
-        if (!(error as Error).message.startsWith('the connection ended'))
-          this.complaint = (error as Error).message;
-        raw.close();
-        return;
-      }
-      this.#transcripts.push(request.raw);
-      const path = request.line.split(' ')[1]!;
-      if (path === '/evil') {
-        await raw.send(...this.evil);
-        if (this.keepsOpen) continue;
-        raw.end();
-        return;
-      }
-      const isHonest = path.startsWith('/honest/');
-      if (!isHonest) this.seen.push(request);
-      const body = isHonest ? `nonce ${path}` : 'seen';
-      const isHead = request.line.startsWith('HEAD ');
-      await raw.send(`HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n${isHead ? '' : body}`);
-    }
-  }
-}
 
 /** How the hostile upstream is asked: with or without a body in its answer, or with a body that never ends. */
 type Asking = 'GET' | 'HEAD' | 'POST';
@@ -413,16 +328,4 @@ export async function fuzz(firstSeed: number, isOver: (tally: FuzzTally) => bool
     for (const lane of lanes) await lane.stop();
   }
   return tally;
-}
-
-if (import.meta.main) {
-  const { seed, seconds } = new Command('npm run fuzz --')
-    .description('Hostile clients and upstreams against the data plane. Prints its seed first.')
-    .option('--seconds <n>', 'how long it runs', Number, 60)
-    .option('--seed <n>', 'repeats the inputs of an earlier run', Number, Math.floor(Math.random() * 2 ** 31))
-    .parse()
-    .opts<{ seed: number; seconds: number }>();
-  const endAt = performance.now() + seconds * 1000;
-  console.log(`seed ${seed}`);
-  console.log(await fuzz(seed, () => performance.now() >= endAt));
 }
