@@ -2,10 +2,10 @@
 // variable and sentence; config/parse and config/load lay the given ones over the file's document.
 // Precedence: flag > environment > file > default. Knows nothing of process.env or of argv.
 
-import { linkSource, type Outcome, type Source } from './link.ts';
+import { type ConfigResult, linkSource } from './link.ts';
 import { parseUpstreamUrl } from './options/addresses.ts';
 import { formatPath, type Path, type Place, type Problem, showGot } from './problem.ts';
-import { isMap, type RawMap } from './raw.ts';
+import { isMap, type LocatedDocument, type RawMap } from './raw.ts';
 
 /** The split that SPLIT makes where no file names one. */
 const DEFAULT_SPLIT = 'default';
@@ -102,7 +102,7 @@ export function emptyVariableNotes(flags: Flags, environment: Environment): stri
 }
 
 /** Config from flags and variables alone. */
-export function configFromOverrides(overrides: readonly Override[]): Outcome {
+export function configFromOverrides(overrides: readonly Override[]): ConfigResult {
   const nowhere = (path: Path): Place => ({ at: SETTINGS.split.variable, path: formatPath(path), order: 0 });
   const { source, problems } = overlay({ document: {}, locate: nowhere }, overrides);
   const outcome = linkSource(source);
@@ -122,9 +122,9 @@ interface Origin {
  * make one named "default" where there is none; with several splits they are a problem.
  */
 export function overlay(
-  source: Source,
+  source: LocatedDocument,
   overrides: readonly Override[],
-): { source: Source; problems: readonly Problem[] } {
+): { source: LocatedDocument; problems: readonly Problem[] } {
   const document: RawMap = { ...(source.document as RawMap) };
   const problems: Problem[] = [];
   const origins: Origin[] = [];
@@ -156,7 +156,7 @@ export function overlay(
         setting satisfies never;
     }
   }
-  const locate: Source['locate'] = (path, part, offset = 0) => {
+  const locate: LocatedDocument['locate'] = (path, part, offset = 0) => {
     const origin = origins.find(({ prefix }) => prefix.every((step, index) => step === path[index]));
     if (origin === undefined) return source.locate(path, part, offset);
     return placeIn(origin.by, offset > 0 ? Math.max(origin.column, 1) + offset : origin.column);

@@ -24,3 +24,13 @@ export function parseListen(text: string): ListenAddress | undefined {
   const host = match[1] ?? match[2] ?? '';
   return { host: host === '' || host === '*' ? null : host, port, path: null };
 }
+
+/** True for a host that only this machine reaches. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
+}
+
+/** True for every address, of IPv4 alone or of both families. */
+export function isWide(host: string | null): boolean {
+  return host === null || host === '0.0.0.0' || host === '::';
+}

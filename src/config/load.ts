@@ -14,10 +14,11 @@ import {
   overridesFrom,
   type Setting,
 } from './env.ts';
-import type { Outcome, ReadSecret } from './link.ts';
+import type { ConfigResult } from './link.ts';
 import type { ReadInclude } from './nginx/syntax.ts';
 import type * as nginx from './nginx/translate.ts';
 import type { Problem } from './problem.ts';
+import type { ReadSecret } from './secrets.ts';
 import { nginxBlockAt, TEXT_BYTES_MAX, tooLarge } from './text.ts';
 
 /** Read when nothing names a file; a ConfigMap is mounted at its directory. */
@@ -47,7 +48,7 @@ interface LoadOptions {
 }
 
 /** An outcome and where it came from. */
-export type Loaded = Outcome & {
+export type Loaded = ConfigResult & {
   /** Null when flags and environment said it all. */
   readonly file: string | null;
   /** Every file that was read; a change of any of them is a change of the configuration. */

@@ -14,9 +14,10 @@ import {
 } from 'yaml';
 import { optionRows } from './declaration.ts';
 import { type Override, overlay } from './env.ts';
-import { linkSource, type Outcome, type ReadSecret, type Source } from './link.ts';
+import { type ConfigResult, linkSource } from './link.ts';
 import { formatPath, type Path, type Place, type Problem, showGot } from './problem.ts';
-import { describeSecret } from './secrets.ts';
+import type { LocatedDocument } from './raw.ts';
+import { describeSecret, type ReadSecret } from './secrets.ts';
 import { nginxBlockAt, refuseText } from './text.ts';
 import { type AnyNode, YamlValues } from './yaml-values.ts';
 
@@ -32,7 +33,7 @@ interface ParseOptions {
 }
 
 /** Config of a YAML text, or all problems, each at its place in `file` (a name for messages; nothing is read). */
-export function parseConfig(text: string, file: string, options: ParseOptions = {}): Outcome {
+export function parseConfig(text: string, file: string, options: ParseOptions = {}): ConfigResult {
   const read = readYaml(text, file);
   if ('problems' in read) return read;
   const { source, problems } = overlay(read, options.overrides ?? []);
@@ -65,7 +66,7 @@ function isNested(tokens: Iterable<string>): boolean {
   return false;
 }
 
-function readYaml(text: string, file: string): Source | { problems: readonly Problem[] } {
+function readYaml(text: string, file: string): LocatedDocument | { problems: readonly Problem[] } {
   const garbage = refuseText(text, file, 'YAML text');
   if (garbage !== undefined) return { problems: [garbage] };
   const lineCounter = new LineCounter();

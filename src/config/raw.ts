@@ -1,7 +1,16 @@
 // Reads a document before it is checked: plain values of which nothing is known yet. The checks that report to a user
 // go by what was written, so they use these rather than the parsed options.
 
-import type { Path } from './problem.ts';
+import type { Path, Place } from './problem.ts';
+
+/** A document as plain values, and where each of them is in what the user wrote. */
+export interface LocatedDocument {
+  readonly document: unknown;
+  /** Place of the value at `path`, of its key, or of the character `offset` inside a text; of the nearest parent when absent. */
+  locate(path: Path, part?: 'value' | 'key', offset?: number): Place;
+  /** Translated from an nginx.conf: what nginx runs has to run, so a certain mistake is a warning. */
+  readonly isTranslated?: boolean;
+}
 
 /** A map as the document has it. */
 export type RawMap = Record<string, unknown>;

@@ -4,6 +4,12 @@
 import { variablesOf } from '../key/key-text.ts';
 import type { Path } from './problem.ts';
 
+/** Text of a secret in a file or an environment variable, or what was found in its place. */
+export type ReadSecret = (from: {
+  readonly file?: string;
+  readonly variable?: string;
+}) => string | { readonly got: string };
+
 /** Shown in place of a secret. */
 export const REMOVED = '(removed)';
 

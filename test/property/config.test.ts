@@ -1,8 +1,9 @@
 // Whatever the text, a configuration is read to a Config or to problems that can be acted on: never a throw, never an
 // endless loop, and a good file with any slip in it is still told by line and column.
+
 import fc from 'fast-check';
 import { expect, it, vi } from 'vitest';
-import type { Outcome } from '../../src/config/link.ts';
+import type { ConfigResult } from '../../src/config/link.ts';
 import { parseNginx } from '../../src/config/nginx/translate.ts';
 import { parseConfig } from '../../src/config/parse.ts';
 import { formatProblem } from '../../src/config/problem.ts';
@@ -76,7 +77,7 @@ const slips = (text: string) =>
 const PLACE = /^f(:\d+:\d+)?( \S.*)?: expected \S.*, got \S/s;
 
 /** Throws with what is wrong with an outcome; a property asks this thousands of times. */
-function prove({ config, problems }: Outcome): void {
+function prove({ config, problems }: ConfigResult): void {
   if (config !== undefined) {
     if (config.routes.length === 0) throw new Error('a good configuration takes some request');
     return;

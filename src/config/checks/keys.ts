@@ -1,26 +1,49 @@
-// Finds keys that are accepted by the grammar and do not split: a text without a variable, a variable that ends too
-// early, an entry of a list that is never reached, a value that all requests share. Looks at the document as written.
-// Knows nothing of hashing.
+// Checks the keys of splits: key texts that cannot be compiled, and those that do not split: a text without a variable,
+// a variable that ends too early, an entry that is never reached, a value that all requests share. Reads the document as
+// it was written. Knows nothing of hashing.
 
-import { cutVariables, variablesOf } from '../../key/key-text.ts';
-import type { Report } from '../findings.ts';
+import { checkKey, type KeyFault } from '../../key/compile.ts';
+import { canonicalName, cutVariables, variablesOf } from '../../key/key-text.ts';
+import type { CheckReport } from '../findings.ts';
+import { isLoopback, type ListenAddress } from '../listen-address.ts';
+import type { ConfigDocument } from '../options/document.ts';
 import { type Path, showGot } from '../problem.ts';
-import { isMap, type RawMap } from '../raw.ts';
-import { mayBeSecret } from '../secrets.ts';
+import { isMap, mapOf, type RawMap } from '../raw.ts';
+import { describeSecret, hasLiterals, mayBeSecret } from '../secrets.ts';
 
 /** Variables that every request has, so that no later entry of a list is ever read. */
 const ALWAYS_SET = new Set(['remote_addr', 'host', 'http_host', 'uri', 'request_uri', 'request_method']);
 
-/** What is known about the requests that reach one split: variables with one value for all of them, and why. */
-export type SharedValues = ReadonlyMap<string, string>;
+/** Checks `key` of a split: each text is one that can be compiled, and splits. */
+export function checkSplitKey(path: Path, split: RawMap, report: CheckReport): void {
+  for (const [index, key] of [split.key].flat().entries()) {
+    const at: Path = Array.isArray(split.key) ? [...path, 'key', index] : [...path, 'key'];
+    if (isMap(key)) checkKeyText([...at, 'remember'], key.remember, report);
+    else checkKeyText(at, key, report);
+  }
+  checkEntries(path, split, report);
+}
 
-/** Checks `key` of a split. `isKnown` tells whether a key text can be compiled; others are reported elsewhere. */
-export function checkSplitKey(
-  path: Path,
-  split: RawMap,
-  report: Report,
-  isKnown: (text: string) => boolean,
-): void {
+function checkKeyText(path: Path, text: unknown, report: CheckReport): void {
+  if (typeof text !== 'string' || text === '') return;
+  const fault = checkKey(text);
+  if (fault !== null) reportKeyFault(path, text, fault, report);
+}
+
+/** A key text that cannot be compiled. */
+export function reportKeyFault(path: Path, text: string, fault: KeyFault, report: CheckReport): void {
+  const [expected, got] = fault.error.replace(/^expected /, '').split(', got ');
+  // What follows a "$" in a password is part of the password.
+  const shown = mayBeSecret(path) && hasLiterals(text) ? describeSecret(text) : (got ?? showGot(text));
+  report.problem(path, expected ?? fault.error, shown, 'value', fault.offset);
+}
+
+/** True for a key text that can be compiled; others have been reported. */
+function isKnown(text: string): boolean {
+  return checkKey(text) === null;
+}
+
+function checkEntries(path: Path, split: RawMap, report: CheckReport): void {
   const isList = Array.isArray(split.key);
   const entries: readonly unknown[] = isList ? (split.key as unknown[]) : [split.key];
   const earlier = new Set<string>();
@@ -43,7 +66,7 @@ export function checkSplitKey(
     if (typeof text !== 'string' || text === '' || !isKnown(text)) continue;
     const variables = variablesOf(text);
     if (variables.length === 0) {
-      const meant = guess(text, isKnown);
+      const meant = meantKey(text);
       if (report.isTranslated) report.warn(place, `${WITHOUT_VARIABLE}${meant}`);
       else report.mistake(place, `${WITH_VARIABLE}${meant}`, showGot(text));
       return;
@@ -73,13 +96,43 @@ export function checkSplitKey(
 }
 
 /** Name of the cookie of a key that is minted or remembered. */
-export function cookieOf(entry: RawMap): string {
+function cookieOf(entry: RawMap): string {
   if (typeof entry.cookie === 'string') return entry.cookie;
   return 'mint' in entry ? 'splitter_uid' : 'splitter_key';
 }
 
+/** What the splitter takes out of a request or adds to it is no key, and has one meaning. */
+export function checkOwnFields(path: Path, split: RawMap, raw: RawMap, report: CheckReport): void {
+  const { header, cookie, query } = mapOf(split.override);
+  const variantHeader = mapOf(raw.variantHeader).name;
+  const owners = new Map<string, string>();
+  const own = (prefix: string, name: unknown, owner: string) => {
+    if (typeof name === 'string') owners.set(canonicalName(`${prefix}${name}`), owner);
+  };
+  own('http_', variantHeader, 'variantHeader');
+  own('http_', header, 'override');
+  own('cookie_', cookie, 'override');
+  own('arg_', query, 'override');
+  const isList = Array.isArray(split.key);
+  for (const [index, key] of (isList ? (split.key as unknown[]) : [split.key]).entries()) {
+    const at: Path = isList ? [...path, 'key', index] : [...path, 'key'];
+    if (isMap(key) && owners.has(`cookie_${cookieOf(key).toLowerCase()}`)) {
+      report.problem(at, 'a cookie that override does not take', showGot(cookieOf(key)));
+    }
+    const text = isMap(key) ? key.remember : key;
+    if (typeof text === 'string') {
+      for (const { name, written, start } of variablesOf(text)) {
+        const owner = owners.get(name);
+        if (owner === undefined) continue;
+        const expected = `a variable that ${owner} does not take out of the request`;
+        report.problem(at, expected, showGot(written), 'value', start);
+      }
+    }
+  }
+}
+
 /** Browsers drop a cookie whose name promises what its attributes do not keep (RFC 6265bis §4.1.3). */
-function checkCookie(at: Path, entry: RawMap, report: Report): void {
+function checkCookie(at: Path, entry: RawMap, report: CheckReport): void {
   const prefix = /^__(Host|Secure)-/i.exec(cookieOf(entry))?.[0];
   if (prefix === undefined) return;
   if (entry.secure === 'never') {
@@ -103,7 +156,7 @@ const SOMETIMES_EMPTY =
   'a key that some requests do not have, as the cookie is read only where the key is missing';
 
 /** The key that a bare word stands for: "token" -> "$arg_token". */
-function guess(text: string, isKnown: (text: string) => boolean): string {
+function meantKey(text: string): string {
   const word = /^(?:%\(|\{\{?\s*|<|:|@|#)?([A-Za-z][A-Za-z0-9_-]*)(?:\)s|\s*\}?\}|>)?$/.exec(text)?.[1];
   if (word === undefined) return '';
   const plain = word.replaceAll('-', '_');
@@ -114,7 +167,7 @@ function guess(text: string, isKnown: (text: string) => boolean): string {
 }
 
 /** Warns of variables that end before the name that was probably meant. Text that may be a secret is not repeated. */
-export function reportCut(at: Path, text: string, report: Report): void {
+export function reportCut(at: Path, text: string, report: CheckReport): void {
   for (const { variable, whole, kept } of cutVariables(text)) {
     if (mayBeSecret(at)) {
       const plain = `\${${variable.written.slice(1)}}`;
@@ -129,7 +182,7 @@ export function reportCut(at: Path, text: string, report: Report): void {
 }
 
 /** Warns of what a shell or YAML would have taken off, had it read the text: `docker run --env-file` keeps quotes. */
-function reportWrapped(at: Path, text: string, report: Report): void {
+function reportWrapped(at: Path, text: string, report: CheckReport): void {
   if (/^(["'`]).*\1$/s.test(text)) report.warn(at, 'has quotes around it, which are part of the key');
   else if (/^\[.*,.*\]$/s.test(text)) {
     report.warn(at, 'is one text, not a list: each "[", "," and "]" is part of the key; only YAML has lists');
@@ -146,7 +199,13 @@ function isCovered(name: string, earlier: ReadonlySet<string>): boolean {
 }
 
 /** Warns when all requests have the same key, and notes keys that are shared or changed more than expected. */
-export function checkSharedValues(path: Path, split: RawMap, shared: SharedValues, report: Report): void {
+export function checkSharedValues(
+  path: Path,
+  split: RawMap,
+  { routes, listen }: { readonly routes: readonly Route[]; readonly listen: readonly ListenAddress[] },
+  report: CheckReport,
+): void {
+  const shared = sharedValues(routes, listen);
   const isList = Array.isArray(split.key);
   const entries: readonly unknown[] = isList ? (split.key as unknown[]) : [split.key];
   for (const [index, entry] of entries.entries()) {
@@ -164,6 +223,35 @@ export function checkSharedValues(path: Path, split: RawMap, shared: SharedValue
     const note = more.length === 0 ? NOTES.get(first.name) : undefined;
     if (note !== undefined) report.note(at, `${first.written} ${note}`);
   }
+}
+
+type Route = ConfigDocument['routes'][number];
+
+/** Variables with one value for every request that the routes of a split take; without routes it takes all. */
+function sharedValues(own: readonly Route[], listen: readonly ListenAddress[]): ReadonlyMap<string, string> {
+  const shared = new Map<string, string>();
+  const isAnywhere = own.length === 0 || own.some((route) => route.listen === undefined);
+  const addresses = isAnywhere ? listen : own.map((route) => route.listen!);
+  if (addresses.length > 0 && addresses.every(({ path }) => path !== null)) {
+    shared.set('remote_addr', 'is "unix:" for every client of a Unix socket');
+  } else if (addresses.length > 0 && addresses.every(isLocal)) {
+    shared.set('remote_addr', 'is that of this machine, as the splitter listens on loopback alone');
+  }
+  const [first] = own;
+  if (first === undefined) return shared;
+  const same = (read: (route: Route) => string | undefined) =>
+    own.every((route) => read(route) === read(first)) && read(first) !== undefined;
+  if (same(({ host }) => host?.toLowerCase()) && !first.host!.startsWith('*.')) {
+    for (const variable of ['host', 'http_host']) shared.set(variable, `is ${first.host} on all its routes`);
+  }
+  if (same(({ path, exact }) => (exact ? path : undefined))) {
+    shared.set('uri', `is ${first.path} on all its routes`);
+  }
+  return shared;
+}
+
+function isLocal({ host, path }: ListenAddress): boolean {
+  return path !== null || (host !== null && isLoopback(host));
 }
 
 const URL_NOTE = 'is another key for each URL: one client may get both variants';

@@ -1,7 +1,7 @@
 // Finds settings that another setting switches off or contradicts: they are written, valid and without effect. Runs when
 // there are no problems; nothing here keeps a configuration from running.
 
-import type { Report, Written } from '../findings.ts';
+import type { CheckReport, Written } from '../findings.ts';
 import type { UpstreamUrl } from '../options/addresses.ts';
 import type { ConfigDocument } from '../options/document.ts';
 import type { UpstreamConfig } from '../options/upstream.ts';
@@ -9,7 +9,7 @@ import type { Path } from '../problem.ts';
 import { isMap, mapOf, type RawMap, valueAt } from '../raw.ts';
 
 /** Options that were written although another one keeps them from mattering. */
-export function checkSwitchedOff({ raw, document }: Written, report: Report): void {
+export function checkSwitchedOff({ raw, document }: Written, report: CheckReport): void {
   const off = (path: Path, reason: string) => {
     if (valueAt(raw, path) !== undefined) report.warn(path, `has no effect: ${reason}`);
   };
@@ -35,7 +35,7 @@ export function checkSwitchedOff({ raw, document }: Written, report: Report): vo
     }
     if (upstream.pool.maxQueued === 0)
       off([...at, 'pool', 'queueTimeout'], 'maxQueued is 0, so no request waits');
-    checkServers(at, upstream, report);
+    checkServerList(at, upstream, report);
   }
 }
 
@@ -61,7 +61,7 @@ function isOneAddress({ host, path }: UpstreamUrl): boolean {
   return path !== null || host.includes(':') || /^\d+\.\d+\.\d+\.\d+$/.test(host);
 }
 
-function checkServers(at: Path, { servers }: UpstreamConfig, report: Report): void {
+function checkServerList(at: Path, { servers }: UpstreamConfig, report: CheckReport): void {
   if (servers === undefined) return;
   if (servers.every(({ backup, down }) => backup || down)) {
     report.warn(
@@ -83,7 +83,7 @@ function checkServers(at: Path, { servers }: UpstreamConfig, report: Report): vo
 }
 
 /** Pairs of settings of which one makes the other pointless. */
-export function checkContradictions({ raw, document }: Written, report: Report): void {
+export function checkContradictions({ raw, document }: Written, report: CheckReport): void {
   const { drain, upstreamDefaults } = document;
   if (drain.deadline > 0 && drain.grace >= drain.deadline) {
     const written = valueAt(raw, ['drain', 'grace']) === undefined ? 'deadline' : 'grace';

@@ -4,8 +4,9 @@
 
 import { standardOf } from '../declaration.ts';
 import { type Override, overlay } from '../env.ts';
-import { linkSource, type Outcome, type Source } from '../link.ts';
+import { type ConfigResult, linkSource } from '../link.ts';
 import { type Problem, showGot } from '../problem.ts';
+import type { LocatedDocument } from '../raw.ts';
 import { refuseText } from '../text.ts';
 import {
   GLOBAL_SETTINGS,
@@ -47,7 +48,7 @@ export function parseNginx(
   text: string,
   file: string,
   options: NginxOptions,
-): Outcome & { readonly translation?: Translation } {
+): ConfigResult & { readonly translation?: Translation } {
   const garbage = refuseText(text, file, 'an nginx configuration');
   if (garbage !== undefined) return { problems: [garbage] };
   const read = readDirectives(text, file, options.readInclude);
@@ -57,7 +58,7 @@ export function parseNginx(
   const { problems } = report;
   const translation = { document, notes: report.notes, files: read.files };
   if (problems.length > 0) return { problems: inOrder(problems, read.files), translation };
-  const translated: Source = { document, locate: (path) => report.locate(path), isTranslated: true };
+  const translated: LocatedDocument = { document, locate: (path) => report.locate(path), isTranslated: true };
   const laid = overlay(translated, options.overrides ?? []);
   const outcome = linkSource(laid.source);
   if (outcome.problems === undefined && laid.problems.length === 0) return { ...outcome, translation };

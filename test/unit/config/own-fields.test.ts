@@ -1,10 +1,11 @@
 // Lists of keys, overrides and the fields of the splitter's own: what of them is a mistake, and where it is told. A secret
 // stands in no message, no hash and no view of the configuration.
+
 import { describe, expect, it } from 'vitest';
 import { describeConfig } from '../../../src/admin/effective-config.ts';
-import type { ReadSecret } from '../../../src/config/link.ts';
 import { parseConfig } from '../../../src/config/parse.ts';
 import { formatProblems } from '../../../src/config/problem.ts';
+import type { ReadSecret } from '../../../src/config/secrets.ts';
 
 const SECRET = 'correct-horse-battery';
 const readSecret: ReadSecret = ({ file, variable }) => {

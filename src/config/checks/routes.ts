@@ -1,0 +1,184 @@
+// Checks routes and the addresses they are for: what a route leads to, routes that say the same or that no request
+// reaches, splits and upstreams that no route leads to.
+
+import { byKey } from '../by-key.ts';
+import type { CheckReport, Written } from '../findings.ts';
+import { ADMIN_DEFAULT, isWide, LISTEN_DEFAULT, type ListenAddress, parseListen } from '../listen-address.ts';
+import { type Path, showGot } from '../problem.ts';
+import { isMap, mapOf, type RawMap, valueAt } from '../raw.ts';
+
+/** What the routes of a document may name, and what those before it take. */
+interface RouteNames {
+  readonly splits: ReadonlySet<string>;
+  readonly addresses: ReadonlySet<string>;
+  readonly taken: Set<string>;
+}
+
+/** What each route takes and leads to. */
+export function checkRoutes(raw: RawMap, report: CheckReport): void {
+  const splits = Object.keys(mapOf(raw.splits));
+  const { routes } = raw;
+  if (routes === undefined || (Array.isArray(routes) && routes.length === 0)) {
+    if (splits.length === 0 && (raw.splits === undefined || isMap(raw.splits))) {
+      report.problem(['splits'], 'at least one split, or routes to upstreams', 'none');
+    } else if (splits.length > 1) {
+      const names = splits.slice(0, 5).join(', ');
+      const expected = 'routes that say which split takes which request, as there are several splits';
+      report.problem(['splits'], expected, `splits ${names} and no routes`);
+    }
+    return;
+  }
+  if (!Array.isArray(routes)) return;
+  const known = {
+    splits: new Set(splits),
+    addresses: new Set([raw.listen ?? LISTEN_DEFAULT].flat().map(addressOf)),
+    taken: new Set<string>(),
+  };
+  for (const [index, value] of routes.entries()) {
+    if (isMap(value)) checkRoute(['routes', index], value, known, report);
+  }
+}
+
+function checkRoute(
+  path: Path,
+  route: RawMap,
+  { splits, addresses, taken }: RouteNames,
+  report: CheckReport,
+): void {
+  const { split, upstream } = route;
+  const expected = 'either split or upstream';
+  if (split !== undefined && upstream !== undefined) report.problem(path, expected, 'both');
+  if (split === undefined && upstream === undefined) report.problem(path, expected, 'neither');
+  if (typeof split === 'string' && !splits.has(split)) {
+    const known = splits.size === 0 ? 'the name of a split, of which there are none' : 'the name of a split';
+    report.problem([...path, 'split'], (guess) => `${known}${guess(split, splits)}`, showGot(split));
+  }
+  const { listen } = route;
+  if (typeof listen === 'string' && parseListen(listen) !== undefined) {
+    if (!addresses.has(addressOf(listen)))
+      report.problem([...path, 'listen'], 'one of the addresses in listen', showGot(listen));
+  }
+  const host = typeof route.host === 'string' ? route.host.toLowerCase() : '';
+  const where = typeof route.path === 'string' ? route.path : '/';
+  const id = JSON.stringify([addressOf(listen), host, route.exact === true, where]);
+  if (taken.has(id)) {
+    const got = `${host === '' ? 'every host' : host} ${where} again`;
+    report.problem(path, 'each host and path once', got);
+  }
+  taken.add(id);
+}
+
+/** The same text for the same address, however it was written; "" for what is none. */
+function addressOf(listen: unknown): string {
+  return (typeof listen === 'string' && JSON.stringify(parseListen(listen))) || '';
+}
+
+/** Each address once. */
+export function checkAddresses({ raw, document }: Written, report: CheckReport): void {
+  const seen = new Set<string>();
+  for (const [index, address] of document.listen.entries()) {
+    if (address.path === null && address.port === 0) continue;
+    const id = JSON.stringify(address);
+    const path = Array.isArray(raw.listen) ? ['listen', index] : ['listen'];
+    if (seen.has(id)) report.problem(path, 'each address once', showGot(valueAt(raw, path)));
+    seen.add(id);
+  }
+  const { admin } = document;
+  if (admin !== null && (admin.path !== null || admin.port !== 0) && seen.has(JSON.stringify(admin))) {
+    report.problem(['admin'], 'an address that listen does not take', showGot(raw.admin ?? ADMIN_DEFAULT));
+  }
+}
+
+/** Two addresses of one port of which one takes in the other: the second cannot be opened. */
+export function checkPorts({ raw, document }: Written, report: CheckReport): void {
+  const paths = document.listen.map(
+    (_, index): Path => (Array.isArray(raw.listen) ? ['listen', index] : ['listen']),
+  );
+  const all = document.listen.map((address, index) => ({ address, path: paths[index]! }));
+  if (document.admin !== null) all.push({ address: document.admin, path: ['admin'] });
+  for (const [port, sharing] of byKey(all, ({ address }) => address.port)) {
+    const wide = sharing.find(({ address }) => address.path === null && isWide(address.host));
+    if (port === 0 || wide === undefined) continue;
+    for (const { address, path } of sharing) {
+      const isApart = wide.address.host === '0.0.0.0' && address.host?.includes(':') === true;
+      if (address === wide.address || address.path !== null || isApart) continue;
+      const expected = `no address beside ${wide.address.host ?? ''}:${port}, which takes every one of this port`;
+      report.mistake(path, expected, showGot(valueAt(raw, path) ?? `:${port}`));
+    }
+  }
+}
+
+/** Routes that no request reaches: where each address has a wider route, one without an address loses to it. */
+export function checkReach({ raw, document }: Written, report: CheckReport): void {
+  const { routes, listen } = document;
+  const id = (address: ListenAddress, host: string | null, path: string) =>
+    JSON.stringify([address, host, path]);
+  const bound = new Set<string>();
+  for (const route of routes) {
+    if (route.listen !== undefined && !route.exact) {
+      bound.add(id(route.listen, route.host?.toLowerCase() ?? null, route.path));
+    }
+  }
+  for (const [index, route] of routes.entries()) {
+    const at: Path = ['routes', index];
+    const isHidden =
+      bound.size > 0 &&
+      route.listen === undefined &&
+      listen.every((address) =>
+        hostsAbove(route.host).some((host) =>
+          ['/', route.path].some((path) => bound.has(id(address, host, path))),
+        ),
+      );
+    if (isHidden) {
+      const expected =
+        'a route that some request reaches; the routes with listen come first and take all of these';
+      report.mistake(at, expected, `${route.host ?? 'every host'} ${route.path}`);
+    }
+    const path: unknown = valueAt(raw, [...at, 'path']);
+    if (typeof path === 'string' && /%[0-9A-Fa-f]{2}/.test(path)) {
+      report.warn([...at, 'path'], `is compared with decoded paths; write ${showGot(decodedPath(path))}`);
+    }
+    if (route.host?.endsWith('.') === true) {
+      const expected = 'a host without a dot at its end, as requests are compared without it';
+      report.mistake([...at, 'host'], expected, showGot(route.host));
+    }
+    if (typeof path === 'string' && path.includes('#')) {
+      report.warn([...at, 'path'], 'has a "#", which no client sends: what follows it is a fragment');
+    }
+  }
+}
+
+/** The host of a route and the wider ones that take its requests: "a.b.c", "*.b.c", "*.c", every host. */
+function hostsAbove(host: string | undefined): (string | null)[] {
+  if (host === undefined) return [null];
+  const labels = host.toLowerCase().split('.').slice(0, 64);
+  const wider = labels.map((_, index) => `*.${labels.slice(index + 1).join('.')}`).slice(0, -1);
+  return [host.toLowerCase(), ...wider, null];
+}
+
+function decodedPath(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
+}
+
+/** Upstreams and splits that nothing leads to. */
+export function checkUse({ raw, document }: Written, report: CheckReport): void {
+  const { routes, splits } = document;
+  const names = Object.keys(splits);
+  const usedSplits = new Set(routes.length === 0 ? names : routes.map(({ split }) => split));
+  const used = new Set<unknown>(routes.map(({ upstream }) => upstream));
+  for (const split of Object.values(splits)) for (const { upstream } of split.variants) used.add(upstream);
+  for (const { onDown } of Object.values(document.upstreams)) used.add(onDown);
+  used.add(document.upstreamDefaults.onDown);
+  for (const name of names) {
+    if (!usedSplits.has(name)) report.warn(['splits', name], 'is not used: no route names this split');
+  }
+  for (const name of Object.keys(mapOf(raw.upstreams))) {
+    if (!used.has(name)) {
+      report.warn(['upstreams', name], 'is not used: no variant, route or fallback names this upstream');
+    }
+  }
+}

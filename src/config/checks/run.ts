@@ -1,0 +1,68 @@
+// Runs the checks of a document in their order. First what was written, then what one option says about another, and
+// only when nothing is wrong what is valid and without effect. Each check knows one subject.
+
+import { byKey } from '../by-key.ts';
+import type { CheckReport, Written } from '../findings.ts';
+import type { Path } from '../problem.ts';
+import { isMap, mapOf, type RawMap } from '../raw.ts';
+import { checkOwnFields, checkSharedValues, checkSplitKey } from './keys.ts';
+import { checkAddresses, checkPorts, checkReach, checkRoutes, checkUse } from './routes.ts';
+import { checkContradictions, checkSwitchedOff } from './settings.ts';
+import {
+  checkMintPath,
+  checkOverride,
+  checkSharesOfVariants,
+  checkVariants,
+  type SecretContext,
+} from './splits.ts';
+import { checkDestinations, checkPlaces, checkSetHeaders, checkUpstreams } from './upstreams.ts';
+
+/** Checks the document as it was written, whether its values could be read or not. */
+export function checkWritten(raw: RawMap, context: SecretContext): void {
+  const { report } = context;
+  for (const [name, value] of Object.entries(mapOf(raw.splits))) {
+    const path: Path = ['splits', name];
+    const split = mapOf(value);
+    checkSplitKey(path, split, report);
+    checkVariants(path, split, report);
+    checkOverride(path, name, split, context);
+    checkOwnFields(path, split, raw, report);
+  }
+  for (const [name, upstream] of Object.entries(mapOf(raw.upstreams))) {
+    if (!isMap(upstream)) continue;
+    checkPlaces(['upstreams', name], upstream, report);
+    checkSetHeaders(['upstreams', name, 'setHeaders'], mapOf(upstream.setHeaders), raw, report);
+  }
+  const common: Path = ['upstreamDefaults', 'setHeaders'];
+  checkSetHeaders(common, mapOf(mapOf(raw.upstreamDefaults).setHeaders), raw, report);
+  checkRoutes(raw, report);
+}
+
+/** Checks values that were read against each other. */
+export function checkValues(written: Written, report: CheckReport): void {
+  checkAddresses(written, report);
+  checkUpstreams(written, report);
+}
+
+/**
+ * Reports what a valid configuration says without effect. The work grows with the size of the document, not with its
+ * square.
+ */
+export function checkEffects(written: Written, report: CheckReport): void {
+  const { listen, routes, splits } = written.document;
+  checkPorts(written, report);
+  checkReach(written, report);
+  checkUse(written, report);
+  const routesOf = byKey(routes, ({ split }) => split);
+  for (const [name, raw] of Object.entries(mapOf(written.raw.splits))) {
+    const path: Path = ['splits', name];
+    const own = routesOf.get(name) ?? [];
+    checkSharesOfVariants(path, splits[name]!, mapOf(raw), report);
+    checkMintPath(path, splits[name]!, own, report);
+    checkSharedValues(path, mapOf(raw), { routes: own, listen }, report);
+  }
+  checkDestinations(written, report);
+  if (written.isTranslated) return;
+  checkSwitchedOff(written, report);
+  checkContradictions(written, report);
+}
