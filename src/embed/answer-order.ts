@@ -1,11 +1,11 @@
-// Keeps the answers on one client connection in order where Node's server does not: it hands the socket of an upgrade
-// over while earlier, pipelined requests are still being answered. Knows nothing of upstreams.
-// Source: RFC 9112 §9.3.2 (responses leave in the order of their requests).
+// Keeps the answers on one client connection in the order of their requests. Node's server does not always: it hands over
+// the socket of an upgrade while it still answers earlier, pipelined requests. Knows nothing of upstreams.
+// Source: RFC 9112 §9.3.2.
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
-/** Responses that the handler has begun and not finished, by client connection. */
+/** Responses that the handler owes, by client connection. */
 const openAnswers = new WeakMap<Socket, Set<ServerResponse>>();
 
 /** Notes that `response` is owed to the client of `request` until it closes. */
@@ -17,8 +17,8 @@ export function trackAnswer(request: IncomingMessage, response: ServerResponse):
 }
 
 /**
- * Calls `next` once every earlier response on the socket has been written, at once where none is owed. Where the socket
- * closes first it calls `gone` instead.
+ * Calls `next` once every earlier response on the socket has been written, at once if none is owed. If the socket closes
+ * first it calls `gone` instead.
  */
 export function afterEarlierAnswers(socket: Socket, next: () => void, gone: () => void): void {
   if (earlierAnswer(socket) === undefined) return next();
@@ -44,8 +44,8 @@ export function afterEarlierAnswers(socket: Socket, next: () => void, gone: () =
 }
 
 /**
- * The response that the socket waits for. Node keeps the one it is writing in `_httpMessage`, which also knows of
- * responses that other code of the server writes; without that field the handler knows its own.
+ * The response that the socket waits for. Node keeps the one that it writes in the private field `_httpMessage`, also when
+ * other code of the server writes it; without that field the handler knows only its own.
  */
 function earlierAnswer(socket: Socket): ServerResponse | undefined {
   const { _httpMessage: current } = socket as { readonly _httpMessage?: ServerResponse | null };
@@ -53,14 +53,14 @@ function earlierAnswer(socket: Socket): ServerResponse | undefined {
 }
 
 /**
- * Destroys the connection of a response that cannot be finished. One that waits for its turn has no socket yet: the
- * connection ends as soon as it gets one, after the responses before it.
+ * Destroys the connection of a response that cannot be finished. A response that waits for its turn has no socket yet: the
+ * connection ends when it gets one, after the responses before it.
  */
 export function cutAnswer(request: IncomingMessage, response: ServerResponse): void {
   const { socket } = response;
   if (socket === null) response.once('socket', (own: Socket) => own.destroy());
   const isPlain = socket !== null && !socket.destroyed && !('encrypted' in socket);
-  // HTTP/1.0 takes the end of the connection for the end of the body: a reset does not look like one.
+  // HTTP/1.0 takes the end of the connection for the end of the body; a reset cannot be mistaken for it.
   if (isPlain && request.httpVersion === '1.0') socket.resetAndDestroy();
   else response.destroy();
 }

@@ -1,14 +1,14 @@
-// Decodes a chunked body strictly and encodes one canonically. The decoder hands out runs of body bytes as positions
-// into what was received; it copies nothing but an unfinished trailer section. It knows nothing of sockets.
+// Decodes a chunked body strictly and encodes one canonically. The decoder returns runs of body bytes as positions into
+// the received bytes; it copies only an unfinished trailer section. It knows nothing of sockets.
 // Source: RFC 9112 §7.1. Chunk extensions are checked and dropped, as §7.1.1 allows.
 
 import { BACKSLASH, CR, EQUALS, isSpace, LF, QUOTE, SEMICOLON, TOKEN } from '../bytes.ts';
 import { describeRule, type Rule } from './rules.ts';
 import { TrailerSection } from './trailers.ts';
 
-/** Longest chunk-size line, its extensions and CRLF included: a flood of extensions is an attack, never a need. */
+/** Longest chunk-size line, with its extensions and CRLF: no honest sender needs more, and a flood of extensions is an attack. */
 const SIZE_LINE_BYTES_MAX = 1024;
-/** Bytes up to this many are moved one by one. */
+/** Up to this many bytes are moved one by one. */
 const MOVED_SINGLY_MAX = 32;
 
 const STATE = {
@@ -35,24 +35,27 @@ for (let value = 0; value < 16; value++) {
   HEX[value.toString(16).toUpperCase().charCodeAt(0)] = value;
 }
 
-/** A decoder for one body at a time. Reusable: `reset` before each body. */
+/**
+ * A decoder for one body at a time (RFC 9112 §7.1). The reader of a connection owns one and reuses it: `reset` it before each
+ * body.
+ */
 export class ChunkedDecoder {
   /** The run of body bytes that the last `next` found; empty when dataStart equals dataEnd. */
   dataStart = 0;
   dataEnd = 0;
-  /** The trailer section; whole once `isDone`. Its positions index into `trailers.bytes`. */
+  /** The trailer section; complete once `isDone`. Its positions index into `trailers.bytes`. */
   readonly trailers: TrailerSection;
   #state: number = STATE.size;
   #size = 0;
   #digits = 0;
   #lineBytes = 0;
-  /** Nothing of the extension's name or value came yet, and it must not be empty. */
+  /** No byte of the extension's name or value has come yet, and it must not be empty. */
   #isEmpty = false;
   #trailerBytes: Buffer | null = null;
   #rule: Rule = 'chunkLine';
   #badByte = 0;
 
-  /** `isResponse`: the trailers are those of a response, in which a proxy mends more than in a request. */
+  /** `isResponse` is true for the trailers of a response, where a proxy repairs more than in a request. */
   constructor(isResponse: boolean) {
     this.trailers = new TrailerSection(isResponse);
   }
@@ -70,7 +73,7 @@ export class ChunkedDecoder {
     this.dataEnd = 0;
   }
 
-  /** The last chunk and the trailer section are read; bytes behind them belong to the next message. */
+  /** The last chunk and the trailer section are read; the bytes after them belong to the next message. */
   get isDone(): boolean {
     return this.#state === STATE.done;
   }
@@ -80,7 +83,7 @@ export class ChunkedDecoder {
     return this.#state === STATE.refused;
   }
 
-  /** Which rule the refused body broke, as text. To be called while the bytes are there. */
+  /** Which rule the refused body broke, as text. Call it while the bytes are still there. */
   describeFault(): string {
     if (this.trailers.fault !== null) return this.trailers.describeFault();
     return describeRule(this.#rule, this.#badByte);
@@ -154,10 +157,10 @@ export class ChunkedDecoder {
   }
 
   /**
-   * Reads on behind the data of a chunk, over its line end and further chunks that lie whole in bytes[from, to) in their
-   * plainest form, and moves their data up to `dataEnd`. Returns where the data of the last one ends, `from` when there is
-   * none: what comes there is read, or refused, by `next`. One step for each byte takes about three times as long
-   * (bench/micro.ts, "64 chunks").
+   * Reads on after the data of a chunk: its line end, and further chunks without extensions that are complete in
+   * bytes[from, to). Moves their data up to `dataEnd`. Returns where the data of the last one ends, or `from` when there is
+   * none; `next` reads or refuses what follows. One step for each byte takes about three times as long (bench/micro.ts,
+   * "64 chunks").
    */
   #joinWhole(bytes: Buffer, from: number, to: number): number {
     let position = from;
@@ -165,7 +168,7 @@ export class ChunkedDecoder {
       if (bytes[position] !== CR || bytes[position + 1] !== LF) return position;
       let at = position + 2;
       let size = 0;
-      // Eight digits at most: a longer row is of the other kind. Beyond the bytes nothing is a digit, a CR or an LF.
+      // Eight digits at most: `next` reads longer sizes. Beyond the end of the bytes nothing is a digit, a CR or an LF.
       for (let digit = HEX[bytes[at]!]!; digit < 16 && at < position + 10; digit = HEX[bytes[++at]!]!)
         size = size * 16 + digit;
       const start = at + 2;
@@ -269,7 +272,7 @@ export class ChunkedDecoder {
       }
       const end = this.trailers.parse(bytes, from, to);
       if (end >= 0) {
-        // The section must outlive the bytes that it came in.
+        // The section must outlive the received bytes.
         this.trailers.parse(Buffer.from(bytes.subarray(from, end)), 0, end - from);
         this.#state = STATE.done;
         return end;
@@ -279,7 +282,7 @@ export class ChunkedDecoder {
       return to;
     }
     const joined = Buffer.concat([held, bytes.subarray(from, to)], held.length + to - from);
-    // Nothing new can be said before a line has ended.
+    // The result is the same until another line has ended.
     if (joined.indexOf(LF, held.length) === -1 && joined.length <= this.trailers.limits.fieldsBytesMax) {
       this.#trailerBytes = joined;
       return to;
@@ -299,15 +302,15 @@ function isQuotable(byte: number): boolean {
   return byte === 9 || (byte >= 32 && byte !== 127);
 }
 
-/** Moves bytes[from, to) to `target`, which is not after `from`. Returns where they end there. */
+/** Moves bytes[from, to) to `target`, which is not after `from`. Returns their new end. */
 function moveUp(bytes: Buffer, target: number, from: number, to: number): number {
-  // A call into the engine costs more than a few bytes do.
+  // A call into the engine costs more than moving a few bytes.
   if (to - from > MOVED_SINGLY_MAX) bytes.copyWithin(target, from, to);
   else for (let i = from; i < to; i++) bytes[target + i - from] = bytes[i]!;
   return target + to - from;
 }
 
-/** The line that opens a chunk of so many bytes. */
+/** The size line of a chunk of `byteCount` bytes, without extensions (RFC 9112 §7.1). */
 export function chunkHead(byteCount: number): string {
   return byteCount.toString(16) + '\r\n';
 }

@@ -7,7 +7,7 @@ import type { FieldSection } from './fields.ts';
 const CONTENT_TYPE = Buffer.from('content-type');
 const MEDIA_TYPE = Buffer.from('text/event-stream');
 
-/** True when the section's first Content-Type is `text/event-stream`, with or without parameters. */
+/** True when the section's first Content-Type (RFC 9110 §8.3) is `text/event-stream`, with or without parameters. */
 export function isEventStream({ bytes, at, count }: FieldSection): boolean {
   for (let i = 0; i < count * 4; i += 4) {
     const nameStart = at[i]!;

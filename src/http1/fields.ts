@@ -248,7 +248,7 @@ export class FieldSection {
     return REFUSED;
   }
 
-  /** Where the name of the last whole field line is; an empty range when there is none. */
+  /** Where the name of the last complete field line is; an empty range if there is none. */
   get lastNameStart(): number {
     return this.count === 0 ? 0 : this.at[(this.count - 1) * 4]!;
   }

@@ -1,6 +1,6 @@
 // What the fields of a head mean for the connection: where the body ends, whether the connection persists, which
 // fields belong only to this hop. Anything that two readers could frame differently is refused.
-// It knows nothing of sockets or of forwarding. Sources: RFC 9112 §6, §9.3; RFC 9110 §7.6.1, §7.8, §10.1.1.
+// Knows nothing of sockets or forwarding. Sources: RFC 9112 §6, §9.3; RFC 9110 §7.6.1, §7.8, §10.1.1.
 
 import { COMMA, EQUALS, equalsIgnoringCase, isSpace, LOWER, NINE, QUOTE, SEMICOLON, ZERO } from '../bytes.ts';
 import type { FaultCode } from '../errors.ts';
@@ -10,7 +10,7 @@ import { type RequestHead, TARGET_FORM } from './request-head.ts';
 import type { ResponseHead } from './response-head.ts';
 import { describeRule, type Rule } from './rules.ts';
 
-/** How a body ends: there is none, after so many bytes, with the last chunk, or with the connection. */
+/** How a body ends: there is none, after `length` bytes, with the last chunk, or with the connection (RFC 9112 §6.3). */
 export const BODY = { none: 0, length: 1, chunked: 2, close: 3 } as const;
 
 const CLOSE = Buffer.from('close');
@@ -23,8 +23,8 @@ const HEAD = Buffer.from('HEAD');
 const TIMEOUT = Buffer.from('timeout');
 const MAX = Buffer.from('max');
 /**
- * Most field names that Connection may nominate. Each is compared with each field of the head: thousands of them made one
- * request of 30 KiB cost 40 ms.
+ * The most field names that Connection may nominate. Each is compared with each field of the head: with thousands of them
+ * one request of 30 KiB took 40 ms.
  */
 const NOMINATED_MAX = 32;
 
@@ -34,7 +34,7 @@ class Framing {
   body: number = BODY.none;
   /** Bytes of the body when `body` is BODY.length. */
   length = 0;
-  /** Content-Length has leading zeros, which some readers take for an octal number: it goes on without them. */
+  /** Content-Length has leading zeros, which some readers take for an octal number: it is forwarded without them. */
   hasZeros = false;
   /** The sender keeps the connection open after this message. */
   keepAlive = true;
@@ -50,7 +50,7 @@ class Framing {
     this.length = 0;
     this.hasZeros = false;
     this.connectionUpgrade = false;
-    // Cutting an empty array is not free: the setter of `length` is a call into the engine.
+    // Truncating an empty array is not free: the setter of `length` is a call into the engine.
     if (this.nominated.length > 0) this.nominated.length = 0;
   }
 
@@ -88,7 +88,7 @@ class Framing {
     this.hasZeros = end - start > 1 && bytes[start] === ZERO;
   }
 
-  /** Reads one Connection field. `keepAlive` ends false when "close" is there, whatever else is. */
+  /** Reads one Connection field (RFC 9110 §7.6.1). The framing's `keepAlive` ends false when "close" is among the options. */
   protected readConnection(bytes: Buffer, start: number, end: number, seen: ConnectionOptions): void {
     for (let position = start; position < end; position++) {
       let itemEnd = position;
@@ -156,7 +156,7 @@ function readLength(bytes: Uint8Array, from: number, end: number): number {
 export class RequestFraming extends Framing {
   /** The request is HEAD: its response has no body. */
   isHead = false;
-  /** The client waits for 100 (Continue) before it sends the body. HTTP/1.1 alone. */
+  /** The client waits for 100 (Continue) before it sends the body. Only in HTTP/1.1. */
   expectsContinue = false;
   /** The client takes trailers (TE: trailers). */
   takesTrailers = false;
@@ -164,7 +164,7 @@ export class RequestFraming extends Framing {
   upgradeStart = 0;
   upgradeEnd = 0;
 
-  /** Reads `head` and sets its Host range. Returns the fault that refuses the request, or null. */
+  /** Reads `head` and sets its Host range (RFC 9112 §6 and §9.3, RFC 9110 §7.2). Returns the fault that refuses it, or null. */
   read(head: RequestHead): FaultCode | null {
     this.resetFraming();
     this.takesTrailers = false;
@@ -267,7 +267,7 @@ export class ResponseFraming extends Framing {
   /** Further exchanges that the upstream takes on the connection, as Keep-Alive says; -1 = it does not say. */
   exchangesLeft = -1;
 
-  /** Reads `head` as the answer to a HEAD request or another one. Returns the fault, or null. */
+  /** Reads `head` as the answer to a HEAD request or to another one (RFC 9112 §6.3). Returns the fault that refuses it, or null. */
   read(head: ResponseHead, answersHead: boolean): FaultCode | null {
     this.resetFraming();
     options.keepAlive = false;

@@ -1,10 +1,13 @@
-// A buffer that grows, for heads and small bodies on their way out. It knows bytes and short texts, and nothing of what they
-// mean.
+// A buffer that grows, for the heads and small bodies that a connection sends. It takes bytes and short texts.
+// Knows nothing of what they mean.
 
 /** Characters up to this many are written one by one: a call into the buffer costs more. */
 const SHORT_TEXT = 24;
 
-/** A buffer that grows, written from the front. `bytes.subarray(0, length)` is what was written. */
+/**
+ * A buffer that grows: `bytes.subarray(0, length)` is what was written. A connection owns one and clears it after it was
+ * sent.
+ */
 export class Output {
   bytes: Buffer;
   length = 0;
@@ -13,7 +16,7 @@ export class Output {
     this.bytes = Buffer.allocUnsafeSlow(initialBytes);
   }
 
-  /** Starts over in the same memory. */
+  /** Empties the buffer and keeps its memory. */
   clear(): void {
     this.length = 0;
   }
@@ -25,7 +28,7 @@ export class Output {
     this.length += end - start;
   }
 
-  /** Appends bytes from elsewhere. */
+  /** Appends all of `bytes`. */
   append(bytes: Uint8Array): void {
     if (this.length + bytes.length > this.bytes.length) this.#grow(bytes.length);
     this.bytes.set(bytes, this.length);

@@ -1,6 +1,6 @@
-// Which rule a refused message broke, as text for the person who has to mend its sender. The parsers record a rule and
-// positions; text is made here, and only for a message that was refused. It names fields and never shows a value: what
-// it takes from the wire is a field name of token characters, at most 64 bytes of it. Knows nothing of sockets.
+// Says which rule a refused message broke, for the person who has to correct its sender. The parsers record a rule and
+// positions; this file makes the text, and only for a refused message. It names fields and never shows a value: from the
+// wire it takes only a field name of token characters, at most 64 bytes of it. Knows nothing of sockets.
 
 import { COLON, CR, HT, LF, SP } from '../bytes.ts';
 
@@ -65,10 +65,10 @@ const TOKEN_PREFIX = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]*/;
 /** Positions of a refusal in the bytes that were received. */
 export interface Breach {
   readonly rule: Rule;
-  /** The bytes that every position indexes into, up to `readTo`; what lies after it belongs to others. */
+  /** The bytes that every position indexes into, up to `readTo`; what follows belongs to other messages. */
   readonly bytes: Buffer;
   readonly readTo: number;
-  /** Where the line starts that broke the rule. */
+  /** Where the line that broke the rule starts. */
   readonly lineStart: number;
   /** The byte that broke it. */
   readonly badAt: number;
@@ -85,7 +85,7 @@ export function describeBreach(breach: Breach): string {
   return describeRule(rule, bytes[badAt] ?? 0);
 }
 
-/** A rule that no position belongs to, or none but a byte. */
+/** The text of a rule without positions, or with only the byte that broke it. */
 export function describeRule(rule: Rule, byte = 0): string {
   return RULES[rule].replace('%', showByte(byte));
 }
@@ -105,7 +105,7 @@ function describeField(breach: Breach): string {
   let colon = lineStart;
   while (colon < searched && bytes[colon] !== COLON && bytes[colon] !== LF) colon++;
   if (colon === searched || bytes[colon] === LF) {
-    // What has no colon may be the rest of a value: nothing of it is shown.
+    // A line without a colon may be the rest of a value: nothing of it is shown.
     if (colon === searched) return `byte ${showByte(byte)} in a field name`;
     return last === '' ? 'the first field line has no colon' : `the line after field "${last}" has no colon`;
   }
@@ -119,7 +119,7 @@ function describeField(breach: Breach): string {
   return describeEnd(breach, name);
 }
 
-/** A byte that cannot be in a value, or the end of its line. */
+/** Describes a byte that cannot be in a value, or a wrong line end. */
 function describeEnd({ bytes, badAt }: Breach, name: string): string {
   const byte = bytes[badAt]!;
   if (byte === LF && bytes[badAt - 1] !== CR) return `field "${name}" ends with a bare LF`;

@@ -46,8 +46,9 @@ export class TrailerSection extends FieldSection {
 }
 
 /**
- * Fields that must not arrive in a trailer section: framing, routing, authentication, payload (RFC 9110 §6.5.1). So must
- * Forwarded, X-Forwarded-* and the splitter's own fields not, in any spelling that an application takes for one of them.
+ * Fields that must not arrive in a trailer section: framing, routing, authentication, payload (RFC 9110 §6.5.1).
+ * Forwarded, X-Forwarded-* and the splitter's own fields are dropped as well, in any spelling that an application takes
+ * for one of them.
  */
 const NOT_IN_TRAILERS: Uint8Array[][] = [];
 for (const name of [

@@ -106,6 +106,21 @@ describe('an answer that breaks off before its turn', () => {
   });
 });
 
+it('an upload that waits for its turn is given up with its upstream request when the client leaves', async () => {
+  const uploading = Promise.withResolvers<Peer>();
+  const upstream = await startUpstream(async (peer) => {
+    await peer.untilText('\r\n\r\n');
+    if (peer.pending.startsWith('POST')) uploading.resolve(peer);
+  });
+  const server = await HandlerServer.start(documentOf(upstream.url));
+  const client = await server.client();
+  await client.send(`${get('/never')}POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhello`);
+  const peer = await uploading.promise;
+  client.reset();
+  await peer.ended;
+  await expect.poll(() => server.faults, { timeout: 4000 }).toEqual(['DOWNSTREAM_GONE', 'DOWNSTREAM_GONE']);
+});
+
 describe('an upgrade that is answered without a tunnel', () => {
   it.each([
     ['by the upstream', upgrade('/other')],
