@@ -46,7 +46,7 @@ export function simulateCommand(terminal: Terminal): Command {
       usage(command, 'TOKEN and --stdin name two sources; give one of them');
     const { config } = await loadOrEnd(flags, terminal);
     const [name, split] = splitOrEnd(config, flags.of, command);
-    const sample = new Sample(new Splitter(name, split), compileKeys(name, split.key), terminal);
+    const sample = new TokenSample(new Splitter(name, split), compileKeys(name, split.key), terminal);
     let source: string;
     if (flags.stdin === true) {
       source = 'standard input';
@@ -102,7 +102,7 @@ interface Result {
   readonly isOneSided: boolean;
 }
 
-class Sample {
+class TokenSample {
   readonly #splitter: Splitter;
   readonly #keys: readonly CompiledKey[];
   readonly #texts: readonly string[];

@@ -1,6 +1,6 @@
-// Which variant each key was told to have, in 4 MiB: a hash table of 2^20 slots with linear probing. An entry of 32 bits
-// holds all that its slot does not say of a 32-bit key hash (12 bits), how far it lies from the slot where it belongs (9) and
-// the variant (10), so nothing but equal hashes can be taken for each other. Entries are never removed alone.
+// Remembers the variant that was reported for each key, in 4 MiB: a hash table of 2^20 slots with linear probing. An entry of
+// 32 bits holds what its slot does not say of a 32-bit key hash (12 bits), its distance from the slot where it belongs (9) and
+// the variant (10), so only equal hashes can be confused. Single entries are never removed.
 
 const SLOT_BITS = 20;
 const SLOTS = 2 ** SLOT_BITS;
@@ -17,6 +17,7 @@ export const VARIANT_NUMBERS = 2 ** (31 - VARIANT_SHIFT);
 /** Keys that the table holds at most: more of them would lie far from their slots. */
 export const TABLE_KEYS_MAX = 0.75 * SLOTS;
 
+/** The variants of up to TABLE_KEYS_MAX keys, until clear(). Assignments owns the only one of a process (assignments.ts). */
 export class AssignmentTable {
   readonly #entries = new Int32Array(SLOTS);
   #keys = 0;

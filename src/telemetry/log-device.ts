@@ -4,6 +4,7 @@
 
 import { close, constants, fstatSync, open, openSync, type Stats, stat, write } from 'node:fs';
 import { isatty } from 'node:tty';
+import { namedCells } from './rows.ts';
 
 /** Why lines are dropped: the reader is slow, or the error of the operating system, `other` for one that is not named here. */
 export const DROP_REASONS = [
@@ -17,7 +18,7 @@ export const DROP_REASONS = [
   'ENXIO',
   'other',
 ] as const;
-export type DropReason = (typeof DROP_REASONS)[number];
+export type LineDropReason = (typeof DROP_REASONS)[number];
 
 /** Bytes that wait for a slow reader at most; lines beyond are dropped. Some 4,000 lines. */
 const WAITING_BYTES_MAX = 1024 * 1024;
@@ -34,21 +35,25 @@ const CLOSE_LIMIT_MS = 1000;
 
 // O_NONBLOCK: a write to a pipe or terminal that nobody reads must not hold a thread of the pool; such a thread also keeps
 // the process from exiting. O_NOCTTY: a terminal that is opened must not become the controlling one.
-const FLAGS =
+const APPEND_FLAGS =
   constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK | constants.O_NOCTTY;
 
 /** What a device tells its owner. */
 export interface LogDeviceOwner {
   /** The line that says, on a device that works again, how many lines it has dropped. */
-  describeDrops(dropped: Readonly<Partial<Record<DropReason, number>>>): string;
+  describeDrops(dropped: Readonly<Record<string, number>>): string;
   /** Writing fails from now on; called once until it works again. */
   failed?(cause: NodeJS.ErrnoException): void;
   /** Writing works again. */
-  recovered?(dropped: Readonly<Partial<Record<DropReason, number>>>): void;
+  recovered?(dropped: Readonly<Record<string, number>>): void;
   /** The path cannot be opened again; what was open stays in use. Called once until it can be. */
   notReopened?(cause: NodeJS.ErrnoException): void;
 }
 
+/**
+ * One file or stdout, from its opening to close(). write() never throws or blocks: a line is written in order, or dropped and
+ * counted. LogOutput owns it (log.ts).
+ */
 export class LogDevice {
   /** Lines dropped since the start, by position of the reason in DROP_REASONS. */
   readonly dropped = new Float64Array(DROP_REASONS.length);
@@ -72,7 +77,7 @@ export class LogDevice {
   /** A write, a look or an opening is under way, or a pause before one. */
   #isBusy = false;
   /** Set while the device fails; lines are then dropped for this reason, except while it is tried again. */
-  #failure: DropReason | null = null;
+  #failure: LineDropReason | null = null;
   #isTrying = false;
   /** The last byte that was written is not a line's end. */
   #isTorn = false;
@@ -98,7 +103,7 @@ export class LogDevice {
     }
     this.#unblock = null;
     try {
-      this.#fd = openSync(destination, FLAGS);
+      this.#fd = openSync(destination, APPEND_FLAGS);
       this.#remember();
     } catch (cause) {
       if ((cause as NodeJS.ErrnoException).code !== 'ENXIO') throw cause;
@@ -207,7 +212,7 @@ export class LogDevice {
   /** Drops what waits, and tries again after a pause. */
   #fail(cause: NodeJS.ErrnoException): void {
     const isFirst = this.#failure === null;
-    const reason = reasonOf(cause);
+    const reason = dropReasonOf(cause);
     this.#failure = reason;
     this.#isTrying = false;
     this.#isBusy = false;
@@ -231,7 +236,7 @@ export class LogDevice {
     this.#isTrying = true;
     this.#isBusy = true;
     if (this.#path === null) return this.#tryWriting();
-    open(this.#path, FLAGS, (cause, fd) => {
+    open(this.#path, APPEND_FLAGS, (cause, fd) => {
       if (cause !== null) return this.#fail(cause);
       this.#replace(fd);
       this.#tryWriting();
@@ -240,7 +245,7 @@ export class LogDevice {
 
   #tryWriting(): void {
     const told = this.#untold.slice();
-    const drops = named(told);
+    const drops = namedCells(DROP_REASONS, told);
     const line = Buffer.from((this.#isTorn ? '\n' : '') + this.#owner.describeDrops(drops));
     this.#unblock?.();
     write(this.#fd, line, 0, line.length, null, (cause, bytes) => {
@@ -258,13 +263,13 @@ export class LogDevice {
   /** Queues the line that tells of drops, when there were any. */
   #tellDrops(): void {
     if (this.#isClosing || this.#untold.every((count) => count === 0)) return;
-    const line = this.#owner.describeDrops(named(this.#untold));
+    const line = this.#owner.describeDrops(namedCells(DROP_REASONS, this.#untold));
     this.#untold.fill(0);
     this.#lines.push(line);
     this.#waitingBytes += Buffer.byteLength(line);
   }
 
-  #drop(reason: DropReason, lines: number): void {
+  #drop(reason: LineDropReason, lines: number): void {
     const index = DROP_REASONS.indexOf(reason);
     this.dropped[index]! += lines;
     this.#untold[index]! += lines;
@@ -285,7 +290,7 @@ export class LogDevice {
   #reopenNow(path: string): void {
     this.#isBusy = true;
     this.#wantsReopen = false;
-    open(path, FLAGS, (cause, fd) => {
+    open(path, APPEND_FLAGS, (cause, fd) => {
       if (cause === null) this.#replace(fd);
       else if (this.#couldReopen) this.#owner.notReopened?.(cause);
       this.#couldReopen = cause === null;
@@ -310,14 +315,9 @@ export class LogDevice {
 
 const LINE_END = 10;
 
-function reasonOf({ code }: NodeJS.ErrnoException): DropReason {
+function dropReasonOf({ code }: NodeJS.ErrnoException): LineDropReason {
   if (code === 'EAGAIN') return 'slow_reader';
   return DROP_REASONS.find((reason) => reason === code) ?? 'other';
-}
-
-function named(counts: Float64Array): Partial<Record<DropReason, number>> {
-  const entries = DROP_REASONS.map((reason, index) => [reason, counts[index]!] as const);
-  return Object.fromEntries(entries.filter(([, count]) => count > 0));
 }
 
 /**

@@ -173,7 +173,8 @@ function isSingle(count: Count): boolean {
   return count.kind !== 'histogram' && count.by === undefined;
 }
 
-function namedCells(names: readonly string[], cells: Float64Array): Record<string, number> {
+/** The cells that are not zero, by name. */
+export function namedCells(names: readonly string[], cells: Float64Array): Record<string, number> {
   return Object.fromEntries(
     names.map((name, index) => [name, cells[index]!] as const).filter(([, count]) => count > 0),
   );

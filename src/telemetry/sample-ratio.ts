@@ -39,7 +39,7 @@ export function testSampleRatio(cells: readonly SampleCell[]): SampleVerdict {
   const deviationRatio = Math.max(
     ...sharing.map(({ share, keys }) => Math.abs(keys / total / (share / shares) - 1)),
   );
-  const pooled = pool(sharing, total / shares);
+  const pooled = poolSmallCells(sharing, total / shares);
   if (pooled.length < 2) return { pValue: null, deviationRatio, isMismatch: false };
   const pValue = chiSquareTail(distance(pooled, total / shares), pooled.length - 1);
   return {
@@ -50,7 +50,7 @@ export function testSampleRatio(cells: readonly SampleCell[]): SampleVerdict {
 }
 
 /** Cells with the smallest ones added up until each has enough expected keys; one cell or none when there are too few. */
-function pool(cells: readonly SampleCell[], total: number): SampleCell[] {
+function poolSmallCells(cells: readonly SampleCell[], total: number): SampleCell[] {
   const pooled: SampleCell[] = [];
   let rest: SampleCell = { share: 0, keys: 0, standardError: 0 };
   for (const cell of [...cells].sort((a, b) => a.share - b.share)) {

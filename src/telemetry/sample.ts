@@ -4,11 +4,10 @@
 
 import type { SplitConfig } from '../config/options/split.ts';
 import { describeKey } from '../split/key-list.ts';
+import { HASH_COUNT } from '../split/ranges.ts';
 import type { Variant } from '../split/splitter.ts';
 import { type SampleVerdict, testSampleRatio } from './sample-ratio.ts';
 import { type UniqueCount, Uniques } from './uniques.ts';
-
-const HASH_COUNT = 2 ** 32;
 
 /** Different keys of a split, by the position of their variant. */
 export class Sample {

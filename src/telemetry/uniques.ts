@@ -3,8 +3,9 @@
 // 32-bit key hash alone, so no key is kept. Source: O. Ertl, "New cardinality estimation algorithms for HyperLogLog
 // sketches" (2017, arXiv:1702.01284), algorithms 1 and 6.
 
+import { HASH_COUNT } from '../split/ranges.ts';
+
 const HASH_BITS = 32;
-const HASH_COUNT = 2 ** HASH_BITS;
 const ALPHA = 1 / (2 * Math.LN2);
 
 /** Up to so many variants of a split get precise registers (64 KiB each), more of them small ones (4 KiB each). */

@@ -1,6 +1,6 @@
-// The primary process's side of `workers: N`: it looks like an Ambassador to those who start, reload, drain and watch
-// it, but the requests are taken by worker processes that share the listening sockets (node:cluster). It starts them, tells
-// them the configuration, adds up their numbers, replaces those that die, and takes no request itself.
+// Runs the worker processes of `workers: N` from the primary process. It offers what an Ambassador offers, but takes no
+// request: the workers do, which share the listening sockets (node:cluster). It starts them, sends them the configuration,
+// adds up their numbers, and replaces those that die.
 
 import type { Worker } from 'node:cluster';
 import type { Logger } from 'pino';
@@ -12,30 +12,31 @@ import { describeChange } from '../split/change.ts';
 import { Splitter } from '../split/splitter.ts';
 import type { Assignments } from '../telemetry/assignments.ts';
 import { OWN_PROCESS } from '../telemetry/own-process.ts';
-import type { AddressView, Running, RunningGeneration, RunningWorkers } from '../telemetry/running.ts';
+import type { Running, RunningGeneration, RunningWorkers } from '../telemetry/running.ts';
 import type { UpstreamEvent } from '../upstream/report.ts';
 import { TlsSettings } from '../upstream/tls.ts';
 import { countShortLives, divideHeap, divideLimits, restartDelayMs } from './division.ts';
-import { type FromWorker, type Reading, type UpstreamHealth, WORKER_ARGUMENT } from './messages.ts';
-import { Place, type PlaceHost } from './place.ts';
+import { viewUpstream } from './health.ts';
+import { type FromWorker, type Reading, WORKER_ARGUMENT } from './messages.ts';
+import { WorkerSlot, type WorkerSlotHost } from './slot.ts';
 import { Tally } from './tally.ts';
 
 /** How long a scrape waits for a worker's numbers. */
 const ANSWER_LIMIT_MS = 2000;
-/** Time between two readings that nobody asked for: so much is lost at most when a worker is killed. */
+/** Time between two readings without a scrape: what was counted in it is lost when a worker is killed. */
 const READING_INTERVAL_MS = 1000;
-/** Readings in a row without an answer after which a worker hangs for good and is replaced. */
+/** Readings in a row without an answer after which a worker is killed and replaced. */
 const SILENT_READINGS_MAX = 30;
-/** Upstreams, addresses and names whose last event is remembered. */
+/** Upstreams, addresses and names whose last event is kept. */
 const REMEMBERED_EVENTS_MAX = 10_000;
-/** How long workers have to end after they were told to, beyond their drain deadline. */
+/** How long workers may take to end, beyond their drain deadline. */
 const STOP_LIMIT_MS = 2000;
 
-/** What a crew is made of, beside the configuration. */
+/** Settings of a crew that are not part of the configuration. */
 export interface CrewOptions {
   readonly count: number;
   readonly log: Logger;
-  /** Takes the assignment events of all workers, and the secret by which they make them; null = there are none. */
+  /** Takes the assignment events of all workers, with the secret for making them; null = assignments are off. */
   readonly assignments: { readonly output: Assignments; readonly secret: string } | null;
 }
 
@@ -55,22 +56,26 @@ export async function openCrew(config: Config, options: CrewOptions): Promise<Cr
   return new Crew(config, options, () => cluster.fork());
 }
 
-export class Crew implements Running, PlaceHost {
+/**
+ * The worker processes of one service. It promises what an Ambassador does, and that a worker that dies or hangs is replaced
+ * as long as it runs. Opened by `serve`, which starts it once, and drains or stops it once; afterwards no process is left.
+ */
+export class Crew implements Running, WorkerSlotHost {
   readonly #options: CrewOptions;
   readonly #log: Logger;
   readonly #fork: () => Worker;
   readonly #tally = new Tally();
-  readonly #places: readonly Place[];
+  readonly #slots: readonly WorkerSlot[];
   readonly #initial: Config;
   readonly #started = Promise.withResolvers<void>();
   readonly #ended = Promise.withResolvers<void>();
-  /** Places that have neither listened nor died yet. */
-  readonly #beginning: Set<Place>;
+  /** Slots whose first worker has neither listened nor died yet. */
+  readonly #beginning: Set<WorkerSlot>;
   #phase: 'beginning' | 'running' | 'draining' | 'stopped' = 'beginning';
   #generation: RunningGeneration;
   #listening: readonly string[] = [];
   #deaths = 0;
-  /** What was reported last of each upstream, address and name. */
+  /** The last report on each upstream, address and name. */
   readonly #upstreamEvents = new Map<string, UpstreamEvent['msg']>();
   #wasCut = false;
   #interval: NodeJS.Timeout | undefined;
@@ -80,8 +85,8 @@ export class Crew implements Running, PlaceHost {
     this.#log = options.log;
     this.#fork = fork;
     this.#initial = config;
-    this.#places = Array.from({ length: options.count }, (_, index) => new Place(index + 1, this));
-    this.#beginning = new Set(this.#places);
+    this.#slots = Array.from({ length: options.count }, (_, index) => new WorkerSlot(index + 1, this));
+    this.#beginning = new Set(this.#slots);
     this.#generation = this.#describe(1, config);
   }
 
@@ -97,13 +102,13 @@ export class Crew implements Running, PlaceHost {
     return this.#listening;
   }
 
-  /** It serves as long as one worker does. */
+  /** `serving` while at least one worker serves. */
   get state(): Running['state'] {
     if (this.#phase === 'draining' || this.#phase === 'stopped') return this.#phase;
-    return this.#places.some(({ state }) => state === 'serving') ? 'serving' : 'starting';
+    return this.#slots.some(({ state }) => state === 'serving') ? 'serving' : 'starting';
   }
 
-  /** Assignment windows of workers that began early. */
+  /** Assignment windows that began early in a worker. */
   get earlyWindows(): number {
     return this.#tally.earlyWindows;
   }
@@ -114,23 +119,23 @@ export class Crew implements Running, PlaceHost {
   }
 
   get workers(): RunningWorkers {
-    const places = this.#places;
+    const slots = this.#slots;
     const tally = this.#tally;
     return {
-      list: places.map((place) => place.describe()),
+      list: slots.map((slot) => slot.describe()),
       deaths: this.#deaths,
-      // Adding up costs system calls, and most who look at workers do not look at this.
+      // Costs system calls, and most readers of `workers` do not need it.
       get process() {
-        const others = places.flatMap(({ reading }) => reading?.process ?? []);
+        const others = slots.flatMap(({ reading }) => reading?.process ?? []);
         return tally.addUp([{ ...OWN_PROCESS }, ...others]);
       },
       refresh: () => this.#refresh(),
     };
   }
 
-  /** Resolves when every worker listens, or has died and is being replaced. Rejects with ListenFailure, and then none runs. */
+  /** Resolves when every worker listens or is being replaced. Rejects with ListenFailure; then none runs. */
   async start(): Promise<void> {
-    for (const place of this.#places) this.#fill(place);
+    for (const slot of this.#slots) this.#fill(slot);
     this.#interval = setInterval(() => this.#look(), READING_INTERVAL_MS);
     this.#interval.unref();
     try {
@@ -143,15 +148,15 @@ export class Crew implements Running, PlaceHost {
   }
 
   /**
-   * Takes a new configuration into use in every worker. Listening addresses, logs and the number of workers stay.
-   * Throws UnusableUpstream, and then nothing has changed.
+   * Sends every worker a new configuration. Listening addresses, logs and the number of workers stay as they are.
+   * Throws UnusableUpstream; then nothing has changed.
    */
   reload(config: Config): void {
     const old = this.#generation;
     this.#generation = this.#describe(old.number + 1, config);
-    for (const place of this.#places) {
-      if (place.state === 'serving' || place.state === 'starting') {
-        place.tell({ type: 'reload', config: this.#configOfWorkers() });
+    for (const slot of this.#slots) {
+      if (slot.state === 'serving' || slot.state === 'starting') {
+        slot.tell({ type: 'reload', config: this.#configOfWorkers() });
       }
     }
     const { number } = this.#generation;
@@ -159,14 +164,14 @@ export class Crew implements Running, PlaceHost {
     this.#log.info({ generation: number, hash: config.hash, ...change }, 'configuration accepted');
   }
 
-  /** As Ambassador's: every worker drains at the same time; those that are not done in time are killed. */
+  /** Drains every worker at the same time and kills those that have not ended by the deadline. */
   async drain(): Promise<'drained' | 'deadline'> {
     if (this.#phase === 'stopped') return 'drained';
     this.#phase = 'draining';
     const { grace, deadline } = this.#generation.config.drain;
-    for (const place of this.#places) {
-      if (place.isFilled) place.state = 'draining';
-      place.tell({ type: 'drain' });
+    for (const slot of this.#slots) {
+      if (slot.isFilled) slot.state = 'draining';
+      slot.tell({ type: 'drain' });
     }
     await this.#end(Math.max(grace, deadline) + STOP_LIMIT_MS);
     return this.#wasCut ? 'deadline' : 'drained';
@@ -175,19 +180,19 @@ export class Crew implements Running, PlaceHost {
   /** Ends every worker at once. */
   async stop(): Promise<void> {
     this.#phase = 'stopped';
-    for (const place of this.#places) place.tell({ type: 'stop' });
+    for (const slot of this.#slots) slot.tell({ type: 'stop' });
     await this.#end(STOP_LIMIT_MS);
   }
 
-  heard(place: Place, message: FromWorker, before: Reading | null): void {
+  heard(slot: WorkerSlot, message: FromWorker, before: Reading | null): void {
     switch (message.type) {
       case 'hello':
-        return this.#brief(place);
+        return this.#brief(slot);
       case 'listening':
-        return this.#serves(place, message.listening);
+        return this.#serves(slot, message.listening);
       case 'notListening': {
         const { address, code, text } = message;
-        this.#log.error({ worker: place.number, address, code }, 'worker cannot listen');
+        this.#log.error({ worker: slot.number, address, code }, 'worker cannot listen');
         const cause = Object.assign(new Error(text), { code });
         return this.#started.reject(new ListenFailure(address, cause));
       }
@@ -201,7 +206,7 @@ export class Crew implements Running, PlaceHost {
       case 'upstream':
         return this.#relayUpstreamEvent(message.event);
       case 'drained':
-        place.state = 'ended';
+        slot.state = 'ended';
         if (message.result === 'deadline') this.#wasCut = true;
         return this.#tally.advance(before, message.reading);
       default:
@@ -209,7 +214,7 @@ export class Crew implements Running, PlaceHost {
     }
   }
 
-  /** Each worker finds out by itself what an upstream is like: what one has reported the others need not repeat. */
+  /** Each worker watches the upstreams on its own: a change is logged once, not once for each worker. */
   #relayUpstreamEvent({ msg, ...more }: UpstreamEvent): void {
     // An upstream as a whole, one of its addresses, or one of its names.
     const [kind = ''] = msg.split(' ');
@@ -220,61 +225,61 @@ export class Crew implements Running, PlaceHost {
     this.#log.warn(more, msg);
   }
 
-  left(place: Place, code: number | null, signal: string | null): void {
-    if (place.reading !== null) this.#tally.forget(place.reading);
-    place.reading = null;
+  left(slot: WorkerSlot, code: number | null, signal: string | null): void {
+    if (slot.reading !== null) this.#tally.forget(slot.reading);
+    slot.reading = null;
     const isEnding = this.#phase === 'draining' || this.#phase === 'stopped';
     if (isEnding) {
       if (code !== 0) this.#wasCut = true;
-      place.state = 'ended';
-      if (!this.#places.some(({ isFilled }) => isFilled)) this.#ended.resolve();
+      slot.state = 'ended';
+      if (!this.#slots.some(({ isFilled }) => isFilled)) this.#ended.resolve();
       return;
     }
-    const livedMs = performance.now() - place.startedAt;
-    place.shortLives = countShortLives(place.shortLives, livedMs);
-    const restartMs = restartDelayMs(place.shortLives);
+    const livedMs = performance.now() - slot.startedAt;
+    slot.shortLives = countShortLives(slot.shortLives, livedMs);
+    const restartMs = restartDelayMs(slot.shortLives);
     this.#deaths += 1;
-    place.state = 'waiting';
+    slot.state = 'waiting';
     this.#log.error(
-      { worker: place.number, code, signal, livedMs: Math.round(livedMs), restartMs },
+      { worker: slot.number, code, signal, livedMs: Math.round(livedMs), restartMs },
       'worker died',
     );
-    place.timer = setTimeout(() => this.#fill(place), restartMs);
-    this.#begun(place);
+    slot.timer = setTimeout(() => this.#fill(slot), restartMs);
+    this.#begun(slot);
   }
 
-  #fill(place: Place): void {
-    place.timer = undefined;
-    place.fill(this.#fork, performance.now());
+  #fill(slot: WorkerSlot): void {
+    slot.timer = undefined;
+    slot.fill(this.#fork, performance.now());
   }
 
-  /** Tells a new worker what to do. */
-  #brief(place: Place): void {
-    if (this.#phase === 'draining' || this.#phase === 'stopped') return place.tell({ type: 'stop' });
+  /** Sends a new worker its orders. */
+  #brief(slot: WorkerSlot): void {
+    if (this.#phase === 'draining' || this.#phase === 'stopped') return slot.tell({ type: 'stop' });
     const config = this.#configOfWorkers();
     const secret = this.#options.assignments?.secret ?? null;
-    place.tell({ type: 'run', config, generation: this.#generation.number, secret });
+    slot.tell({ type: 'run', config, generation: this.#generation.number, secret });
   }
 
-  #serves(place: Place, listening: readonly string[]): void {
-    if (place.state !== 'starting') return;
-    place.state = 'serving';
+  #serves(slot: WorkerSlot, listening: readonly string[]): void {
+    if (slot.state !== 'starting') return;
+    slot.state = 'serving';
     this.#listening = listening;
-    if (place.starts > 1) this.#log.info({ worker: place.number, pid: place.pid }, 'worker replaced');
-    // Its rows are known from its first reading on.
-    void place.ask(false).then(() => this.#begun(place));
+    if (slot.starts > 1) this.#log.info({ worker: slot.number, pid: slot.pid }, 'worker replaced');
+    // The first reading brings its rows.
+    void slot.ask(false).then(() => this.#begun(slot));
   }
 
-  #begun(place: Place): void {
-    this.#beginning.delete(place);
+  #begun(slot: WorkerSlot): void {
+    this.#beginning.delete(slot);
     if (this.#beginning.size === 0) this.#started.resolve();
   }
 
-  /** What is taken once, at the start, stays as it was also for a worker that is started later. */
+  /** A worker that starts later gets the same addresses and logs as the first ones, whatever a reload has changed. */
   #configOfWorkers(): Config {
     const { listen, accessLog, assignments } = this.#initial;
     const config = { ...this.#generation.config, listen, accessLog, assignments };
-    return divideLimits(config, this.#places.length);
+    return divideLimits(config, this.#slots.length);
   }
 
   #describe(number: number, config: Config): RunningGeneration {
@@ -283,7 +288,7 @@ export class Crew implements Running, PlaceHost {
       Array.from(config.splits, ([name, split]) => [name, new Splitter(name, split)]),
     );
     const upstreams = new Map(
-      Array.from(config.upstreams.keys(), (name) => [name, this.#describeUpstream(name)]),
+      Array.from(config.upstreams.keys(), (name) => [name, this.#upstreamView(name)]),
     );
     for (const [name, { variants }] of splitters) {
       this.counters.sample(name, variants, config.splits.get(name)!);
@@ -303,62 +308,49 @@ export class Crew implements Running, PlaceHost {
     };
   }
 
-  #describeUpstream(name: string) {
-    const views = (): UpstreamHealth[] =>
-      this.#places.flatMap(({ reading }) => reading?.upstreams.get(name) ?? []);
-    return {
-      name,
-      get trouble(): string | null {
-        const all = views();
-        const troubles = all.flatMap(({ trouble }) => trouble ?? []);
-        const [first] = troubles;
-        if (first === undefined) return null;
-        return troubles.length === all.length
-          ? first
-          : `${first} (so say ${troubles.length} of ${all.length} workers)`;
-      },
-      describe: () => addUpAddresses(views()),
-    };
+  /** The upstream as all workers find it together. */
+  #upstreamView(name: string) {
+    return viewUpstream(name, () => this.#slots.flatMap(({ reading }) => reading?.upstreams.get(name) ?? []));
   }
 
-  /** Asks every worker for its numbers, now and again; one that never answers is replaced. */
+  /** Asks every worker for its numbers, and kills one that has not answered for long. */
   #look(): void {
-    for (const place of this.#places) {
-      if (place.state !== 'serving' && place.state !== 'draining') continue;
-      if (place.unanswered > 0) place.silentReadings += 1;
-      else place.silentReadings = 0;
-      if (place.silentReadings > 1) place.isAnswering = false;
-      if (place.silentReadings === SILENT_READINGS_MAX) {
-        this.#log.error({ worker: place.number, pid: place.pid }, 'worker hangs and is killed');
-        place.kill();
+    for (const slot of this.#slots) {
+      if (slot.state !== 'serving' && slot.state !== 'draining') continue;
+      if (slot.unanswered > 0) slot.silentReadings += 1;
+      else slot.silentReadings = 0;
+      if (slot.silentReadings > 1) slot.isAnswering = false;
+      if (slot.silentReadings === SILENT_READINGS_MAX) {
+        this.#log.error({ worker: slot.number, pid: slot.pid }, 'worker hangs and is killed');
+        slot.kill();
       }
-      void place.ask(false);
+      void slot.ask(false);
     }
   }
 
   async #refresh(): Promise<void> {
     await Promise.all(
-      this.#places.map(async (place) => {
+      this.#slots.map(async (slot) => {
         const limit = Promise.withResolvers<void>();
         const timer = setTimeout(() => {
-          place.isAnswering = false;
+          slot.isAnswering = false;
           limit.resolve();
         }, ANSWER_LIMIT_MS);
-        await Promise.race([place.ask(true), limit.promise]);
+        await Promise.race([slot.ask(true), limit.promise]);
         clearTimeout(timer);
       }),
     );
   }
 
-  /** Waits until no process is left; kills those that are still there after the limit. */
+  /** Waits until no process is left; after the limit it kills those that remain. */
   async #end(limitMs: number): Promise<void> {
-    for (const place of this.#places) {
-      clearTimeout(place.timer);
-      if (!place.isFilled) place.state = 'ended';
+    for (const slot of this.#slots) {
+      clearTimeout(slot.timer);
+      if (!slot.isFilled) slot.state = 'ended';
     }
-    if (!this.#places.some(({ isFilled }) => isFilled)) this.#ended.resolve();
+    if (!this.#slots.some(({ isFilled }) => isFilled)) this.#ended.resolve();
     const timer = setTimeout(() => {
-      for (const place of this.#places) place.kill();
+      for (const slot of this.#slots) slot.kill();
     }, limitMs);
     await this.#ended.promise;
     clearTimeout(timer);
@@ -367,7 +359,7 @@ export class Crew implements Running, PlaceHost {
   }
 }
 
-/** Throws UnusableUpstream where a worker would: what none of them can use must be refused before they are told. */
+/** Throws UnusableUpstream where a worker would: a configuration that no worker can use must not reach them. */
 function checkUpstreams({ upstreams }: Config): void {
   for (const [name, upstream] of upstreams) {
     for (const { url, down } of membersOf(upstream)) {
@@ -379,31 +371,4 @@ function checkUpstreams({ upstreams }: Config): void {
       }
     }
   }
-}
-
-/** From good to bad. */
-const STATES: readonly AddressView['state'][] = ['healthy', 'failing', 'ejected', 'down'];
-
-/** Addresses as all workers find them: healthy when all find it so. */
-function addUpAddresses(views: readonly UpstreamHealth[]): UpstreamHealth['addresses'] {
-  const sums = new Map<string, UpstreamHealth['addresses'][number]>();
-  for (const one of views.flatMap(({ addresses }) => addresses)) {
-    const sum = sums.get(one.address);
-    if (sum === undefined) {
-      sums.set(one.address, one);
-      continue;
-    }
-    const worse = STATES.indexOf(one.state) > STATES.indexOf(sum.state) ? one : sum;
-    const isLater = (one.lastFailure?.at ?? '') > (sum.lastFailure?.at ?? '');
-    sums.set(one.address, {
-      address: one.address,
-      healthy: one.healthy && sum.healthy,
-      state: worse.state,
-      since: worse.since,
-      lastFailure: isLater ? one.lastFailure : sum.lastFailure,
-      inFlight: one.inFlight + sum.inFlight,
-      idle: one.idle + sum.idle,
-    });
-  }
-  return [...sums.values()];
 }

@@ -1,5 +1,5 @@
-// What each worker gets of something that is meant for all of them: limits, the heap. And how long a place stays
-// empty when its workers keep dying. Pure arithmetic.
+// Computes what each worker gets of what is meant for all of them: limits, the heap. And how long a slot stays empty when
+// its workers keep dying. Pure arithmetic.
 
 import type { Config } from '../config/options/document.ts';
 

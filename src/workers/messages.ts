@@ -1,5 +1,5 @@
-// What the primary process and its workers say to each other, as structured clones over the channel that node:cluster
-// gives them. The primary speaks first, except for `hello`; each `read` is answered by one `reading`, in order.
+// Declares the messages between the primary process and its workers, which node:cluster sends as structured clones. The
+// worker sends `hello` first and then answers: each `read` gets one `reading`, in order.
 
 import type { Config } from '../config/options/document.ts';
 import type { AssignmentEvent } from '../telemetry/assignments.ts';
@@ -7,12 +7,12 @@ import type { CountersReading } from '../telemetry/counters.ts';
 import type { AddressView, ProcessFacts } from '../telemetry/running.ts';
 import type { UpstreamEvent } from '../upstream/report.ts';
 
-/** The argument by which a process knows that it is a worker. */
+/** The argument that makes a process a worker. */
 export const WORKER_ARGUMENT = 'worker';
 
-/** What a worker has to know before it can begin. */
+/** What a worker needs before it can start. */
 export interface Orders {
-  /** Its part of the limits is in there already. */
+  /** With the worker's part of each limit. */
   readonly config: Config;
   /** Number of the generation that `config` is. */
   readonly generation: number;
@@ -23,7 +23,7 @@ export interface Orders {
 export type ToWorker =
   | ({ readonly type: 'run' } & Orders)
   | { readonly type: 'reload'; readonly config: Config }
-  /** Registers are large, so they come only when they are asked for. */
+  /** Registers are large, so they are sent only on request. */
   | { readonly type: 'read'; readonly withRegisters: boolean }
   | { readonly type: 'drain' }
   | { readonly type: 'stop' };
@@ -34,9 +34,9 @@ export type FromWorker =
   | { readonly type: 'notListening'; readonly address: string; readonly code: string; readonly text: string }
   | { readonly type: 'reading'; readonly reading: Reading }
   | { readonly type: 'assignments'; readonly events: readonly AssignmentEvent[] }
-  /** The state of an upstream has changed, as this worker finds it. */
+  /** The state of an upstream has changed in this worker. */
   | { readonly type: 'upstream'; readonly event: UpstreamEvent }
-  /** It has drained and goes now. */
+  /** It has drained and exits now. */
   | { readonly type: 'drained'; readonly result: 'drained' | 'deadline'; readonly reading: Reading };
 
 /** All numbers of a worker at one moment. */

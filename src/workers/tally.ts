@@ -1,13 +1,13 @@
-// Adds up what workers have counted, so that it can be looked at as if one process had counted it. Only differences
-// between two readings of the same process are added: nothing that was counted ever goes down when a worker dies or is
-// late, and what is only there at the moment (open connections) goes with the process that had it.
+// Adds up what the workers have counted, so that it reads as if one process had counted it. Only differences between two
+// readings of the same process are added: a counter never goes down when a worker dies or is late, and gauges, such as
+// open connections, go with their process.
 
 import { Counters } from '../telemetry/counters.ts';
 import { DROP_REASONS } from '../telemetry/log-device.ts';
 import type { ProcessFacts } from '../telemetry/running.ts';
 import type { Reading, SampleReading } from './messages.ts';
 
-/** Numbers of all workers together. */
+/** Numbers of all workers together. The crew owns it from its start to its end. */
 export class Tally {
   readonly counters = new Counters();
   /** Log lines that workers have dropped, by position of the reason in DROP_REASONS. */
@@ -17,7 +17,7 @@ export class Tally {
   #goneCpuSeconds = 0;
   #goneActiveSeconds = 0;
 
-  /** Takes in what a worker has counted since its last reading. @param before that reading; null = this is the first */
+  /** Adds what a worker has counted since its last reading. @param before that reading; null = this is the first */
   advance(before: Reading | null, now: Reading): void {
     this.counters.advance(before?.counters ?? null, now.counters);
     this.earlyWindows += now.earlyWindows - (before?.earlyWindows ?? 0);
@@ -27,14 +27,14 @@ export class Tally {
     for (const sample of now.samples) this.#merge(sample);
   }
 
-  /** The process that gave this reading is no more. */
+  /** Removes the gauges of a process that has ended. @param last its last reading */
   forget(last: Reading): void {
     this.counters.advance(last.counters, null);
     this.#goneCpuSeconds += last.process.cpuSeconds;
     this.#goneActiveSeconds += last.process.activeSeconds;
   }
 
-  /** These processes together; of those that are gone the time that they took. */
+  /** The sums over these processes; times include those of processes that have ended. */
   addUp(processes: readonly ProcessFacts[]): ProcessFacts {
     const sum = (value: (facts: ProcessFacts) => number) =>
       processes.reduce((total, facts) => total + value(facts), 0);
@@ -51,7 +51,7 @@ export class Tally {
     };
   }
 
-  /** Registers of a split that has been changed since, or is gone, say nothing any more. */
+  /** Merges registers into the sample of their split, unless a reload has changed the split since. */
   #merge({ split, definition, registers }: SampleReading): void {
     for (const sample of this.counters.samples()) {
       if (sample.split !== split || sample.definition !== definition) continue;

@@ -1,6 +1,6 @@
-// The worker's side of `workers: N`: one Ambassador in a process of its own, which is told everything by the primary
-// process and tells it every number. It reads no file, has no admin port and obeys no signal: whoever signals a whole
-// process group means the primary, which says what is to be done. When the primary is gone, so is it (node:cluster).
+// Runs one worker process of `workers: N`: an Ambassador that gets its configuration from the primary process and sends it
+// every number. It reads no file, has no admin port and ignores signals: a signal to the process group is meant for the
+// primary, which sends orders. When the primary ends, node:cluster ends the worker.
 
 import { Ambassador, ListenFailure, UnusableUpstream } from '../ambassador.ts';
 import type { Config } from '../config/options/document.ts';
@@ -86,7 +86,7 @@ class Duty {
     }
   }
 
-  /** The primary has read the same files a moment ago. A worker that finds them changed for the worse goes, and is replaced. */
+  /** The primary has just read the same certificate files. A worker that cannot use them any more exits, and is replaced. */
   async #use(begin: () => Promise<void> | void): Promise<void> {
     try {
       await begin();
@@ -101,7 +101,7 @@ class Duty {
   async #run({ config, generation, secret }: Orders): Promise<void> {
     const { mode, sample } = config.accessLog;
     const ambassador = new Ambassador(config, {
-      // The primary tells once what would stand here once for each worker.
+      // The primary logs the rest once; here it would be logged once for each worker.
       log: this.#output.log.child({}, { level: 'warn' }),
       accessLog: mode === 'off' ? null : new AccessLog(this.#output.log, mode, sample / 10_000),
       assignments: secret === null ? null : this.#assignments(secret, config),
@@ -181,7 +181,7 @@ class Duty {
     return this.#leave(0);
   }
 
-  /** A worker that leaves may be told to leave once more: the first way counts. */
+  /** Only the first call counts. */
   async #leave(code: number, last?: FromWorker): Promise<void> {
     if (this.#isLeaving) return;
     this.#isLeaving = true;

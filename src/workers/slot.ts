@@ -1,26 +1,30 @@
-// The place of one worker: the process that fills it now, what is known of it, and what it was asked. A process that
-// ends leaves the place to the next one; whether there is a next one is the crew's to decide (crew.ts).
+// Holds one worker of the crew: the process that runs now, its last reading, and the questions that wait for an answer. The
+// crew decides whether another process follows one that has ended (crew.ts).
 
 import type { Worker } from 'node:cluster';
 import { DOWNSTREAM_ROW } from '../telemetry/counts.ts';
 import type { RunningWorker } from '../telemetry/running.ts';
 import type { FromWorker, Reading, ToWorker } from './messages.ts';
 
-/** Questions that wait for their answers at most; a worker that is so late gets no more of them. */
+/** Questions that may wait for their answers; a worker that is later than that is asked no more. */
 const QUESTIONS_MAX = 8;
 
-/** Who hears of what happens at a place. */
-export interface PlaceHost {
-  /** A worker says something; a reading is in `reading` already, the one before it is given here. */
-  heard(place: Place, message: FromWorker, before: Reading | null): void;
-  /** The process has ended; its last reading is still there. */
-  left(place: Place, code: number | null, signal: string | null): void;
+/** What a slot reports to its crew. */
+export interface WorkerSlotHost {
+  /** A message of the worker. A reading is in `reading` already; `before` is the one before it. */
+  heard(slot: WorkerSlot, message: FromWorker, before: Reading | null): void;
+  /** The process has ended; `reading` is its last one. */
+  left(slot: WorkerSlot, code: number | null, signal: string | null): void;
 }
 
-export class Place {
+/**
+ * One of the N workers: it keeps its number while processes come and go. The crew owns it, fills it, and lives as long. Every
+ * process that was started is reported to the crew once when it has ended, after its last message.
+ */
+export class WorkerSlot {
   readonly number: number;
   state: RunningWorker['state'] = 'waiting';
-  /** What the process told last; null before it has told anything. */
+  /** The last reading of the process; null before the first. */
   reading: Reading | null = null;
   isAnswering = true;
   /** Looks in a row at which a question had no answer yet. */
@@ -31,13 +35,13 @@ export class Place {
   startedAt = 0;
   /** When a process that died is started again. */
   timer: NodeJS.Timeout | undefined;
-  readonly #host: PlaceHost;
+  readonly #host: WorkerSlotHost;
   #worker: Worker | null = null;
   #asked = 0;
   #answered = 0;
   #waiting: { readonly question: number; readonly resolve: () => void }[] = [];
 
-  constructor(number: number, host: PlaceHost) {
+  constructor(number: number, host: WorkerSlotHost) {
     this.number = number;
     this.#host = host;
   }
