@@ -31,7 +31,7 @@ const timeouts = {
     min: '10ms',
     max: '10m',
     default: '10s',
-    doc: 'Longest time for a whole request head.',
+    doc: 'Longest time for a complete request head.',
   }),
   requestBody: duration({
     min: '10ms',
@@ -43,19 +43,19 @@ const timeouts = {
     min: '10ms',
     max: '1h',
     default: '60s',
-    doc: 'Longest time for which a client may read nothing; see also `limits.minimumRate`.',
+    doc: 'Longest time in which a client reads nothing; see also `limits.minimumRate`.',
   }),
   idle: duration({
     min: '10ms',
     max: '24h',
     default: '75s',
-    doc: 'Longest pause between two requests of a connection.',
+    doc: 'Longest pause between two requests on a connection.',
   }),
   tunnelIdle: duration({
     min: '10ms',
     max: '168h',
     default: '1h',
-    doc: 'Longest silence in both directions of a tunnel. Once one side has ended the stream, `timeouts.idle` limits the silence of the other.',
+    doc: 'Longest silence in both directions of a tunnel. After one side has sent FIN, `timeouts.idle` limits the silence of the other.',
   }),
 };
 
@@ -64,33 +64,33 @@ const limits = {
   requestLine: size({
     ...HEAD_BYTES,
     default: '8KiB',
-    doc: 'Longest request line, its line end included; a longer one is answered with 414.',
+    doc: 'Longest request line, including its line end; a longer one is answered with 414.',
   }),
   requestHead: size({
     ...HEAD_BYTES,
-    doc: 'Most bytes of all header fields of a request together, line ends included, without the request line; more are answered with 431.',
+    doc: 'Maximum size of all header fields of a request together, including line ends, without the request line; more is answered with 431.',
   }),
   requestFields: integer({
     ...HEAD_FIELDS,
-    doc: 'Most header fields of a request; more are answered with 431.',
+    doc: 'Maximum number of header fields of a request; more are answered with 431.',
   }),
   connections: integer({
     min: 1,
     max: 1_000_000,
     default: 10_000,
-    doc: 'Most downstream connections at once; one more is answered with 503 and closed.',
+    doc: 'Maximum number of downstream connections; one more is answered with 503 and closed.',
   }),
   minimumRate: size({
     min: '0B',
     max: '1GiB',
     default: '240B',
-    doc: 'Fewest bytes a second that a client must send of a request body, or take of a response, while only the client is waited for. A slower one uses up `timeouts.requestBody` or `timeouts.write` little by little. 0B: any byte is progress.',
+    doc: 'Minimum bytes a second that a client must send of a request body, or read of a response, while the splitter waits only for the client. A slower client gradually uses up `timeouts.requestBody` or `timeouts.write`. 0B: any byte is progress.',
   }),
   responseBuffer: size({
     min: '0B',
     max: '1GiB',
     default: '256KiB',
-    doc: 'Most bytes of a response that are read from the upstream while its client does not read. A response of which no more is left than this frees its upstream connection, however slow the client is.',
+    doc: 'Maximum bytes of a response that are read from the upstream while its client does not read. If no more than this is left of a response, its upstream connection is freed, however slow the client is.',
   }),
   responseBuffers: size({
     min: '0B',
@@ -105,13 +105,13 @@ const drain = {
     min: '0ms',
     max: '10m',
     default: '2s',
-    doc: 'After SIGTERM or SIGQUIT new requests are still taken for this time.',
+    doc: 'For this time after SIGTERM or SIGQUIT, new requests are still accepted.',
   }),
   deadline: duration({
     min: '0ms',
     max: '1h',
     default: '25s',
-    doc: 'What still runs after this time is cut; keep it below terminationGracePeriodSeconds.',
+    doc: 'Exchanges that still run after this time are cut; keep it below terminationGracePeriodSeconds.',
   }),
 };
 
@@ -123,14 +123,14 @@ const PERCENTAGE_EXPECTED = 'a percentage from 0% to 100% with two decimals at m
 const accessLog = {
   mode: choice(ACCESS_LOG_MODES, {
     default: 'off',
-    doc: 'Exchanges that get a line of the log: `errors` = those with a fault or a 5xx, `sampled` = these and a share of the others.',
+    doc: 'Exchanges that get a log line: `errors` = those with a fault or a 5xx, `sampled` = these and a share of the others.',
   }),
   sample: documented(
     z.prefault(
       textRead(PERCENTAGE_EXPECTED, (text) => parseShare(text) ?? undefined),
       '1%',
     ),
-    'Share of the exchanges that went well which `sampled` logs.',
+    'Share of the successful exchanges that `sampled` logs.',
     'share',
   ),
 };
@@ -142,7 +142,7 @@ const assignments = z
         matching(/^(?:off|stdout|\/.+)$/, 'off, stdout, or a path like /var/log/assignments.jsonl'),
         'off',
       ),
-      'Where one JSON line per key and window goes, with split, variant and the keyed hash of the key: `off`, `stdout` or a file.',
+      'Destination of the events, one JSON line per key and window with split, variant and the keyed hash of the key: `off`, `stdout` or a file.',
       'off | stdout | path',
     ),
     window: duration({
@@ -153,7 +153,7 @@ const assignments = z
     }),
     secretFile: documented(
       z.optional(matching(/^\/./, 'a path like /etc/secrets/assignments')),
-      'File with the secret of the keyed hash (HMAC-SHA-256); needed unless `to` is off.',
+      'File with the secret of the keyed hash (HMAC-SHA-256); required unless `to` is off.',
       'path',
     ),
   })
@@ -176,7 +176,7 @@ const variantHeader = z.strictObject({
       ),
       ['upstream'],
     ),
-    'Who is told the name of the variant: `upstream`, `client` or both.',
+    'Who gets the field: `upstream`, `client` or both.',
     'list',
   ),
 });
@@ -213,12 +213,12 @@ const upgrades = z
 export const documentSchema = z.strictObject({
   listen: documented(
     z.prefault(listenAddresses, LISTEN_DEFAULT),
-    'Where requests are taken: `:8000` is every address, IPv4 and IPv6. One or a list.',
+    'Addresses on which requests are accepted, one or a list. `:8000` is every address, IPv4 and IPv6.',
     { kind: 'address', single: true },
   ),
   admin: documented(
     z.prefault(adminAddress, ADMIN_DEFAULT),
-    'Where the admin port listens, or `off`.',
+    'Address of the admin port, or `off`.',
     'address',
   ),
   workers: documented(
@@ -226,7 +226,7 @@ export const documentSchema = z.strictObject({
       z.union([z.literal('auto'), wholeNumber(WORKERS, WORKERS_EXPECTED)], { error: WORKERS_EXPECTED }),
       1,
     ),
-    'Processes that take requests: 1 is right for a sidecar, more for a Deployment of its own; `auto` = one per core. Limits hold for all together.',
+    'Processes that serve requests: 1 is right for a sidecar, more for a separate Deployment; `auto` = one per core. Limits hold for all together.',
     { kind: 'integer | auto', range: `${WORKERS.min} to ${WORKERS.max}` },
   ),
   upstreams: documented(
@@ -236,7 +236,7 @@ export const documentSchema = z.strictObject({
   ),
   upstreamDefaults: mapOption(
     upstreamSettings,
-    'Settings for every upstream, also for those written inline as a URL.',
+    'Settings for every upstream, including those written inline as a URL.',
   ),
   splits: documented(
     z._default(z.record(entryName, splitSchema, { error: 'a map of name to split' }), {}),
@@ -245,19 +245,19 @@ export const documentSchema = z.strictObject({
   ),
   routes: documented(
     z._default(z.array(routeSchema, { error: 'a list of routes' }), []),
-    'Which split or upstream takes which host and path. Without routes a single split takes everything.',
+    'Which split or upstream serves which host and path. Without routes a single split serves everything.',
     'list',
   ),
   timeouts: mapOption(timeouts, 'Time limits towards clients.'),
   limits: mapOption(limits, 'Limits towards clients.'),
   halfClose: choice(['close', 'answer'], {
     default: 'close',
-    doc: 'What a client means that ends its side of the connection (FIN) before it has its whole answer: `close` = it has gone, its exchange ends; `answer` = it has sent everything and still reads. Tunnels pass the FIN on.',
+    doc: 'What it means if a client sends FIN before it has its complete response: `close` = it has left and its exchange ends; `answer` = it has sent everything and still reads. Tunnels pass the FIN on.',
   }),
-  drain: mapOption(drain, 'How the splitter goes away.'),
+  drain: mapOption(drain, 'How the splitter shuts down.'),
   forwarded: choice(['append', 'replace', 'keep', 'remove'], {
     default: 'append',
-    doc: "What happens to X-Forwarded-For, -Proto and -Host on the way to the upstream. `replace` and `remove` also drop the client's Forwarded and every other X-Forwarded field, in any spelling that an application could take for one (`X_Forwarded_For`), in trailers too.",
+    doc: "What happens to X-Forwarded-For, -Proto and -Host on the way to the upstream. `replace` and `remove` also drop the client's Forwarded and every other X-Forwarded field, in any spelling that an application could read as one (`X_Forwarded_For`), in trailers too.",
   }),
   variantHeader: documented(
     z.optional(variantHeader),
@@ -266,15 +266,15 @@ export const documentSchema = z.strictObject({
   ),
   vary: flag({
     default: false,
-    doc: 'Adds Vary with the fields that key and override of the split read, so that no cache on the way to the client mixes variants.',
+    doc: 'Adds Vary with the fields that the key and the override of the split read, so that no cache before the client mixes variants.',
   }),
   requestId: flag({
     default: false,
-    doc: 'Gives a request without an x-request-id one (a UUID); one that is there passes on and stands in the log either way.',
+    doc: 'Adds an x-request-id (a UUID) to a request without one; an existing one is kept. The log shows either.',
   }),
   traceparent: choice(['off', 'sampled', 'unsampled'], {
     default: 'off',
-    doc: 'Gives a request without a traceparent one (W3C Trace Context), with or without the flag that asks for its recording; one that is there passes on.',
+    doc: 'Adds a traceparent (W3C Trace Context) to a request without one, with or without the sampled flag; an existing one is kept.',
   }),
   via: flag({
     default: false,
@@ -285,12 +285,8 @@ export const documentSchema = z.strictObject({
     'Protocols to which a connection may be upgraded; never h2c.',
     'list',
   ),
-  accessLog: mapOption(accessLog, 'A line of the log for exchanges.'),
-  assignments: documented(
-    z.prefault(assignments, {}),
-    'Events that say which key was given to which variant.',
-    'map',
-  ),
+  accessLog: mapOption(accessLog, 'Log lines for exchanges.'),
+  assignments: documented(z.prefault(assignments, {}), 'Events that say which key got which variant.', 'map'),
 });
 
 /** The document with every default filled in, before names are linked. */

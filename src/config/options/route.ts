@@ -9,7 +9,7 @@ import { documented, flag, matching, sizeWithoutDefault } from './values.ts';
 export const BODY_LIMIT = {
   min: '0B',
   max: '1024GiB',
-  doc: 'Largest request body; more is answered with 413.',
+  doc: 'Largest request body; a larger one is answered with 413.',
 } as const;
 
 const hostPattern = matching(
@@ -26,26 +26,26 @@ const decodedPath = matching(
 export const routeSchema = z.strictObject({
   listen: documented(
     z.optional(listenAddress),
-    'One of the addresses in `listen`: this route takes what comes in there. Unset: from all of them.',
+    'One of the addresses in `listen`: this route matches only requests to it. Unset: all of them.',
     'address',
   ),
   host: documented(
     z.optional(hostPattern),
-    'Host name that this route takes, `*.` in front for all names below it. Unset: every host.',
+    'Host name that this route matches; a leading `*.` matches all names below it. Unset: every host.',
   ),
   path: documented(
     z._default(decodedPath, '/'),
-    'Path prefix that this route takes; the longest one wins. Requests are compared with their path decoded, `//` merged, `.` and `..` resolved.',
+    'Path prefix that this route matches; the longest one wins. Requests are compared with their path decoded, `//` merged, `.` and `..` resolved.',
   ),
-  exact: flag({ default: false, doc: 'The route takes this path alone, and before any prefix.' }),
+  exact: flag({ default: false, doc: 'The route matches only this path, before any prefix.' }),
   split: documented(z.optional(z.string({ error: 'the name of a split' })), 'Split that decides.'),
   upstream: documented(
     z.optional(z.string({ error: 'the name of an upstream or a URL' })),
-    'Upstream that takes it all, without a split.',
+    'Upstream that serves all requests of the route, without a split.',
   ),
   limits: documented(
     z.optional(z.strictObject({ requestBody: z.optional(sizeWithoutDefault(BODY_LIMIT)) })),
-    'Limits of this route, in place of those of all.',
+    'Limits of this route, instead of the general ones.',
     'map',
   ),
 });

@@ -39,7 +39,7 @@ const variant = z.strictObject({
   ),
   weight: documented(
     z.optional(wholeNumber({ min: 0, max: 1_000_000 }, 'a whole number from 0 to 1000000')),
-    'Instead of `share`, for all variants of a split: parts by ratio.',
+    'Instead of `share`, for all variants of a split: relative parts.',
     'integer',
   ),
   upstream: documented(z.clone(upstreamName), 'Name of an entry in `upstreams`, or a URL.'),
@@ -70,11 +70,11 @@ const keyCookie = (name: string) => ({
     min: '1s',
     max: '9600h',
     default: '8760h',
-    doc: 'How long the cookie is kept; browsers keep none for longer than 400 days.',
+    doc: 'How long the browser keeps the cookie, at most 400 days.',
   }),
   secure: choice(['auto', 'always', 'never'], {
     default: 'auto',
-    doc: 'Whether the cookie says Secure: `auto` = when the request came by https, as X-Forwarded-Proto of the hop before says, and always for a `__Host-` or `__Secure-` name.',
+    doc: 'Whether the cookie is Secure: `auto` = if X-Forwarded-Proto of the previous hop says https, and always for a `__Host-` or `__Secure-` name.',
   }),
 });
 
@@ -90,7 +90,7 @@ const mint = z.strictObject({
 const remember = z.strictObject({
   remember: documented(
     z.clone(keyText),
-    'A key text. A key that it gives is kept in a cookie (HttpOnly, SameSite=Lax), which is read as the key where the text gives none.',
+    'A key text. Its key is kept in a cookie (HttpOnly, SameSite=Lax), which is read if a request has no such key.',
     'key text',
   ),
   ...keyCookie('splitter_key'),
@@ -121,21 +121,21 @@ const override = z.strictObject({
   ),
   variants: documented(
     listOf(z.string({ error: OVERRIDE_VARIANTS_EXPECTED }), OVERRIDE_VARIANTS_EXPECTED, 1000),
-    'Variants that can be had this way; those with a share of 0% too.',
+    'Variants that testers may choose, including those with a share of 0%.',
     'list',
   ),
   secret: documented(
     z.optional(z.string({ error: SECRET_EXPECTED }).check(z.refine(isSecret, { error: SECRET_EXPECTED }))),
-    'What has to stand behind the name: `NAME~SECRET`. Unset: nothing.',
+    'Secret that must follow the name: `NAME~SECRET`. Unset: none.',
     'secret',
   ),
   secretVariable: documented(
     z.optional(matching(/^[A-Za-z_][A-Za-z0-9_]*$/, 'the name of an environment variable')),
-    'Environment variable that holds the secret, in place of `secret`.',
+    'Environment variable with the secret, instead of `secret`.',
   ),
   secretFile: documented(
     z.optional(matching(/^\/./, 'the absolute path of a file that holds the secret')),
-    'File that holds the secret, in place of `secret`; watched like the configuration.',
+    'File with the secret, instead of `secret`; watched like the configuration.',
     'path',
   ),
 });
@@ -151,16 +151,16 @@ export const splitSchema = z.strictObject({
       z.union([keyText, listOf(keyEntry, KEYS_EXPECTED, 16)], { error: KEYS_EXPECTED }),
       '$arg_token',
     ),
-    'What is hashed: $arg_X $http_X $cookie_X $remote_addr $host $uri $request_uri $request_method $args, `${…}`, and text around them as a salt. In a list the first key that is not missing counts; `{ remember: $arg_token }` keeps it in a cookie, and `{ mint: uid }` may stand last.',
+    'What is hashed: $arg_X $http_X $cookie_X $remote_addr $host $uri $request_uri $request_method $args, `${…}`, and text around them as a salt. In a list the first key that is present counts; `{ remember: $arg_token }` keeps it in a cookie, and `{ mint: uid }` may be last.',
     'key text | list',
   ),
   method: choice(['ranges', 'rendezvous'], {
     default: 'ranges',
-    doc: "`ranges` = nginx's arithmetic; `rendezvous` = least movement with three variants or more.",
+    doc: "`ranges` = nginx's arithmetic; `rendezvous` = fewest moved keys with three variants or more.",
   }),
   missingKey: choice(['default', 'first', 'random', 'reject'], {
     default: 'default',
-    doc: 'Requests without a key go to: `default` = the "*" (or last) variant, `first` = as nginx, `random` = by share, `reject` = 400.',
+    doc: 'Where requests without a key go: `default` = the "*" (or last) variant, `first` = as nginx, `random` = by share, `reject` = 400.',
   }),
   variants: documented(
     listOf(variant, 'a list of 1 to 1000 variants', 1000),
@@ -169,7 +169,7 @@ export const splitSchema = z.strictObject({
   ),
   override: documented(
     z.optional(override),
-    'Lets testers choose a variant by header, cookie or query, outside the sample. Unset: nobody can.',
+    'Lets testers choose a variant by header, cookie or query, outside the sample. Unset: no one can.',
     'map',
   ),
 });

@@ -21,19 +21,19 @@ const pool = {
     min: 1,
     max: 65_536,
     default: 256,
-    doc: 'Most connections open to this upstream at once. Tunnels and event streams do not count.',
+    doc: 'Maximum number of open connections to this upstream. Tunnels and event streams do not count.',
   }),
   maxTunnels: integer({
     min: 0,
     max: 1_000_000,
     default: 4096,
-    doc: 'Most tunnels (WebSocket) and event streams (`text/event-stream`) to this upstream at once. One more tunnel is answered with 503 TUNNELS_EXHAUSTED; one more event stream counts in `maxConnections`.',
+    doc: 'Maximum number of tunnels (WebSocket) and event streams (`text/event-stream`) to this upstream. One more tunnel is answered with 503 TUNNELS_EXHAUSTED; one more event stream counts in `maxConnections`.',
   }),
   maxHeld: integer({
     min: 0,
     max: 65_536,
     default: 1024,
-    doc: 'While exchanges wait for a connection, those of slow clients (an upload that does not come, a response that is not read) do not count in `maxConnections`, up to this many, which are open beside it. When these are used up too, clients that make no progress are cut off with CLIENT_TOO_SLOW. 0: slow clients count as all others and none is cut off.',
+    doc: 'While exchanges wait for a connection, up to this many connections of slow clients (which do not send their upload or do not read their response) are open in addition to `maxConnections`. When these are used up too, clients that make no progress are cut off with CLIENT_TOO_SLOW. 0: slow clients count like all others and none is cut off.',
   }),
   maxQueued: integer({
     min: 0,
@@ -51,25 +51,25 @@ const pool = {
     min: '1ms',
     max: '1h',
     default: '4s',
-    doc: 'An idle upstream connection is closed after this time, or earlier where the Keep-Alive field of a response says so; below the 5 s after which many Node upstreams close.',
+    doc: 'An idle upstream connection is closed after this time, or earlier if the Keep-Alive field of a response says so. The default is below the 5 s after which many Node upstreams close.',
   }),
   maxAge: duration({
     min: '100ms',
     max: '24h',
     default: '5m',
-    doc: 'A connection older than this is not used again (10 % jitter), so that a ClusterIP does not pin one pod.',
+    doc: 'A connection older than this is not reused (10 % jitter), so that a ClusterIP does not pin it to one pod.',
   }),
   maxExchanges: integer({
     min: 1,
     max: 1_000_000_000,
     default: 100_000,
-    doc: 'A connection that served so many exchanges is not used again (10 % jitter).',
+    doc: 'A connection that has carried this many exchanges is not reused (10 % jitter).',
   }),
   pipelining: integer({
     min: 1,
     max: 64,
     default: 1,
-    doc: 'Most requests without a body that share a connection, sent together and answered in order. Read docs/operations.md before you raise it.',
+    doc: 'Maximum number of requests without a body that share a connection, sent together and answered in order. Read docs/operations.md before you raise it.',
   }),
 };
 
@@ -78,13 +78,13 @@ const pemFile = (doc: string) =>
 
 const tls = z.strictObject({
   caFile: pemFile(
-    'Authorities that may sign the certificate of the upstream, instead of those of the system.',
+    'Authorities that may sign the certificate of the upstream, instead of those that node carries.',
   ),
-  certFile: pemFile('Certificate that is shown to the upstream; needs `keyFile`.'),
+  certFile: pemFile('Client certificate for the upstream; needs `keyFile`.'),
   keyFile: pemFile('Key of `certFile`.'),
   serverName: documented(
     z.optional(matching(/^[A-Za-z0-9.-]+$/, 'a host name')),
-    "Name that the certificate must carry. Unset: the URL's host.",
+    'Name that the certificate must have. Unset: the host of the URL.',
   ),
 });
 
@@ -93,26 +93,26 @@ const eject = {
     min: 0,
     max: 1000,
     default: 3,
-    doc: 'Failures in a row (connect, reset, silence, bad response) after which an address is left out; 0 = never. The last healthy address never is.',
+    doc: 'Failures in a row (connect, reset, silence, bad response) after which an address is left out; 0 = never. The last healthy address is never left out.',
   }),
   time: duration({
     min: '10ms',
     max: '1h',
     default: '1s',
-    doc: 'How long it is left out the first time; then one exchange tries it. Each further time in a row doubles it.',
+    doc: 'How long it is left out the first time; then one exchange tries it. Each further failure in a row doubles the time.',
   }),
   timeMax: duration({
     min: '10ms',
     max: '24h',
     default: '60s',
-    doc: 'Longest time for which it is left out.',
+    doc: 'Longest time for which an address is left out.',
   }),
 };
 
 const probe = z.strictObject({
   path: documented(
     matching(/^\/[\x21-\x7e]*$/, 'a path like /healthz'),
-    'Path that is asked; 200 to 399 is a good answer.',
+    'Path that is requested; 200 to 399 is a good answer.',
   ),
   interval: duration({
     min: '10ms',
@@ -125,9 +125,14 @@ const probe = z.strictObject({
     min: 1,
     max: 1000,
     default: 3,
-    doc: 'Bad answers in a row that take an address down.',
+    doc: 'Bad answers in a row after which an address is down.',
   }),
-  successes: integer({ min: 1, max: 1000, default: 1, doc: 'Good answers in a row that bring it back.' }),
+  successes: integer({
+    min: 1,
+    max: 1000,
+    default: 1,
+    doc: 'Good answers in a row after which it is up again.',
+  }),
 });
 
 /** Fields that say how the message is framed or what the connection does, and Host, which has an option of its own. */
@@ -178,7 +183,7 @@ const onDown = z.union(
       z.strictObject({
         fallback: documented(
           z.clone(upstreamName),
-          'Upstream that takes the exchange: the name of an entry in `upstreams`, or a URL.',
+          'Upstream that serves the exchange: the name of an entry in `upstreams`, or a URL.',
         ),
       }),
       z.transform((one) => one.fallback),
@@ -191,18 +196,18 @@ const onDown = z.union(
 export const upstreamSettings = {
   host: documented(
     z.optional(matching(/^(?:\$proxy_host|\$host(?::\d{1,5})?|[A-Za-z0-9._:[\]-]+)$/, HOST_VALUE_EXPECTED)),
-    "Host field sent to this upstream; `$proxy_host` sends the URL's own, `$host` the client's in lower case without its port. Unset: the client's Host is kept.",
+    "Host field sent to this upstream; `$proxy_host` sends that of the URL, `$host` that of the client in lower case without its port. Unset: the client's Host is kept.",
   ),
   setHeaders: documented(
     z.optional(setHeaders),
-    "Fields of requests to this upstream in place of the client's own: variables as in a key, and `$scheme` and `$proxy_add_x_forwarded_for`. What stands here stands above `forwarded`.",
+    'Fields of requests to this upstream that replace those of the client: variables as in a key, and `$scheme` and `$proxy_add_x_forwarded_for`. They take precedence over `forwarded`.',
     'map of field values',
   ),
   connectTimeout: duration({
     min: '1ms',
     max: '10m',
     default: '2s',
-    doc: 'Longest wait for one connect to an address before the next address is tried or the answer is 504.',
+    doc: 'Longest wait for one connect to an address, before the next address is tried or the answer is 504.',
   }),
   responseTimeout: duration({
     min: '1ms',
@@ -214,11 +219,11 @@ export const upstreamSettings = {
     {
       responseHead: size({
         ...HEAD_BYTES,
-        doc: 'Most bytes of all header fields of a response together, line ends included; more are answered with 502.',
+        doc: 'Maximum size of all header fields of a response together, including line ends; more is answered with 502.',
       }),
       responseFields: integer({
         ...HEAD_FIELDS,
-        doc: 'Most header fields of a response; more are answered with 502.',
+        doc: 'Maximum number of header fields of a response; more are answered with 502.',
       }),
     },
     'Limits of responses.',
@@ -230,7 +235,7 @@ export const upstreamSettings = {
         min: 0,
         max: 1,
         default: 1,
-        doc: 'How often an exchange is sent again on another connection of the same upstream, where that is safe. 0 also makes a refused connect final: no second try after a pause.',
+        doc: 'How often an exchange is sent again on another connection of the same upstream, if that is safe. 0 also makes a refused connect final: no second try after a pause.',
       }),
     },
     'When an exchange is sent again.',
@@ -241,31 +246,27 @@ export const upstreamSettings = {
     'map',
   ),
   eject: mapOption(eject, 'When an address is left out for a time.'),
-  probe: documented(
-    z.optional(probe),
-    'Asks each address regularly whether it is up. Unset: no probes.',
-    'map',
-  ),
+  probe: documented(z.optional(probe), 'Checks each address regularly. Unset: no probes.', 'map'),
   onDown: documented(
     z.prefault(onDown, 'fail'),
-    'What happens when no connection can be made: `fail` keeps the sample clean; `{ fallback: UPSTREAM }` sends the exchange there, marked and counted.',
+    'What happens if no connection can be made: `fail` keeps the sample clean; `{ fallback: UPSTREAM }` sends the exchange there, marked and counted.',
     'fail | { fallback: UPSTREAM }',
   ),
 };
 
 const server = z.strictObject({
-  url: documented(z.clone(upstreamUrl), 'Where the server is, as in `url`.', 'URL'),
+  url: documented(z.clone(upstreamUrl), 'Address of the server, as in `url`.', 'URL'),
   weight: integer({
     min: 1,
     max: 1000,
     default: 1,
-    doc: 'Part of the exchanges by ratio; each address that a name has counts with it.',
+    doc: 'Relative part of the exchanges; each address that a name resolves to counts with this weight.',
   }),
-  backup: flag({ default: false, doc: 'Takes exchanges only while no server without `backup` is healthy.' }),
-  down: flag({ default: false, doc: 'Takes none: taken out for a time.' }),
+  backup: flag({ default: false, doc: 'Gets exchanges only while no server without `backup` is healthy.' }),
+  down: flag({ default: false, doc: 'Gets no exchanges: out of service.' }),
   eject: documented(
     z.optional(z.strictObject(eject)),
-    "When an address of this server is left out, in place of the upstream's `eject`.",
+    "When an address of this server is left out, instead of the upstream's `eject`.",
     'map',
   ),
 });
@@ -275,12 +276,12 @@ export const upstreamSchema = z
   .strictObject({
     url: documented(
       z.optional(upstreamUrl),
-      'Where the upstream is: `http://host[:port]`, `https://host[:port]` or `unix:/path`.',
+      'Address of the upstream: `http://host[:port]`, `https://host[:port]` or `unix:/path`.',
       'URL',
     ),
     servers: documented(
       z.optional(listOf(server, 'a list of 1 to 1000 servers', 1000)),
-      'Several servers that share the exchanges, in place of `url`.',
+      'Several servers that share the exchanges, instead of `url`.',
       'list',
     ),
     ...upstreamSettings,
