@@ -47,7 +47,7 @@ export const VARIANT_ROW = declareRow(
     requests: {
       kind: 'counter',
       metric: 'splitter_requests_total',
-      help: 'Exchanges that have ended, by class of the status that was sent: 1xx to 5xx, or none where the client got no response.',
+      help: 'Exchanges that have ended, by class of the status that was sent: 1xx to 5xx, or none if the client got no response.',
       by: BY_CLASS,
       status: 'requestsByClass',
     },
@@ -106,13 +106,13 @@ export const VARIANT_ROW = declareRow(
     overrides: {
       kind: 'counter',
       metric: 'splitter_overrides_total',
-      help: 'Requests for which a tester chose this variant; they are no part of the sample.',
+      help: 'Requests for which a tester chose this variant; they are not part of the sample.',
       status: 'overrides',
     },
     overridesRefused: {
       kind: 'counter',
       metric: 'splitter_overrides_refused_total',
-      help: 'Requests that asked for a variant they may not have (an unknown name, a wrong secret) and came to this one by their key.',
+      help: 'Requests that asked for a variant without permission (an unknown name, a wrong secret) and went to this one by their key.',
       status: 'overridesRefused',
     },
     keysMinted: {
@@ -124,19 +124,19 @@ export const VARIANT_ROW = declareRow(
     preflights: {
       kind: 'counter',
       metric: 'splitter_preflights_total',
-      help: 'CORS preflight requests (OPTIONS) that came to this variant; they are no part of the sample.',
+      help: 'CORS preflight requests (OPTIONS) that went to this variant; they are not part of the sample.',
       status: 'preflights',
     },
     keysRemembered: {
       kind: 'counter',
       metric: 'splitter_keys_remembered_total',
-      help: 'Answers that put the key of their request into a cookie, because `remember` asks for it and the client did not bring it.',
+      help: 'Responses that set a cookie with the key of their request, because `remember` is on and the client did not send the cookie.',
       status: 'keysRemembered',
     },
     fallbacks: {
       kind: 'counter',
       metric: 'splitter_fallbacks_total',
-      help: 'Exchanges of this variant that the upstream of onDown took, because its own was down.',
+      help: 'Exchanges of this variant that the upstream of onDown served, because its own was down.',
       status: 'fallbacks',
     },
   },
@@ -195,7 +195,7 @@ export const UPSTREAM_ROW = declareRow(
     exhaustions: {
       kind: 'counter',
       metric: 'splitter_upstream_pool_exhaustions_total',
-      help: 'Times that exchanges waited for a connection for a second or longer.',
+      help: 'Times that exchanges waited a second or longer for a connection.',
       status: 'poolExhaustions',
     },
     streamsOpen: {
@@ -241,7 +241,7 @@ export const DOWNSTREAM_ROW = declareRow(
     refusals: {
       kind: 'counter',
       metric: 'splitter_refusals_total',
-      help: 'Requests and connections that were refused, or whose client went away, before a variant was chosen, by code. A code appears with its first refusal.',
+      help: 'Requests and connections that were refused, or whose client left, before a variant was chosen, by code. A code appears with its first refusal.',
       by: BY_FAULT_AND_BLAME,
       status: 'refusals',
     },

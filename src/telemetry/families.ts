@@ -51,7 +51,7 @@ const OF_THE_SPLITTER: readonly MetricFamily[] = [
   {
     name: 'splitter_unique_keys',
     type: 'gauge',
-    help: 'Different keys that belong to the variant by its share, since the split was last changed; estimated, standard error 0.41 % (1.6 % above 32 variants).',
+    help: 'Distinct keys that belong to the variant by its share, since the split was last changed; estimated, standard error 0.41 % (1.6 % above 32 variants).',
     labels: ['split', 'variant'],
     *read({ running }) {
       for (const sample of presentSamples(running)) {
@@ -111,7 +111,7 @@ const OF_THE_SPLITTER: readonly MetricFamily[] = [
   single(
     'splitter_draining',
     'gauge',
-    '1 while the splitter goes away after SIGTERM or SIGQUIT, else 0.',
+    '1 while the splitter drains after SIGTERM or SIGQUIT, else 0.',
     ({ running }) => (running.state === 'draining' ? 1 : 0),
   ),
   {
@@ -130,7 +130,7 @@ const OF_THE_SPLITTER: readonly MetricFamily[] = [
   single(
     'splitter_config_last_reload_successful',
     'gauge',
-    '1 when the last attempt to load a configuration was accepted, 0 when it was refused and the old one runs on.',
+    '1 if the last attempt to load a configuration was accepted, 0 if it was refused and the old one is still in use.',
     ({ reloads }) => (reloads.isSuccessful ? 1 : 0),
   ),
   single(
@@ -142,7 +142,7 @@ const OF_THE_SPLITTER: readonly MetricFamily[] = [
   single(
     'splitter_config_last_good',
     'gauge',
-    '1 while the configuration runs that an earlier process accepted (--last-good), because the one of the start was refused.',
+    '1 while the splitter uses a configuration that an earlier process accepted (--last-good), because its own was refused at the start.',
     ({ reloads }) => (reloads.isLastGood ? 1 : 0),
   ),
   single(
@@ -210,13 +210,13 @@ const OF_THE_WORKERS: readonly MetricFamily[] = [
   ofWorkers(
     'splitter_workers',
     'gauge',
-    'Workers that are there to take requests: `workers` of the configuration. No line without workers, as in the next three.',
+    'Workers that exist to serve requests: `workers` of the configuration. No line without workers, as with the next three.',
     ({ list }) => list.length,
   ),
   ofWorkers(
     'splitter_workers_serving',
     'gauge',
-    'Workers that take requests now.',
+    'Workers that serve requests now.',
     ({ list }) => list.filter(({ state }) => state === 'serving').length,
   ),
   ofWorkers(
@@ -228,7 +228,7 @@ const OF_THE_WORKERS: readonly MetricFamily[] = [
   ofWorkers(
     'splitter_worker_deaths_total',
     'counter',
-    'Workers that ended without being told to; each is replaced.',
+    'Workers that died unexpectedly; each is replaced.',
     ({ deaths }) => deaths,
   ),
 ];
@@ -259,7 +259,7 @@ const OF_THE_PROCESS: readonly MetricFamily[] = [
   ofTheProcess(
     'process_cpu_seconds_total',
     'counter',
-    'User and system CPU time spent in seconds; this and the following with all workers.',
+    'User and system CPU time spent in seconds; this and the following include all workers.',
     ({ cpuSeconds }) => cpuSeconds,
   ),
   single(
@@ -277,13 +277,13 @@ const OF_THE_PROCESS: readonly MetricFamily[] = [
   ofTheProcess(
     'process_open_fds',
     'gauge',
-    'Number of open file descriptors; only where /proc shows them.',
+    'Number of open file descriptors; only if /proc shows them.',
     ({ openFiles }) => openFiles,
   ),
   ofTheProcess(
     'process_max_fds',
     'gauge',
-    'Maximum number of open file descriptors; only where there is one and /proc shows it.',
+    'Maximum number of open file descriptors; only if there is one and /proc shows it.',
     ({ openFilesMax }) => openFilesMax,
   ),
   ofTheProcess(
