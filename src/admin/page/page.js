@@ -6,6 +6,8 @@ const STATUS_EVERY_MS = 2000;
 const KEPT_SECONDS = 15 * 60;
 const SERIES_MAX = 8;
 const HASHES = 2 ** 32;
+/** Classes of requestsByClass that failed: FAILED_CLASSES of src/telemetry/counts.ts, as a test checks. */
+const FAILED_CLASSES = ['none', '5xx'];
 
 const byId = (id) => document.getElementById(id);
 
@@ -26,6 +28,9 @@ const count = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
 const rate = new Intl.NumberFormat('en-US', { maximumFractionDigits: 1 });
 const percent = (ratio, digits = 2) => `${(ratio * 100).toFixed(digits)} %`;
 const clock = (date) => new Date(date).toLocaleTimeString('en-GB');
+
+const failedOf = ({ requestsByClass }) =>
+  FAILED_CLASSES.reduce((sum, name) => sum + (requestsByClass[name] ?? 0), 0);
 
 function duration(seconds) {
   if (seconds === null || seconds === undefined) return '–';
@@ -137,7 +142,7 @@ class SplitView {
       const row = { ...variant, split: split.name, variant: variant.name };
       const columns = history.columns.get(rowKey(row));
       const last = (column) => columns?.[column].findLast((value) => value !== null);
-      const failed = (variant.requestsByClass['5xx'] ?? 0) + (variant.requestsByClass.none ?? 0);
+      const failed = failedOf(variant);
       const texts = [
         percent(variant.shareRatio),
         variant.observedRatio === null ? '–' : percent(variant.observedRatio),
@@ -440,7 +445,7 @@ function renderRoutes(routes) {
     `${host ?? 'every host'} ${exact ? '= ' : ''}${path}${listen === null ? '' : ` on ${listen}`}`,
     upstream,
     count.format(requests),
-    count.format((requestsByClass['5xx'] ?? 0) + (requestsByClass.none ?? 0)),
+    count.format(failedOf({ requestsByClass })),
   ]);
   renderRows(byId('routes'), ['mono', 'mono', 'number', 'number'], rows);
 }

@@ -1,8 +1,9 @@
 // The rows that the data plane adds to: which cell each call changes, and that a bound belongs to its own bucket.
+import { globSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { FAULT_CODES } from '../../../src/errors.ts';
 import { Counters } from '../../../src/telemetry/counters.ts';
-import { DURATION_BOUNDS_SECONDS, STATUS_CLASSES } from '../../../src/telemetry/counts.ts';
+import { DURATION_BOUNDS_SECONDS, FAILED_CLASSES, STATUS_CLASSES } from '../../../src/telemetry/counts.ts';
 
 const CODE = FAULT_CODES.indexOf('UPSTREAM_RESET');
 
@@ -63,6 +64,15 @@ describe('an exchange', () => {
     row.begin();
     row.end(status, -1, 0, 0, 0);
     expect(row.requests[STATUS_CLASSES.indexOf(name)]).toBe(1);
+  });
+
+  test('has failed by the same classes on the page as here', () => {
+    const folder = new URL('../../../src/admin/page/', import.meta.url).pathname;
+    const scripts = globSync('*.js', { cwd: folder }).map((name) => readFileSync(folder + name, 'utf8'));
+    const lists = scripts.flatMap((text) => text.match(/const FAILED_CLASSES = .*;/) ?? []);
+    expect(lists).toEqual([
+      `const FAILED_CLASSES = [${FAILED_CLASSES.map((name) => `'${name}'`).join(', ')}];`,
+    ]);
   });
 
   test('counts its retries and missing keys apart', () => {
