@@ -1,6 +1,8 @@
 // The servers of an upstream and their addresses: what is known of each, and the connections that are idle there. They
 // decide nothing; upstream.ts does. Source: nginx's upstream module.
 
+import { connect, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import type { UpstreamUrl } from '../config/options/addresses.ts';
 import type { MemberConfig, UpstreamConfig } from '../config/options/upstream.ts';
 import type { PooledConnection } from '../transport/contracts.ts';
@@ -61,6 +63,15 @@ export class Address {
     this.host = host;
     this.member = member;
     this.name = name;
+  }
+
+  /** Opens a socket to it; `connect` or `secureConnect` follows, or an error. */
+  connect(now: number): Socket {
+    const { host } = this;
+    const { url, tls } = this.member;
+    if (url.path !== null) return connect({ path: url.path, allowHalfOpen: true });
+    const options = { host, port: url.port, noDelay: true, allowHalfOpen: true };
+    return tls === null ? connect(options) : connectTls({ ...options, ...tls.optionsFor(host, now) });
   }
 
   /** Exchanges may share a connection to this address now. */

@@ -2,7 +2,7 @@
 // does not say it, and what was found where that helps. What comes from the network (a certificate's names) is bounded
 // and printable. Knows nothing of exchanges.
 
-import { type Cause, causeOf } from '../errors.ts';
+import { type Cause, causeOf, type FaultCode } from '../errors.ts';
 
 /** Longest text from outside that is shown. */
 const SHOWN_MAX = 200;
@@ -34,9 +34,14 @@ interface SystemError extends Error {
   readonly cert?: { readonly subjectaltname?: string };
 }
 
-/** TLS itself failed, not the connection below it. */
-export function isTlsError(error: Error): boolean {
-  return TLS_CODE.test((error as SystemError).code ?? '');
+/** Errors of connect(2) that say nothing about the upstream. */
+const OUT_OF_RESOURCES = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EADDRNOTAVAIL', 'EAGAIN']);
+
+/** The failure that an error of the socket stands for. */
+export function codeOfConnectError(error: Error, isInHandshake: boolean): FaultCode {
+  const { code = '' } = error as SystemError;
+  if (OUT_OF_RESOURCES.has(code)) return 'RESOURCES_EXHAUSTED';
+  return isInHandshake || TLS_CODE.test(code) ? 'UPSTREAM_TLS_FAILED' : 'UPSTREAM_RESET';
 }
 
 /** Why the connect or the handshake failed. @param isInHandshake the TCP connection was there */

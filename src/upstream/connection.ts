@@ -1,162 +1,82 @@
-// One socket to one address of an upstream: reads responses strictly and hands them to the exchange that waits for
-// them. It decides where a response ends and whether the connection may serve another exchange; which exchange comes
-// next is the pool's business (upstream.ts). Sources: RFC 9112 §4, §6, §9.
+// One socket to one address of an upstream: it connects, carries one exchange after another, and decides whether it may
+// serve the next one. response-reader.ts reads what comes, pipeline.ts keeps the queue, and upstream.ts decides which
+// exchange goes where. Source: RFC 9112 §9.
 
-import { connect, type Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
-import type { UpstreamConfig } from '../config/options/upstream.ts';
 import { type Cause, causeOf, type FaultCode } from '../errors.ts';
-import { ChunkedDecoder } from '../http1/chunked.ts';
-import { type HeadLimits, INCOMPLETE, REFUSED } from '../http1/fields.ts';
-import { BODY, ResponseFraming } from '../http1/framing.ts';
-import { ResponseHead } from '../http1/response-head.ts';
+import { INCOMPLETE, REFUSED } from '../http1/fields.ts';
 import type { PooledConnection, UpstreamExchange } from '../transport/contracts.ts';
-import type { Deadlines, Timed } from '../transport/deadlines.ts';
-import { HeldRoom } from '../transport/held.ts';
+import type { Timed } from '../transport/deadlines.ts';
 import type { Tunnel } from '../transport/tunnel.ts';
 import { ReadMemory, Wire, type WireOwner } from '../transport/wire.ts';
 import type { Address } from './address.ts';
-import { describeConnectError, isTlsError } from './connect-failure.ts';
+import { codeOfConnectError, describeConnectError } from './connect-failure.ts';
+import type { ConnectionOwner } from './connection-owner.ts';
+import { Pipeline } from './pipeline.ts';
 import { COUNTS_AS } from './pool-limits.ts';
-import type { Pace } from './pool-review.ts';
+import type { ClientPace } from './pool-review.ts';
+import { beginsAnswer, ResponseReader, TOO_MANY_INTERIMS } from './response-reader.ts';
 
-/**
- * All upstreams' bytes are read into this, one read at a time: it stays in the processor's cache. In front of what is read
- * there is room for a response head that has grown, so that head and body leave in one write.
- */
-const memory = new ReadMemory(131_072, 1024);
-/** Errors of connect(2) that say nothing about the upstream. */
-const OUT_OF_RESOURCES = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EADDRNOTAVAIL', 'EAGAIN']);
-/** Interim responses to one request; more is a flood. */
-const INTERIM_MAX = 32;
-/** How long a pipelined request waits for the answers in front of its own before it is sent again on its own. */
-const PATIENCE_MS = 100;
-/** How much earlier than an upstream says it closes an idle connection it is closed here; half the time when that is less. */
-const KEEP_ALIVE_MARGIN_MS = 1000;
-const NONE: readonly UpstreamExchange[] = [];
+/** All upstreams' bytes are read into this. In front there is room for a head, so that it leaves with its body in one write. */
+const upstreamMemory = new ReadMemory(131_072, 1024);
 const ENDED = causeOf('the upstream closed the connection');
 const ENDED_SILENTLY = causeOf('the upstream closed the connection without an answer');
 const LOST_AHEAD = causeOf('the answer ahead on the same connection failed or took too long');
-const TOO_MANY_INTERIMS = causeOf(`more than ${INTERIM_MAX} interim responses came`);
 const SWITCH_UNASKED = causeOf('101 switches to a protocol that was not asked for');
 const ANSWER_UNASKED = causeOf('bytes came before the request was sent');
-/** A head that comes in one piece is read and written anew within one call: one of them is enough, and stays in the cache. */
-const sharedHead = new ResponseHead();
 
-const PHASE = {
-  connecting: 0,
-  idle: 1,
-  head: 2,
-  length: 3,
-  chunked: 4,
-  close: 5,
-  tunnel: 6,
-  closed: 7,
-} as const;
+const STATE = { connecting: 0, idle: 1, busy: 2, tunnel: 3, closed: 4 } as const;
 
 /**
- * Bytes that nobody asked for begin like an answer. With 408 a server may say why it closes an idle connection
- * (RFC 9110 §15.5.9): that is none.
+ * One connection, from the connect to its end, owned by the upstream that opened it. Its promise: a response reaches the
+ * exchange whose request it answers and no other one; what cannot be attributed for certain ends the connection.
  */
-function isAnswer(bytes: Buffer, from: number, to: number): boolean {
-  const text = bytes.toString('latin1', from, Math.min(to, from + 13));
-  return 'HTTP/'.startsWith(text.slice(0, 5)) && text.slice(8) !== ' 408 ';
-}
-
-/** What a connection asks of the upstream that opened it. */
-export interface ConnectionOwner {
-  readonly config: UpstreamConfig;
-  readonly deadlines: Deadlines;
-  readonly headLimits: HeadLimits;
-  /** Once, when it is established. */
-  connected(connection: UpstreamConnection): void;
-  /** In place of that; `closed` has been called. */
-  connectFailed(
-    connection: UpstreamConnection,
-    exchange: UpstreamExchange | null,
-    code: FaultCode,
-    now: number,
-    cause: Cause | null,
-  ): void;
-  /** Once, last: it is closed. */
-  closed(connection: UpstreamConnection, wasConnecting: boolean): void;
-  /** Its exchange has ended well. */
-  release(connection: UpstreamConnection, now: number): void;
-  countAsStream(connection: UpstreamConnection): boolean;
-  hasOther(address: Address, now: number): boolean;
-  /** An exchange has ended well on it, and another one's answer is read next. */
-  answered(address: Address): void;
-  succeeded(address: Address): void;
-  observeFailure(address: Address, now: number, code: FaultCode, cause: Cause | null): void;
-}
-
 export class UpstreamConnection implements PooledConnection, Timed, WireOwner {
   deadline = Number.POSITIVE_INFINITY;
-  /** The exchange whose response is read next; null while idle. */
   exchange: UpstreamExchange | null = null;
   /** It decides whether its address, which was ejected, is well again. */
   isTrial = false;
-  /** Exchanges that were sent on this connection, the present ones included. */
   exchanges = 0;
   /** What it counts as in the limits of the pool. */
   countsAs: number = COUNTS_AS.pooled;
   /** How the client of the present exchange keeps up; null unless the pool was full. */
-  pace: Pace | null = null;
+  pace: ClientPace | null = null;
   /** Time of `performance.now()` after which it serves no further exchange. */
   readonly retireAt: number;
   /** Exchanges after which it serves no further one; fewer once the upstream says so. */
   exchangesMax: number;
   readonly wire: Wire;
   readonly address: Address;
-  readonly #upstream: ConnectionOwner;
-  /** The head that is being read: the one that all connections share, or one of its own for what came in pieces. */
-  #head = sharedHead;
-  readonly #framing = new ResponseFraming();
-  #decoder: ChunkedDecoder | null = null;
+  readonly #upstream: ConnectionOwner<UpstreamConnection>;
+  readonly #reader: ResponseReader;
+  readonly #pipeline: Pipeline;
   #tunnel: Tunnel | null = null;
-  #phase: number = PHASE.connecting;
-  #remaining = 0;
+  #state: number = STATE.connecting;
   #readAt = 0;
-  #interims = 0;
-  #held: Buffer | null = null;
-  #room: HeldRoom | null = null;
   /** Something of what the present exchanges wrote has left. */
   #isSent = false;
-  /** Nobody may stand behind the exchange that came last. */
-  #isLast = false;
-  /** Pipelined exchanges, in the order of their answers; null = one whose client has gone. */
-  #followers: (UpstreamExchange | null)[] = [];
-  /** The present exchange stood behind another one. */
-  #isBehind = false;
-  /** Time limit of the present exchange. */
   #answerDueAt = Number.POSITIVE_INFINITY;
-  /** When the patience of the followers ends. */
-  #followersDueAt = Number.POSITIVE_INFINITY;
-  /** Answers will come that nobody waits for any more. */
+  /** Answers will come that no exchange waits for any more. */
   #isSpent = false;
-  /** It takes no more bytes: its end is that of a broken connection. */
+  /** It takes no more bytes: it ends as a broken connection. */
   #hasRefused = false;
-  #errorCode: FaultCode = 'UPSTREAM_RESET';
-  #errorCause: Cause | null = null;
+  #error: { readonly code: FaultCode; readonly cause: Cause } = { code: 'UPSTREAM_RESET', cause: ENDED };
   /** The TCP connection is there, the TLS handshake has not ended. */
   #isInHandshake = false;
 
-  constructor(upstream: ConnectionOwner, address: Address, now: number) {
-    const { url, tls } = address.member;
+  constructor(upstream: ConnectionOwner<UpstreamConnection>, address: Address, now: number) {
     this.#upstream = upstream;
+    this.#reader = new ResponseReader(upstream.headLimits);
+    this.#pipeline = new Pipeline(address);
     this.address = address;
     // 10 % jitter, so that connections opened together do not all end together.
     const { maxAge, maxExchanges } = upstream.config.pool;
     this.retireAt = now + maxAge * (0.9 + Math.random() * 0.1);
     this.exchangesMax = Math.ceil(maxExchanges * (0.9 + Math.random() * 0.1));
-    const options = { host: address.host, port: url.port, noDelay: true, allowHalfOpen: true };
-    let socket: Socket;
-    if (url.path !== null) socket = connect({ path: url.path, allowHalfOpen: true });
-    else if (tls === null) socket = connect(options);
-    else socket = connectTls({ ...options, ...tls.optionsFor(address.host, now) });
-    this.wire = new Wire(socket, this, tls === null);
-    socket.on(url.tls ? 'secureConnect' : 'connect', this.#onConnect);
-    if (url.tls) socket.on('connect', this.#onTcpConnect);
+    const isPlain = address.member.tls === null;
+    const socket = address.connect(now);
+    this.wire = new Wire(socket, this, isPlain);
+    socket.on(isPlain ? 'connect' : 'secureConnect', this.#onConnect);
+    if (!isPlain) socket.on('connect', this.#onHandshake);
     socket.on('end', this.#onEnd);
     socket.on('error', this.#onError);
     socket.on('close', this.#onClose);
@@ -164,65 +84,52 @@ export class UpstreamConnection implements PooledConnection, Timed, WireOwner {
 
   /** Longest time for which it may be idle, as far as the upstream has said, in milliseconds. */
   get idleLimitMs(): number {
-    const { idleSeconds } = this.#framing;
-    if (idleSeconds < 0) return Number.POSITIVE_INFINITY;
-    const limitMs = idleSeconds * 1000;
-    // The upstream began to count earlier, and a request takes a moment to reach it.
-    return limitMs - Math.min(KEEP_ALIVE_MARGIN_MS, limitMs / 2);
+    return this.#reader.idleLimitMs;
   }
 
   get isConnecting(): boolean {
-    return this.#phase === PHASE.connecting;
+    return this.#state === STATE.connecting;
   }
 
   /** One more exchange may be sent along with those that were sent on it in this turn. */
   get takesAnother(): boolean {
     return (
       this.exchange !== null &&
-      this.#phase === PHASE.head &&
+      this.#state === STATE.busy &&
+      this.#reader.isInHead &&
       !this.#isSent &&
-      !this.#isLast &&
-      this.#followers.length + 1 < this.#upstream.config.pool.pipelining &&
+      this.#pipeline.hasRoom(this.#upstream.config.pool.pipelining) &&
       this.exchanges < this.exchangesMax
     );
   }
 
-  /** The exchange writes its request head now: a response is expected from here on, behind those of the others. */
   expectResponse(exchange: UpstreamExchange): void {
     this.exchanges++;
-    // A server that answers HEAD with a body, as some do, would write it where the next client's answer is read.
-    this.#isLast = exchange.isHead;
+    this.#pipeline.sends(exchange);
     // A connection that was opened for the exchange has it already.
-    if (this.exchange !== null && this.exchange !== exchange) {
-      this.#followers.push(exchange);
-      return;
-    }
+    if (this.exchange !== null && this.exchange !== exchange) return this.#pipeline.push(exchange);
     this.#isSent = false;
-    this.#isBehind = false;
+    this.#pipeline.hasAdvanced = false;
     this.#expect(exchange);
   }
 
   #expect(exchange: UpstreamExchange): void {
     this.exchange = exchange;
-    this.#interims = 0;
-    this.#phase = PHASE.head;
-    this.#head = sharedHead;
+    this.#state = STATE.busy;
+    this.#reader.reset();
   }
 
-  /** Bytes of the response body that are still to be read; -1 = unknown. */
   get bodyBytesLeft(): number {
-    return this.#phase === PHASE.length ? this.#remaining : -1;
+    return this.#reader.bytesLeft;
   }
 
-  /** Sets the time limit of the present exchange. */
   waitUntil(at: number): void {
     this.#answerDueAt = at;
-    this.#upstream.deadlines.set(this, Math.min(at, this.#followersDueAt));
+    this.#upstream.deadlines.set(this, Math.min(at, this.#pipeline.dueAt));
   }
 
-  /** Both sockets are one stream of bytes from now on. */
   becomeTunnel(tunnel: Tunnel): void {
-    this.#phase = PHASE.tunnel;
+    this.#state = STATE.tunnel;
     this.#tunnel = tunnel;
     this.exchange = null;
     this.#upstream.succeeded(this.address);
@@ -230,24 +137,24 @@ export class UpstreamConnection implements PooledConnection, Timed, WireOwner {
 
   /** Ends a tunnel's connection: what is written still leaves, until `deadline`. */
   close(deadline: number): void {
-    if (this.#phase === PHASE.closed) return;
+    if (this.#state === STATE.closed) return;
     this.wire.end();
     if (!this.wire.hasUnsent) return this.destroy();
     this.#upstream.deadlines.set(this, deadline);
     this.wire.socket.destroySoon();
   }
 
-  /** Ends the connection at once. The exchange on it, if any, is not told; those behind it are sent elsewhere. */
+  /** Ends the connection at once, without a word to its exchange, if it has one; those in the queue are sent elsewhere. */
   destroy(): void {
-    if (this.#phase === PHASE.closed) return;
-    const wasConnecting = this.#phase === PHASE.connecting;
-    const followers = this.#takeFollowers();
-    this.#phase = PHASE.closed;
+    if (this.#state === STATE.closed) return;
+    const wasConnecting = this.#state === STATE.connecting;
+    const queue = this.#pipeline.takeAll();
+    this.#state = STATE.closed;
     this.exchange = null;
-    this.#held = null;
+    this.#reader.drop();
     this.wire.socket.destroy();
     this.#upstream.closed(this, wasConnecting);
-    this.#sendElsewhere(followers);
+    this.#sendElsewhere(queue);
   }
 
   blame(code: FaultCode, now: number, cause: Cause | null): void {
@@ -266,66 +173,45 @@ export class UpstreamConnection implements PooledConnection, Timed, WireOwner {
     return this.#upstream.countAsStream(this);
   }
 
-  /** The exchange wants no answer any more. `isUpstreams`: the upstream is to blame. */
   leave(exchange: UpstreamExchange, isUpstreams: boolean): void {
-    if (exchange !== this.exchange) {
-      const place = this.#followers.indexOf(exchange);
-      if (place !== -1) this.#followers[place] = null;
-      return;
-    }
-    if (isUpstreams) this.#restPipelining();
+    if (exchange !== this.exchange) return this.#pipeline.drop(exchange);
+    if (isUpstreams) this.#pipeline.rest();
     this.destroy();
   }
 
   onDeadline(now: number): void {
     const { exchange } = this;
-    if (this.#phase === PHASE.connecting) {
+    if (this.#state === STATE.connecting) {
       const where = this.#isInHandshake ? 'the TLS handshake did not end' : 'no answer';
-      const cause = causeOf(`${where} within connectTimeout, ${this.#upstream.config.connectTimeout} ms`);
-      if (this.isTrial) this.#failTrial('UPSTREAM_CONNECT_TIMEOUT', cause);
-      this.destroy();
-      this.#upstream.connectFailed(this, exchange, 'UPSTREAM_CONNECT_TIMEOUT', now, cause);
-      return;
+      const limit = `within connectTimeout, ${this.#upstream.config.connectTimeout} ms`;
+      return this.#lost('UPSTREAM_CONNECT_TIMEOUT', causeOf(`${where} ${limit}`));
     }
     if (exchange === null) return this.destroy();
-    if (now < this.#answerDueAt) return this.#letFollowersGo();
+    if (now < this.#answerDueAt) return this.#releaseQueue();
     exchange.onAnswerDeadline();
   }
 
-  /** The answer in front takes long: those behind it are sent again, each on its own. */
-  #letFollowersGo(): void {
-    // Where the client in front does not read its answer the upstream is not to blame.
-    if (!this.wire.isPaused) this.#restPipelining();
+  /** The present answer takes long: those in the queue are sent again, each on its own. */
+  #releaseQueue(): void {
+    // While the client ahead does not read its answer the upstream is not to blame.
+    if (!this.wire.isPaused) this.#pipeline.rest();
     this.#isSpent = true;
-    const followers = this.#takeFollowers();
+    const queue = this.#pipeline.takeAll();
     this.waitUntil(this.#answerDueAt);
-    this.#sendElsewhere(followers);
+    this.#sendElsewhere(queue);
   }
 
-  #sendElsewhere(followers: readonly UpstreamExchange[]): void {
-    for (const follower of followers)
-      follower.upstreamLost(this, 'UPSTREAM_RESET', true, this.#isSent, LOST_AHEAD);
-  }
-
-  #takeFollowers(): readonly UpstreamExchange[] {
-    this.#followersDueAt = Number.POSITIVE_INFINITY;
-    if (this.#followers.length === 0) return NONE;
-    const followers = this.#followers;
-    this.#followers = [];
-    this.address.inFlight -= followers.length;
-    return followers.filter((follower) => follower !== null);
-  }
-
-  #restPipelining(): void {
-    if (this.#followers.length > 0 || this.#isBehind) this.address.restPipelining(performance.now());
+  #sendElsewhere(queue: readonly UpstreamExchange[]): void {
+    for (const exchange of queue)
+      exchange.upstreamLost(this, 'UPSTREAM_RESET', true, this.#isSent, LOST_AHEAD);
   }
 
   flushed(): void {
     if (this.#isSent || this.exchange === null) return;
     this.#isSent = true;
     this.address.gatheringEnded(this);
-    if (this.#followers.length === 0) return;
-    this.#followersDueAt = performance.now() + PATIENCE_MS;
+    if (this.#pipeline.isEmpty) return;
+    this.#pipeline.begin(performance.now());
     this.waitUntil(this.#answerDueAt);
   }
 
@@ -348,240 +234,167 @@ export class UpstreamConnection implements PooledConnection, Timed, WireOwner {
     else this.exchange?.upstreamDrained();
   }
 
-  readonly #onTcpConnect = (): void => {
+  readonly #onHandshake = (): void => {
     this.#isInHandshake = true;
   };
 
   readonly #onConnect = (): void => {
-    if (this.#phase !== PHASE.connecting) return;
+    if (this.#state !== STATE.connecting) return;
     this.#isInHandshake = false;
-    this.#phase = PHASE.idle;
-    this.wire.startReading(memory);
+    this.#state = STATE.idle;
+    this.wire.startReading(upstreamMemory);
     this.#upstream.connected(this);
   };
 
   readonly #onEnd = (): void => {
     if (this.#tunnel !== null) return this.#tunnel.upstreamEnded();
-    // Of a connection that was reset nobody can tell whether its last bytes have come.
-    if (this.#phase === PHASE.close && !this.#hasRefused) {
+    const isBusy = this.#state === STATE.busy;
+    // After a reset it is unknown whether the last bytes have come.
+    if (isBusy && this.#reader.endsWithConnection && !this.#hasRefused) {
       this.#readAt = performance.now();
       this.#finish(true);
       return;
     }
-    this.#lost('UPSTREAM_RESET', this.#phase === PHASE.head && this.#held === null ? ENDED_SILENTLY : ENDED);
+    this.#lost('UPSTREAM_RESET', isBusy && this.#reader.isBetween ? ENDED_SILENTLY : ENDED);
   };
 
   readonly #onError = (error: NodeJS.ErrnoException): void => {
-    this.#errorCause = describeConnectError(error, this.#isInHandshake);
-    if (OUT_OF_RESOURCES.has(error.code ?? '')) this.#errorCode = 'RESOURCES_EXHAUSTED';
-    else if (this.#isInHandshake || isTlsError(error)) this.#errorCode = 'UPSTREAM_TLS_FAILED';
+    const cause = describeConnectError(error, this.#isInHandshake);
+    this.#error = { code: codeOfConnectError(error, this.#isInHandshake), cause };
     // 'close' follows.
   };
 
   readonly #onClose = (): void => {
     this.#tunnel?.upstreamClosed();
-    this.#lost(this.#errorCode, this.#errorCause ?? ENDED);
+    this.#lost(this.#error.code, this.#error.cause);
   };
 
   /** The peer ended or broke the connection where no message ends. */
-  #lost(code: FaultCode, cause: Cause | null = null): void {
-    if (this.#phase === PHASE.closed) return;
+  #lost(code: FaultCode, cause: Cause | null): void {
+    if (this.#state === STATE.closed) return;
     const { exchange } = this;
-    const wasConnecting = this.#phase === PHASE.connecting;
+    const wasConnecting = this.#state === STATE.connecting;
     // One byte of a response is enough to know that the request was seen.
-    const isSilent = this.#phase === PHASE.head && this.#held === null && this.#interims === 0;
+    const { isSilent } = this.#reader;
     const wasSent = this.#isSent;
-    this.#restPipelining();
+    this.#pipeline.rest();
     const fault = wasConnecting && code === 'UPSTREAM_RESET' ? 'UPSTREAM_CONNECT_FAILED' : code;
-    if (this.isTrial && code !== 'RESOURCES_EXHAUSTED') this.#failTrial(fault, cause);
+    if (this.isTrial && code !== 'RESOURCES_EXHAUSTED') {
+      // Before the connection closes: an exchange that waits for its place must not become the next trial.
+      this.isTrial = false;
+      this.blame(fault, performance.now(), cause);
+    }
     this.destroy();
-    if (wasConnecting) {
-      this.#upstream.connectFailed(this, exchange, fault, performance.now(), cause);
-    } else if (exchange !== null) exchange.upstreamLost(this, code, isSilent, wasSent, cause);
+    if (wasConnecting) this.#upstream.connectFailed(this, exchange, fault, performance.now(), cause);
+    else exchange?.upstreamLost(this, code, isSilent, wasSent, cause);
   }
 
   received(received: Buffer, from: number, end: number): void {
-    let bytes = received;
-    let position = from;
-    let to = end;
-    if (this.#tunnel !== null) return this.#tunnel.fromUpstream(bytes, from, to);
-    // Bytes that nobody asked for: whatever they are, they must never become somebody's response.
-    if (this.exchange === null || !this.#isSent) return this.#receiveUnasked(bytes, from, to);
+    if (this.#tunnel !== null) return this.#tunnel.fromUpstream(received, from, end);
+    // Unrequested bytes, whatever they are, must never become a response.
+    if (this.exchange === null || !this.#isSent) return this.#receiveUnasked(received, from, end);
     this.#readAt = performance.now();
     this.exchange.answerMoves(this.#readAt);
-    if (this.#held !== null) {
-      this.#room ??= new HeldRoom();
-      bytes = this.#room.join(this.#held, received, from, to);
-      position = 0;
-      to = bytes.length;
-      this.#held = null;
-    }
+    const reader = this.#reader;
+    const joined = reader.join(received, from, end);
+    const bytes = joined ?? received;
+    const to = joined === null ? end : joined.length;
+    let position = joined === null ? from : 0;
     while (position < to) {
-      position =
-        this.#phase === PHASE.head
-          ? this.#readHead(bytes, position, to)
-          : this.#readBody(bytes, position, to);
+      position = reader.isInHead ? this.#readHead(bytes, position, to) : this.#readBody(bytes, position, to);
       if (position < 0) return;
     }
   }
 
   #receiveUnasked(bytes: Buffer, from: number, to: number): void {
-    if (isAnswer(bytes, from, to)) this.address.restReuse(performance.now());
+    if (beginsAnswer(bytes, from, to)) this.address.restReuse(performance.now());
     if (this.exchange === null) this.destroy();
     else this.#lost('UPSTREAM_BAD_RESPONSE', ANSWER_UNASKED);
   }
 
-  /** Returns the position behind the head, or -1 when nothing more is to be read now. */
+  /** Returns the position after the head, or -1 when nothing more is to be read now. */
   #readHead(bytes: Buffer, from: number, to: number): number {
     const exchange = this.exchange!;
-    const framing = this.#framing;
-    if (this.#head === sharedHead) {
-      sharedHead.limits = this.#upstream.headLimits;
-      sharedHead.reset();
-    }
-    let head = this.#head;
-    const end = head.parse(bytes, from, to);
-    if (end === INCOMPLETE) {
-      // What has been parsed of it goes on in a head of its own, from its beginning.
-      if (head === sharedHead) {
-        head = new ResponseHead();
-        head.limits = this.#upstream.headLimits;
-        head.reset();
-        head.parse(bytes, from, to);
-        this.#head = head;
-      }
-      // What was joined stays where it is; all else is another connection's memory a moment later.
-      this.#held = this.#room === null ? Buffer.from(bytes.subarray(from, to)) : bytes.subarray(from, to);
-      return -1;
-    }
-    this.#room = null;
-    const fault = end === REFUSED ? head.fault : framing.read(head, exchange.isHead);
-    if (fault !== null) {
-      const why = end === REFUSED ? head.describeFault() : framing.describeFault();
-      return this.#refuse(exchange, fault, causeOf(why));
-    }
+    const reader = this.#reader;
+    const end = reader.readHead(bytes, from, to, exchange.isHead);
+    if (end === INCOMPLETE) return -1;
+    if (end === REFUSED) return this.#refuse(exchange, reader.fault!, causeOf(reader.describeFault()));
+    const { head, framing } = reader;
     if (framing.isInterim) {
       if (head.status === 101) return this.#switchProtocols(exchange, bytes, end, to);
-      if (++this.#interims > INTERIM_MAX)
-        return this.#refuse(exchange, 'UPSTREAM_BAD_RESPONSE', TOO_MANY_INTERIMS);
+      if (!reader.nextHead()) return this.#refuse(exchange, 'UPSTREAM_BAD_RESPONSE', TOO_MANY_INTERIMS);
       exchange.receiveInterim(head, framing, end);
-      this.#head = sharedHead;
       return end;
     }
-    if (this.isTrial) this.#passTrial();
+    // For a trial a whole head is answer enough, however long the body takes.
+    if (this.isTrial) this.address.health.observeAnswer();
+    this.isTrial = false;
     if (framing.exchangesLeft >= 0) {
-      const exchanges = this.exchanges - this.#followers.length + framing.exchangesLeft;
+      const exchanges = this.exchanges - this.#pipeline.length + framing.exchangesLeft;
       this.exchangesMax = Math.min(this.exchangesMax, exchanges);
     }
     exchange.receiveResponseHead(head, framing, end, this.#readAt);
-    switch (framing.body) {
-      case BODY.none:
-        return this.#finishAt(end, to);
-      case BODY.length:
-        this.#phase = PHASE.length;
-        this.#remaining = framing.length;
-        return end;
-      case BODY.chunked:
-        this.#phase = PHASE.chunked;
-        this.#decoder ??= new ChunkedDecoder(true);
-        this.#decoder.reset();
-        return end;
-      default:
-        this.#phase = PHASE.close;
-        return end;
-    }
+    return reader.beginBody() ? end : this.#finishAt(end, to);
   }
 
-  /** Said before the connection closes: whoever waits for its place must not become the next trial. */
-  #failTrial(code: FaultCode, cause: Cause | null): void {
-    this.isTrial = false;
-    this.#upstream.observeFailure(this.address, performance.now(), code, cause);
-  }
-
-  /** A whole head is answer enough, however long the body takes. */
-  #passTrial(): void {
-    this.isTrial = false;
-    this.address.health.observeAnswer();
-  }
-
-  /** No answer can be read here. Where one is behind, it may be the rest of the answer in front: it is sent again. */
-  #refuse(exchange: UpstreamExchange, fault: FaultCode, cause: Cause | null = null): number {
-    if (this.#isBehind) this.#lost(fault, cause);
+  /** No answer can be read here. After another answer it may be the rest of that one: the request is sent again. */
+  #refuse(exchange: UpstreamExchange, fault: FaultCode, cause: Cause): number {
+    if (this.#pipeline.hasAdvanced) this.#lost(fault, cause);
     else exchange.fail(fault, cause);
     return -1;
   }
 
   #switchProtocols(exchange: UpstreamExchange, bytes: Buffer, end: number, to: number): number {
-    if (!this.#framing.connectionUpgrade || !exchange.awaitsSwitchTo(this.#head.fieldValues('upgrade'))) {
+    const { head, framing } = this.#reader;
+    if (!framing.connectionUpgrade || !exchange.awaitsSwitchTo(head.fieldValues('upgrade')))
       return this.#refuse(exchange, 'UPSTREAM_BAD_RESPONSE', SWITCH_UNASKED);
-    }
-    exchange.switchProtocols(this.#head, this.#framing, end);
+    exchange.switchProtocols(head, framing, end);
     if (end < to) this.#tunnel?.fromUpstream(bytes, end, to);
     return -1;
   }
 
   #readBody(bytes: Buffer, from: number, to: number): number {
     const exchange = this.exchange!;
-    if (this.#phase === PHASE.length) {
-      const end = Math.min(to, from + this.#remaining);
-      this.#remaining -= end - from;
-      exchange.receiveResponseBody(bytes, from, end);
-      return this.#remaining === 0 ? this.#finishAt(end, to) : end;
-    }
-    if (this.#phase === PHASE.chunked) {
-      const decoder = this.#decoder!;
-      const end = decoder.nextJoined(bytes, from, to);
-      if (decoder.dataEnd > decoder.dataStart)
-        exchange.receiveResponseBody(bytes, decoder.dataStart, decoder.dataEnd);
-      if (decoder.isRefused) {
-        exchange.fail('UPSTREAM_BODY_CUT', causeOf(decoder.describeFault()));
-        return -1;
-      }
-      if (!decoder.isDone) return end;
-      exchange.receiveResponseTrailers(decoder.trailers, this.#framing);
-      return this.#finishAt(end, to);
-    }
-    exchange.receiveResponseBody(bytes, from, to);
-    return to;
+    const reader = this.#reader;
+    const end = reader.readBody(bytes, from, to, exchange);
+    if (end !== REFUSED) return reader.isDone ? this.#finishAt(end, to) : end;
+    exchange.fail('UPSTREAM_BODY_CUT', causeOf(reader.describeFault()));
+    return -1;
   }
 
-  /** The response ends at `end`; bytes behind it are the next exchange's, or make the connection unfit for another one. */
+  /** The response ends at `end`; bytes after it are the next exchange's, or make the connection unfit for another one. */
   #finishAt(end: number, to: number): number {
-    const hasNext = this.#followers.length > 0;
-    return this.#finish(!this.#framing.keepAlive || (end < to && !hasNext)) ? end : -1;
+    return this.#finish(!this.#reader.framing.keepAlive || (end < to && this.#pipeline.isEmpty)) ? end : -1;
   }
 
   /** Ends the present exchange well. Returns true when the next one's response is read from here on. */
-  #finish(isSpent: boolean): boolean {
+  #finish(isUnfit: boolean): boolean {
     const exchange = this.exchange!;
-    const followers = this.#followers;
+    const pipeline = this.#pipeline;
     // A body that was handed over may still wait for an upstream that has answered without reading it.
-    const goesOn = !isSpent && !this.#isSpent && exchange.isRequestSent && !this.wire.isBlocked;
-    if (goesOn && followers.length === 0) {
+    const goesOn = !isUnfit && !this.#isSpent && exchange.isRequestSent && !this.wire.isBlocked;
+    if (goesOn && pipeline.isEmpty) {
       this.exchange = null;
-      this.#isBehind = false;
-      this.#phase = PHASE.idle;
+      pipeline.hasAdvanced = false;
+      this.#state = STATE.idle;
       this.wire.resume();
       exchange.finishResponse(this, this.#readAt);
       return false;
     }
-    const next = goesOn ? followers.shift()! : null;
+    const next = goesOn ? pipeline.shift() : null;
     if (next === null) {
       this.#upstream.succeeded(this.address);
-      // Closed by the upstream, or the next answer's client has gone: those behind it are sent elsewhere.
-      if (!goesOn) this.#restPipelining();
-      else this.address.inFlight--;
+      // Closed by the upstream, or the next answer's client has gone: the rest of the queue is sent elsewhere.
+      if (!goesOn) pipeline.rest();
       this.destroy();
       exchange.finishResponse(null, this.#readAt);
       return false;
     }
-    if (followers.length === 0) this.#followersDueAt = Number.POSITIVE_INFINITY;
-    this.#isBehind = true;
     this.#expect(next);
     this.#upstream.answered(this.address);
     this.wire.resume();
     next.answerMoves(this.#readAt);
     exchange.finishResponse(null, this.#readAt);
-    return this.#phase === PHASE.head && this.exchange === next;
+    return this.#state === STATE.busy && this.#reader.isInHead && this.exchange === next;
   }
 }

@@ -27,7 +27,7 @@ const LONG_MS = 10_000;
 const REFUSED_MS = 1000;
 
 /** How an exchange's client keeps up, as the reviews have seen it. */
-export interface Pace {
+export interface ClientPace {
   /** Number of the exchange on its connection. */
   exchange: number;
   /** What its client had moved, and when. */
@@ -44,7 +44,7 @@ interface ReviewedConnection {
   /** Exchanges that were sent on it, the present ones included. */
   readonly exchanges: number;
   /** How the client of the present exchange keeps up; null unless the pool was full. Written by the review alone. */
-  pace: Pace | null;
+  pace: ClientPace | null;
 }
 
 /** The pool that is reviewed. */
@@ -176,7 +176,7 @@ function isSlow(connection: ReviewedConnection, now: number): boolean {
 }
 
 /** Takes down what the client has moved by now. True when it was slower than the pace since the last review. */
-export function measure(pace: Pace, bytes: number, now: number): boolean {
+export function measure(pace: ClientPace, bytes: number, now: number): boolean {
   const moved = bytes - pace.bytes;
   const elapsedMs = now - pace.at;
   const earnedMs = (moved * 1000) / PROGRESS_BYTES_PER_SECOND;

@@ -14,7 +14,8 @@ import { Descriptors } from '../transport/descriptors.ts';
 import { Address, type IdleConnection, Member } from './address.ts';
 import { chooseAddress } from './balance.ts';
 import { describeLookupError } from './connect-failure.ts';
-import { type ConnectionOwner, UpstreamConnection } from './connection.ts';
+import { UpstreamConnection } from './connection.ts';
+import type { ConnectionOwner } from './connection-owner.ts';
 import type { Lookup } from './lookups.ts';
 import { PoolLimits } from './pool-limits.ts';
 import { PoolReview, type ReviewedPool } from './pool-review.ts';
@@ -25,7 +26,7 @@ import { describeFailure, type PoolFacts, type UpstreamEvents, UpstreamReport, v
 /** Addresses that are tried for one exchange; more would only spend the client's time. */
 const CONNECT_ATTEMPTS_MAX = 4;
 
-export class Upstream implements ConnectionOwner, ReviewedPool {
+export class Upstream implements ConnectionOwner<UpstreamConnection>, ReviewedPool {
   readonly name: string;
   readonly config: UpstreamConfig;
   /** What the head of a response may be at most. */

@@ -1,9 +1,9 @@
 // What is said of a connect, a handshake or a lookup that failed: the code, its meaning, and never more than is safe.
 import { expect, it, test } from 'vitest';
 import {
+  codeOfConnectError,
   describeConnectError,
   describeLookupError,
-  isTlsError,
 } from '../../../src/upstream/connect-failure.ts';
 
 const error = (code: string | undefined, more: object = {}) =>
@@ -59,7 +59,11 @@ it('a lookup says the code of getaddrinfo, and the name in the log alone', () =>
   });
 });
 
-it('tells the faults of TLS from those of the connection', () => {
-  expect(['CERT_HAS_EXPIRED', 'ERR_SSL_X', 'INVALID_CA'].every((code) => isTlsError(error(code)))).toBe(true);
-  expect(['ECONNREFUSED', 'ECONNRESET', 'EMFILE'].some((code) => isTlsError(error(code)))).toBe(false);
+it('tells the faults of TLS and a lack of resources from those of the upstream', () => {
+  const codeOf = (code: string, isInHandshake = false) => codeOfConnectError(error(code), isInHandshake);
+  for (const code of ['CERT_HAS_EXPIRED', 'ERR_SSL_X', 'INVALID_CA'])
+    expect(codeOf(code)).toBe('UPSTREAM_TLS_FAILED');
+  expect(codeOf('ECONNRESET', true)).toBe('UPSTREAM_TLS_FAILED');
+  expect(codeOf('EMFILE')).toBe('RESOURCES_EXHAUSTED');
+  for (const code of ['ECONNREFUSED', 'ECONNRESET']) expect(codeOf(code)).toBe('UPSTREAM_RESET');
 });

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { measure, type Pace } from '../../../src/upstream/pool-review.ts';
+import { type ClientPace, measure } from '../../../src/upstream/pool-review.ts';
 
-const begin = (): Pace => ({ exchange: 1, bytes: 0, at: 0, patienceMs: 1000 });
+const begin = (): ClientPace => ({ exchange: 1, bytes: 0, at: 0, patienceMs: 1000 });
 
 /** Reviews the client ten times a second for this long; returns the least patience that was left. */
-function review(pace: Pace, seconds: number, bytesAt: (ms: number) => number): number {
+function review(pace: ClientPace, seconds: number, bytesAt: (ms: number) => number): number {
   let least = Number.POSITIVE_INFINITY;
   for (let ms = 100; ms <= seconds * 1000; ms += 100) {
     measure(pace, bytesAt(ms), ms);
