@@ -221,7 +221,7 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     connection.expectResponse(this);
     this.#outcome.sentAt = now;
     this.#outcome.address = connection.address.name;
-    const rewrite = this.#destination!.rewrites[connection.address.member.index]!;
+    const rewrite = this.#destination!.rewrites[connection.address.server.index]!;
     this.#request.send(connection.wire, rewrite, client.forwardedFacts);
     this.#updateWaits(now);
     client.proceed();

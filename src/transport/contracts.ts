@@ -15,7 +15,7 @@ import type { Wire } from './wire.ts';
 export interface AddressFacts {
   /** What people see. */
   readonly name: string;
-  readonly member: {
+  readonly server: {
     /** Its place in the configuration. */
     readonly index: number;
   };

@@ -33,7 +33,7 @@ export interface IdleConnection extends PooledConnection {
 /** One address of a server and what is connected to it. */
 export class Address {
   readonly host: string;
-  readonly member: Member;
+  readonly server: Server;
   /** What people see: the host, with the port or as a path where the upstream has several servers. */
   readonly name: string;
   /** Connections that wait for an exchange, the longest idle one about first. */
@@ -59,16 +59,16 @@ export class Address {
   /** Time until which no connection is used again: an answer came that nobody had asked for. */
   #reuseRestsUntil = 0;
 
-  constructor(host: string, member: Member, name: string) {
+  constructor(host: string, server: Server, name: string) {
     this.host = host;
-    this.member = member;
+    this.server = server;
     this.name = name;
   }
 
   /** Opens a socket to it; `connect` or `secureConnect` follows, or an error. */
   connect(now: number): Socket {
     const { host } = this;
-    const { url, tls } = this.member;
+    const { url, tls } = this.server;
     if (url.path !== null) return connect({ path: url.path, allowHalfOpen: true });
     const options = { host, port: url.port, noDelay: true, allowHalfOpen: true };
     return tls === null ? connect(options) : connectTls({ ...options, ...tls.optionsFor(host, now) });
@@ -142,7 +142,7 @@ export class Address {
 }
 
 /** One server of an upstream: a name with its addresses, or a socket. */
-export class Member {
+export class Server {
   /** Its place in the configuration. */
   readonly index: number;
   readonly url: UpstreamUrl;

@@ -25,11 +25,11 @@ export function chooseAddress(
   let isBackup = true;
   for (const address of addresses) {
     if (!address.health.isHealthy(now) || failed.includes(address)) continue;
-    if (isBackup && !address.member.isBackup) {
+    if (isBackup && !address.server.isBackup) {
       isBackup = false;
       candidates.length = 0;
     }
-    if (address.member.isBackup === isBackup) candidates.push(address);
+    if (address.server.isBackup === isBackup) candidates.push(address);
   }
   if (candidates.length === 0) return chooseUnhealthy(addresses, failed);
   const trial = candidates.findIndex(({ health }) => health.needsTrial);
@@ -47,15 +47,15 @@ function drawOne(): Address {
   if (candidates.length === 1) return first;
   candidates.splice(candidates.indexOf(first), 1);
   const second = draw();
-  return second.inFlight * first.member.weight < first.inFlight * second.member.weight ? second : first;
+  return second.inFlight * first.server.weight < first.inFlight * second.server.weight ? second : first;
 }
 
 function draw(): Address {
   let total = 0;
-  for (const { member } of candidates) total += member.weight;
+  for (const { server } of candidates) total += server.weight;
   let left = Math.random() * total;
   for (const address of candidates) {
-    left -= address.member.weight;
+    left -= address.server.weight;
     if (left < 0) return address;
   }
   return candidates.at(-1)!;

@@ -7,12 +7,15 @@ import type { HeadLimits } from '../http1/fields.ts';
 import type { UpstreamExchange } from '../transport/contracts.ts';
 import type { Deadlines } from '../transport/deadlines.ts';
 import type { Address } from './address.ts';
+import type { Servers } from './servers.ts';
 
 /** The owner of connections of the class `Connection`. */
 export interface ConnectionOwner<Connection> {
   readonly config: UpstreamConfig;
   readonly deadlines: Deadlines;
   readonly headLimits: HeadLimits;
+  /** To be told of successes and failures of the address. */
+  readonly servers: Servers;
   /** Once, when it is established. */
   connected(connection: Connection): void;
   /** In place of that; `closed` has been called. */
@@ -23,14 +26,11 @@ export interface ConnectionOwner<Connection> {
     now: number,
     cause: Cause | null,
   ): void;
-  /** Once, last: it is closed. */
+  /** Once, last: it has closed. */
   closed(connection: Connection, wasConnecting: boolean): void;
   /** Its exchange has ended well. */
   release(connection: Connection, now: number): void;
   countAsStream(connection: Connection): boolean;
-  hasOther(address: Address, now: number): boolean;
   /** An exchange has ended well on it, and another one's answer is read next. */
   answered(address: Address): void;
-  succeeded(address: Address): void;
-  observeFailure(address: Address, now: number, code: FaultCode, cause: Cause | null): void;
 }

@@ -72,7 +72,7 @@ export class UpstreamConnection implements PooledConnection, Timed, WireOwner {
     const { maxAge, maxExchanges } = upstream.config.pool;
     this.retireAt = now + maxAge * (0.9 + Math.random() * 0.1);
     this.exchangesMax = Math.ceil(maxExchanges * (0.9 + Math.random() * 0.1));
-    const isPlain = address.member.tls === null;
+    const isPlain = address.server.tls === null;
     const socket = address.connect(now);
     this.wire = new Wire(socket, this, isPlain);
     socket.on(isPlain ? 'connect' : 'secureConnect', this.#onConnect);
@@ -132,7 +132,7 @@ export class UpstreamConnection implements PooledConnection, Timed, WireOwner {
     this.#state = STATE.tunnel;
     this.#tunnel = tunnel;
     this.exchange = null;
-    this.#upstream.succeeded(this.address);
+    this.#upstream.servers.succeeded(this.address);
   }
 
   /** Ends a tunnel's connection: what is written still leaves, until `deadline`. */
@@ -158,11 +158,11 @@ export class UpstreamConnection implements PooledConnection, Timed, WireOwner {
   }
 
   blame(code: FaultCode, now: number, cause: Cause | null): void {
-    this.#upstream.observeFailure(this.address, now, code, cause);
+    this.#upstream.servers.observeFailure(this.address, now, code, cause);
   }
 
   hasAlternative(now: number): boolean {
-    return this.#upstream.hasOther(this.address, now);
+    return this.#upstream.servers.hasOther(this.address, now);
   }
 
   release(now: number): void {
@@ -383,7 +383,7 @@ export class UpstreamConnection implements PooledConnection, Timed, WireOwner {
     }
     const next = goesOn ? pipeline.shift() : null;
     if (next === null) {
-      this.#upstream.succeeded(this.address);
+      this.#upstream.servers.succeeded(this.address);
       // Closed by the upstream, or the next answer's client has gone: the rest of the queue is sent elsewhere.
       if (!goesOn) pipeline.rest();
       this.destroy();

@@ -96,7 +96,7 @@ export interface LastFailure {
 export interface ReportedAddress {
   readonly name: string;
   readonly health: AddressHealth;
-  readonly member: { readonly eject: { readonly failures: number } };
+  readonly server: { readonly eject: { readonly failures: number } };
   /** It fails, and nothing has shown since that it works. */
   isOut: boolean;
   /** When `isOut` changed last, by the wall clock. */
@@ -148,7 +148,7 @@ export class UpstreamReport {
   ): void {
     const failure = { at: Date.now(), code, cause };
     address.lastFailure = failure;
-    const { failures } = address.member.eject;
+    const { failures } = address.server.eject;
     const limit = failures === 0 ? FAILURES_DEFAULT : failures;
     const isOut = UNREACHED.has(code) || code === 'UPSTREAM_DOWN' || address.health.hasFailed(limit);
     if (ejectedMs > 0)

@@ -154,7 +154,7 @@ describe('every file of src', () => {
     // Word by word of the exported identifiers; a room that owns the other meaning of a word may use it.
     const SECOND_NAMES: readonly (readonly [word: string, allowed: RegExp])[] = [
       ['backend', /^src\/demo\//],
-      ['server', /^src\/(admin|demo|cli)\//],
+      ['server', /^src\/(admin|demo|cli|config|upstream)\//], // `servers` of an upstream, and listening ones
       ['target', /^src\/(http1|split|errors)/], // RFC 9112 §3.2: request target
       ['bucket', /^src\/telemetry\//],
       ['group', /^$/],

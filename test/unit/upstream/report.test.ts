@@ -16,7 +16,7 @@ const REFUSED = causeOf('ECONNREFUSED');
 const makeAddress = (name: string): ReportedAddress => ({
   name,
   health: new AddressHealth(),
-  member: { eject: { failures: 3 } },
+  server: { eject: { failures: 3 } },
   isOut: false,
   since: 0,
   lastFailure: null,
