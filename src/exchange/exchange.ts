@@ -1,6 +1,5 @@
-// One request and its response: receive the head, decide, check a connection out, send, relay, settle. This is where
-// the pure rooms meet: http1 says what the bytes mean, split says where they go. A client has an Exchange from the first
-// byte of a request to the end of its response; then it is kept for the next client (listener.ts).
+// One request and its response: decide, check a connection out, send, relay, settle. This is where the pure rooms meet:
+// http1 says what the bytes mean, split says where they go. waits.ts, retry.ts and the two relays do the parts.
 // Sources: RFC 9110 §7.6, §9.2.2, §10.1.1; RFC 9112 §6-7, §9.
 
 import { type Cause, FAULT_CODES, FAULTS, type FaultCode, limitOf } from '../errors.ts';
@@ -18,15 +17,14 @@ import { type Observers, Outcome } from './outcome.ts';
 import { composeFault, composeLastHop, lastHopStatus } from './own-answer.ts';
 import { RequestRelay } from './request-relay.ts';
 import { ResponseRelay } from './response-relay.ts';
-import { Attempts, countsAgainstAddress, goesElsewhere, speaksAgainstAddress } from './retry.ts';
-import { Waits } from './waits.ts';
+import { Attempts, speaksAgainstAddress } from './retry.ts';
+import { endWait, Waits } from './waits.ts';
 
 const PHASE = { idle: 0, waiting: 1, sent: 2, responding: 3 } as const;
 
 /**
- * One request and its response. A client takes one from the listener for each request and gives it back after the end;
- * between them it is the listener's. Its promise: exactly one answer or cut for each `begin`, one record in the counters and
- * the log, and no byte of one exchange in another. contracts.ts describes the calls and their order.
+ * A client has one from the first byte of a request to the end of its response; then the listener keeps it for the next.
+ * Its promise: one answer or cut for each `begin`, and one record of it. contracts.ts describes the calls and their order.
  */
 export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
   readonly head = new RequestHead();
@@ -35,10 +33,8 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
   readonly attempts = new Attempts();
   #client: Client<Generation> | null = null;
   #phase: number = PHASE.idle;
-  #generation: Generation | null = null;
-  /** Where the exchange goes and is counted. */
+  /** Where the exchange is counted; `#destination` is where it goes now: there, or to its fallback. */
   #arm: Arm | null = null;
-  /** Where it goes now: the same, or its fallback. */
   #destination: Destination | null = null;
   #connection: PooledConnection | null = null;
   readonly #outcome: Outcome;
@@ -64,7 +60,7 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     this.#client = null;
     this.#waits.release();
     this.#request.release();
-    this.#response.begin();
+    this.#response.release();
     this.attempts.reset();
     this.#outcome.forget();
   }
@@ -101,8 +97,7 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
   }
 
   get takesBody(): boolean {
-    const connection = this.#connection;
-    return connection !== null && this.#phase >= PHASE.sent && !connection.wire.isBlocked;
+    return this.#phase >= PHASE.sent && this.#connection?.wire.isBlocked === false;
   }
 
   /** Decides where the request goes and asks for a connection. The head is whole and its framing is read. */
@@ -111,16 +106,13 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     const { head, framing } = this;
     const generation = client.listener.generation;
     this.#phase = PHASE.waiting;
-    this.#generation = generation;
-    this.#arm = null;
     this.attempts.reset();
     this.#outcome.begin(now, headEnd - head.start, generation.number);
     this.#request.reset(headEnd, generation.upgrades);
-    this.#response.begin();
+    this.#response.reset(client.wire, head.minorVersion, generation.config.via);
     this.#waits.reset(client, generation.config);
     this.isHead = framing.isHead;
-    const { route } = generation;
-    const target = route(head, client.listenedOn);
+    const target = generation.route(head, client.listenedOn);
     if (typeof target === 'string') return this.fail(target);
     const arm = target.splitter === null ? target.arm : this.#decide(target, head);
     if (arm === null) return this.fail('KEY_MISSING');
@@ -132,7 +124,9 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     if (this.passesUpgrade && !this.isRequestSent) return this.fail('BAD_UPGRADE');
     if (!this.#request.limit(target.bodyBytesMax))
       return this.fail('BODY_TOO_LARGE', this.#request.describeFault());
-    if (!this.#answersItself()) arm.upstream.checkOut(this, now, false);
+    const status = lastHopStatus(head);
+    if (status !== 0) return this.#answerLastHop(status);
+    arm.upstream.checkOut(this, now, false);
   }
 
   #decide(target: RoutedSplit, head: RequestHead): Arm | null {
@@ -166,21 +160,11 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
   }
 
   onClientDeadline(now: number): void {
-    if (this.#phase === PHASE.waiting && this.#connection === null) this.#waitedTooLong(now);
+    if (this.#phase === PHASE.waiting && this.#connection === null)
+      endWait(this, this.#destination!.upstream, now);
     else if (!this.#client!.wire.isBlocked || !this.hasResponseBegun)
       this.fail('BODY_TIMEOUT', this.#waits.limit('requestBody'));
     else if (!this.#waits.extend(now)) this.fail('WRITE_TIMEOUT', this.#waits.limit('write'));
-  }
-
-  #waitedTooLong(now: number): void {
-    const { upstream } = this.#destination!;
-    const { connectTimeout, pool } = upstream.config;
-    if (upstream.isHolding(this))
-      return this.fail('UPSTREAM_CONNECT_FAILED', limitOf('pool.queueTimeout', pool.queueTimeout, 'ms'));
-    if (upstream.hasAddress)
-      return this.fail('QUEUE_TIMEOUT', limitOf('pool.queueTimeout', pool.queueTimeout, 'ms'));
-    upstream.forget(this);
-    this.unreachable('UPSTREAM_UNRESOLVED', now, limitOf('connectTimeout', connectTimeout, 'ms'));
   }
 
   get mayFallBack(): boolean {
@@ -190,28 +174,24 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
 
   /** No connection can be made, so nothing was sent: the fallback takes the exchange, marked as such, or it fails. */
   unreachable(code: FaultCode, now: number, cause: Cause | null = null): void {
-    const arm = this.#arm!;
-    if (arm.fallback === null || !this.mayFallBack || code === 'RESOURCES_EXHAUSTED')
+    const { fallback } = this.#arm!;
+    if (fallback === null || !this.mayFallBack || code === 'RESOURCES_EXHAUSTED')
       return this.fail(code, cause);
-    this.#destination = arm.fallback;
+    this.#destination = fallback;
     this.#connection = null;
-    this.#waits.responseTimeout = arm.fallback.upstream.config.responseTimeout;
-    this.attempts.reset();
-    this.#response.add(`x-splitter-fallback: ${arm.fallback.upstream.name}\r\n`);
-    this.#outcome.fellBack(arm.fallback.upstream.name);
-    arm.fallback.upstream.checkOut(this, now, false);
+    this.#waits.responseTimeout = fallback.upstream.config.responseTimeout;
+    this.attempts.startOver();
+    this.#response.add(`x-splitter-fallback: ${fallback.upstream.name}\r\n`);
+    this.#outcome.fellBack(fallback.upstream.name);
+    fallback.upstream.checkOut(this, now, false);
   }
 
   get passesUpgrade(): boolean {
     return this.#request.passesUpgrade;
   }
 
-  get isRetry(): boolean {
-    return this.#outcome.retries > 0;
-  }
-
   get isPipelinable(): boolean {
-    return this.#outcome.retries === 0 && this.#request.mayShareConnection;
+    return !this.attempts.isRetry && this.#request.mayShareConnection;
   }
 
   start(connection: PooledConnection, now: number): void {
@@ -263,7 +243,7 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
 
   downstreamDrained(): void {
     const connection = this.#connection;
-    if (connection === null || connection.exchange !== this || connection.isConnecting) return;
+    if (connection?.exchange !== this || connection.isConnecting) return;
     connection.wire.resume();
     this.#updateWaits(performance.now());
   }
@@ -271,8 +251,8 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
   /** An interim response (1xx) passes; HTTP/1.0 knows none (RFC 9110 §15.2). */
   receiveInterim(head: ResponseHead, framing: ResponseFraming, headEnd: number): void {
     if (head.status === 100) this.#updateWaits(performance.now());
-    if (this.head.minorVersion === 0) return;
-    this.#writeInterim(head, framing, headEnd);
+    if (this.head.minorVersion > 0)
+      this.#outcome.bytesSent += this.#response.writeInterim(head, framing, headEnd);
   }
 
   receiveResponseHead(head: ResponseHead, framing: ResponseFraming, headEnd: number, now: number): void {
@@ -280,41 +260,40 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     this.#phase = PHASE.responding;
     this.#outcome.status = head.status;
     this.#outcome.firstByteAt = now;
-    const { listener } = client;
+    const dateLine = client.listener.dateLine(now);
     this.#outcome.bytesSent += this.#response.writeFinal(
-      client.wire,
       head,
       framing,
       headEnd,
-      this.head.minorVersion,
-      // An answer that comes before the request is complete ends the connection: nobody can tell whether the client
-      // will still send the rest (RFC 9112 §9.3).
-      this.framing.keepAlive && this.isRequestSent && !client.isLastAnswer,
-      this.#generation!.config.via,
-      listener.dateLine(now),
+      this.#mayKeepAlive,
+      dateLine,
     );
     if (framing.body >= BODY.chunked && isEventStream(head)) this.#connection!.countAsStream();
     if (client.wire.isBlocked) this.downstreamBlocked(now);
   }
 
+  /** An answer that comes before the whole request ends the connection: the client may not send the rest (RFC 9112 §9.3). */
+  get #mayKeepAlive(): boolean {
+    return this.framing.keepAlive && this.isRequestSent && !this.#client!.isLastAnswer;
+  }
+
   receiveResponseBody(bytes: Buffer, from: number, to: number): void {
     const client = this.#client!;
-    const { wire } = client;
-    const isBuffered = wire.isBlocked;
-    this.#outcome.bytesSent += this.#response.writeBody(wire, bytes, from, to);
+    const isBuffered = client.wire.isBlocked;
+    this.#outcome.bytesSent += this.#response.writeBody(bytes, from, to);
     if (!isBuffered) return;
     const connection = this.#connection!;
     if (!client.bufferResponse(to - from) && !connection.wire.isPaused) this.#waits.pause(connection);
   }
 
   receiveResponseTrailers(trailers: FieldSection, framing: ResponseFraming): void {
-    this.#outcome.bytesSent += this.#response.writeTrailers(this.#client!.wire, trailers, framing);
+    this.#outcome.bytesSent += this.#response.writeTrailers(trailers, framing);
   }
 
   finishResponse(connection: PooledConnection | null, now: number): void {
     // The connection is no longer this exchange's to pause, whatever the client does with the last bytes.
     this.#connection = null;
-    this.#outcome.bytesSent += this.#response.writeEnd(this.#client!.wire);
+    this.#outcome.bytesSent += this.#response.writeEnd();
     const keepAlive = this.#response.keepAlive && this.isRequestSent;
     this.#settle(-1, now);
     connection?.release(now);
@@ -328,16 +307,15 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
   switchProtocols(head: ResponseHead, framing: ResponseFraming, headEnd: number): void {
     const client = this.#client!;
     const connection = this.#connection!;
-    const { upstream } = this.#destination!;
+    const { maxTunnels } = this.#destination!.upstream.config.pool;
     if (!connection.countAsStream())
-      return this.fail('TUNNELS_EXHAUSTED', limitOf('pool.maxTunnels', upstream.config.pool.maxTunnels));
+      return this.fail('TUNNELS_EXHAUSTED', limitOf('pool.maxTunnels', maxTunnels));
     this.#outcome.status = 101;
-    this.#writeInterim(head, framing, headEnd);
+    this.#outcome.bytesSent += this.#response.writeInterim(head, framing, headEnd);
     this.#connection = null;
-    const idleMs = this.#generation!.config.timeouts.tunnelIdle;
     const { counters } = this.#arm!;
     this.#settle(-1, performance.now());
-    Tunnel.open(client, connection, counters, idleMs);
+    Tunnel.open(client, connection, counters, this.#waits.tunnelIdle);
   }
 
   upstreamLost(
@@ -350,12 +328,10 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     this.#connection = null;
     const { upstream } = this.#destination!;
     const now = performance.now();
-    if (isSilent && this.#mayRetry(wasSent)) {
-      const isFirstUse = connection.exchanges === 1;
-      if (countsAgainstAddress(wasSent, isFirstUse)) connection.blame(code, now, cause);
-      if (goesElsewhere(wasSent, isFirstUse, connection.hasAlternative(now)))
-        this.attempts.failedAddresses.push(connection.address);
-      this.attempts.wasShown ||= wasSent;
+    const { retries, bytesReceived } = this.#outcome;
+    const isAllowed = isSilent && this.#phase === PHASE.sent && retries < upstream.config.retry.attempts;
+    if (isAllowed && this.#request.mayRepeat(wasSent, bytesReceived)) {
+      if (this.attempts.lost(connection, wasSent, now)) connection.blame(code, now, cause);
       this.#outcome.retried();
       this.#phase = PHASE.waiting;
       upstream.checkOut(this, now, true);
@@ -365,10 +341,7 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     this.fail(this.#phase === PHASE.responding ? 'UPSTREAM_BODY_CUT' : code, cause);
   }
 
-  /**
-   * Ends the exchange badly: answers with the code's status where that is still possible, else cuts the connection.
-   * `cause`: what is known beyond the code, made only now.
-   */
+  /** Answers with the status of the code where that is still possible, otherwise cuts the client's connection. */
   fail(code: FaultCode, cause: Cause | null = null): void {
     const connection = this.#connection;
     const client = this.#client!;
@@ -377,7 +350,7 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     const now = performance.now();
     this.#connection = null;
     if (!hasBegun) this.#outcome.status = status;
-    const keepAlive = this.framing.keepAlive && this.isRequestSent && !client.isLastAnswer;
+    const keepAlive = this.#mayKeepAlive;
     const upstream = this.#destination?.upstream;
     const isCut = hasBegun || status === 0;
     const answer = isCut
@@ -404,26 +377,12 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     if (this.#phase !== PHASE.idle) this.fail('DOWNSTREAM_GONE', cause);
   }
 
-  #writeInterim(head: ResponseHead, framing: ResponseFraming, headEnd: number): void {
-    const { wire } = this.#client!;
-    this.#outcome.bytesSent += this.#response.writeInterim(wire, head, framing, headEnd);
-  }
-
   #updateWaits(now: number): void {
     if (this.#connection !== null) this.#waits.update(this.#connection, this.hasResponseBegun, now);
   }
 
-  #mayRetry(wasSent: boolean): boolean {
-    const { retries, bytesReceived } = this.#outcome;
-    const { attempts } = this.#destination!.upstream.config.retry;
-    if (this.#phase !== PHASE.sent || retries >= attempts) return false;
-    return this.#request.mayRepeat(wasSent, bytesReceived);
-  }
-
   /** OPTIONS and TRACE that may go no further are answered here (RFC 9110 §7.6.2). */
-  #answersItself(): boolean {
-    const status = lastHopStatus(this.head);
-    if (status === 0) return false;
+  #answerLastHop(status: number): void {
     const client = this.#client!;
     const now = performance.now();
     const frame = client.answerFrame(this.framing.keepAlive && this.isRequestSent, now);
@@ -432,7 +391,6 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     this.#outcome.bytesSent += answer.length;
     this.#settle(-1, now);
     client.answer(answer, frame.persists, now);
-    return true;
   }
 
   #settle(fault: number, now: number, cause: Cause | null = null): void {
@@ -440,6 +398,5 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     this.#outcome.settle(fault, now, this.head, cause);
     this.#arm = null;
     this.#destination = null;
-    this.#generation = null;
   }
 }

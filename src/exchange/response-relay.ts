@@ -9,7 +9,7 @@ import type { ResponseHead } from '../http1/response-head.ts';
 import { writeLastChunk } from '../http1/trailers.ts';
 import type { Wire } from '../transport/wire.ts';
 
-/** One response at a time: `begin` before each. Its methods return the bytes that they wrote. */
+/** One response at a time, for the exchange that owns it; `reset` before each. Its methods return the bytes that they wrote. */
 export class ResponseRelay {
   readonly #rewrite: ResponseRewrite = {
     minorVersion: 1,
@@ -21,7 +21,22 @@ export class ResponseRelay {
     dateLine: '',
   };
 
-  begin(): void {
+  #wire: Wire | null = null;
+  #minorVersion = 1;
+  #via = false;
+
+  /** A response is written to `wire` next. `minorVersion`: the client's. */
+  reset(wire: Wire, minorVersion: number, via: boolean): void {
+    this.#wire = wire;
+    this.#minorVersion = minorVersion;
+    this.#via = via;
+    this.#rewrite.droppedFields = null;
+    this.#rewrite.addedLines = '';
+  }
+
+  /** Refers to nothing of its client any more. */
+  release(): void {
+    this.#wire = null;
     this.#rewrite.droppedFields = null;
     this.#rewrite.addedLines = '';
   }
@@ -51,36 +66,35 @@ export class ResponseRelay {
   }
 
   /** Writes a head that no body follows: an interim one, or that of a tunnel. */
-  writeInterim(wire: Wire, head: ResponseHead, framing: ResponseFraming, headEnd: number): number {
+  writeInterim(head: ResponseHead, framing: ResponseFraming, headEnd: number): number {
     this.#rewrite.minorVersion = 1;
     this.#rewrite.via = false;
-    return this.#writeHead(wire, head, framing, headEnd);
+    return this.#writeHead(head, framing, headEnd);
   }
 
-  /** Writes the final head. `minorVersion`: the client's. `mayKeepAlive`: as far as the request and the listener go. */
+  /** Writes the final head. `mayKeepAlive`: as far as the request and the listener go. */
   writeFinal(
-    wire: Wire,
     head: ResponseHead,
     framing: ResponseFraming,
     headEnd: number,
-    minorVersion: number,
     mayKeepAlive: boolean,
-    via: boolean,
     dateLine: string,
   ): number {
     const rewrite = this.#rewrite;
+    const minorVersion = this.#minorVersion;
     let { body } = framing;
     if (body === BODY.chunked || body === BODY.close) body = minorVersion === 1 ? BODY.chunked : BODY.close;
     rewrite.minorVersion = minorVersion;
     rewrite.body = body;
     rewrite.keepAlive = mayKeepAlive && body !== BODY.close;
-    rewrite.via = via;
+    rewrite.via = this.#via;
     rewrite.dateLine = dateLine;
-    return this.#writeHead(wire, head, framing, headEnd);
+    return this.#writeHead(head, framing, headEnd);
   }
 
   /** Writes body bytes; they are only valid during the call. */
-  writeBody(wire: Wire, bytes: Buffer, from: number, to: number): number {
+  writeBody(bytes: Buffer, from: number, to: number): number {
+    const wire = this.#wire!;
     if (this.#rewrite.body !== BODY.chunked) {
       wire.write(bytes, from, to, true);
       return to - from;
@@ -93,9 +107,9 @@ export class ResponseRelay {
   }
 
   /** Writes the end of a chunked body with its trailers, where the client's framing has room for them. */
-  writeTrailers(wire: Wire, trailers: FieldSection, framing: ResponseFraming): number {
+  writeTrailers(trailers: FieldSection, framing: ResponseFraming): number {
     if (this.#rewrite.body !== BODY.chunked) return 0;
-    const out = wire.gather();
+    const out = this.#wire!.gather();
     const before = out.length;
     writeLastChunk(out, trailers, framing, this.#rewrite.droppedFields);
     this.#rewrite.body = BODY.none;
@@ -103,14 +117,14 @@ export class ResponseRelay {
   }
 
   /** Writes what ends a body that has none of its own. */
-  writeEnd(wire: Wire): number {
+  writeEnd(): number {
     if (this.#rewrite.body !== BODY.chunked) return 0;
-    wire.gather().text(LAST_CHUNK);
+    this.#wire!.gather().text(LAST_CHUNK);
     return LAST_CHUNK.length;
   }
 
-  #writeHead(wire: Wire, head: ResponseHead, framing: ResponseFraming, headEnd: number): number {
-    const out = wire.gather();
+  #writeHead(head: ResponseHead, framing: ResponseFraming, headEnd: number): number {
+    const out = this.#wire!.gather();
     const before = out.length;
     writeResponseHead(out, head, framing, headEnd, this.#rewrite);
     return out.length - before;

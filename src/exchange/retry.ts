@@ -5,7 +5,7 @@
 import type { FaultCode } from '../errors.ts';
 import { BODY, type RequestFraming } from '../http1/framing.ts';
 import type { RequestHead } from '../http1/request-head.ts';
-import type { AddressFacts, AttemptFacts } from '../transport/contracts.ts';
+import type { AddressFacts, AttemptFacts, PooledConnection } from '../transport/contracts.ts';
 
 /** Failures of an answer after which another address might do better. */
 const SPEAKS_AGAINST_ADDRESS: ReadonlySet<FaultCode> = new Set([
@@ -19,20 +19,39 @@ const SPEAKS_AGAINST_ADDRESS: ReadonlySet<FaultCode> = new Set([
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
 const SAFE = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
 
-/** What the attempts of one exchange to reach one upstream have found; the pool counts the connects. */
+/** What one exchange, which owns it, has tried. The pool counts the connects; `reset` before each request. */
 export class Attempts implements AttemptFacts {
   connects = 0;
   reconnectUntil = 0;
   readonly failedAddresses: AddressFacts[] = [];
+  isRetry = false;
   /** An upstream that was lost may have seen the request: it is never shown to another one. */
   wasShown = false;
 
-  /** Nothing has been tried at this upstream. */
   reset(): void {
+    this.startOver();
+    this.isRetry = false;
+    this.wasShown = false;
+  }
+
+  /** Another upstream is tried. */
+  startOver(): void {
     this.connects = 0;
     this.reconnectUntil = 0;
-    this.wasShown = false;
     if (this.failedAddresses.length > 0) this.failedAddresses.length = 0;
+  }
+
+  /**
+   * A connection was lost and the request is sent again: to another address where that may help. Returns true when this
+   * speaks against the address: a connection that closes before its first answer was not closed for having been idle.
+   */
+  lost(connection: PooledConnection, wasSent: boolean, now: number): boolean {
+    const isFirstUse = connection.exchanges === 1;
+    if (wasSent && (isFirstUse || connection.hasAlternative(now)))
+      this.failedAddresses.push(connection.address);
+    this.isRetry = true;
+    this.wasShown ||= wasSent;
+    return wasSent && isFirstUse;
   }
 }
 
@@ -58,19 +77,6 @@ export function mayRepeat(
 ): boolean {
   if (wasSent && !IDEMPOTENT.has(methodOf(head))) return false;
   return framing.body === BODY.none || isBodyThere;
-}
-
-/**
- * The failure of an attempt that is tried again counts against its address: a connection that closes before its first
- * answer was not closed for having been idle.
- */
-export function countsAgainstAddress(wasSent: boolean, isFirstUse: boolean): boolean {
-  return wasSent && isFirstUse;
-}
-
-/** The next attempt goes to another address. */
-export function goesElsewhere(wasSent: boolean, isFirstUse: boolean, hasOther: boolean): boolean {
-  return wasSent && (isFirstUse || hasOther);
 }
 
 function methodOf({ bytes, methodStart, methodEnd }: RequestHead): string {

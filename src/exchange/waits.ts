@@ -5,7 +5,8 @@
 import type { Config } from '../config/options/document.ts';
 import { type Cause, limitOf } from '../errors.ts';
 import type { Generation } from '../routing/generation.ts';
-import type { Client, PooledConnection } from '../transport/contracts.ts';
+import type { Client, PooledConnection, UpstreamExchange } from '../transport/contracts.ts';
+import type { Upstream } from '../upstream/upstream.ts';
 import { BodyPace } from './body-pace.ts';
 import type { Outcome } from './outcome.ts';
 import type { RequestRelay } from './request-relay.ts';
@@ -35,6 +36,11 @@ export class Waits {
   release(): void {
     this.#client = null;
     this.#config = null;
+  }
+
+  /** How long a tunnel may be silent. */
+  get tunnelIdle(): number {
+    return this.#config!.timeouts.tunnelIdle;
   }
 
   /** No connection is free: the exchange waits for one. */
@@ -110,4 +116,14 @@ export class Waits {
   limit(timeout: 'requestBody' | 'write'): Cause {
     return limitOf(`timeouts.${timeout}`, this.#client!.listener.generation.config.timeouts[timeout], 'ms');
   }
+}
+
+/** The wait for a connection has been too long: what the exchange waited for decides the failure. */
+export function endWait(exchange: UpstreamExchange, upstream: Upstream, now: number): void {
+  const { connectTimeout, pool } = upstream.config;
+  const queueLimit = limitOf('pool.queueTimeout', pool.queueTimeout, 'ms');
+  if (upstream.isHolding(exchange)) return exchange.fail('UPSTREAM_CONNECT_FAILED', queueLimit);
+  if (upstream.hasAddress) return exchange.fail('QUEUE_TIMEOUT', queueLimit);
+  upstream.forget(exchange);
+  exchange.unreachable('UPSTREAM_UNRESOLVED', now, limitOf('connectTimeout', connectTimeout, 'ms'));
 }

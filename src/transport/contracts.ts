@@ -60,6 +60,8 @@ export interface AttemptFacts {
   connects: number;
   /** Until when it waits for an upstream that refuses every connect; the pool sets it. 0 = it has not had to wait. */
   reconnectUntil: number;
+  /** It was accepted once already: it is sent again. */
+  readonly isRetry: boolean;
   /** The addresses at which a connect or a first use failed. */
   readonly failedAddresses: AddressFacts[];
 }
@@ -82,8 +84,6 @@ export interface UpstreamExchange {
   readonly isPipelinable: boolean;
   /** Another upstream takes it when this one cannot be reached. */
   readonly mayFallBack: boolean;
-  /** It was accepted once already: it is sent again. */
-  readonly isRetry: boolean;
   /** Every byte of the request has been given to the upstream's socket. */
   readonly isRequestSent: boolean;
   /** Its connection can go no further before the client sends or reads. */

@@ -252,7 +252,9 @@ export class Upstream implements ConnectionOwner<UpstreamConnection>, ReviewedPo
 
   /** One that is sent again was accepted before: whoever pushed it off its connection must not have it refused. */
   #isQueueFull(exchange: UpstreamExchange): boolean {
-    return this.#waiting.size + this.#reconnect.size >= this.config.pool.maxQueued && !exchange.isRetry;
+    return (
+      this.#waiting.size + this.#reconnect.size >= this.config.pool.maxQueued && !exchange.attempts.isRetry
+    );
   }
 
   /** A connect failed: another address is tried for the exchange, or the same ones after a pause, before it fails. */

@@ -12,11 +12,10 @@ export class FakeExchange implements UpstreamExchange {
   passesUpgrade = false;
   isPipelinable = false;
   mayFallBack = false;
-  isRetry = false;
   isRequestSent = true;
   waitsForClient = false;
   clientBytes = 0;
-  readonly attempts: AttemptFacts = { connects: 0, reconnectUntil: 0, failedAddresses: [] };
+  readonly attempts: AttemptFacts = { connects: 0, reconnectUntil: 0, isRetry: false, failedAddresses: [] };
 
   constructor(name = '') {
     this.name = name;
