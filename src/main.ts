@@ -3,7 +3,8 @@
 // Terminal. It imports nothing but types at its top: an older Node must get as far as the sentence below, and the
 // program's modules come from the compile cache, which has to be on first.
 
-import type { Signal, Terminal } from './cli/terminal.ts';
+import type { Terminal } from './cli/terminal.ts';
+import type { Signal } from './service/service.ts';
 
 /** The oldest Node that the program runs on: `engines` of package.json names it for the program's own development. */
 const NODE_MAJOR_MIN = 24;

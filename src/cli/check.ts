@@ -5,6 +5,7 @@
 import { Command, CommanderError } from 'commander';
 import { formatAddress } from '../admin/effective-config.ts';
 import { formatFinding } from '../config/findings.ts';
+import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/options/document.ts';
 import type { RouteConfig } from '../config/options/route.ts';
 import type { SplitConfig } from '../config/options/split.ts';
@@ -15,7 +16,7 @@ import { LibraryView } from '../split/request.ts';
 import { Splitter } from '../split/splitter.ts';
 import { reach } from '../upstream/reach.ts';
 import { checkedJson, type Reached } from './check-json.ts';
-import { addConfigOptions, type ConfigFlags, loadFromFlags } from './options.ts';
+import { addConfigOptions, type ConfigFlags } from './options.ts';
 import { printProblems } from './problems.ts';
 import { percent, table } from './table.ts';
 import type { Terminal } from './terminal.ts';
@@ -46,7 +47,7 @@ export function checkCommand(terminal: Terminal): Command {
       });
     }
     const given = file === undefined ? flags : { ...flags, config: file };
-    const loaded = await loadFromFlags(given, terminal.environment);
+    const loaded = await loadConfig({ flags: given, environment: terminal.environment });
     const print = (lines: readonly string[]) => {
       if (lines.length > 0) terminal.writeOut(`${lines.join('\n')}\n`);
     };

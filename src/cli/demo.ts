@@ -12,7 +12,7 @@ import { configFromOverrides, overridesFrom } from '../config/env.ts';
 import { formatProblems } from '../config/problem.ts';
 import { startEcho } from '../demo/echo.ts';
 import { type TrafficCount, trafficLine } from '../demo/traffic.ts';
-import { describeListenFailure } from './listen-failure.ts';
+import { describeListenFailure } from '../service/listen-failure.ts';
 import { addConfigOptions, type ConfigFlags } from './options.ts';
 import type { Terminal } from './terminal.ts';
 

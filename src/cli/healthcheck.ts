@@ -3,8 +3,9 @@
 // main.ts asks without this command, and without all that it loads, where it is called without flags.
 
 import { Command, CommanderError } from 'commander';
+import { loadConfig } from '../config/load.ts';
 import { formatProblems } from '../config/problem.ts';
-import { addConfigOptions, type ConfigFlags, loadFromFlags } from './options.ts';
+import { addConfigOptions, type ConfigFlags } from './options.ts';
 import { askReadiness } from './readiness.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -16,7 +17,7 @@ export function healthcheckCommand(terminal: Terminal): Command {
       'Asks /readyz of the admin port that serve opens with the same flags, environment and file. Exit code 0 if it is ready, 1 if it is not or does not answer within two seconds.',
     );
   return addConfigOptions(command).action(async (flags: ConfigFlags) => {
-    const loaded = await loadFromFlags(flags, terminal.environment);
+    const loaded = await loadConfig({ flags, environment: terminal.environment });
     const problem =
       loaded.problems === undefined
         ? await askReadiness(loaded.config.admin)

@@ -1,5 +1,5 @@
-// The options that every command on a configuration shares, and the one way from them to a Config. Names, variables
-// and sentences come from config/env; here they only become commander's.
+// The options that every command on a configuration shares, and reading a Config from them. Names, variables and
+// sentences come from config/env; here they only become commander's.
 
 import { type Command, CommanderError, Option } from 'commander';
 import { SETTINGS, type Setting } from '../config/env.ts';
@@ -29,26 +29,15 @@ export function addConfigOptions(
   return command;
 }
 
-/** Reads the configuration that the flags and the environment ask for. `texts`: of files, as they were seen. */
-export function loadFromFlags(
-  flags: ConfigFlags,
-  environment: Terminal['environment'] = process.env,
-  texts?: ReadonlyMap<string, string>,
-): Promise<Loaded> {
-  const known = Object.keys(SETTINGS) as Setting[];
-  const given = Object.fromEntries(known.map((setting) => [setting, flags[setting]]));
-  return loadConfig({ flags: given, environment }, texts === undefined ? {} : { texts });
-}
-
 /**
- * The same for a command that can do nothing without: prints every problem and ends with exit code 1; warnings go to
+ * Reads the configuration for a command that needs one: prints every problem and ends with exit code 1; warnings go to
  * standard error too.
  */
 export async function loadOrEnd(
   flags: ConfigFlags,
   terminal: Terminal,
 ): Promise<Loaded & { config: Config }> {
-  const loaded = await loadFromFlags(flags, terminal.environment);
+  const loaded = await loadConfig({ flags, environment: terminal.environment });
   if (loaded.problems === undefined) {
     for (const warning of warningLines(loaded.findings)) terminal.writeErr(`warning: ${warning}\n`);
     return loaded;

@@ -1,43 +1,21 @@
-// `serve`, the default command: loads the configuration, runs the Ambassador and the admin port beside it, and lets
-// signals reload, drain or end them. The log goes to stdout, one JSON line an event; what stops the start is one
-// sentence on stderr. Knows no sockets and no process: signals and exit codes pass through the Terminal.
+// `serve`, the default command: reads its options, loads the configuration and runs the service on it. What stops the
+// start is one sentence on stderr. Where the configuration is refused, the last accepted one runs if it was kept.
 
-import { availableParallelism } from 'node:os';
 import { Command, CommanderError, Option } from 'commander';
-import type { Logger } from 'pino';
-import { formatAddress } from '../admin/effective-config.ts';
-import { type AdminServer, startAdmin } from '../admin/server.ts';
-import { Ambassador, ListenFailure, UnusableUpstream } from '../ambassador.ts';
-import { type Finding, warningLines } from '../config/findings.ts';
-import type { Loaded } from '../config/load.ts';
-import type { Config } from '../config/options/document.ts';
-import { formatPath, formatProblems, type Problem } from '../config/problem.ts';
-import { isMountedAlone } from '../config/watch.ts';
-import { type Events, lossOf, openEvents } from '../service/events.ts';
-import { type ReloadHost, Reloads } from '../service/reload.ts';
-import { describeSplits } from '../split/change.ts';
-import { type LogOutput, openLog } from '../telemetry/log.ts';
-import { OWN_PROCESS } from '../telemetry/own-process.ts';
-import { ReloadStatus } from '../telemetry/running.ts';
-import { VERSION } from '../telemetry/version.ts';
-import type { Crew } from '../workers/crew.ts';
+import { type LoadRequest, loadConfig } from '../config/load.ts';
+import { formatProblems } from '../config/problem.ts';
+import { isSameFile, loadLastGood } from '../service/last-good.ts';
+import { runService, type ServiceStart } from '../service/service.ts';
 import { keepYoungGenerationSmall } from '../young-generation.ts';
-import { isSameFile, LAST_GOOD, LastGood, loadLastGood } from './last-good.ts';
-import { describeListenFailure } from './listen-failure.ts';
-import { addConfigOptions, type ConfigFlags, loadFromFlags } from './options.ts';
+import { addConfigOptions, type ConfigFlags } from './options.ts';
 import { printProblems } from './problems.ts';
-import { ReloadReader } from './reload-reader.ts';
-import type { Signal, Terminal } from './terminal.ts';
+import type { Terminal } from './terminal.ts';
 
-/** Options that are taken once, at the start. */
-const FIXED = ['listen', 'admin', 'workers', 'accessLog', 'assignments'] as const;
-
-function fixedOptionsThatDiffer(one: Config, other: Config): readonly string[] {
-  return FIXED.filter((name) => JSON.stringify(one[name]) !== JSON.stringify(other[name]));
-}
-
-/** What takes the requests: an Ambassador in this process, or a crew of workers. */
-type DataPlane = Ambassador | Crew;
+const LAST_GOOD = {
+  flag: '--last-good <FILE>',
+  variable: 'LAST_GOOD',
+  doc: 'keep the last accepted configuration in this file, and start with it if the given one is refused',
+} as const;
 
 /** The command, ready to be added to the program. */
 export function serveCommand(terminal: Terminal): Command {
@@ -63,334 +41,33 @@ interface ServeFlags extends ConfigFlags {
 async function serve({ lastGood, ...flags }: ServeFlags, terminal: Terminal): Promise<number> {
   keepYoungGenerationSmall();
   const { environment } = terminal;
+  const request: LoadRequest = { flags, environment };
   const kept = lastGood ?? (environment[LAST_GOOD.variable] || null);
-  const loaded = await loadFromFlags(flags, environment);
+  const loaded = await loadConfig(request);
   if (kept !== null && isSameFile(kept, loaded)) {
     terminal.writeErr(
       `request-splitter: --last-good: expected another file than the configuration, got ${kept}\n`,
     );
     return 1;
   }
-  const start: Start = { flags, kept, refused: null };
+  const start: ServiceStart = { request, kept, refused: null };
   const ended =
-    loaded.problems === undefined ? await run(loaded, start, terminal) : formatProblems(loaded.problems);
+    loaded.problems === undefined
+      ? await runService(loaded, start, terminal)
+      : formatProblems(loaded.problems);
   if (typeof ended === 'number') return ended;
   if (kept !== null) {
-    const found = await loadLastGood(kept, loaded, flags, environment);
+    const found = await loadLastGood(kept, loaded, request);
     if ('got' in found) {
       terminal.writeErr(
         `request-splitter: --last-good ${kept}: expected the last accepted configuration, got ${found.got}\n`,
       );
     } else if (found.problems === undefined) {
-      const again = await run(found, { ...start, refused: ended }, terminal);
+      const again = await runService(found, { ...start, refused: ended }, terminal);
       if (typeof again === 'number') return again;
     }
   }
   if (loaded.problems === undefined) terminal.writeErr(`${ended.join('\n')}\n`);
   else printProblems(terminal, loaded.problems);
   return 1;
-}
-
-/** How a run begins. */
-interface Start {
-  readonly flags: ConfigFlags;
-  /** Where the last accepted configuration is kept; null when it is not. */
-  readonly kept: string | null;
-  /** Why the own configuration was refused; null when it is the one that runs. */
-  readonly refused: readonly string[] | null;
-}
-
-/** Runs a configuration until a signal ends it: the exit code, or the sentences that say why it cannot be run at all. */
-async function run(
-  loaded: Loaded & { readonly config: Config },
-  { flags, kept, refused }: Start,
-  terminal: Terminal,
-): Promise<number | readonly string[]> {
-  const { config } = loaded;
-  const workers = config.workers === 'auto' ? availableParallelism() : config.workers;
-  const output = openLog(1, { isShared: workers > 1 });
-  let events: Events;
-  try {
-    events = openEvents(config, output);
-  } catch (cause) {
-    await output.close();
-    return [`request-splitter: ${(cause as Error).message}`];
-  }
-  let service: Service;
-  const thread = new ReloadReader(terminal.loadThread ?? '');
-  const { environment } = terminal;
-  const reader: Reader = {
-    read: (texts) => thread.read({ flags, environment: { ...environment }, texts }, loaded.file),
-    close: () => thread.close(),
-  };
-  const lastGood =
-    kept === null
-      ? null
-      : new LastGood(kept, ({ message }) =>
-          output.log.error({ file: kept, cause: message }, 'last good configuration not written'),
-        );
-  try {
-    const plane = await openDataPlane(config, workers, output, events);
-    service = new Service(plane, output, events, reader, lastGood);
-  } catch (cause) {
-    await Promise.all([output.close(), events.file?.close()]);
-    return formatProblems([unusable(cause, loaded.file)]);
-  }
-  terminal.onSignal((signal) => service.signalled(signal));
-  // A signal may end it before it has started.
-  const failure = await Promise.race([service.start(loaded, refused), service.ended.then(() => null)]);
-  if (failure === null) return service.ended;
-  await Promise.all([output.close(), events.file?.close()]);
-  terminal.writeErr(`${failure}\n`);
-  return 1;
-}
-
-/** The problem with an upstream whose files are not what the configuration says. */
-function unusable(cause: unknown, file: string | null): Problem {
-  if (!(cause instanceof UnusableUpstream)) throw cause;
-  const path = formatPath(['upstreams', cause.upstream, 'tls']);
-  return {
-    at: file ?? 'configuration',
-    path,
-    order: 0,
-    expected: 'PEM files that can be read',
-    got: cause.message,
-  };
-}
-
-/** Throws UnusableUpstream. */
-async function openDataPlane(
-  config: Config,
-  workers: number,
-  { log }: LogOutput,
-  { accessLog, assignments, secret }: Events,
-): Promise<DataPlane> {
-  if (workers === 1) return new Ambassador(config, { log, accessLog, assignments });
-  // Loaded for those who want it alone: a sidecar has no workers.
-  const { openCrew } = await import('../workers/crew.ts');
-  const relayed = assignments === null ? null : { output: assignments, secret };
-  return openCrew(config, { count: workers, log, assignments: relayed });
-}
-
-/** Reads a configuration from the texts of its files. */
-interface Reader extends Pick<ReloadHost, 'read'> {
-  close(): void;
-}
-
-/** The data plane, its admin port, the files that are watched, and what signals do to them. */
-class Service implements ReloadHost {
-  readonly #plane: DataPlane;
-  readonly #output: LogOutput;
-  readonly #log: Logger;
-  readonly #events: Events;
-  readonly #reader: Reader;
-  readonly #lastGood: LastGood | null;
-  readonly #startConfig: Config;
-  readonly #status = new ReloadStatus();
-  readonly #ended = Promise.withResolvers<number>();
-  #reloads: Reloads | null = null;
-  #admin: AdminServer | null = null;
-  #isEnding = false;
-  /** A SIGHUP came during the start. */
-  #wantsReload = false;
-  /** What ends at once also ends a drain; that one then has no say in how. */
-  #isCut = false;
-
-  constructor(
-    plane: DataPlane,
-    output: LogOutput,
-    events: Events,
-    reader: Reader,
-    lastGood: LastGood | null,
-  ) {
-    this.#plane = plane;
-    this.#output = output;
-    this.#log = output.log;
-    this.#events = events;
-    this.#reader = reader;
-    this.#lastGood = lastGood;
-    this.#startConfig = plane.generation.config;
-  }
-
-  /** Resolves with the exit code once everything is closed. */
-  get ended(): Promise<number> {
-    return this.#ended.promise;
-  }
-
-  /** Opens the ports, the admin port first so that probes hear "starting". Null when all is well, else the lines that say why not. */
-  async start(loaded: Loaded, refused: readonly string[] | null): Promise<string | null> {
-    const { file, notes, findings } = loaded;
-    this.#reloads = new Reloads(this, loaded);
-    if (refused !== null) this.#status.startedOnLastGood(refused);
-    const { config } = this.#plane.generation;
-    try {
-      this.#admin =
-        config.admin === null
-          ? null
-          : await startAdmin(
-              this.#plane,
-              config.admin,
-              this.#status,
-              lossOf(this.#output, this.#events, this.#plane),
-            );
-    } catch (cause) {
-      const address = formatAddress(config.admin!);
-      const failed = { address, port: 'admin', cause: cause as NodeJS.ErrnoException } as const;
-      return describeListenFailure(failed, config, null);
-    }
-    try {
-      await this.#plane.start();
-    } catch (failure) {
-      await this.#admin?.close();
-      if (!(failure instanceof ListenFailure)) throw failure;
-      const { address, cause } = failure;
-      const failed = { address, port: 'downstream', cause: cause as NodeJS.ErrnoException } as const;
-      return describeListenFailure(failed, config, null);
-    }
-    for (const note of notes) this.#log.info({ file, note }, 'note');
-    this.#warn(findings ?? []);
-    this.#log.info({ version: VERSION, ...this.#describe(), file }, 'serving');
-    this.#warnOfDescriptors(config);
-    if (refused === null) this.#lastGood?.keep(loaded);
-    else this.#warnOfLastGood();
-    await this.#watch(loaded);
-    return null;
-  }
-
-  /** The file is looked at again as soon as it is watched: its problems follow as `configuration refused`. */
-  #warnOfLastGood(): void {
-    const { problems } = this.#status;
-    const { hash } = this.#plane.generation.config;
-    this.#log.warn(
-      { problems, lastGood: this.#lastGood?.file, hash },
-      'configuration refused, running on the last good one',
-    );
-  }
-
-  signalled(signal: Signal): void {
-    if (signal === 'SIGUSR1') this.#reopen();
-    else if (signal === 'SIGHUP') {
-      this.#reopen();
-      if (this.#reloads === null) this.#wantsReload = true;
-      else this.#reloads.request();
-    } else if (this.#isEnding) void this.#end(signal, 1);
-    else if (signal === 'SIGINT') void this.#end(signal, 0);
-    else void this.#drain(signal);
-  }
-
-  /** Log files that were moved away are left; stdout belongs to whoever reads it. */
-  #reopen(): void {
-    const { file } = this.#events;
-    if (file === null) return;
-    file.reopen();
-    this.#log.info({ file: file.file }, 'reopening log file');
-  }
-
-  #describe() {
-    const { number, config } = this.#plane.generation;
-    return {
-      listening: this.#plane.listening,
-      admin: this.#admin?.address ?? 'off',
-      generation: number,
-      ...('workers' in this.#plane ? { workers: this.#plane.workers.list.length } : {}),
-      hash: config.hash,
-      ...describeSplits(this.#plane.generation),
-    };
-  }
-
-  /** Each request takes a descriptor of the client's and one of the upstream's. */
-  #warnOfDescriptors({ limits: { connections } }: Config): void {
-    const workers = 'workers' in this.#plane ? this.#plane.workers.list.length : 1;
-    const { openFilesMax } = OWN_PROCESS;
-    const needed = 2 * Math.ceil(connections / workers);
-    if (openFilesMax === undefined || needed <= openFilesMax) return;
-    this.#log.warn(
-      { connections, needed, openFilesMax },
-      'limits.connections is more than the file descriptors (RLIMIT_NOFILE) allow',
-    );
-  }
-
-  async #watch(loaded: Loaded): Promise<void> {
-    for (const file of loaded.files) {
-      if (await isMountedAlone(file)) {
-        this.#log.warn({ file }, 'a file that is mounted alone (subPath) never changes: mount its directory');
-      }
-    }
-    await this.#reloads?.watch();
-    if (this.#wantsReload) this.#reloads?.request();
-  }
-
-  read(texts: ReadonlyMap<string, string>): Promise<Loaded> {
-    return this.#reader.read(texts);
-  }
-
-  unchanged(): void {
-    this.#status.accepted();
-    this.#log.info({ hash: this.#plane.generation.config.hash }, 'configuration unchanged');
-  }
-
-  unreadable(problem: Problem): void {
-    this.#refuse([problem]);
-  }
-
-  take(loaded: Loaded): boolean {
-    if (this.#isEnding) return false;
-    if (loaded.problems !== undefined) return this.#refuse(loaded.problems);
-    const { config } = this.#plane.generation;
-    if (loaded.config.hash === config.hash) {
-      this.unchanged();
-      return true;
-    }
-    try {
-      this.#plane.reload(loaded.config);
-    } catch (cause) {
-      return this.#refuse([unusable(cause, loaded.file)]);
-    }
-    this.#status.accepted();
-    this.#warn(loaded.findings);
-    const fixed = fixedOptionsThatDiffer(config, loaded.config);
-    if (fixed.length > 0) this.#log.warn({ options: fixed }, 'a change of these options needs a restart');
-    // Options of the start that no start has tried are not known to be good.
-    if (fixedOptionsThatDiffer(this.#startConfig, loaded.config).length === 0) this.#lastGood?.keep(loaded);
-    return true;
-  }
-
-  /** One line per warning; notes are for `check`. */
-  #warn(findings: readonly Finding[]): void {
-    for (const warning of warningLines(findings)) {
-      this.#log.warn({ warning, hash: this.#plane.generation.config.hash }, 'configuration warning');
-    }
-  }
-
-  #refuse(found: readonly Problem[]): false {
-    const problems = formatProblems(found);
-    this.#status.refused(problems);
-    this.#log.error({ problems, hash: this.#plane.generation.config.hash }, 'configuration refused');
-    return false;
-  }
-
-  async #drain(signal: Signal): Promise<void> {
-    this.#isEnding = true;
-    this.#log.info({ signal }, 'draining');
-    const result = await this.#plane.drain();
-    if (this.#isCut) return;
-    await this.#close(result === 'drained' ? 'drained' : 'drain deadline passed', 0);
-  }
-
-  async #end(signal: Signal, code: number): Promise<void> {
-    this.#isEnding = true;
-    this.#isCut = true;
-    this.#log.info({ signal }, 'ending at once');
-    await this.#plane.stop();
-    await this.#close('stopped', code);
-  }
-
-  async #close(message: string, code: number): Promise<void> {
-    this.#reloads?.close();
-    this.#reader.close();
-    await this.#admin?.close();
-    this.#log.info(message);
-    await Promise.all([this.#output.close(), this.#events.file?.close()]);
-    this.#ended.resolve(code);
-  }
 }

@@ -1,14 +1,12 @@
 // What a command has of the process: where it writes, what it was given, which signals came. `main` makes the real one,
 // tests make their own; so no command touches the process and every command ends by giving an exit code.
 
-/** Signals that a command that runs on can be told about. */
-export type Signal = 'SIGINT' | 'SIGTERM' | 'SIGQUIT' | 'SIGHUP' | 'SIGUSR1';
+import type { ServiceHost } from '../service/service.ts';
 
 /** The surroundings of a command. */
-export interface Terminal {
+export interface Terminal extends ServiceHost {
   readonly environment: { readonly [name: string]: string | undefined };
   writeOut(text: string): void;
-  writeErr(text: string): void;
   /** Replaces the line of progress on a terminal; absent where nobody watches. An empty text takes it away. */
   readonly showProgress?: ((text: string) => void) | undefined;
   /** Standard error shows colors and its user wants them (NO_COLOR). */
@@ -17,8 +15,4 @@ export interface Terminal {
   readonly columns?: number | undefined;
   /** Standard input, for the command that reads it; absent where there is none. */
   readonly input?: AsyncIterable<Uint8Array> | undefined;
-  /** The file that a thread runs which reads a configuration (load-thread.ts); absent where there is none. */
-  readonly loadThread?: string | undefined;
-  /** From now on signals come here; SIGHUP and SIGUSR1 also when they came before. */
-  onSignal(listener: (signal: Signal) => void): void;
 }

@@ -33,8 +33,8 @@ const UNASKED_PROBLEMS_MAX = 5;
 const PIPE_LIMIT_MS = 10_000;
 const PIPE_LOOK_MS = 20;
 
-/** What the user asked for. */
-export interface Wishes {
+/** What the user asked for: flags and environment variables. */
+export interface LoadRequest {
   readonly flags: { readonly [setting in Setting]?: string | undefined };
   readonly environment: { readonly [name: string]: string | undefined };
 }
@@ -64,9 +64,9 @@ export type Loaded = ConfigResult & {
  * environment over it. Without a file SPLIT is the configuration, and without SPLIT an nginx.conf that is there.
  * A file that cannot be read is a problem, never a throw.
  */
-export async function loadConfig(wishes: Wishes, options: LoadOptions = {}): Promise<Loaded> {
-  const loaded = await loadChosen(wishes, options);
-  const surroundings = emptyVariableNotes(wishes.flags, wishes.environment);
+export async function loadConfig(request: LoadRequest, options: LoadOptions = {}): Promise<Loaded> {
+  const loaded = await loadChosen(request, options);
+  const surroundings = emptyVariableNotes(request.flags, request.environment);
   const { workers = 1 } = loaded.config ?? {};
   const cores = availableParallelism();
   if (typeof workers === 'number' && workers > Math.max(cores, 2)) {
@@ -77,9 +77,9 @@ export async function loadConfig(wishes: Wishes, options: LoadOptions = {}): Pro
   return { ...loaded, notes: [...loaded.notes, ...surroundings] };
 }
 
-async function loadChosen(wishes: Wishes, options: LoadOptions): Promise<Loaded> {
+async function loadChosen(request: LoadRequest, options: LoadOptions): Promise<Loaded> {
   const files = new Files(options.texts);
-  const overrides = overridesFrom(wishes.flags, wishes.environment);
+  const overrides = overridesFrom(request.flags, request.environment);
   const named = overrides.filter(({ setting }) => setting === 'config' || setting === 'nginx');
   // A flag stands above a variable also where they name different kinds of files.
   const flagged = named.filter(({ by }) => by.startsWith('--'));
@@ -93,7 +93,7 @@ async function loadChosen(wishes: Wishes, options: LoadOptions): Promise<Loaded>
   const file = choice?.text ?? defaultFile;
   const read = await files.read(file);
   if (typeof read === 'string') {
-    const readSecret = secretReader(wishes.environment, files);
+    const readSecret = secretReader(request.environment, files);
     // The grammars are loaded by those who have such a file: a sidecar that is configured by variables has none.
     const { parseConfig } = await import('./parse.ts');
     const outcome = parseConfig(read, file, { ...options, overrides, readSecret });
@@ -172,7 +172,7 @@ function includesBeside(file: string, files: Files): ReadInclude {
 }
 
 /** Reads secrets from the environment and from files. White space around a secret is none of it. */
-function secretReader(environment: Wishes['environment'], files: Files): ReadSecret {
+function secretReader(environment: LoadRequest['environment'], files: Files): ReadSecret {
   return ({ file, variable }) => {
     if (file === undefined) return environment[variable ?? '']?.trim() ?? { got: 'no such variable' };
     try {

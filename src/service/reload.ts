@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Loaded, readText } from '../config/load.ts';
 import type { Problem } from '../config/problem.ts';
-import { ConfigWatch } from '../config/watch.ts';
+import { ConfigWatch } from './watch.ts';
 
 /** Text of each file; of one that cannot be read a mark that no text has. */
 type Texts = ReadonlyMap<string, string>;

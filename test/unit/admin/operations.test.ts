@@ -8,7 +8,7 @@ const DOCUMENT = new URL('../../../docs/operations.md', import.meta.url);
 const text = readFileSync(DOCUMENT, 'utf8');
 
 test('every message that serve logs is in the table of log lines', () => {
-  const source = readFileSync(new URL('../../../src/cli/serve.ts', import.meta.url), 'utf8');
+  const source = readFileSync(new URL('../../../src/service/service.ts', import.meta.url), 'utf8');
   const ambassador = readFileSync(new URL('../../../src/ambassador.ts', import.meta.url), 'utf8');
   const logged = [...`${source}${ambassador}`.matchAll(/#log\.\w+\([^;]*?'([^']+)'\)/g)].map(
     (match) => match[1]!,

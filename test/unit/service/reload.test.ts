@@ -1,13 +1,13 @@
 // When a configuration is read again and from which texts. Files are real; what happens to them between two looks happens
 // in the place of the clock.
+
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { loadFromFlags } from '../../../src/cli/options.ts';
-import { ReloadReader } from '../../../src/cli/reload-reader.ts';
-import type { Loaded } from '../../../src/config/load.ts';
+import { type Loaded, loadConfig } from '../../../src/config/load.ts';
 import { type ReloadHost, Reloads } from '../../../src/service/reload.ts';
+import { ReloadReader } from '../../../src/service/reload-reader.ts';
 
 let folder: string;
 const running: Reloads[] = [];
@@ -220,7 +220,7 @@ ${Array.from({ length: 2000 }, (_, i) => `  - { host: h${i}.example, path: /p${i
     const request = requestFor('/nowhere/splitter.yaml');
     const loaded = await new ReloadReader(program).read(request, null);
     expect(loaded.problems).toBeUndefined();
-    expect(loaded).toEqual(await loadFromFlags(request.flags, {}, request.texts));
+    expect(loaded).toEqual(await loadConfig(request, { texts: request.texts }));
   });
 
   it('up to a time limit, after which it is refused', async () => {

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { parseConfig } from '../../../src/config/parse.ts';
-import { ConfigWatch } from '../../../src/config/watch.ts';
+import { ConfigWatch } from '../../../src/service/watch.ts';
 import { LibraryView } from '../../../src/split/request.ts';
 import { Splitter } from '../../../src/split/splitter.ts';
 import { type NamingUpstream, startNamingUpstream } from '../../support/naming-upstream.ts';

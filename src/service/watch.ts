@@ -5,8 +5,8 @@
 import { type FSWatcher, watch } from 'node:fs';
 import { readFile, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { readText } from './load.ts';
-import type { Problem } from './problem.ts';
+import { readText } from '../config/load.ts';
+import type { Problem } from '../config/problem.ts';
 
 /** What a watch tells, and how soon. */
 export interface WatchOptions {

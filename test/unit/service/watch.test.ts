@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { formatProblem } from '../../../src/config/problem.ts';
-import { ConfigWatch, isMountedAlone } from '../../../src/config/watch.ts';
+import { ConfigWatch, isMountedAlone } from '../../../src/service/watch.ts';
 
 let folder: string;
 let running: ConfigWatch[] = [];

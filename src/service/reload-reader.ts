@@ -2,9 +2,7 @@
 // large or hostile, holds the event loop or ends the process. Falls back to this thread where none can be started.
 
 import type { Worker } from 'node:worker_threads';
-import type { Loaded } from '../config/load.ts';
-import { type ConfigFlags, loadFromFlags } from './options.ts';
-import type { Terminal } from './terminal.ts';
+import { type Loaded, type LoadRequest, loadConfig } from '../config/load.ts';
 
 /** Longest time that a configuration is read for. The largest one takes about a second on an idle core. */
 const READ_LIMIT_MS = 20_000;
@@ -12,14 +10,12 @@ const READ_LIMIT_MS = 20_000;
 const HEAP_MIB_MAX = 512;
 
 /** What the thread is given. */
-export interface LoadRequest {
-  readonly flags: ConfigFlags;
-  readonly environment: Terminal['environment'];
+export interface ReadRequest extends LoadRequest {
   /** Texts of files as they were seen; files that are not among them are read. */
   readonly texts: ReadonlyMap<string, string>;
 }
 
-/** Reads configurations, one at a time. */
+/** Reads configurations, one at a time; the service that owns it closes it. A thread lives as long as one `read`. */
 export class ReloadReader {
   readonly #program: string;
   readonly #limitMs: number;
@@ -32,7 +28,7 @@ export class ReloadReader {
   }
 
   /** What the texts say, or the problem that they could not be read within the limits. */
-  async read(request: LoadRequest, file: string | null): Promise<Loaded> {
+  async read(request: ReadRequest, file: string | null): Promise<Loaded> {
     const stopped = (expected: string, got: string): Loaded => {
       const problem = { at: file ?? 'configuration', path: '', order: 0, expected, got };
       return { problems: [problem], file, files: [...request.texts.keys()], notes: [], texts: request.texts };
@@ -46,8 +42,7 @@ export class ReloadReader {
       return await Promise.race([this.#run(request), limit.promise]);
     } catch (cause) {
       const { code } = cause as NodeJS.ErrnoException;
-      if (code !== 'ERR_WORKER_OUT_OF_MEMORY')
-        return loadFromFlags(request.flags, request.environment, request.texts);
+      if (code !== 'ERR_WORKER_OUT_OF_MEMORY') return loadConfig(request, { texts: request.texts });
       return stopped(`a configuration that is read within ${HEAP_MIB_MAX} MiB`, 'one that needs more');
     } finally {
       clearTimeout(timer);
@@ -61,7 +56,7 @@ export class ReloadReader {
     this.#thread = null;
   }
 
-  async #run(workerData: LoadRequest): Promise<Loaded> {
+  async #run(workerData: ReadRequest): Promise<Loaded> {
     // Not imported on top: a start reads in its own thread.
     const { Worker } = await import('node:worker_threads');
     return new Promise((resolve, reject) => {

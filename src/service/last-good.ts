@@ -1,22 +1,14 @@
 // Keeps the text of the last accepted configuration in a file (--last-good, LAST_GOOD), so that a start whose own file
-// is refused runs on that text instead of not at all. Only the main file's text is kept: no secret that it refers to,
+// is refused can run on that text. Only the main file's text is kept: no secret that it refers to,
 // and no flag or variable. Knows no log: the caller reports what it returns.
 
 import type { Stats } from 'node:fs';
 import { lstat, open, rename, rm } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { DEFAULT_FILE, type Loaded } from '../config/load.ts';
+import { DEFAULT_FILE, type Loaded, type LoadRequest, loadConfig } from '../config/load.ts';
 import type { Problem } from '../config/problem.ts';
 import { TEXT_BYTES_MAX } from '../config/text.ts';
 import { kindOf, readRegularFileSync } from '../regular-file.ts';
-import { type ConfigFlags, loadFromFlags } from './options.ts';
-import type { Terminal } from './terminal.ts';
-
-export const LAST_GOOD = {
-  flag: '--last-good <FILE>',
-  variable: 'LAST_GOOD',
-  doc: 'keep the last accepted configuration in this file, and start with it if the given one is refused',
-} as const;
 
 /** What a start found in place of a usable text. */
 export interface Unusable {
@@ -25,6 +17,10 @@ export interface Unusable {
   readonly problems: readonly Problem[];
 }
 
+/**
+ * Writes the text of each accepted configuration to the file, one write at a time and the newest text last. Owned by the
+ * service, for as long as it runs.
+ */
 export class LastGood {
   readonly file: string;
   /** The text to write next: a newer one replaces an older one that waits. */
@@ -64,8 +60,7 @@ export class LastGood {
 export async function loadLastGood(
   lastGood: string,
   refused: Loaded,
-  flags: ConfigFlags,
-  environment: Terminal['environment'],
+  request: LoadRequest,
 ): Promise<Loaded | Unusable> {
   const file = refused.file ?? DEFAULT_FILE;
   let text: string;
@@ -75,7 +70,7 @@ export async function loadLastGood(
     const { code, message } = cause as NodeJS.ErrnoException;
     return { got: code === 'ENOENT' ? 'no such file' : message, problems: [] };
   }
-  const loaded = await loadFromFlags(flags, environment, new Map([[file, text]]));
+  const loaded = await loadConfig(request, { texts: new Map([[file, text]]) });
   return loaded.problems === undefined
     ? loaded
     : { got: 'a text that is refused too', problems: loaded.problems };
