@@ -6,9 +6,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { connect, type Socket } from 'node:net';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { ATTACKS, attack } from '../test/support/admin-attacks.ts';
 
 const { positionals, values: options } = parseArgs({
   allowPositionals: true,
@@ -25,85 +26,6 @@ const { positionals, values: options } = parseArgs({
 const seconds = Number(options.seconds);
 const connectionCount = Number(options.connections);
 const pause = (ms: number) => new Promise<void>((done) => setTimeout(done, ms));
-const requestOf = (path: string) => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`;
-
-/** Keeps one hostile connection open; what it does once connected, and whether it reads. */
-interface Attack {
-  readonly isReading: boolean;
-  /** Closes by itself after so long. */
-  readonly reconnectMs?: number;
-  readonly run: (socket: Socket, index: number) => void;
-}
-
-/** One byte of an endless head every so often. */
-const drip = (everyMs: number) => (socket: Socket) => {
-  const text = `GET /metrics HTTP/1.1\r\nHost: localhost\r\nX-A: ${'a'.repeat(4000)}`;
-  let at = 0;
-  const timer = setInterval(() => socket.write(text[at++ % text.length]!), everyMs);
-  socket.on('close', () => clearInterval(timer));
-};
-/** A scrape again and again, as fast as answers come. */
-const scrape = (socket: Socket) => {
-  const next = () => socket.write(requestOf('/metrics'));
-  let tail = '';
-  socket.on('data', (bytes) => {
-    tail = (tail + bytes.toString('latin1')).slice(-64);
-    if (tail.endsWith('\n') && bytes.length > 0) {
-      tail = '';
-      setTimeout(next, 1000);
-    }
-  });
-  next();
-};
-
-const ATTACKS: Readonly<Record<string, Attack>> = {
-  silent: { isReading: true, run: () => {} },
-  unread: { isReading: false, run: (socket) => socket.write(requestOf('/metrics').repeat(20)) },
-  drip: { isReading: true, run: drip(100) },
-  'drip-reconnect': { isReading: true, reconnectMs: 50, run: drip(10) },
-  'pipelined-registers': {
-    isReading: false,
-    run: (socket) => socket.write(requestOf('/status?registers').repeat(1000)),
-  },
-  'pipelined-registers-read': {
-    isReading: true,
-    run: (socket) => socket.write(requestOf('/status?registers').repeat(1000)),
-  },
-  'pipelined-metrics': { isReading: true, run: (socket) => socket.write(requestOf('/metrics').repeat(1000)) },
-  'connect-flood': { isReading: true, reconnectMs: 0, run: () => {} },
-  'probe-flood': { isReading: true, reconnectMs: 20, run: (socket) => socket.write(requestOf('/healthz')) },
-  'half-heads': {
-    isReading: true,
-    run: (socket) => socket.write(`GET / HTTP/1.1\r\nHost: localhost\r\nX-A: ${'a'.repeat(7000)}`),
-  },
-  mixed: {
-    isReading: true,
-    run: (socket, index) => {
-      if (index % 5 === 0) scrape(socket);
-      else if (index % 5 === 1) socket.pause().write(requestOf('/status?registers').repeat(1000));
-      else if (index % 5 === 2) drip(50)(socket);
-      else if (index % 5 === 3) socket.write(requestOf('/history').repeat(100));
-    },
-  },
-};
-
-function attack({ isReading, reconnectMs, run }: Attack, port: number): void {
-  const open = (index: number): void => {
-    const socket = connect(port, '127.0.0.1');
-    socket.on('error', () => {});
-    socket.on('close', () => setTimeout(open, reconnectMs === undefined ? 50 : 1, index));
-    socket.on('connect', () => {
-      if (isReading) socket.resume();
-      else socket.pause();
-      run(socket, index);
-      if (reconnectMs !== undefined) setTimeout(() => socket.destroy(), reconnectMs);
-    });
-  };
-  for (let index = 0; index < connectionCount; index += 1) open(index);
-  // Paused sockets alone do not keep a process running.
-  setInterval(() => {}, 1000);
-}
-
 /** A server that holds nothing: what connections alone cost in Node. */
 const BARE = `
   const server = require('node:net').createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
@@ -229,7 +151,7 @@ async function measure(name: string): Promise<void> {
 }
 
 if (options.port !== undefined) {
-  attack(ATTACKS[positionals[0]!]!, Number(options.port));
+  attack(positionals[0]!, Number(options.port), connectionCount);
 } else {
   for (const name of positionals.length === 0 ? Object.keys(ATTACKS) : positionals) await measure(name);
 }

@@ -130,6 +130,7 @@ export class AdminConnection implements WireOwner, Timed, Waiting, HoldsBytes {
   /** Makes room for others. */
   evict(): void {
     this.#owner.drop('evicted');
+    this.#letGo();
     this.#socket.destroy();
   }
 

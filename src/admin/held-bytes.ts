@@ -1,51 +1,66 @@
 // Memory for bytes that connections of the admin port have received and not parsed yet. Buffers are used again, because
-// garbage outside V8's heap is freed late and then stays with the process. Buffers for long heads are few: the connection
-// that has had one for longest is evicted for the next. Knows neither sockets nor requests.
+// garbage outside V8's heap is freed late and then stays with the process. The largest are few: the connection that has
+// had one for longest is evicted for the next. Knows neither sockets nor requests.
 
-/** Size of an ordinary buffer: at least what one read brings. */
-export const SHORT_BYTES = 2048;
-/** Ordinary buffers that are kept. */
-const SHORT_SPARES_MAX = 256;
+/** Most bytes that one read brings; what a client sends ahead stays in the kernel. */
+export const READ_BYTES = 2048;
 /** Most bytes of a head, as in node:http. */
 export const HEAD_BYTES_MAX = 16_384;
-/** Size of a buffer for a long head: the longest one and another read. */
-const LONG_BYTES = HEAD_BYTES_MAX + SHORT_BYTES;
-/** Long heads that may be incomplete at the same time, and their buffers that are kept. */
-const LONG_MAX = 64;
-const LONG_SPARES_MAX = 16;
 
 /** Who has a buffer. */
 export interface HoldsBytes {
-  /** Closes it to make room. It gives its buffer back soon after the call. */
+  /** Closes it to make room. It gives its buffer back during the call. */
   evict(): void;
+}
+
+/** Buffers of one size. */
+class BufferPool {
+  readonly byteCount: number;
+  readonly #holdersMax: number;
+  readonly #sparesMax: number;
+  readonly #spares: Buffer[] = [];
+  /** In the order in which they took their buffers. */
+  readonly #holders = new Set<HoldsBytes>();
+
+  constructor(byteCount: number, holdersMax: number, sparesMax: number) {
+    this.byteCount = byteCount;
+    this.#holdersMax = holdersMax;
+    this.#sparesMax = sparesMax;
+  }
+
+  take(holder: HoldsBytes): Buffer {
+    if (this.#holders.size >= this.#holdersMax) {
+      const [oldest] = this.#holders;
+      oldest!.evict();
+      this.#holders.delete(oldest!);
+    }
+    this.#holders.add(holder);
+    // Memory of its own: a small Buffer would keep a whole slab of Node's.
+    return this.#spares.pop() ?? Buffer.allocUnsafeSlow(this.byteCount);
+  }
+
+  giveBack(buffer: Buffer, holder: HoldsBytes): void {
+    this.#holders.delete(holder);
+    if (this.#spares.length < this.#sparesMax) this.#spares.push(buffer);
+  }
 }
 
 /** The buffers of one admin port, which lives as long as the port. */
 export class HeldMemory {
-  readonly #shortSpares: Buffer[] = [];
-  readonly #longSpares: Buffer[] = [];
-  /** In the order in which they took their buffers. */
-  readonly #longHolders = new Set<HoldsBytes>();
+  readonly #pools = [
+    new BufferPool(READ_BYTES, Number.POSITIVE_INFINITY, 256),
+    new BufferPool(4 * READ_BYTES, Number.POSITIVE_INFINITY, 128),
+    // For the longest head and another read.
+    new BufferPool(HEAD_BYTES_MAX + READ_BYTES, 128, 32),
+  ];
 
   /** A buffer for at least `byteCount` bytes; the holder gives it back. */
   take(byteCount: number, holder: HoldsBytes): Buffer {
-    if (byteCount <= SHORT_BYTES) return this.#shortSpares.pop() ?? Buffer.allocUnsafeSlow(SHORT_BYTES);
-    if (byteCount > LONG_BYTES) return Buffer.allocUnsafeSlow(byteCount);
-    if (this.#longHolders.size >= LONG_MAX) {
-      const [oldest] = this.#longHolders;
-      this.#longHolders.delete(oldest!);
-      oldest!.evict();
-    }
-    this.#longHolders.add(holder);
-    return this.#longSpares.pop() ?? Buffer.allocUnsafeSlow(LONG_BYTES);
+    const pool = this.#pools.find((one) => one.byteCount >= byteCount);
+    return pool?.take(holder) ?? Buffer.allocUnsafeSlow(byteCount);
   }
 
   giveBack(buffer: Buffer, holder: HoldsBytes): void {
-    if (buffer.length === SHORT_BYTES) {
-      if (this.#shortSpares.length < SHORT_SPARES_MAX) this.#shortSpares.push(buffer);
-    } else if (buffer.length === LONG_BYTES) {
-      this.#longHolders.delete(holder);
-      if (this.#longSpares.length < LONG_SPARES_MAX) this.#longSpares.push(buffer);
-    }
+    this.#pools.find((one) => one.byteCount === buffer.length)?.giveBack(buffer, holder);
   }
 }

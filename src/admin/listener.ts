@@ -3,21 +3,31 @@
 
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import type { ListenAddress } from '../config/listen-address.ts';
+import { OWN_PROCESS } from '../telemetry/own-process.ts';
 import type { AdminFacts } from '../telemetry/running.ts';
 import { Deadlines } from '../transport/deadlines.ts';
 import { ReadMemory } from '../transport/wire.ts';
 import { AdminConnection, type ConnectionOwner, type DropReason, PHASE } from './connection.ts';
-import { HeldMemory, SHORT_BYTES } from './held-bytes.ts';
+import { FloodGuard } from './flood-guard.ts';
+import { HeldMemory, READ_BYTES } from './held-bytes.ts';
 import { Pace } from './pace.ts';
 import type { Rendering } from './rendering.ts';
 import { type AdminRequest, type Answer, text } from './request.ts';
 
-/** Connections above which the least useful ones are dropped. */
-const CONNECTIONS_MAX = 128;
+/** Connections that the kernel keeps until they are accepted. One too many is asked to come again a second later. */
+const BACKLOG = 4096;
+/**
+ * Connections above which the least useful ones are dropped, unless the process may open few files. Holding a silent
+ * connection until its time limit is cheaper than dropping it: a hostile client comes back at once, as a new socket.
+ */
+const CONNECTIONS_MAX = 640;
+const CONNECTIONS_MIN = 128;
+/** The part of the process's file descriptors that they may take. */
+const DESCRIPTORS_RATIO = 1 / 6;
 /** One that was accepted less than this ago is not dropped: its request may be on the way. */
 const GRACE_MS = 100;
-/** Connections above which even those are dropped. */
-const CONNECTIONS_LIMIT = 640;
+/** Connections above the maximum at which even those are dropped. */
+const EXCESS_MAX = 512;
 /** Bytes of different answers that may be held by clients that read slowly, apart from the newest one. */
 const HELD_BYTES_MAX = 4 * 1024 * 1024;
 /** Smaller answers are not counted there: together they are bounded by the number of connections. */
@@ -35,9 +45,11 @@ export interface Endpoints {
 export class AdminListener implements ConnectionOwner, AdminFacts {
   readonly deadlines = new Deadlines();
   readonly pace = new Pace();
-  readonly readMemory = new ReadMemory(SHORT_BYTES, 0);
+  readonly readMemory = new ReadMemory(READ_BYTES, 0);
   readonly heldMemory = new HeldMemory();
   readonly dropped = { timeout: 0, evicted: 0, accept_failed: 0 };
+  readonly #connectionsMax = connectionsMaxOf(OWN_PROCESS.openFilesMax);
+  readonly #floodGuard = new FloodGuard();
   readonly #connections = new Set<AdminConnection>();
   readonly #endpoints: Endpoints;
   readonly #server: Server;
@@ -54,7 +66,8 @@ export class AdminListener implements ConnectionOwner, AdminFacts {
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', reject);
       // Without a host Node listens on `::`, which takes IPv4 too, and falls back to 0.0.0.0 where there is no IPv6.
-      this.#server.listen(path !== null ? { path } : host === null ? { port } : { port, host }, () => {
+      const where = path !== null ? { path } : host === null ? { port } : { port, host };
+      this.#server.listen({ ...where, backlog: BACKLOG }, () => {
         this.#server.off('error', reject);
         resolve();
       });
@@ -75,6 +88,7 @@ export class AdminListener implements ConnectionOwner, AdminFacts {
     await closed;
     this.deadlines.stop();
     this.pace.stop();
+    this.#floodGuard.stop();
   }
 
   answer(request: AdminRequest): Answer | Promise<Answer> {
@@ -118,11 +132,12 @@ export class AdminListener implements ConnectionOwner, AdminFacts {
   }
 
   #accept(socket: Socket): void {
-    this.#connections.add(new AdminConnection(this, socket, performance.now()));
-    if (this.#connections.size > CONNECTIONS_LIMIT) this.#trim(0);
-    else if (this.#connections.size > CONNECTIONS_MAX) {
-      this.#trimTimer ??= setTimeout(() => this.#trim(GRACE_MS), GRACE_MS);
-    }
+    const now = performance.now();
+    this.#connections.add(new AdminConnection(this, socket, now));
+    this.#floodGuard.accepted(now);
+    const excess = this.#connections.size - this.#connectionsMax;
+    if (excess > EXCESS_MAX) this.#trim(0);
+    else if (excess > 0) this.#trimTimer ??= setTimeout(() => this.#trim(GRACE_MS), GRACE_MS);
   }
 
   /** Drops connections down to the limit: those first that are least likely to be a probe or a scrape. */
@@ -135,9 +150,13 @@ export class AdminListener implements ConnectionOwner, AdminFacts {
       rank: rankOf(connection, now),
     })).filter(({ connection }) => now - connection.acceptedAt >= graceMs);
     droppable.sort((a, b) => a.rank - b.rank || a.connection.progressAt - b.connection.progressAt);
-    const excess = this.#connections.size - CONNECTIONS_MAX;
+    const excess = this.#connections.size - this.#connectionsMax;
     for (const { connection } of droppable.slice(0, Math.max(0, excess))) connection.evict();
   }
+}
+
+function connectionsMaxOf(openFilesMax = Number.POSITIVE_INFINITY): number {
+  return Math.min(CONNECTIONS_MAX, Math.max(CONNECTIONS_MIN, Math.floor(openFilesMax * DESCRIPTORS_RATIO)));
 }
 
 /** Lower ones are dropped first. */

@@ -47,6 +47,9 @@ const ENDPOINTS = `request-splitter, admin port (read-only)
 
 const JSON_TYPE = 'application/json; charset=utf-8';
 
+/** Nothing of it is given back, so that everybody gets the same one. */
+const HEALTHY = text(200, 'ok\n');
+
 /** A listening admin port. */
 export interface AdminServer {
   /** With its real port, "http://localhost:9901", or "unix:/run/admin.sock". */
@@ -134,7 +137,7 @@ class AdminEndpoints implements Endpoints {
     const query = target.slice(path.length + 1);
     switch (path) {
       case '/healthz':
-        return text(200, 'ok\n');
+        return HEALTHY;
       case '/readyz':
         return readiness(this.#running);
       case '/metrics':
