@@ -1,5 +1,5 @@
-// Which exchanges get a log line, and what it says. The hot path asks wants() and, for most modes, is done: a line is
-// built only when it is wanted. What must never stand in a log is not in the record: no query, no field, no key.
+// Decides which exchanges get a log line, and writes it. The hot path asks wants() first, so a line is built only when it is
+// wanted. What must never be logged is not in the record: no query, no field, no key.
 
 import type { Logger } from 'pino';
 import type { ACCESS_LOG_MODES } from '../config/options/document.ts';

@@ -3,7 +3,7 @@
 // table of docs/metrics.md have the order of FAMILIES. Source of the form: prometheus.io/docs/practices/naming.
 
 import { DROP_REASONS } from './log-device.ts';
-import { OWN_PROCESS } from './own-process.ts';
+import { OWN_PROCESS, PROCESS_FACTS, type ProcessFacts } from './own-process.ts';
 import {
   DOWNSTREAM_FAMILIES,
   type MetricFamily,
@@ -12,7 +12,7 @@ import {
   VARIANT_FAMILIES,
   VARIANT_LABELS,
 } from './row-families.ts';
-import type { ProcessFacts, Running, RunningWorkers } from './running.ts';
+import type { Running, RunningWorkers } from './running.ts';
 import type { Sample } from './sample.ts';
 import { VERSION } from './version.ts';
 
@@ -233,77 +233,30 @@ const OF_THE_WORKERS: readonly MetricFamily[] = [
   ),
 ];
 
-// The names are those of prom-client's default metrics, so that stock dashboards work. Its own collectors are not used:
-// they start a GC observer and a 10 ms event-loop timer that cost while nobody looks, and promtool objects to three names.
-const STARTED_AT_SECONDS = performance.timeOrigin / 1000;
-
-function ofTheProcess(
-  name: string,
-  type: 'counter' | 'gauge',
-  help: string,
-  value: (facts: ProcessFacts) => number | undefined,
-): MetricFamily {
-  return {
-    name,
-    type,
+const [CPU_SECONDS, ...OTHER_FACTS] = Object.entries(PROCESS_FACTS).map(
+  ([name, { kind, metric, help }]): MetricFamily => ({
+    name: metric,
+    type: kind,
     help,
     labels: NO_LABELS,
     *read({ running }) {
-      const number = value(running.workers?.process ?? OWN_PROCESS);
-      if (number !== undefined) yield [{}, number];
+      const value = (running.workers?.process ?? OWN_PROCESS)[name as keyof ProcessFacts];
+      if (value !== undefined) yield [{}, value];
     },
-  };
-}
+  }),
+);
+
+const STARTED_AT_SECONDS = performance.timeOrigin / 1000;
 
 const OF_THE_PROCESS: readonly MetricFamily[] = [
-  ofTheProcess(
-    'process_cpu_seconds_total',
-    'counter',
-    'User and system CPU time spent in seconds; this and the following include all workers.',
-    ({ cpuSeconds }) => cpuSeconds,
-  ),
+  CPU_SECONDS!,
   single(
     'process_start_time_seconds',
     'gauge',
     'Unix time at which the process started.',
     () => STARTED_AT_SECONDS,
   ),
-  ofTheProcess(
-    'process_resident_memory_bytes',
-    'gauge',
-    'Resident memory size in bytes.',
-    ({ residentBytes }) => residentBytes,
-  ),
-  ofTheProcess(
-    'process_open_fds',
-    'gauge',
-    'Number of open file descriptors; only if /proc shows them.',
-    ({ openFiles }) => openFiles,
-  ),
-  ofTheProcess(
-    'process_max_fds',
-    'gauge',
-    'Maximum number of open file descriptors; only if there is one and /proc shows it.',
-    ({ openFilesMax }) => openFilesMax,
-  ),
-  ofTheProcess(
-    'nodejs_heap_size_used_bytes',
-    'gauge',
-    'JavaScript heap in use in bytes.',
-    ({ heapUsedBytes }) => heapUsedBytes,
-  ),
-  ofTheProcess(
-    'nodejs_external_memory_bytes',
-    'gauge',
-    'Memory of buffers outside the JavaScript heap in bytes.',
-    ({ externalBytes }) => externalBytes,
-  ),
-  ofTheProcess(
-    'nodejs_eventloop_active_seconds_total',
-    'counter',
-    'Time in which the event loop was not idle; its rate is the utilization of the one core that the splitter, or each worker, can use.',
-    ({ activeSeconds }) => activeSeconds,
-  ),
+  ...OTHER_FACTS,
 ];
 
 /** Every family, in the order of a scrape. */

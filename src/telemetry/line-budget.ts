@@ -1,5 +1,5 @@
-// How many lines may be logged of something that can happen at any rate: a few at once, then so many a minute. It
-// decides and counts; whoever writes the lines says how many were left out.
+// Limits the log lines about something that can happen at any rate: a few at once, then so many a minute. It decides and
+// counts; the caller writes the lines and says how many were left out.
 
 /** A budget of lines, refilled with time. */
 export class LineBudget {

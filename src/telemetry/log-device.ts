@@ -33,7 +33,7 @@ const LOOK_INTERVAL_MS = 1000;
 /** How long close() waits for a reader. */
 const CLOSE_LIMIT_MS = 1000;
 
-// O_NONBLOCK: a write to a pipe or terminal that nobody reads must not hold a thread of the pool; such a thread also keeps
+// O_NONBLOCK: a write to a pipe or terminal without a reader must not hold a thread of the pool; such a thread also keeps
 // the process from exiting. O_NOCTTY: a terminal that is opened must not become the controlling one.
 const APPEND_FLAGS =
   constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK | constants.O_NOCTTY;
@@ -62,8 +62,8 @@ export class LogDevice {
   readonly #writeBytes: number;
   /** Makes the descriptor non-blocking again, which other processes may have undone; null where it is of our own. */
   readonly #unblock: (() => void) | null;
-  /** Drops that no line has told yet. */
-  readonly #untold = new Float64Array(DROP_REASONS.length);
+  /** Drops that no line has reported yet. */
+  readonly #unreported = new Float64Array(DROP_REASONS.length);
   /** -1 = not open. */
   #fd: number;
   #inode: { readonly dev: number; readonly ino: number } | null = null;
@@ -244,8 +244,8 @@ export class LogDevice {
   }
 
   #tryWriting(): void {
-    const told = this.#untold.slice();
-    const drops = namedCells(DROP_REASONS, told);
+    const reported = this.#unreported.slice();
+    const drops = namedCells(DROP_REASONS, reported);
     const line = Buffer.from((this.#isTorn ? '\n' : '') + this.#owner.describeDrops(drops));
     this.#unblock?.();
     write(this.#fd, line, 0, line.length, null, (cause, bytes) => {
@@ -254,7 +254,7 @@ export class LogDevice {
       this.#failure = null;
       this.#isTrying = false;
       this.#isTorn = false;
-      for (const [index, count] of told.entries()) this.#untold[index]! -= count;
+      for (const [index, count] of reported.entries()) this.#unreported[index]! -= count;
       this.#owner.recovered?.(drops);
       this.#next();
     });
@@ -262,9 +262,9 @@ export class LogDevice {
 
   /** Queues the line that tells of drops, when there were any. */
   #tellDrops(): void {
-    if (this.#isClosing || this.#untold.every((count) => count === 0)) return;
-    const line = this.#owner.describeDrops(namedCells(DROP_REASONS, this.#untold));
-    this.#untold.fill(0);
+    if (this.#isClosing || this.#unreported.every((count) => count === 0)) return;
+    const line = this.#owner.describeDrops(namedCells(DROP_REASONS, this.#unreported));
+    this.#unreported.fill(0);
     this.#lines.push(line);
     this.#waitingBytes += Buffer.byteLength(line);
   }
@@ -272,7 +272,7 @@ export class LogDevice {
   #drop(reason: LineDropReason, lines: number): void {
     const index = DROP_REASONS.indexOf(reason);
     this.dropped[index]! += lines;
-    this.#untold[index]! += lines;
+    this.#unreported[index]! += lines;
   }
 
   /** Whether the path still names the file that is open: a rotation that sends no signal moves it away. */

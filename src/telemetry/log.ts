@@ -1,10 +1,10 @@
-// Where log lines go: one asynchronous, bounded output for everything that is logged. A reader that does not keep up and a
-// device that fails cost lines, which are counted, never traffic. Knows nothing of what is logged.
+// Opens the output of log lines: asynchronous and bounded, one for everything that is logged. With a slow reader or a device
+// that fails, lines are dropped and counted, and traffic goes on. Knows nothing of what is logged.
 
 import { type Logger, pino } from 'pino';
 import { LogDevice, type LogDeviceOwner } from './log-device.ts';
 
-/** Bytes that one write(2) puts into a pipe in one piece, whoever else writes to it: PIPE_BUF of Linux (pipe(7)). */
+/** Bytes that one write(2) puts into a pipe in one piece, also when other processes write to it: PIPE_BUF of Linux (pipe(7)). */
 const ATOMIC_BYTES = 4096;
 /** Longest text and list that stay whole in a line that is cut. */
 const TEXT_MAX = 256;

@@ -1,5 +1,5 @@
-// What metrics and the admin port can see of a running splitter: a reading view that the Ambassador satisfies, so
-// that this room needs to know nothing of sockets. Nothing here can change anything.
+// Declares what metrics and the admin port read of a running splitter. Ambassador and Crew satisfy it, so this room needs to
+// know no sockets. Nothing here changes the splitter.
 
 import type { Config } from '../config/options/document.ts';
 import type { FaultCode } from '../errors.ts';
@@ -7,11 +7,12 @@ import type { RequestHead } from '../http1/request-head.ts';
 import type { Splitter } from '../split/splitter.ts';
 import type { Counters } from './counters.ts';
 import { DROP_REASONS } from './log-device.ts';
+import type { ProcessFacts } from './own-process.ts';
 
-/** The stations of a process; it takes requests while serving and, for the grace time, while draining. */
+/** The states of a process, in order. It takes requests while serving and, for the grace time, while draining. */
 type RunningState = 'starting' | 'serving' | 'draining' | 'stopped';
 
-/** An upstream as it can be looked at. */
+/** What can be read of an upstream. */
 interface RunningUpstream {
   readonly name: string;
   /** Why it cannot be reached now, as a sentence; null when it has a healthy address. */
@@ -71,7 +72,7 @@ export interface Running {
 /** Processes that take requests for the one that is asked. `counters` of the splitter are theirs, added up. */
 export interface RunningWorkers {
   readonly list: readonly RunningWorker[];
-  /** Workers that ended without being told to, since the start. */
+  /** Workers that ended without an order to, since the start. */
   readonly deaths: number;
   /** This process and all workers together, those that died included where a number only grows. */
   readonly process: ProcessFacts;
@@ -89,27 +90,13 @@ export interface RunningWorker {
   readonly state: 'waiting' | 'starting' | 'serving' | 'draining' | 'ended';
   /** False when it did not answer the last question: its numbers are older. */
   readonly isAnswering: boolean;
-  /** Number of the generation that it runs; 0 before it has told. */
+  /** Number of the generation that it runs; 0 before its first reading. */
   readonly generation: number;
   /** How often it was started again. */
   readonly restarts: number;
   readonly connectionsAccepted: number;
   readonly connectionsOpen: number;
   readonly residentBytes: number;
-}
-
-/** What the operating system and V8 say of a process, or of several added up. */
-export interface ProcessFacts {
-  readonly cpuSeconds: number;
-  readonly residentBytes: number;
-  /** Undefined where /proc does not show it. */
-  readonly openFiles: number | undefined;
-  /** The limit of open files; undefined where there is none, or /proc does not show it. */
-  readonly openFilesMax: number | undefined;
-  readonly heapUsedBytes: number;
-  readonly externalBytes: number;
-  /** Time in which the event loop was not idle. */
-  readonly activeSeconds: number;
 }
 
 /** What the log outputs have dropped, and what else makes a log less than it promises. */
@@ -133,7 +120,7 @@ export interface AdminFacts {
   readonly dropped: Readonly<Record<string, number>>;
 }
 
-/** How the last attempt to load a configuration went. Kept by whoever loads; a failed one changes nothing else. */
+/** How the last attempt to load a configuration went. The loader owns it and reports each attempt; it lives as long as the process. */
 export class ReloadStatus {
   #at = new Date();
   #problems: readonly string[] = [];

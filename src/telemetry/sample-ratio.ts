@@ -1,4 +1,4 @@
-// Whether the variants of a split have the keys that their shares promise: Pearson's chi-square test on unique keys,
+// Tests whether the variants of a split have the keys that their shares promise: Pearson's chi-square test on unique keys,
 // widened by the error with which they were counted (without that a HyperLogLog raises false alarms from 100,000 keys
 // on). A mismatch means that the sample cannot be trusted, whatever it says. Sources: Fabijan et al., "Diagnosing Sample
 // Ratio Mismatch in Online Controlled Experiments" (KDD 2019); Press et al., Numerical Recipes, §6.2.

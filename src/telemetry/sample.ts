@@ -1,6 +1,6 @@
-// The sample of one split: the different keys of each variant since the split was defined as it is, and whether they
-// are shared out as intended. Only keys that were assigned by their share belong to it: forced, fallen-back and keyless
-// requests say nothing about the shares. A change of key, method, variants or shares begins a new sample.
+// Keeps the sample of one split: the different keys of each variant since the split last changed, and whether their numbers
+// fit the shares. Only keys that were assigned by their share belong to it: overrides, fallbacks and requests without a key
+// say nothing about the shares. A change of key, method, variants or shares begins a new sample.
 
 import type { SplitConfig } from '../config/options/split.ts';
 import { describeKey } from '../split/key-list.ts';

@@ -1,4 +1,4 @@
-// How many different keys each variant of a split has had: HyperLogLog registers that the hot path raises with a mix, a
+// Counts the different keys of each variant of a split: HyperLogLog registers that the hot path raises with a mix, a
 // clz32 and a comparison (about 8 ns). The estimate is Ertl's, unbiased from one key to billions without tables. Fed with the
 // 32-bit key hash alone, so no key is kept. Source: O. Ertl, "New cardinality estimation algorithms for HyperLogLog
 // sketches" (2017, arXiv:1702.01284), algorithms 1 and 6.

@@ -1,5 +1,5 @@
-// The version of the program, read from the one place that states it. A bundler writes it into the bundle, so that
-// the built file needs no package.json beside it.
+// Exports the version of the program, read from package.json. The bundler copies it into the bundle, so that the built file
+// needs no package.json next to it.
 import manifest from '../../package.json' with { type: 'json' };
 
 /** Version of request-splitter, "0.1.0". */

@@ -4,7 +4,8 @@
 import type { Config } from '../config/options/document.ts';
 import type { AssignmentEvent } from '../telemetry/assignments.ts';
 import type { CountersReading } from '../telemetry/counters.ts';
-import type { AddressView, ProcessFacts } from '../telemetry/running.ts';
+import type { ProcessFacts } from '../telemetry/own-process.ts';
+import type { AddressView } from '../telemetry/running.ts';
 import type { UpstreamEvent } from '../upstream/report.ts';
 
 /** The argument that makes a process a worker. */

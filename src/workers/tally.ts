@@ -4,7 +4,7 @@
 
 import { Counters } from '../telemetry/counters.ts';
 import { DROP_REASONS } from '../telemetry/log-device.ts';
-import type { ProcessFacts } from '../telemetry/running.ts';
+import { PROCESS_FACTS, type ProcessFacts } from '../telemetry/own-process.ts';
 import type { Reading, SampleReading } from './messages.ts';
 
 /** Numbers of all workers together. The crew owns it from its start to its end. */
@@ -14,8 +14,8 @@ export class Tally {
   readonly linesDropped = new Float64Array(DROP_REASONS.length);
   /** Assignment windows of workers that began early. */
   earlyWindows = 0;
-  #goneCpuSeconds = 0;
-  #goneActiveSeconds = 0;
+  /** Of the processes that have ended, the sum of each counter among PROCESS_FACTS. */
+  readonly #ended = new Map<string, number>();
 
   /** Adds what a worker has counted since its last reading. @param before that reading; null = this is the first */
   advance(before: Reading | null, now: Reading): void {
@@ -30,25 +30,21 @@ export class Tally {
   /** Removes the gauges of a process that has ended. @param last its last reading */
   forget(last: Reading): void {
     this.counters.advance(last.counters, null);
-    this.#goneCpuSeconds += last.process.cpuSeconds;
-    this.#goneActiveSeconds += last.process.activeSeconds;
+    for (const [name, { kind }] of Object.entries(PROCESS_FACTS)) {
+      if (kind === 'gauge') continue;
+      const value = last.process[name as keyof ProcessFacts] ?? 0;
+      this.#ended.set(name, (this.#ended.get(name) ?? 0) + value);
+    }
   }
 
-  /** The sums over these processes; times include those of processes that have ended. */
+  /** The sums over these processes; counters include those that have ended. Unknown for one is unknown for all. */
   addUp(processes: readonly ProcessFacts[]): ProcessFacts {
-    const sum = (value: (facts: ProcessFacts) => number) =>
-      processes.reduce((total, facts) => total + value(facts), 0);
-    const sumKnown = (name: 'openFiles' | 'openFilesMax') =>
-      processes.every((facts) => facts[name] !== undefined) ? sum((facts) => facts[name] ?? 0) : undefined;
-    return {
-      cpuSeconds: this.#goneCpuSeconds + sum(({ cpuSeconds }) => cpuSeconds),
-      residentBytes: sum(({ residentBytes }) => residentBytes),
-      openFiles: sumKnown('openFiles'),
-      openFilesMax: sumKnown('openFilesMax'),
-      heapUsedBytes: sum(({ heapUsedBytes }) => heapUsedBytes),
-      externalBytes: sum(({ externalBytes }) => externalBytes),
-      activeSeconds: this.#goneActiveSeconds + sum(({ activeSeconds }) => activeSeconds),
-    };
+    const sums = Object.keys(PROCESS_FACTS).map((name) => {
+      const values = processes.map((facts) => facts[name as keyof ProcessFacts] ?? Number.NaN);
+      const sum = values.reduce((total, value) => total + value, this.#ended.get(name) ?? 0);
+      return [name, Number.isNaN(sum) ? undefined : sum];
+    });
+    return Object.fromEntries(sums);
   }
 
   /** Merges registers into the sample of their split, unless a reload has changed the split since. */

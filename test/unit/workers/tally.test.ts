@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { Counters } from '../../../src/telemetry/counters.ts';
 import { DROP_REASONS } from '../../../src/telemetry/log-device.ts';
-import type { ProcessFacts } from '../../../src/telemetry/running.ts';
+import type { ProcessFacts } from '../../../src/telemetry/own-process.ts';
 import type { Reading, SampleReading } from '../../../src/workers/messages.ts';
 import { Tally } from '../../../src/workers/tally.ts';
 import { fakeGeneration } from '../../support/fake-running.ts';
