@@ -16,6 +16,7 @@ import { LineBudget } from './telemetry/line-budget.ts';
 import { OWN_PROCESS } from './telemetry/own-process.ts';
 import { Deadlines } from './transport/deadlines.ts';
 import { Descriptors } from './transport/descriptors.ts';
+import { socketIo } from './transport/wire.ts';
 import type { Lookup } from './upstream/lookups.ts';
 import { type UpstreamEvent, UpstreamEvents } from './upstream/report.ts';
 import { Upstream } from './upstream/upstream.ts';
@@ -70,6 +71,7 @@ const TUNNEL_PART = 0.8;
 
 export class Ambassador {
   readonly counters = new Counters();
+  readonly socketIo = socketIo();
   readonly #log: Logger;
   readonly #lookup: Lookup | undefined;
   readonly #events: UpstreamEvents;
@@ -135,6 +137,8 @@ export class Ambassador {
     }
     this.#listening = listening;
     this.#descriptors.countOthers(OWN_PROCESS.openFiles);
+    if (this.socketIo === 'public')
+      this.#log.warn({ node: process.versions.node }, 'this Node.js lacks a private API: requests cost more');
     this.#state = 'serving';
   }
 

@@ -184,9 +184,11 @@ const OF_THE_SPLITTER: readonly MetricFamily[] = [
   {
     name: 'splitter_build_info',
     type: 'gauge',
-    help: 'Always 1; its labels are the versions of the splitter and of Node.js.',
-    labels: ['version', 'node'],
-    read: () => [[{ version: VERSION, node: process.versions.node }, 1]],
+    help: 'Always 1; its labels are the versions of the splitter and of Node.js, and how sockets are read (docs/decisions/0018).',
+    labels: ['version', 'node', 'socket_io'],
+    read: ({ running }) => [
+      [{ version: VERSION, node: process.versions.node, socket_io: running.socketIo }, 1],
+    ],
   },
 ];
 

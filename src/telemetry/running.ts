@@ -58,6 +58,9 @@ export interface RunningGeneration {
   readonly route: (head: RequestHead) => RunningTarget | FaultCode;
 }
 
+/** How sockets are read: past net.Socket, or by its public way because this Node lacks the private one. */
+export type SocketIo = 'direct' | 'public';
+
 /** A splitter that can be asked what it does. */
 export interface Running {
   readonly counters: Counters;
@@ -65,6 +68,7 @@ export interface Running {
   readonly generation: RunningGeneration;
   /** Addresses with their real ports, "http://127.0.0.1:8000"; empty until it listens. */
   readonly listening: readonly string[];
+  readonly socketIo: SocketIo;
   /** The processes that take the requests; absent when this one does. */
   readonly workers?: RunningWorkers;
 }

@@ -7,6 +7,7 @@
 import { writeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { Output } from '../http1/output.ts';
+import type { SocketIo } from '../telemetry/running.ts';
 
 /** Gathered bytes above which a write does not wait for the end of the turn. */
 const GATHERED_BYTES_MAX = 65_536;
@@ -375,6 +376,20 @@ export class Wire {
     this.#rest();
     this.socket.pause();
   };
+}
+
+/**
+ * How the sockets of this Node are read: past net.Socket, or by its public way because the private one is missing. The
+ * first is docs/decisions/0018; the second costs more and does the same.
+ */
+export function socketIo(): SocketIo {
+  if (ONREAD === undefined) return 'public';
+  // A socket has a handle to look at only when it connects; nothing listens on port 0, and this is not waited for.
+  const socket = new Socket().on('error', () => {});
+  socket.connect({ host: '127.0.0.1', port: 0 });
+  const isDirect = typeof handleOf(socket)?.useUserBuffer === 'function';
+  socket.destroy();
+  return isDirect ? 'direct' : 'public';
 }
 
 function handleOf(socket: Socket): Handle | null {

@@ -13,6 +13,7 @@ import { Splitter } from '../split/splitter.ts';
 import type { Assignments } from '../telemetry/assignments.ts';
 import { OWN_PROCESS } from '../telemetry/own-process.ts';
 import type { Running, RunningGeneration, RunningWorkers } from '../telemetry/running.ts';
+import { socketIo } from '../transport/wire.ts';
 import type { UpstreamEvent } from '../upstream/report.ts';
 import { TlsSettings } from '../upstream/tls.ts';
 import { countShortLives, divideHeap, divideLimits, restartDelayMs } from './division.ts';
@@ -61,6 +62,7 @@ export async function openCrew(config: Config, options: CrewOptions): Promise<Cr
  * as long as it runs. Opened by `serve`, which starts it once, and drains or stops it once; afterwards no process is left.
  */
 export class Crew implements Running, WorkerSlotHost {
+  readonly socketIo = socketIo();
   readonly #options: CrewOptions;
   readonly #log: Logger;
   readonly #fork: () => Worker;
