@@ -237,7 +237,7 @@ function readiness({ state, generation, workers }: Running): Answer {
     case 'draining':
       return text(
         503,
-        'not ready: draining, what runs is finished and new connections should go elsewhere\n',
+        'not ready: draining; open exchanges are finished, and new connections should go elsewhere\n',
       );
     case 'stopped':
       return text(503, 'not ready: stopped\n');

@@ -100,7 +100,7 @@ function lines(explained: Explained): string[] {
     fault !== undefined
       ? `${url} is refused with ${fault.status} ${fault.code}: ${fault.sentence}`
       : split === null
-        ? `${url} goes to upstream ${upstream}, as its route has no split`
+        ? `${url} goes to upstream ${upstream}, because its route has no split`
         : `${url} goes to ${variant}${variant === upstream ? '' : ` (${upstream})`}`;
   const rows = facts(explained);
   return rows.length === 0 ? [head] : [head, '', ...table(rows).map((row) => `  ${row}`)];

@@ -55,7 +55,7 @@ export function simulateCommand(terminal: Terminal): Command {
         if (absent !== null) {
           usage(
             command,
-            `a log or request target does not hold ${absent}, which the key reads; give tokens, one in a line`,
+            `a log or request target does not contain ${absent}, which the key reads; give tokens, one in a line`,
           );
         }
       }

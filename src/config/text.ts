@@ -9,7 +9,7 @@ export const TEXT_BYTES_MAX = 1024 * 1024;
 /** The one problem of a text that is too large to be a configuration. `bytes` is its size. */
 export function tooLarge(file: string, bytes: number): Problem {
   const got = `${(bytes / TEXT_BYTES_MAX).toFixed(1)} MiB`;
-  return { at: file, path: '', order: 0, expected: 'a configuration of 1 MiB at most', got };
+  return { at: file, path: '', order: 0, expected: 'a configuration of at most 1 MiB', got };
 }
 
 /** The one problem of what is no text of `kind`: too large, binary, or not UTF-8. Undefined when it may be parsed. */

@@ -45,7 +45,7 @@ export class YamlValues {
       size === Number.POSITIVE_INFINITY
         ? 'an alias inside its own anchor'
         : `${size > 1e9 ? 'billions of' : size} values`;
-    const expected = `${VALUES_MAX} values at most once aliases are expanded`;
+    const expected = `${VALUES_MAX} values at most, after aliases are expanded`;
     this.faults.push({ offset: 0, expected, got });
   }
 
@@ -93,7 +93,7 @@ export class YamlValues {
       const target = this.#anchors.get(node.source);
       if (target !== undefined) this.#targets.set(node, target);
       else {
-        const expected = `an anchor &${node.source} before its alias; a literal "*" stands in quotes`;
+        const expected = `an anchor &${node.source} before its alias; a literal "*" must be in quotes`;
         this.#fault(node, expected, showGot(`*${node.source}`));
       }
       return;
@@ -134,7 +134,7 @@ export class YamlValues {
     const odd = sources.find((one) => !isMap(one));
     const got =
       odd === undefined || odd === null ? 'nothing' : describeSecret(isScalar(odd) ? odd.value : []);
-    this.#fault(pair.key, 'an alias of a map behind the merge key "<<", or a list of them', got);
+    this.#fault(pair.key, 'an alias of a map after the merge key "<<", or a list of them', got);
   }
 
   /** The package takes a text for whole whose closing quote is escaped, where the file ends there. */

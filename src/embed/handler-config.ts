@@ -37,7 +37,7 @@ export function checkConfig(config: HandlerConfig): Config {
   const outcome = linkSource({ document, locate });
   const problems: Problem[] = [...(outcome.problems ?? [])];
   const refuseOption = (path: Path, got: string) =>
-    problems.push({ ...locate(path), expected: 'nothing, as only the program offers it', got });
+    problems.push({ ...locate(path), expected: 'nothing, because only the program offers it', got });
   if (!isSplit && isObject && 'routes' in config) refuseOption(['routes'], 'routes');
   for (const [name, { servers, host, setHeaders, probe, onDown }] of outcome.config?.upstreams ?? []) {
     if (servers !== undefined) refuseOption(['upstreams', name, 'servers'], 'several servers');

@@ -24,7 +24,7 @@ const RULES = {
   version: 'the version is neither 1.0 nor 1.1',
   connect: 'the method is CONNECT',
   lineBytes: 'the line is longer than 8 KiB',
-  asterisk: 'the target "*" comes with a method other than OPTIONS',
+  asterisk: 'the target "*" is used with a method other than OPTIONS',
   targetForm: 'the target begins with neither "/" nor "http://"',
   targetAuthority: 'the target has no valid authority',
 
@@ -93,8 +93,8 @@ export function describeRule(rule: Rule, byte = 0): string {
 function describeField(breach: Breach): string {
   const { bytes, lineStart, badAt, readTo } = breach;
   const first = bytes[lineStart];
-  if (first === LF) return 'a bare LF stands where the fields end';
-  if (first === CR) return 'a CR without LF stands where the fields end';
+  if (first === LF) return 'a bare LF is at the end of the fields';
+  if (first === CR) return 'a CR without LF is at the end of the fields';
   const last = nameBetween(breach, breach.lastNameStart, breach.lastNameEnd);
   const byte = bytes[badAt]!;
   if (first === SP || first === HT) {

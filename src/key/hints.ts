@@ -49,7 +49,7 @@ const NGINX_REMEDIES: readonly (readonly [name: RegExp, remedy: string])[] = [
   [/^(?:proxy_host|proxy_port)$/, 'the variant decides the upstream. Use $host'],
   [
     /^(?:server_|scheme$|https$|hostname$|nginx_version$|http2$|http3$)/,
-    'it is the same for most requests. Use $host where the splitter takes several hosts',
+    'it is the same for most requests. Use $host if the splitter serves several hosts',
   ],
   [
     /^(?:sent_|upstream_|status$|body_bytes_sent$|bytes_|gzip_ratio$|tcpinfo_)/,

@@ -272,8 +272,8 @@ function remedyFor({ connections, longRunning, slowClients }: PoolFacts): string
   if (slowClients * 2 > connections)
     return 'slow clients hold the pool: raise pool.maxHeld or pool.maxConnections';
   if (longRunning * 2 > connections)
-    return 'long-running exchanges hold the pool: raise pool.maxConnections, or give them an upstream entry of their own';
-  return 'the upstream is slower than its requests come: raise pool.maxConnections if it can take more at once';
+    return 'long-running exchanges hold the pool: raise pool.maxConnections, or give them a separate upstream entry';
+  return 'the upstream is slower than its requests arrive: raise pool.maxConnections if it can handle more at once';
 }
 
 function turn(address: ReportedAddress, isOut: boolean): void {

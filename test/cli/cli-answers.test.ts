@@ -41,7 +41,7 @@ describe('explain', () => {
     expect(await first('/two/', '--address', '10.0.0.1')).toEqual([0, '/two/ goes to y (http://y)']);
     expect(await first('/static/a.css')).toEqual([
       0,
-      '/static/a.css goes to upstream http://static, as its route has no split',
+      '/static/a.css goes to upstream http://static, because its route has no split',
     ]);
     expect(await first('/', '--of', 'two')).toEqual([0, '/ goes to y (http://y)']);
   });
@@ -156,7 +156,7 @@ describe('simulate', () => {
         code: 2,
         out: '',
         err: expect.stringContaining(
-          'error: a log or request target does not hold $cookie_uid, which the key reads; give tokens, one in a line\n',
+          'error: a log or request target does not contain $cookie_uid, which the key reads; give tokens, one in a line\n',
         ),
       });
     }

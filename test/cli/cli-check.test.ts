@@ -252,7 +252,7 @@ describe('a configuration that is not good', () => {
     [
       '10 MiB',
       Buffer.alloc(10 * 1024 * 1024, 'a: b\n'),
-      './f.yaml: expected a configuration of 1 MiB at most, got 10.0 MiB\n',
+      './f.yaml: expected a configuration of at most 1 MiB, got 10.0 MiB\n',
     ],
   ])('%s is told in one line', async (_what, bytes, line) => {
     expect(await check([await file('f.yaml', bytes)])).toEqual({ code: 1, out: '', err: line });

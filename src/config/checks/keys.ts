@@ -51,7 +51,7 @@ function checkEntries(path: Path, split: RawMap, report: CheckReport): void {
   for (const [index, entry] of entries.entries()) {
     const at: Path = isList ? [...path, 'key', index] : [...path, 'key'];
     if (stopper !== undefined) {
-      const expected = `no entry after ${stopper}, as every request has a key by then`;
+      const expected = `no entry after ${stopper}, because every request has a key by then`;
       report.mistake(at, expected, `entry ${index + 1} of ${entries.length}`);
       return;
     }
@@ -75,7 +75,7 @@ function checkEntries(path: Path, split: RawMap, report: CheckReport): void {
     reportWrapped(place, text, report);
     if (variables.every(({ name }) => isCovered(name, earlier))) {
       const expected =
-        'a variable that no earlier entry has, as this entry is read only where those are empty';
+        'a variable that no earlier entry has, because this entry is read only if those are empty';
       report.mistake(place, expected, showGot(text));
     }
     for (const { name } of variables) earlier.add(name);
@@ -117,14 +117,14 @@ export function checkOwnFields(path: Path, split: RawMap, raw: RawMap, report: C
   for (const [index, key] of (isList ? (split.key as unknown[]) : [split.key]).entries()) {
     const at: Path = isList ? [...path, 'key', index] : [...path, 'key'];
     if (isMap(key) && owners.has(`cookie_${cookieOf(key).toLowerCase()}`)) {
-      report.problem(at, 'a cookie that override does not take', showGot(cookieOf(key)));
+      report.problem(at, 'a cookie that override does not use', showGot(cookieOf(key)));
     }
     const text = isMap(key) ? key.remember : key;
     if (typeof text === 'string') {
       for (const { name, written, start } of variablesOf(text)) {
         const owner = owners.get(name);
         if (owner === undefined) continue;
-        const expected = `a variable that ${owner} does not take out of the request`;
+        const expected = `a variable that ${owner} does not remove from the request`;
         report.problem(at, expected, showGot(written), 'value', start);
       }
     }
@@ -136,24 +136,24 @@ function checkCookie(at: Path, entry: RawMap, report: CheckReport): void {
   const prefix = /^__(Host|Secure)-/i.exec(cookieOf(entry))?.[0];
   if (prefix === undefined) return;
   if (entry.secure === 'never') {
-    const expected = `always or auto, as browsers keep no ${prefix} cookie without Secure`;
+    const expected = `always or auto, because browsers keep no ${prefix} cookie without Secure`;
     report.mistake([...at, 'secure'], expected, showGot(entry.secure));
   }
   if (/host/i.test(prefix) && entry.path !== undefined && entry.path !== '/') {
     report.mistake(
       [...at, 'path'],
-      `/, as browsers keep no ${prefix} cookie with another path`,
+      `/, because browsers keep no ${prefix} cookie with another path`,
       showGot(entry.path),
     );
   }
 }
 
 const WITH_VARIABLE =
-  "a variable like $arg_token in the key, as a text alone is the same key for every request; in a shell use single quotes, '$arg_token'";
+  "a variable like $arg_token in the key, because a text alone is the same key for every request; in a shell use single quotes, '$arg_token'";
 
-const WITHOUT_VARIABLE = 'reads no variable, so every request has the same key and one variant takes all';
+const WITHOUT_VARIABLE = 'reads no variable, so every request has the same key and one variant gets all';
 const SOMETIMES_EMPTY =
-  'a key that some requests do not have, as the cookie is read only where the key is missing';
+  'a key that some requests do not have, because the cookie is read only if the key is missing';
 
 /** The key that a bare word stands for: "token" -> "$arg_token". */
 function meantKey(text: string): string {
@@ -171,7 +171,7 @@ export function reportCut(at: Path, text: string, report: CheckReport): void {
   for (const { variable, whole, kept } of cutVariables(text)) {
     if (mayBeSecret(at)) {
       const plain = `\${${variable.written.slice(1)}}`;
-      const sentence = `reads ${variable.written} and takes what follows as text, as nginx does; write the longer name in braces, or ${plain} to keep it as it is`;
+      const sentence = `reads ${variable.written} and treats the rest as text, as nginx does; write the longer name in braces, or ${plain} to keep it as it is`;
       report.warn(at, sentence, variable.start);
       continue;
     }
@@ -217,7 +217,7 @@ export function checkSharedValues(
     if ([first, ...more].every(({ name }) => shared.has(name))) {
       const which = index === 0 ? 'every request' : 'every request without an earlier key';
       const reason = `${first.written} ${shared.get(first.name)}`;
-      report.warn(at, `is the same for ${which}, so one variant takes all of them: ${reason}`);
+      report.warn(at, `is the same for ${which}, so one variant gets all of them: ${reason}`);
       continue;
     }
     const note = more.length === 0 ? NOTES.get(first.name) : undefined;
@@ -235,7 +235,7 @@ function sharedValues(own: readonly Route[], listen: readonly ListenAddress[]): 
   if (addresses.length > 0 && addresses.every(({ path }) => path !== null)) {
     shared.set('remote_addr', 'is "unix:" for every client of a Unix socket');
   } else if (addresses.length > 0 && addresses.every(isLocal)) {
-    shared.set('remote_addr', 'is that of this machine, as the splitter listens on loopback alone');
+    shared.set('remote_addr', 'is that of this machine, because the splitter listens only on loopback');
   }
   const [first] = own;
   if (first === undefined) return shared;
@@ -254,7 +254,7 @@ function isLocal({ host, path }: ListenAddress): boolean {
   return path !== null || (host !== null && isLoopback(host));
 }
 
-const URL_NOTE = 'is another key for each URL: one client may get both variants';
+const URL_NOTE = 'differs for each URL: one client may get both variants';
 const HOST_NOTE = 'is one key for all requests with the same Host';
 
 /** What a key of this one variable means in practice. */
@@ -268,13 +268,13 @@ const NOTES: ReadonlyMap<string, string> = new Map([
   ['uri', URL_NOTE],
   ['request_uri', URL_NOTE],
   ['args', URL_NOTE],
-  ['request_method', 'has very few values, so the shares cannot come out'],
+  ['request_method', 'has very few values, so the shares cannot be reached'],
   ['http_user_agent', 'is one key for all clients with the same browser'],
-  ['http_authorization', 'is another key each time the credentials are renewed'],
-  ['http_cookie', 'is another key as soon as any cookie changes'],
+  ['http_authorization', 'changes each time the credentials are renewed'],
+  ['http_cookie', 'changes as soon as any cookie changes'],
   [
     'http_x_forwarded_for',
-    'is the whole chain of addresses, so a client that comes another way is another key',
+    'is the whole chain of addresses, so a client that comes another way has another key',
   ],
-  ['http_x_request_id', 'is another key for each request'],
+  ['http_x_request_id', 'differs for each request'],
 ]);

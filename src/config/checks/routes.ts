@@ -23,7 +23,7 @@ export function checkRoutes(raw: RawMap, report: CheckReport): void {
       report.problem(['splits'], 'at least one split, or routes to upstreams', 'none');
     } else if (splits.length > 1) {
       const names = splits.slice(0, 5).join(', ');
-      const expected = 'routes that say which split takes which request, as there are several splits';
+      const expected = 'routes that say which split serves which request, because there are several splits';
       report.problem(['splits'], expected, `splits ${names} and no routes`);
     }
     return;
@@ -50,7 +50,7 @@ function checkRoute(
   if (split !== undefined && upstream !== undefined) report.problem(path, expected, 'both');
   if (split === undefined && upstream === undefined) report.problem(path, expected, 'neither');
   if (typeof split === 'string' && !splits.has(split)) {
-    const known = splits.size === 0 ? 'the name of a split, of which there are none' : 'the name of a split';
+    const known = splits.size === 0 ? 'the name of a split, but there are none' : 'the name of a split';
     report.problem([...path, 'split'], (guess) => `${known}${guess(split, splits)}`, showGot(split));
   }
   const { listen } = route;
@@ -85,7 +85,7 @@ export function checkAddresses({ raw, document }: Written, report: CheckReport):
   }
   const { admin } = document;
   if (admin !== null && (admin.path !== null || admin.port !== 0) && seen.has(JSON.stringify(admin))) {
-    report.problem(['admin'], 'an address that listen does not take', showGot(raw.admin ?? ADMIN_DEFAULT));
+    report.problem(['admin'], 'an address that listen does not use', showGot(raw.admin ?? ADMIN_DEFAULT));
   }
 }
 
@@ -102,7 +102,7 @@ export function checkPorts({ raw, document }: Written, report: CheckReport): voi
     for (const { address, path } of sharing) {
       const isApart = wide.address.host === '0.0.0.0' && address.host?.includes(':') === true;
       if (address === wide.address || address.path !== null || isApart) continue;
-      const expected = `no address beside ${wide.address.host ?? ''}:${port}, which takes every one of this port`;
+      const expected = `no address besides ${wide.address.host ?? ''}:${port}, which includes every address of this port`;
       report.mistake(path, expected, showGot(valueAt(raw, path) ?? `:${port}`));
     }
   }
@@ -131,7 +131,7 @@ export function checkReach({ raw, document }: Written, report: CheckReport): voi
       );
     if (isHidden) {
       const expected =
-        'a route that some request reaches; the routes with listen come first and take all of these';
+        'a route that some request reaches; the routes with listen come first and match all of these';
       report.mistake(at, expected, `${route.host ?? 'every host'} ${route.path}`);
     }
     const path: unknown = valueAt(raw, [...at, 'path']);
@@ -139,7 +139,7 @@ export function checkReach({ raw, document }: Written, report: CheckReport): voi
       report.warn([...at, 'path'], `is compared with decoded paths; write ${showGot(decodedPath(path))}`);
     }
     if (route.host?.endsWith('.') === true) {
-      const expected = 'a host without a dot at its end, as requests are compared without it';
+      const expected = 'a host without a dot at its end, because requests are compared without it';
       report.mistake([...at, 'host'], expected, showGot(route.host));
     }
     if (typeof path === 'string' && path.includes('#')) {

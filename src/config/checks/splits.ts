@@ -75,11 +75,11 @@ function checkShares(list: Path, variants: readonly RawMap[], ordered: boolean, 
   const rest = rests[0];
   if (ordered && rests.length === 1 && rest !== variants.length - 1) {
     const expected =
-      'the variant that takes the rest to be the last one, as ranges go by the order of the list';
+      'the variant that takes the rest as the last one, because ranges follow the order of the list';
     report.problem([...list, rest!, 'share'], expected, `"*" at ${rest! + 1} of ${variants.length}`);
   }
   const total = `${sum / 100}%`;
-  if (sum > 10_000) report.problem(list, 'shares of 100% together at most', total);
+  if (sum > 10_000) report.problem(list, 'shares of at most 100% together', total);
   else if (readable && sum < 10_000 && rest === undefined) {
     report.problem(list, 'shares of 100% together, or a last variant with share "*"', total);
   }
@@ -139,14 +139,14 @@ export function checkSharesOfVariants(path: Path, split: Split, raw: RawMap, rep
   const rest = variants.findIndex(({ share }) => share === null);
   const isRestEmpty = rest >= 0 && given === 10_000;
   if (isRestEmpty) {
-    report.warn([...list, rest, 'share'], 'takes nothing, as the other shares are 100 % together');
+    report.warn([...list, rest, 'share'], 'gets nothing, because the other shares add up to 100 %');
   }
   const owners = variants.filter(({ share, weight }) =>
     weight === undefined ? (share === null ? !isRestEmpty : share! > 0) : weight > 0,
   );
   if (owners.length === 1 && variants.length > 1) {
     const how = override === undefined ? '' : ' except by override';
-    report.note(list, `every key goes to ${owners[0]!.name}; the other variants take nothing${how}`);
+    report.note(list, `every key goes to ${owners[0]!.name}; the other variants get nothing${how}`);
   }
   const [first] = variants;
   if (variants.length > 1 && variants.every(({ upstream }) => upstream === first!.upstream)) {

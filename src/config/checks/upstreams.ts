@@ -108,7 +108,7 @@ export function checkUpstreams({ raw, document }: Written, report: CheckReport):
     const own = mapOf(mapOf(raw.upstreams)[name]);
     if (own.tls !== undefined && url?.tls !== true && servers?.some((server) => server.url.tls) !== true) {
       const got = url === undefined ? 'servers without it' : showGot(own.url);
-      report.problem(['upstreams', name, 'tls'], 'tls only where the URL is https://', got);
+      report.problem(['upstreams', name, 'tls'], 'tls only if the URL is https://', got);
     }
     checkServers(['upstreams', name], servers, report);
     checkPair(['upstreams', name, 'tls'], tls, raw, report);
@@ -150,7 +150,7 @@ function checkPipelining(
   report: CheckReport,
 ): void {
   if (pool.pipelining === 1 || retry.attempts > 0) return;
-  const expected = 'retry.attempts: 1 where pool.pipelining is above 1, as its exchanges are lost together';
+  const expected = 'retry.attempts: 1 if pool.pipelining is above 1, because its exchanges are lost together';
   report.problem([...path, 'retry', 'attempts'], expected, String(retry.attempts));
 }
 

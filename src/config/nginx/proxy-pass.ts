@@ -419,9 +419,8 @@ export class ProxyGoals {
 type SettingsFor = (goal: string, variable?: string) => Settings;
 
 const CHOICE_NOTE =
-  'among the servers of an upstream one is chosen at random, by weight and by how busy it is; nginx takes them in turn';
-const LEAST_NOTE =
-  'least_conn is how a server is chosen in every upstream, among two that are drawn by weight';
+  'a server of an upstream is chosen at random, by weight and load; nginx uses them in turn';
+const LEAST_NOTE = 'every upstream uses least_conn, between two servers that are drawn by weight';
 
 const HOST_VALUE = /^(?:\$host|\$\{host\}|[A-Za-z0-9._[\]-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/;
 

@@ -7,7 +7,7 @@ import { type Directive, type Position, problemAt } from './syntax.ts';
 
 /** What nginx does by default with the Location of a response, and we do not. */
 export const REDIRECT_NOTE =
-  'Location of a response is passed on unchanged; nginx writes its own address over that of the upstream';
+  'Location of a response is passed on unchanged; nginx replaces the address of the upstream by its own';
 
 interface Origin {
   readonly position: Position;
@@ -33,7 +33,7 @@ export class Report {
 
   /** What was left out, in one note, then the others. */
   get notes(): readonly string[] {
-    const leftOut = `left out, as it changes nothing here: ${[...this.#ignored].join(', ')}`;
+    const leftOut = `left out, because it has no effect here: ${[...this.#ignored].join(', ')}`;
     return [...(this.#ignored.size === 0 ? [] : [leftOut]), ...this.#notes];
   }
 
@@ -146,7 +146,7 @@ export class Report {
 
   #noteLargest(directive: string, bytes: number): void {
     if (bytes > HEAD_KIB_MAX * 1024)
-      this.note(`${directive} counts as 1MiB here, the largest head that is read`);
+      this.note(`${directive} counts as 1MiB here, the largest head that the splitter reads`);
   }
 
   /** A directive that cannot be kept. */

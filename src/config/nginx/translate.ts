@@ -179,7 +179,7 @@ class Translator {
         this.#report.fail(
           server.directive.name,
           'server',
-          'a "location /" in each server where there are several',
+          'a "location /" in each server if there are several',
           'none',
         );
       }
@@ -220,7 +220,7 @@ class Translator {
     const [, modifier, path = ''] = /^(=|\^~|~\*?|@)? ?(.*)$/s.exec(written)!;
     const odd =
       modifier?.startsWith('~') === true
-        ? 'a path, as regular expressions are not kept'
+        ? 'a path, because regular expressions are not kept'
         : modifier === '@' || args.length > 2 || !path.startsWith('/')
           ? 'a path like /api/'
           : null;
@@ -240,7 +240,7 @@ class Translator {
     if (pass === undefined) {
       // Where a directive that answers in place of an upstream was refused, that is the cause.
       if (this.#report.problems.length === known) {
-        this.#report.fail(name, 'location', 'a proxy_pass, as no files are served', 'none');
+        this.#report.fail(name, 'location', 'a proxy_pass, because no files are served', 'none');
       }
       return found;
     }
@@ -333,7 +333,7 @@ class Translator {
     for (const [address, at] of places) {
       const wide = /:\d+$/.exec(address)?.[0];
       if (wide !== undefined && wide !== address && places.has(wide)) {
-        const expected = `no address beside ${wide}, which is every one of this port`;
+        const expected = `no address besides ${wide}, which includes every address of this port`;
         this.#report.fail(at, 'listen', expected, address);
       }
     }

@@ -81,7 +81,7 @@ describe('SPLIT', () => {
     [
       'shares over 100 %',
       '60% http://a; 60% http://b',
-      ['SPLIT: expected shares of 100% together at most, got 120%'],
+      ['SPLIT: expected shares of at most 100% together, got 120%'],
     ],
     [
       'a name twice',

@@ -103,7 +103,7 @@ describe('a key', () => {
   ])('of an address that all clients share is a warning: %j', (listen, reason) => {
     expect(keyed('$remote_addr', listen)).toEqual([
       expect.stringMatching(
-        /^warning: .* splits\.s\.key: is the same for every request, so one variant takes all/,
+        /^warning: .* splits\.s\.key: is the same for every request, so one variant gets all/,
       ),
     ]);
     expect(keyed('$remote_addr', listen)[0]).toContain(reason);
@@ -112,7 +112,7 @@ describe('a key', () => {
   it('of an address that all clients share is a warning in a list too', () => {
     expect(keyed('[$arg_token, $remote_addr]', 'listen: "127.0.0.1:8000"\n')).toEqual([
       expect.stringMatching(
-        /^warning: .* splits\.s\.key\[1\]: is the same for every request without an earlier key, so one variant takes all of them: \$remote_addr is that of this machine/,
+        /^warning: .* splits\.s\.key\[1\]: is the same for every request without an earlier key, so one variant gets all of them: \$remote_addr is that of this machine/,
       ),
     ]);
   });
@@ -186,7 +186,7 @@ describe('a setting without effect', () => {
     ],
     [
       '{ url: "http://u", setHeaders: { x-a: $http_x-user } }',
-      'u.setHeaders.x-a: reads $http_x and takes what follows as text',
+      'u.setHeaders.x-a: reads $http_x and treats the rest as text',
     ],
   ])('of an upstream is a warning: %s', (upstream, line) => {
     expect(told(`upstreams: { u: ${upstream} }\nroutes: [{ upstream: u }]`)).toEqual([
@@ -264,9 +264,9 @@ describe('an address', () => {
   const listening = (listen: string, admin = 'off') =>
     told(`listen: ${listen}\nadmin: ${admin}\nsplits: { s: { ${AB} } }`);
   it.each([
-    ['[":8000", "127.0.0.1:8000"]', 'off', 's.yaml:1:19 listen[1]: expected no address beside :8000'],
-    ['["0.0.0.0:8000", "localhost:8000"]', 'off', 'listen[1]: expected no address beside 0.0.0.0:8000'],
-    ['"127.0.0.1:9901"', '":9901"', 'listen: expected no address beside :9901'],
+    ['[":8000", "127.0.0.1:8000"]', 'off', 's.yaml:1:19 listen[1]: expected no address besides :8000'],
+    ['["0.0.0.0:8000", "localhost:8000"]', 'off', 'listen[1]: expected no address besides 0.0.0.0:8000'],
+    ['"127.0.0.1:9901"', '":9901"', 'listen: expected no address besides :9901'],
   ])('that another one takes in is a problem: %s, admin %s', (listen, admin, line) => {
     expect(listening(listen, admin)).toEqual([expect.stringContaining(line)]);
   });
@@ -295,7 +295,7 @@ it('a warning does not repeat what may be a secret', () => {
   const [line] = told(
     'upstreams: { u: { url: "http://u", setHeaders: { authorization: "Bearer $http_x-s3cret" } } }\nroutes: [{ upstream: u }]',
   );
-  expect(line).toContain('setHeaders.authorization: reads $http_x and takes what follows as text');
+  expect(line).toContain('setHeaders.authorization: reads $http_x and treats the rest as text');
   expect(line).not.toContain('s3cret');
 });
 
@@ -314,7 +314,7 @@ describe('a split that does not split', () => {
   });
 
   it('is a warning where the rest is nothing', () => {
-    expect(shares('100%', '*').join()).toContain('splits.s.variants[1].share: takes nothing');
+    expect(shares('100%', '*').join()).toContain('splits.s.variants[1].share: gets nothing');
   });
 });
 
@@ -340,7 +340,7 @@ describe('an nginx.conf', () => {
     const { config, findings } = nginx('constant');
     expect(config?.splits.get('v')?.key).toBe('constant');
     expect(findings?.map(formatFinding)).toEqual([
-      'warning: nginx.conf:1:15 split_clients: reads no variable, so every request has the same key and one variant takes all (did you mean "$arg_constant"?)',
+      'warning: nginx.conf:1:15 split_clients: reads no variable, so every request has the same key and one variant gets all (did you mean "$arg_constant"?)',
     ]);
   });
 

@@ -75,14 +75,14 @@ describe('a list of keys', () => {
       'a minted key that is not the last one',
       'key: [{ mint: uid }, $arg_token]',
       [
-        '3:26 splits.s.key[1]: expected no entry after a minted key, as every request has a key by then, got entry 2 of 2',
+        '3:26 splits.s.key[1]: expected no entry after a minted key, because every request has a key by then, got entry 2 of 2',
       ],
     ],
     [
       'a constant that is not the last one',
       'key: [salt, $arg_token]',
       [
-        `3:11 splits.s.key[0]: ${'expected a variable like $arg_token in the key, as a text alone is the same key for every request; in a shell use single quotes, \'$arg_token\' (did you mean "$arg_salt"?), got "salt"'}`,
+        `3:11 splits.s.key[0]: ${'expected a variable like $arg_token in the key, because a text alone is the same key for every request; in a shell use single quotes, \'$arg_token\' (did you mean "$arg_salt"?), got "salt"'}`,
       ],
     ],
     [
@@ -133,7 +133,7 @@ describe('a list of keys', () => {
       'a remembered text without a variable',
       'key: [{ remember: token }]',
       [
-        `3:23 splits.s.key[0].remember: expected a variable like $arg_token in the key, as a text alone is the same key for every request; in a shell use single quotes, '$arg_token' (did you mean "$arg_token"?), got "token"`,
+        `3:23 splits.s.key[0].remember: expected a variable like $arg_token in the key, because a text alone is the same key for every request; in a shell use single quotes, '$arg_token' (did you mean "$arg_token"?), got "token"`,
       ],
     ],
     [
@@ -145,16 +145,16 @@ describe('a list of keys', () => {
       'a __Host- cookie without Secure and with a path, which browsers drop',
       'key: [{ remember: $arg_token, cookie: __Host-t, secure: never, path: /shop }, { mint: uid, cookie: __Secure-u, secure: never }]',
       [
-        '3:61 splits.s.key[0].secure: expected always or auto, as browsers keep no __Host- cookie without Secure, got "never"',
-        '3:74 splits.s.key[0].path: expected /, as browsers keep no __Host- cookie with another path, got "/shop"',
-        '3:124 splits.s.key[1].secure: expected always or auto, as browsers keep no __Secure- cookie without Secure, got "never"',
+        '3:61 splits.s.key[0].secure: expected always or auto, because browsers keep no __Host- cookie without Secure, got "never"',
+        '3:74 splits.s.key[0].path: expected /, because browsers keep no __Host- cookie with another path, got "/shop"',
+        '3:124 splits.s.key[1].secure: expected always or auto, because browsers keep no __Secure- cookie without Secure, got "never"',
       ],
     ],
     [
       'an entry that nothing reaches, as the cookie of a remembered key was read before',
       'key: [{ remember: $arg_token, cookie: seen }, $cookie_seen]',
       [
-        '3:51 splits.s.key[1]: expected a variable that no earlier entry has, as this entry is read only where those are empty, got "$cookie_seen"',
+        '3:51 splits.s.key[1]: expected a variable that no earlier entry has, because this entry is read only if those are empty, got "$cookie_seen"',
       ],
     ],
     // A ";" in the path would add attributes to the cookie, a line end would add fields to the response.
@@ -259,20 +259,20 @@ describe('an override', () => {
       'its own query parameter',
       ['key: x$arg_Please', 'override: { query: please, variants: [a] }'],
       [
-        '3:11 splits.s.key: expected a variable that override does not take out of the request, got "$arg_Please"',
+        '3:11 splits.s.key: expected a variable that override does not remove from the request, got "$arg_Please"',
       ],
     ],
     [
       'its own header',
       ['key: [$http_x_v]', 'override: { header: X-V, variants: [a] }'],
       [
-        '3:11 splits.s.key[0]: expected a variable that override does not take out of the request, got "$http_x_v"',
+        '3:11 splits.s.key[0]: expected a variable that override does not remove from the request, got "$http_x_v"',
       ],
     ],
     [
       'its own cookie',
       ['key: [{ mint: uid, cookie: V }]', 'override: { cookie: v, variants: [a] }'],
-      ['3:11 splits.s.key[0]: expected a cookie that override does not take, got "V"'],
+      ['3:11 splits.s.key[0]: expected a cookie that override does not use, got "V"'],
     ],
   ])('is no key at the same time: %s', (_, lines, problems) => {
     expect(problemsOf(lines)).toEqual(problems);
@@ -345,7 +345,7 @@ describe('the fields of the splitter itself', () => {
 
   it('the variant header is no key: what a client says under its name is never read', () => {
     expect(problemsOf(['key: $http_x_v'], ['variantHeader: { name: X-V }'])).toEqual([
-      '3:10 splits.s.key: expected a variable that variantHeader does not take out of the request, got "$http_x_v"',
+      '3:10 splits.s.key: expected a variable that variantHeader does not remove from the request, got "$http_x_v"',
     ]);
   });
 });

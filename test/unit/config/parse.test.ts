@@ -179,7 +179,7 @@ describe('a text that is no configuration gets one clear problem', () => {
     [
       '10 MiB',
       'x: y\n'.repeat(2 * 1024 * 1024),
-      's.yaml: expected a configuration of 1 MiB at most, got 10.0 MiB',
+      's.yaml: expected a configuration of at most 1 MiB, got 10.0 MiB',
     ],
     ['a list', '- a\n', 's.yaml:1:1: expected a map of options like listen: and splits:, got a list'],
     ['a text', 'hello', 's.yaml:1:1: expected a map of options like listen: and splits:, got 5 characters'],
@@ -197,17 +197,17 @@ describe('a text that is no configuration gets one clear problem', () => {
     [
       'an alias inside itself',
       'x: &x [*x]',
-      's.yaml:1:1: expected 200000 values at most once aliases are expanded, got an alias inside its own anchor',
+      's.yaml:1:1: expected 200000 values at most, after aliases are expanded, got an alias inside its own anchor',
     ],
     [
       'a merge key of a text',
       'a: { <<: b }',
-      's.yaml:1:6: expected an alias of a map behind the merge key "<<", or a list of them, got 1 character',
+      's.yaml:1:6: expected an alias of a map after the merge key "<<", or a list of them, got 1 character',
     ],
     [
       'an alias without an anchor',
       'a: *gone',
-      's.yaml:1:4: expected an anchor &gone before its alias; a literal "*" stands in quotes, got "*gone"',
+      's.yaml:1:4: expected an anchor &gone before its alias; a literal "*" must be in quotes, got "*gone"',
     ],
   ])('%s', (_what, text, line) => {
     expect(bad(text)).toEqual([line]);
@@ -251,14 +251,14 @@ describe('a text that is no configuration gets one clear problem', () => {
       return `${name}: &${name} [${Array(10).fill(below).join(', ')}]\n`;
     });
     expect(bad(bomb.join(''))).toEqual([
-      's.yaml:1:1: expected 200000 values at most once aliases are expanded, got billions of values',
+      's.yaml:1:1: expected 200000 values at most, after aliases are expanded, got billions of values',
     ]);
   });
 
   it('a wide list that is used thousands of times is refused by its expanded size', () => {
     const wide = `x-wide: &wide [${'1, '.repeat(1000)}1]\nx-uses: [${'*wide, '.repeat(1000)}*wide]\n`;
     expect(bad(wide)).toEqual([
-      's.yaml:1:1: expected 200000 values at most once aliases are expanded, got 1004006 values',
+      's.yaml:1:1: expected 200000 values at most, after aliases are expanded, got 1004006 values',
     ]);
   });
 });
@@ -335,7 +335,7 @@ describe('each kind of mistake is answered with its place, what was expected and
     [
       'shares over 100 %',
       variants('{ name: a, share: 60%, upstream: u }', '{ name: b, share: 50%, upstream: u }'),
-      ['s.yaml:4:5 splits.s.variants: expected shares of 100% together at most, got 110%'],
+      ['s.yaml:4:5 splits.s.variants: expected shares of at most 100% together, got 110%'],
     ],
     [
       'shares under 100 % and no "*"',
@@ -355,7 +355,7 @@ describe('each kind of mistake is answered with its place, what was expected and
       '"*" that is not last',
       variants(REST, A),
       [
-        's.yaml:5:30 splits.s.variants[0].share: expected the variant that takes the rest to be the last one, as ranges go by the order of the list, got "*" at 1 of 2',
+        's.yaml:5:30 splits.s.variants[0].share: expected the variant that takes the rest as the last one, because ranges follow the order of the list, got "*" at 1 of 2',
       ],
     ],
     [
@@ -426,7 +426,7 @@ describe('each kind of mistake is answered with its place, what was expected and
       'several splits without routes',
       `${variants(A, REST)}  t: { variants: [${REST}] }\n`,
       [
-        's.yaml:2:1 splits: expected routes that say which split takes which request, as there are several splits, got splits s, t and no routes',
+        's.yaml:2:1 splits: expected routes that say which split serves which request, because there are several splits, got splits s, t and no routes',
       ],
     ],
     [
@@ -499,7 +499,7 @@ describe('each kind of mistake is answered with its place, what was expected and
       `listen: [":8000", ":8000"]\nadmin: ":8000"\n${variants(A, REST)}`,
       [
         's.yaml:1:19 listen[1]: expected each address once, got ":8000"',
-        's.yaml:2:8 admin: expected an address that listen does not take, got ":8000"',
+        's.yaml:2:8 admin: expected an address that listen does not use, got ":8000"',
       ],
     ],
     [
@@ -523,7 +523,7 @@ describe('each kind of mistake is answered with its place, what was expected and
       'TLS options that do not go together',
       'upstreams: { a: { url: "http://a", tls: { caFile: /c } }, b: { url: "https://b", tls: { certFile: /c } } }\nroutes: [{ upstream: a }]\n',
       [
-        's.yaml:1:36 upstreams.a.tls: expected tls only where the URL is https://, got "http://a"',
+        's.yaml:1:36 upstreams.a.tls: expected tls only if the URL is https://, got "http://a"',
         's.yaml:1:99 upstreams.b.tls.certFile: expected certFile and keyFile together, got certFile alone',
       ],
     ],
@@ -536,7 +536,7 @@ describe('each kind of mistake is answered with its place, what was expected and
       'pipelining without the retry that keeps one failure from being that of others',
       'upstreamDefaults: { pool: { pipelining: 4 } }\nupstreams: { a: { url: "http://a", retry: { attempts: 0 } } }\nroutes: [{ upstream: a }]\n',
       [
-        's.yaml:2:55 upstreams.a.retry.attempts: expected retry.attempts: 1 where pool.pipelining is above 1, as its exchanges are lost together, got 0',
+        's.yaml:2:55 upstreams.a.retry.attempts: expected retry.attempts: 1 if pool.pipelining is above 1, because its exchanges are lost together, got 0',
       ],
     ],
     [

@@ -56,7 +56,7 @@ describe('a refused request says which rule it broke', () => {
     ['GET / HTTP/1.1 \r\nHost: h\r\n\r\n', 'the request line does not end with CRLF'],
     ['GET / HTTP/2.0\r\n\r\n', 'the version is neither 1.0 nor 1.1'],
     ['CONNECT h:443 HTTP/1.1\r\n\r\n', 'the method is CONNECT'],
-    ['GET * HTTP/1.1\r\n\r\n', 'the target "*" comes with a method other than OPTIONS'],
+    ['GET * HTTP/1.1\r\n\r\n', 'the target "*" is used with a method other than OPTIONS'],
     ['GET ftp://h/ HTTP/1.1\r\n\r\n', 'the target begins with neither "/" nor "http://"'],
     ['GET http://@/ HTTP/1.1\r\n\r\n', 'the target has no valid authority'],
     [
@@ -94,8 +94,8 @@ describe('a refused request says which rule it broke', () => {
     [`${LINE}Host: h\r\nX: a\x01b\r\n\r\n`, 'byte 0x01 in the value of field "X"'],
     [`${LINE}Host: h\nX: 1\r\n\r\n`, 'field "Host" ends with a bare LF'],
     [`${LINE}Host: h\rX: 1\r\n\r\n`, 'field "Host" holds a CR without LF'],
-    [`${LINE}Host: h\r\n\n`, 'a bare LF stands where the fields end'],
-    [`${LINE}Host: h\r\n\rX`, 'a CR without LF stands where the fields end'],
+    [`${LINE}Host: h\r\n\n`, 'a bare LF is at the end of the fields'],
+    [`${LINE}Host: h\r\n\rX`, 'a CR without LF is at the end of the fields'],
     [`${LINE}Host: h\r\nno colon\r\n\r\n`, 'the line after field "Host" has no colon'],
     [`${LINE}no colon\r\n\r\n`, 'the first field line has no colon'],
     [

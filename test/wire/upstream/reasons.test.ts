@@ -30,7 +30,7 @@ describe('a response that is not valid HTTP', () => {
     ],
     [
       'HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n',
-      '101 switches to a protocol that was not asked for',
+      '101 switches to a protocol that was not requested',
     ],
   ])('%j: the answer and the log say why', async (bytes, reason) => {
     const upstream = await startUpstream(async (peer) => {

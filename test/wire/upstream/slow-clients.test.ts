@@ -177,7 +177,7 @@ it('a pool that is exhausted is logged once, with what fills it and what to do, 
       held: 0,
       waiting: 2,
       remedy:
-        'the upstream is slower than its requests come: raise pool.maxConnections if it can take more at once',
+        'the upstream is slower than its requests arrive: raise pool.maxConnections if it can handle more at once',
     },
   ]);
   expect(upstreamOf(splitter).exhaustions).toBe(1);

@@ -347,10 +347,10 @@ describe('what is kept', () => {
       ['f:80', { weight: 1, backup: false, down: false, eject: never }],
     ]);
     expect(notes).toEqual([
-      'left out, as it changes nothing here: keepalive',
-      'Location of a response is passed on unchanged; nginx writes its own address over that of the upstream',
-      'least_conn is how a server is chosen in every upstream, among two that are drawn by weight',
-      'among the servers of an upstream one is chosen at random, by weight and by how busy it is; nginx takes them in turn',
+      'left out, because it has no effect here: keepalive',
+      'Location of a response is passed on unchanged; nginx replaces the address of the upstream by its own',
+      'every upstream uses least_conn, between two servers that are drawn by weight',
+      'a server of an upstream is chosen at random, by weight and load; nginx uses them in turn',
     ]);
   });
 
@@ -420,7 +420,7 @@ it('what changes nothing is named in one note', () => {
   const { notes } = good(`user nginx; worker_processes auto; events { worker_connections 1024; }
 ${asking({ http: 'sendfile on; access_log off; gzip off;', server: 'server_tokens off;', location: 'proxy_redirect off; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off;' })}`);
   expect(notes).toEqual([
-    'left out, as it changes nothing here: user, worker_processes, events, sendfile, access_log, gzip, server_tokens, proxy_redirect, proxy_http_version, proxy_buffering, proxy_set_header Connection',
+    'left out, because it has no effect here: user, worker_processes, events, sendfile, access_log, gzip, server_tokens, proxy_redirect, proxy_http_version, proxy_buffering, proxy_set_header Connection',
   ]);
 });
 
@@ -457,7 +457,7 @@ describe('buffers for message heads become limits', () => {
     return { limits, ofResponses: upstreamDefaults?.limits, notes };
   };
   const BODY = { requestBody: '1MiB' };
-  const left = (names: string) => [`left out, as it changes nothing here: ${names}`];
+  const left = (names: string) => [`left out, because it has no effect here: ${names}`];
 
   it('of a request: a line has one buffer, all fields have all of them, and nothing counts them', () => {
     expect(limitsOf('large_client_header_buffers 4 16k;')).toEqual({
@@ -471,7 +471,7 @@ describe('buffers for message heads become limits', () => {
     const both = limitsOf('large_client_header_buffers 8 4k;', 'large_client_header_buffers 64 32k;');
     expect(both.limits).toEqual({ ...BODY, requestLine: '32KiB', requestHead: '1MiB', requestFields: 1000 });
     expect(both.notes).toContain(
-      'large_client_header_buffers counts as 1MiB here, the largest head that is read',
+      'large_client_header_buffers counts as 1MiB here, the largest head that the splitter reads',
     );
   });
 
@@ -499,7 +499,7 @@ describe('buffers for message heads become limits', () => {
 
 it('what is done a little otherwise is told in a sentence of its own', () => {
   expect(good(asking({ server: 'location /img/ { proxy_pass http://a; }' })).notes).toEqual([
-    'Location of a response is passed on unchanged; nginx writes its own address over that of the upstream',
+    'Location of a response is passed on unchanged; nginx replaces the address of the upstream by its own',
     'a request for /img (without the last slash) is not redirected to /img/',
   ]);
 });
@@ -510,7 +510,7 @@ describe('what cannot be kept is told with file and line, all at once', () => {
       'a regex location',
       asking({ server: 'location ~ \\.php$ { proxy_pass http://a; }' }),
       'location',
-      ' location: expected a path, as regular expressions are not kept, got "~ \\\\.php$"',
+      ' location: expected a path, because regular expressions are not kept, got "~ \\\\.php$"',
     ],
     [
       'a URI in proxy_pass',
@@ -612,7 +612,7 @@ describe('what cannot be kept is told with file and line, all at once', () => {
       'an address beside every address of its port',
       `server { listen 80; location / { proxy_pass http://a; } }\nserver { listen 127.0.0.1:80; location / { proxy_pass http://b; } }`,
       'listen 127',
-      ' listen: expected no address beside :80, which is every one of this port, got 127.0.0.1:80',
+      ' listen: expected no address besides :80, which includes every address of this port, got 127.0.0.1:80',
     ],
     [
       'an upstream that is down',
@@ -624,7 +624,7 @@ describe('what cannot be kept is told with file and line, all at once', () => {
       'a location without proxy_pass',
       asking({ server: 'location /x { root /srv; }' }),
       'location',
-      ' location: expected a proxy_pass, as no files are served, got none',
+      ' location: expected a proxy_pass, because no files are served, got none',
     ],
     [
       'an unknown variable',
@@ -732,7 +732,7 @@ describe('what cannot be kept is told with file and line, all at once', () => {
       run(`${server('80', '')}server { listen 80; server_name b; location /x { proxy_pass http://a; } }`)
         .problems,
     ).toEqual([
-      'nginx.conf:2:1 server: expected a "location /" in each server where there are several, got none',
+      'nginx.conf:2:1 server: expected a "location /" in each server if there are several, got none',
     ]);
   });
 });
