@@ -20,9 +20,9 @@ import { beginsAnswer, ResponseReader, TOO_MANY_INTERIMS } from './response-read
 const upstreamMemory = new ReadMemory(131_072, 1024);
 const ENDED = causeOf('the upstream closed the connection');
 const ENDED_SILENTLY = causeOf('the upstream closed the connection without an answer');
-const LOST_AHEAD = causeOf('the answer ahead on the same connection failed or took too long');
-const SWITCH_UNASKED = causeOf('101 switches to a protocol that was not asked for');
-const ANSWER_UNASKED = causeOf('bytes came before the request was sent');
+const LOST_AHEAD = causeOf('the response before it on the same connection failed or took too long');
+const SWITCH_UNASKED = causeOf('101 switches to a protocol that was not requested');
+const ANSWER_UNASKED = causeOf('bytes arrived before the request was sent');
 
 const STATE = { connecting: 0, idle: 1, busy: 2, tunnel: 3, closed: 4 } as const;
 
@@ -182,7 +182,7 @@ export class UpstreamConnection implements PooledConnection, Timed, WireOwner {
   onDeadline(now: number): void {
     const { exchange } = this;
     if (this.#state === STATE.connecting) {
-      const where = this.#isInHandshake ? 'the TLS handshake did not end' : 'no answer';
+      const where = this.#isInHandshake ? 'the TLS handshake did not finish' : 'no answer';
       const limit = `within connectTimeout, ${this.#upstream.config.connectTimeout} ms`;
       return this.#lost('UPSTREAM_CONNECT_TIMEOUT', causeOf(`${where} ${limit}`));
     }

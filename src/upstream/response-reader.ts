@@ -18,7 +18,7 @@ const KEEP_ALIVE_MARGIN_MS = 1000;
 
 /** Interim responses to one request; more is a flood. */
 const INTERIM_MAX = 32;
-export const TOO_MANY_INTERIMS = causeOf(`more than ${INTERIM_MAX} interim responses came`);
+export const TOO_MANY_INTERIMS = causeOf(`more than ${INTERIM_MAX} interim responses arrived`);
 
 const PART = { head: 0, length: 1, chunked: 2, close: 3 } as const;
 
