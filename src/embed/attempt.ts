@@ -3,9 +3,8 @@
 
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import type { FaultCode } from '../errors.ts';
-import type { AgentUpstream } from './agent-upstream.ts';
 import type { HandlerContext } from './context.ts';
-import type { HandlerDecision } from './decision.ts';
+import type { RequestPlan } from './request-plan.ts';
 
 /** How far an upstream request has come. */
 export const STAGE = { queued: 0, connecting: 1, sent: 2, answered: 3, ended: 4 } as const;
@@ -16,22 +15,15 @@ export const STAGE = { queued: 0, connecting: 1, sent: 2, answered: 3, ended: 4 
  */
 export abstract class UpstreamAttempt {
   protected readonly context: HandlerContext;
-  protected readonly upstream: AgentUpstream;
-  protected readonly decision: HandlerDecision;
+  protected readonly plan: RequestPlan;
   protected readonly request: IncomingMessage;
   protected stage: number = STAGE.queued;
   protected upstreamRequest: ClientRequest | null = null;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(
-    context: HandlerContext,
-    upstream: AgentUpstream,
-    decision: HandlerDecision,
-    request: IncomingMessage,
-  ) {
+  constructor(context: HandlerContext, plan: RequestPlan, request: IncomingMessage) {
     this.context = context;
-    this.upstream = upstream;
-    this.decision = decision;
+    this.plan = plan;
     this.request = request;
   }
 
@@ -43,8 +35,8 @@ export abstract class UpstreamAttempt {
 
   /** Limits every wait for `upstreamRequest` until its end, and keeps `stage`. */
   protected watch(upstreamRequest: ClientRequest): void {
-    const { connectTimeout, responseTimeout, pool } = this.upstream.config;
-    const { url } = this.upstream;
+    const { config, url } = this.plan.upstream;
+    const { connectTimeout, responseTimeout, pool } = config;
     this.upstreamRequest = upstreamRequest;
     this.stage = STAGE.queued;
     this.#limit(pool.queueTimeout, 'QUEUE_TIMEOUT');
@@ -84,7 +76,7 @@ export abstract class UpstreamAttempt {
     if (code === 'HPE_HEADER_OVERFLOW') return 'UPSTREAM_HEAD_TOO_LARGE';
     if (code.startsWith('HPE_')) return 'UPSTREAM_BAD_RESPONSE';
     if (this.stage >= STAGE.sent) return 'UPSTREAM_RESET';
-    const isTls = this.upstream.url.tls && syscall !== 'connect';
+    const isTls = this.plan.upstream.url.tls && syscall !== 'connect';
     return isTls ? 'UPSTREAM_TLS_FAILED' : 'UPSTREAM_CONNECT_FAILED';
   }
 

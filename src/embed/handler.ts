@@ -5,14 +5,13 @@ import { type IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { FaultCode } from '../errors.ts';
-import { LibraryView } from '../split/request.ts';
 import { afterEarlierAnswers, trackAnswer } from './answer-order.ts';
 import { createContext, type HandlerContext } from './context.ts';
-import { decide } from './decision.ts';
 import { answerFault, answerUpgradeFault } from './fault-answer.ts';
 import { hasBody } from './fields.ts';
 import { checkConfig, type HandlerConfig, type HandlerOptions } from './handler-config.ts';
 import { HandlerExchange } from './request.ts';
+import { planRequest } from './request-plan.ts';
 import { HandlerTunnel } from './tunnel.ts';
 
 export type { FaultCode } from '../errors.ts';
@@ -49,19 +48,17 @@ export function createHandler(config: HandlerConfig, options: HandlerOptions = {
 
 function handleRequest(context: HandlerContext, request: IncomingMessage, response: ServerResponse): void {
   trackAnswer(request, response);
-  const view = new LibraryView(request, request.url);
-  const decision = decide(context, request, view);
+  const plan = planRequest(context, request);
   const coding = request.headers['transfer-encoding']?.toLowerCase();
-  if (decision === null) return refuseRequest(context, request, response, 'KEY_MISSING');
+  if (plan === null) return refuseRequest(context, request, response, 'KEY_MISSING');
   if (coding !== undefined && coding !== 'chunked') {
     return refuseRequest(context, request, response, 'UNKNOWN_TRANSFER_ENCODING');
   }
   // A body that someone else has read cannot be sent: the upstream would wait for it.
   if (hasBody(request) && request.readableDidRead)
     return refuseRequest(context, request, response, 'BODY_ALREADY_READ');
-  const upstream = context.upstreams.get(decision.variant.upstream)!;
-  if (upstream.isFull()) return refuseRequest(context, request, response, 'QUEUE_FULL', decision.added);
-  new HandlerExchange(context, upstream, decision, view, request, response).send();
+  if (plan.upstream.isFull()) return refuseRequest(context, request, response, 'QUEUE_FULL', plan.added);
+  new HandlerExchange(context, plan, request, response).send();
 }
 
 function refuseRequest(
@@ -98,16 +95,9 @@ function startUpgrade(context: HandlerContext, request: IncomingMessage, socket:
   if (!passes || protocol !== 'websocket' || request.method !== 'GET') {
     return handleWithoutUpgrade(context, request, socket);
   }
-  const view = new LibraryView(request, request.url);
-  const decision = decide(context, request, view);
-  if (decision === null) return refuseUpgrade(context, request, socket, 'KEY_MISSING');
-  new HandlerTunnel(
-    context,
-    context.upstreams.get(decision.variant.upstream)!,
-    decision,
-    request,
-    socket,
-  ).send(view, head);
+  const plan = planRequest(context, request);
+  if (plan === null) return refuseUpgrade(context, request, socket, 'KEY_MISSING');
+  new HandlerTunnel(context, plan, request, socket).send(head);
 }
 
 /** RFC 9110 §7.8: an upgrade may be ignored; the request is then a plain one, and the last one of its connection. */

@@ -3,14 +3,12 @@
 
 import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http';
 import type { FaultCode } from '../errors.ts';
-import type { LibraryView } from '../split/request.ts';
-import type { AgentUpstream } from './agent-upstream.ts';
 import { cutAnswer } from './answer-order.ts';
 import { STAGE, UpstreamAttempt } from './attempt.ts';
 import type { HandlerContext } from './context.ts';
-import { type HandlerDecision, pathFor } from './decision.ts';
 import { answerFault } from './fault-answer.ts';
-import { framingFields, hasBody, requestFields, responseFields } from './fields.ts';
+import { framingFields, hasBody, responseFields } from './fields.ts';
+import type { RequestPlan } from './request-plan.ts';
 
 /**
  * One request and its response. Starts with `send` and ends when the response is written, or with the first fault; it owns
@@ -20,25 +18,16 @@ import { framingFields, hasBody, requestFields, responseFields } from './fields.
  */
 export class HandlerExchange extends UpstreamAttempt {
   readonly #response: ServerResponse;
-  readonly #target: string;
-  readonly #fields: readonly string[];
   #attempts = 0;
 
   constructor(
     context: HandlerContext,
-    upstream: AgentUpstream,
-    decision: HandlerDecision,
-    view: LibraryView,
+    plan: RequestPlan,
     request: IncomingMessage,
     response: ServerResponse,
   ) {
-    super(context, upstream, decision, request);
+    super(context, plan, request);
     this.#response = response;
-    this.#target = pathFor(decision, view);
-    this.#fields = [
-      ...requestFields(context.config, upstream, decision.edit, view, request),
-      ...framingFields(request),
-    ];
     response.on('error', (cause) => this.end('DOWNSTREAM_GONE', cause));
     response.once('finish', () => this.end(null, null));
     response.once('close', () => this.end('DOWNSTREAM_GONE', null));
@@ -50,11 +39,17 @@ export class HandlerExchange extends UpstreamAttempt {
 
   /** Sends the request; the second time on a connection of its own. */
   send(): void {
-    const { request, upstream } = this;
+    const { request } = this;
+    const { upstream, path, fields } = this.plan;
     const usesPool = this.#attempts++ === 0;
     let upstreamRequest: ClientRequest;
     try {
-      upstreamRequest = upstream.request(request.method!, this.#target, this.#fields, usesPool);
+      upstreamRequest = upstream.request(
+        request.method!,
+        path,
+        [...fields, ...framingFields(request)],
+        usesPool,
+      );
     } catch (cause) {
       this.end('INTERNAL', cause as Error);
       return;
@@ -79,7 +74,7 @@ export class HandlerExchange extends UpstreamAttempt {
     request.unpipe();
     request.resume();
     if (code === null) return;
-    if (!response.headersSent && !response.destroyed) answerFault(response, code, this.decision.added);
+    if (!response.headersSent && !response.destroyed) answerFault(response, code, this.plan.added);
     else cutAnswer(request, response);
     this.context.onFault(code, request, cause);
   }
@@ -100,7 +95,7 @@ export class HandlerExchange extends UpstreamAttempt {
       if (!upstreamResponse.complete) this.end('UPSTREAM_BODY_CUT', null);
     });
     try {
-      const fields = responseFields(this.context.config, this.decision, upstreamResponse);
+      const fields = responseFields(this.context.config, this.plan, upstreamResponse);
       this.#response.writeHead(statusCode, statusMessage, fields);
     } catch (cause) {
       // A status below 100, or a byte that Node does not write.
@@ -125,6 +120,6 @@ export class HandlerExchange extends UpstreamAttempt {
     const { request, upstreamRequest } = this;
     const isReplayable = /^(?:GET|HEAD|OPTIONS|PUT|DELETE)$/.test(request.method!) && !hasBody(request);
     const wasReused = code === 'UPSTREAM_RESET' && upstreamRequest?.reusedSocket === true;
-    return wasReused && isReplayable && this.#attempts <= this.upstream.config.retry.attempts;
+    return wasReused && isReplayable && this.#attempts <= this.plan.upstream.config.retry.attempts;
   }
 }

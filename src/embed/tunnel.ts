@@ -4,13 +4,11 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { FAULTS, type FaultCode } from '../errors.ts';
-import type { LibraryView } from '../split/request.ts';
-import type { AgentUpstream } from './agent-upstream.ts';
 import { STAGE, UpstreamAttempt } from './attempt.ts';
 import type { HandlerContext } from './context.ts';
-import { type HandlerDecision, pathFor } from './decision.ts';
 import { answerUpgradeFault, closeAfterAnswer, responseHead } from './fault-answer.ts';
-import { editHeaders, requestFields, responseFields } from './fields.ts';
+import { editHeaders, responseFields } from './fields.ts';
+import type { RequestPlan } from './request-plan.ts';
 
 /**
  * The upgrade request of a WebSocket, and then bytes in both directions. Starts with `send` and ends when either socket
@@ -19,35 +17,27 @@ import { editHeaders, requestFields, responseFields } from './fields.ts';
 export class HandlerTunnel extends UpstreamAttempt {
   readonly #socket: Socket;
 
-  constructor(
-    context: HandlerContext,
-    upstream: AgentUpstream,
-    decision: HandlerDecision,
-    request: IncomingMessage,
-    socket: Socket,
-  ) {
-    super(context, upstream, decision, request);
+  constructor(context: HandlerContext, plan: RequestPlan, request: IncomingMessage, socket: Socket) {
+    super(context, plan, request);
     this.#socket = socket;
     socket.on('error', (cause) => this.end('DOWNSTREAM_GONE', cause));
     socket.once('close', () => this.end(this.stage === STAGE.answered ? null : 'DOWNSTREAM_GONE', null));
   }
 
   /** Sends the upgrade request. `head` is what the client sent after its own. */
-  send(view: LibraryView, head: Buffer): void {
-    const { context, request, upstream } = this;
-    const { proxy } = context;
-    const target = pathFor(this.decision, view);
-    const fields = requestFields(context.config, upstream, this.decision.edit, view, request);
+  send(head: Buffer): void {
+    const { proxy } = this.context;
+    const { upstream, path, fields } = this.plan;
     // http-proxy takes the fields from the request; an Expect among them would make Node write them at once.
     const headers = { connection: 'Upgrade', upgrade: 'websocket' };
-    const shown: IncomingMessage = Object.create(request, { headers: { value: headers } });
+    const shown: IncomingMessage = Object.create(this.request, { headers: { value: headers } });
     // No agent: a connection that becomes a tunnel is never one of the pool.
     const options = { target: upstream.target, ssl: { ...upstream.serverName }, toProxy: true };
     // Called from within `ws`, before anything of the request is written.
     const prepare = (upstreamRequest: ClientRequest) => {
       this.watch(upstreamRequest);
       // http-proxy merges slashes in the path.
-      upstreamRequest.path = target;
+      upstreamRequest.path = path;
       for (const name of upstreamRequest.getHeaderNames()) upstreamRequest.removeHeader(name);
       for (let i = 0; i < fields.length; i += 2) upstreamRequest.appendHeader(fields[i]!, fields[i + 1]!);
       upstreamRequest.setHeader('Connection', 'Upgrade').setHeader('Upgrade', 'websocket');
@@ -71,7 +61,7 @@ export class HandlerTunnel extends UpstreamAttempt {
     this.upstreamRequest?.destroy();
     if (code === null) return;
     if (isAnswered || FAULTS[code].status === 0) this.#socket.destroy();
-    else answerUpgradeFault(this.#socket, code, this.decision.added);
+    else answerUpgradeFault(this.#socket, code, this.plan.added);
     this.context.onFault(code, this.request, cause);
   }
 
@@ -90,7 +80,7 @@ export class HandlerTunnel extends UpstreamAttempt {
     upstreamRequest.once('response', (upstreamResponse) => this.#relayRefusal(upstreamResponse));
     upstreamRequest.once('upgrade', (upstreamResponse, upstreamSocket, upstreamHead) => {
       if (upstreamResponse.headers.upgrade?.toLowerCase() === 'websocket') {
-        editHeaders(upstreamResponse, this.decision);
+        editHeaders(upstreamResponse, this.plan);
         open!(upstreamResponse, upstreamSocket, upstreamHead);
         this.#join(upstreamSocket);
       } else {
@@ -116,7 +106,7 @@ export class HandlerTunnel extends UpstreamAttempt {
   /** The upstream answered without upgrading: the client gets its answer, and then its connection closes. */
   #relayRefusal(upstreamResponse: IncomingMessage): void {
     const { statusCode = 502, statusMessage = '' } = upstreamResponse;
-    const fields = responseFields(this.context.config, this.decision, upstreamResponse);
+    const fields = responseFields(this.context.config, this.plan, upstreamResponse);
     this.stage = STAGE.answered;
     this.#socket.write(responseHead(statusCode, statusMessage, fields), 'latin1');
     upstreamResponse.on('error', (cause) => this.end('UPSTREAM_BODY_CUT', cause));

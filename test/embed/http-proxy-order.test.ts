@@ -73,7 +73,8 @@ describe('an upgrade after a request that is still being answered', () => {
         await peer.send(`HTTP/1.1 200 OK\r\nContent-Length: ${size}\r\n\r\n`, 'x'.repeat(size));
       }
     });
-    const server = await HandlerServer.start(documentOf(upstream.url));
+    // Reading 8 MB can keep this process from seeing that the tunnel's connection is there.
+    const server = await HandlerServer.start(documentOf(upstream.url, { connectTimeout: '60s' }));
     const client = await server.client();
     client.socket.pause();
     await client.send(get('/big') + upgrade('/ws'));
