@@ -56,6 +56,17 @@ describe('every page', () => {
       );
     expect(gone).toEqual([]);
   });
+
+  it('runs programs that exist', () => {
+    const gone = pages
+      .filter((page) => page !== 'CHANGELOG.md')
+      .flatMap((page) =>
+        [...read(page).matchAll(/\bnode ((?:src|test|scripts|bench|examples)\/[\w./-]+\.ts)/g)]
+          .filter(([, path]) => !existsSync(join(root, path!)))
+          .map(([, path]) => `${page}: ${path}`),
+      );
+    expect(gone).toEqual([]);
+  });
 });
 
 it('.gitattributes marks files that exist', () => {
