@@ -9,8 +9,8 @@ import { RequestHead } from '../http1/request-head.ts';
 import type { Deadlines, Timed } from '../transport/deadlines.ts';
 import { type ReadMemory, Wire, type WireOwner } from '../transport/wire.ts';
 import { HEAD_BYTES_MAX, type HeldMemory, type HoldsBytes } from './held-bytes.ts';
-import type { Pace, Waiting } from './pace.ts';
-import { type AdminRequest, type Answer, readRequest, refusal, writeHead } from './request.ts';
+import type { AnswerPace, Waiting } from './pace.ts';
+import { type AdminRequest, type Answer, readAdminRequest, refusal, writeHead } from './request.ts';
 
 /** From the connect to the first byte of a request. */
 const FIRST_BYTE_MS = 2000;
@@ -22,12 +22,12 @@ const STALLED_MS = 10_000;
 /** Between two requests: longer than most scrape intervals. */
 const IDLE_MS = 75_000;
 /** For a client to read the last answer and close. */
-const LINGER_MS = 1000;
+const LAST_READ_MS = 1000;
 /** An answer is written in parts of this size, each once the one before has left. */
 const PART_BYTES = 65_536;
 
 /** What a connection is doing. */
-export const PHASE = {
+export const ADMIN_PHASE = {
   /** No byte of a request yet. */
   silent: 'silent',
   /** Part of a head. */
@@ -41,15 +41,15 @@ export const PHASE = {
   /** Answered for the last time; what the client still sends is thrown away, as a reset could destroy the answer. */
   lingering: 'lingering',
 } as const;
-type Phase = (typeof PHASE)[keyof typeof PHASE];
+type Phase = (typeof ADMIN_PHASE)[keyof typeof ADMIN_PHASE];
 
 /** Why a connection was closed though its client had not finished. */
 export type DropReason = 'timeout' | 'evicted' | 'accept_failed';
 
 /** What a connection needs of its port. */
-export interface ConnectionOwner {
+export interface AdminPort {
   readonly deadlines: Deadlines;
-  readonly pace: Pace;
+  readonly pace: AnswerPace;
   readonly readMemory: ReadMemory;
   readonly heldMemory: HeldMemory;
   answer(request: AdminRequest): Answer | Promise<Answer>;
@@ -67,7 +67,7 @@ const head = new RequestHead();
 function requestOf(end: number, start: number, to: number): AdminRequest | Answer | null {
   if (end === REFUSED) return refusal(head.fault ?? 'BAD_REQUEST_LINE');
   if ((end < 0 ? to : end) - start > HEAD_BYTES_MAX) return refusal('HEAD_TOO_LARGE');
-  return end < 0 ? null : readRequest(head);
+  return end < 0 ? null : readAdminRequest(head);
 }
 
 /**
@@ -76,16 +76,16 @@ function requestOf(end: number, start: number, to: number): AdminRequest | Answe
  */
 export class AdminConnection implements WireOwner, Timed, Waiting, HoldsBytes {
   deadline = Number.POSITIVE_INFINITY;
-  phase: Phase = PHASE.silent;
+  phase: Phase = ADMIN_PHASE.silent;
   /** `performance.now()` of the last progress: a request that is complete, a part that was sent. */
   progressAt: number;
   /** The answer that is being sent. */
   answer: Answer | null = null;
   readonly acceptedAt: number;
-  readonly #owner: ConnectionOwner;
+  readonly #owner: AdminPort;
   readonly #wire: Wire;
   readonly #socket: Socket;
-  /** Bytes of requests that are not answered yet: the first `#heldLength` of it. */
+  /** Bytes of requests that are not answered yet, at its start. */
   #held: Buffer | null = null;
   #heldLength = 0;
   #request: AdminRequest | null = null;
@@ -95,7 +95,7 @@ export class AdminConnection implements WireOwner, Timed, Waiting, HoldsBytes {
   /** The client has ended its side. */
   #hasEnded = false;
 
-  constructor(owner: ConnectionOwner, socket: Socket, now: number) {
+  constructor(owner: AdminPort, socket: Socket, now: number) {
     this.#owner = owner;
     this.#socket = socket;
     this.progressAt = now;
@@ -110,8 +110,8 @@ export class AdminConnection implements WireOwner, Timed, Waiting, HoldsBytes {
   }
 
   received(bytes: Buffer, from: number, to: number): void {
-    if (this.phase === PHASE.lingering) return;
-    const isBusy = this.phase === PHASE.waiting || this.phase === PHASE.sending;
+    if (this.phase === ADMIN_PHASE.lingering) return;
+    const isBusy = this.phase === ADMIN_PHASE.waiting || this.phase === ADMIN_PHASE.sending;
     if (this.#heldLength === 0 && !isBusy) return this.#read(bytes, from, to, performance.now());
     this.#hold(bytes, from, to);
     if (isBusy) return;
@@ -123,7 +123,7 @@ export class AdminConnection implements WireOwner, Timed, Waiting, HoldsBytes {
 
   /** The time limit of its phase has passed. */
   onDeadline(): void {
-    if (this.phase !== PHASE.idle && this.phase !== PHASE.lingering) this.#owner.drop('timeout');
+    if (this.phase !== ADMIN_PHASE.idle && this.phase !== ADMIN_PHASE.lingering) this.#owner.drop('timeout');
     this.#socket.destroy();
   }
 
@@ -171,14 +171,14 @@ export class AdminConnection implements WireOwner, Timed, Waiting, HoldsBytes {
   readonly #onEnd = (): void => {
     this.#hasEnded = true;
     // A request that is complete is answered; nothing else can come any more.
-    if (this.phase !== PHASE.waiting && this.phase !== PHASE.sending) this.#socket.end();
+    if (this.phase !== ADMIN_PHASE.waiting && this.phase !== ADMIN_PHASE.sending) this.#socket.end();
   };
 
   /** Parses bytes[from, to), which may be those that are held; at most one request is taken. */
   #read(bytes: Buffer, from: number, to: number, now: number): void {
     let start = from;
     // RFC 9112 §2.2: an empty line before a request is skipped.
-    while (this.phase !== PHASE.head && start < to && (bytes[start] === CR || bytes[start] === LF))
+    while (this.phase !== ADMIN_PHASE.head && start < to && (bytes[start] === CR || bytes[start] === LF))
       start += 1;
     if (start === to) return this.#letGo();
     head.reset();
@@ -187,14 +187,14 @@ export class AdminConnection implements WireOwner, Timed, Waiting, HoldsBytes {
     head.release();
     if (read === null) {
       this.#holdOnly(bytes, start, to);
-      if (this.phase !== PHASE.head) this.#setDeadline(now + HEAD_MS);
-      this.phase = PHASE.head;
+      if (this.phase !== ADMIN_PHASE.head) this.#setDeadline(now + HEAD_MS);
+      this.phase = ADMIN_PHASE.head;
       return;
     }
     if ('status' in read) return this.#refuse(read, now);
     this.#holdOnly(bytes, end, to);
     this.#wire.pause();
-    this.phase = PHASE.waiting;
+    this.phase = ADMIN_PHASE.waiting;
     this.progressAt = now;
     this.#answerBy = now + ANSWER_MS;
     this.#setDeadline(this.#answerBy);
@@ -250,7 +250,7 @@ export class AdminConnection implements WireOwner, Timed, Waiting, HoldsBytes {
   #send(answer: Answer, request: AdminRequest | null): void {
     const { bytes } = answer.body;
     this.answer = answer;
-    this.phase = PHASE.sending;
+    this.phase = ADMIN_PHASE.sending;
     this.#keepAlive = request?.keepAlive === true && !this.#hasEnded;
     this.#sent = request?.method === 'HEAD' ? bytes.length : 0;
     this.#owner.pace.charge(bytes.length - this.#sent);
@@ -294,17 +294,17 @@ export class AdminConnection implements WireOwner, Timed, Waiting, HoldsBytes {
   }
 
   #becomeIdle(now: number): void {
-    this.phase = PHASE.idle;
+    this.phase = ADMIN_PHASE.idle;
     this.progressAt = now;
     this.#setDeadline(now + IDLE_MS);
     if (this.#held !== null) this.#read(this.#held, 0, this.#heldLength, now);
-    if (this.phase === PHASE.idle || this.phase === PHASE.head) this.#wire.resume();
+    if (this.phase === ADMIN_PHASE.idle || this.phase === ADMIN_PHASE.head) this.#wire.resume();
   }
 
   #linger(now: number): void {
-    this.phase = PHASE.lingering;
+    this.phase = ADMIN_PHASE.lingering;
     this.#letGo();
-    this.#setDeadline(now + LINGER_MS);
+    this.#setDeadline(now + LAST_READ_MS);
     this.#socket.end();
     this.#wire.resume();
   }

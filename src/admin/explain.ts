@@ -53,7 +53,7 @@ export interface Explained extends Partial<Omit<Explanation, 'split' | 'variant'
 }
 
 /** Explains one request: the same for the admin port and the command line. */
-export function explainRequest(deciding: DecidingGeneration, asked: Asked): Explained | Refusal {
+export function explainRequest(deciding: DecidingGeneration, asked: ExplainQuestion): Explained | Refusal {
   const { config, splitters, number, route } = deciding;
   const generation = { number, hash: config.hash };
   const request = { method: asked.method, url: asked.url, host: asked.host };
@@ -105,7 +105,7 @@ function refusedBy(code: FaultCode): Pick<Explained, 'fault'> {
 }
 
 /** A request to be explained. */
-export interface Asked {
+export interface ExplainQuestion {
   readonly url: string;
   readonly method: string;
   readonly host: string;
@@ -115,7 +115,7 @@ export interface Asked {
   readonly headers: readonly string[];
 }
 
-function readQuery(query: string): Asked | Refusal {
+function readQuery(query: string): ExplainQuestion | Refusal {
   const parts: [name: string, value: string][] = [];
   let rest = query;
   while (rest !== '') {
@@ -154,7 +154,7 @@ function decodeBytes(text: string): string {
   );
 }
 
-function parseRequest(asked: Asked, limits: Config['limits']): RequestHead | FaultCode {
+function parseRequest(asked: ExplainQuestion, limits: Config['limits']): RequestHead | FaultCode {
   const lines = [`${asked.method} ${asked.url} HTTP/1.1`, `Host: ${asked.host}`, ...asked.headers, '', ''];
   const bytes = Buffer.from(lines.join('\r\n'), 'latin1');
   const head = new RequestHead();

@@ -4,7 +4,7 @@
 
 /** Connections in one window that make a flood: far above what probes, scrapes and a page need. */
 const FLOOD_CONNECTIONS = 300;
-const WINDOW_MS = 10_000;
+const FLOOD_WINDOW_MS = 10_000;
 /** What the heap may grow beyond its live objects before V8 collects again, in percent; V8 allows at least 8 MiB. */
 const GROWTH_PERCENT = 30;
 
@@ -22,7 +22,7 @@ export class FloodGuard {
   /** A connection was accepted; `now` is a time of `performance.now()`. */
   accepted(now: number): void {
     if (now >= this.#windowEndsAt) {
-      this.#windowEndsAt = now + WINDOW_MS;
+      this.#windowEndsAt = now + FLOOD_WINDOW_MS;
       this.#accepted = 0;
     }
     this.#accepted += 1;
@@ -30,7 +30,7 @@ export class FloodGuard {
     this.#collect();
     // What the last window leaves is given back as well.
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(this.#collect, 2 * WINDOW_MS).unref();
+    this.#timer = setTimeout(this.#collect, 2 * FLOOD_WINDOW_MS).unref();
   }
 
   stop(): void {

@@ -6,7 +6,7 @@
 import type { VariantCounters } from '../telemetry/counters.ts';
 import { DURATION_BOUNDS_SECONDS } from '../telemetry/counts.ts';
 import type { Running } from '../telemetry/running.ts';
-import { List } from './json-pieces.ts';
+import { type AsJson, List } from './json-pieces.ts';
 
 /** Time between two points. */
 export const HISTORY_INTERVAL_MS = 5000;
@@ -54,7 +54,10 @@ function emptyRing(): Float64Array {
   return new Float64Array(POINTS_MAX).fill(Number.NaN);
 }
 
-/** The points of one running splitter. */
+/** The answer of /history as a client reads it. */
+export type HistoryV1 = AsJson<ReturnType<History['describe']>>;
+
+/** The points of one running splitter. Its admin port owns it and says when a point is due. */
 export class History {
   readonly #running: Running;
   readonly #tracks = new Map<VariantCounters, Track>();

@@ -35,6 +35,16 @@ export class Members<T> {
   }
 }
 
+/** What a client reads when a value of type `V` was written. */
+export type AsJson<V> =
+  V extends List<infer T>
+    ? AsJson<T>[]
+    : V extends Members<infer T>
+      ? Record<string, AsJson<T>>
+      : V extends object
+        ? { [K in keyof V]: AsJson<V[K]> }
+        : V;
+
 /** Adjacent small texts are joined up to about this many characters. */
 const PIECE_LENGTH = 4096;
 

@@ -7,15 +7,15 @@ import { OWN_PROCESS } from '../telemetry/own-process.ts';
 import type { AdminFacts } from '../telemetry/running.ts';
 import { Deadlines } from '../transport/deadlines.ts';
 import { ReadMemory } from '../transport/wire.ts';
-import { AdminConnection, type ConnectionOwner, type DropReason, PHASE } from './connection.ts';
+import { ADMIN_PHASE, AdminConnection, type AdminPort, type DropReason } from './connection.ts';
 import { FloodGuard } from './flood-guard.ts';
 import { HeldMemory, READ_BYTES } from './held-bytes.ts';
-import { Pace } from './pace.ts';
+import { AnswerPace } from './pace.ts';
 import type { Rendering } from './rendering.ts';
 import { type AdminRequest, type Answer, text } from './request.ts';
 
 /** Connections that the kernel keeps until they are accepted. One too many is asked to come again a second later. */
-const BACKLOG = 4096;
+const ACCEPT_QUEUE_MAX = 4096;
 /**
  * Connections above which the least useful ones are dropped, unless the process may open few files. Holding a silent
  * connection until its time limit is cheaper than dropping it: a hostile client comes back at once, as a new socket.
@@ -29,11 +29,11 @@ const GRACE_MS = 100;
 /** Connections above the maximum at which even those are dropped. */
 const EXCESS_MAX = 512;
 /** Bytes of different answers that may be held by clients that read slowly, apart from the newest one. */
-const HELD_BYTES_MAX = 4 * 1024 * 1024;
+const ANSWER_BYTES_MAX = 4 * 1024 * 1024;
 /** Smaller answers are not counted there: together they are bounded by the number of connections. */
 const LARGE_BYTES = 65_536;
 /** A part of an answer that is not taken for so long makes its connection one of those that are dropped first. */
-const SLOW_MS = 1000;
+const SLOW_READER_MS = 1000;
 
 /** What answers the requests. */
 export interface Endpoints {
@@ -42,9 +42,9 @@ export interface Endpoints {
 }
 
 /** A listening admin port. */
-export class AdminListener implements ConnectionOwner, AdminFacts {
+export class AdminListener implements AdminPort, AdminFacts {
   readonly deadlines = new Deadlines();
-  readonly pace = new Pace();
+  readonly pace = new AnswerPace();
   readonly readMemory = new ReadMemory(READ_BYTES, 0);
   readonly heldMemory = new HeldMemory();
   readonly dropped = { timeout: 0, evicted: 0, accept_failed: 0 };
@@ -67,7 +67,7 @@ export class AdminListener implements ConnectionOwner, AdminFacts {
       this.#server.once('error', reject);
       // Without a host Node listens on `::`, which takes IPv4 too, and falls back to 0.0.0.0 where there is no IPv6.
       const where = path !== null ? { path } : host === null ? { port } : { port, host };
-      this.#server.listen({ ...where, backlog: BACKLOG }, () => {
+      this.#server.listen({ ...where, backlog: ACCEPT_QUEUE_MAX }, () => {
         this.#server.off('error', reject);
         resolve();
       });
@@ -123,9 +123,9 @@ export class AdminListener implements ConnectionOwner, AdminFacts {
       held.add(answer.body);
       byteCount += answer.body.bytes.length;
     }
-    if (byteCount <= HELD_BYTES_MAX) return;
+    if (byteCount <= ANSWER_BYTES_MAX) return;
     for (const body of [...held].sort((a, b) => a.startedAt - b.startedAt)) {
-      if (byteCount <= HELD_BYTES_MAX) break;
+      if (byteCount <= ANSWER_BYTES_MAX) break;
       byteCount -= body.bytes.length;
       for (const connection of this.#connections) if (connection.answer?.body === body) connection.evict();
     }
@@ -162,15 +162,15 @@ function connectionsMaxOf(openFilesMax = Number.POSITIVE_INFINITY): number {
 /** Lower ones are dropped first. */
 function rankOf({ phase, progressAt }: AdminConnection, now: number): number {
   switch (phase) {
-    case PHASE.silent:
-    case PHASE.head:
-    case PHASE.lingering:
+    case ADMIN_PHASE.silent:
+    case ADMIN_PHASE.head:
+    case ADMIN_PHASE.lingering:
       return 0;
-    case PHASE.sending:
-      return now - progressAt > SLOW_MS ? 1 : 3;
-    case PHASE.idle:
+    case ADMIN_PHASE.sending:
+      return now - progressAt > SLOW_READER_MS ? 1 : 3;
+    case ADMIN_PHASE.idle:
       return 2;
-    case PHASE.waiting:
+    case ADMIN_PHASE.waiting:
       return 3;
     default:
       return phase satisfies never;

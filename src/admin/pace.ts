@@ -2,13 +2,13 @@
 // many in one turn of the event loop that requests in the data plane have to wait. Knows no sockets.
 
 /** Longest time that answers hold the event loop in one turn. */
-const TURN_MS = 2;
+const ANSWERING_MS = 2;
 /** Tokens: an answer costs one, plus one per 128 KiB. */
 const TOKENS_MAX = 100;
 const TOKENS_PER_MS = 0.2;
 const BYTES_PER_TOKEN = 131_072;
 /** Pause before the queue is looked at again once the tokens are used up. */
-const PAUSE_MS = 5;
+const QUEUE_PAUSE_MS = 5;
 
 /** Something that waits for its turn. */
 export interface Waiting {
@@ -16,7 +16,8 @@ export interface Waiting {
   proceed(): void;
 }
 
-export class Pace {
+/** The queue of one admin port, which owns it and stops it at its end. Who has entered leaves, or is called once. */
+export class AnswerPace {
   readonly #probes = new Set<Waiting>();
   readonly #others = new Set<Waiting>();
   #tokens = TOKENS_MAX;
@@ -54,7 +55,7 @@ export class Pace {
     const now = performance.now();
     this.#tokens = Math.min(TOKENS_MAX, this.#tokens + (now - this.#refilledAt) * TOKENS_PER_MS);
     this.#refilledAt = now;
-    const until = now + TURN_MS;
+    const until = now + ANSWERING_MS;
     for (const waiting of this.#probes) {
       this.#probes.delete(waiting);
       waiting.proceed();
@@ -69,7 +70,7 @@ export class Pace {
     if (this.#probes.size > 0 || (this.#others.size > 0 && this.#tokens > 0)) {
       this.#immediate ??= setImmediate(this.#run);
     } else if (this.#others.size > 0) {
-      this.#timer = setTimeout(this.#run, PAUSE_MS);
+      this.#timer = setTimeout(this.#run, QUEUE_PAUSE_MS);
     }
   };
 }

@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { constants, gzip } from 'node:zlib';
 
 /** Longest time that one turn of a rendering holds the event loop. */
-const TURN_MS = 2;
+const RENDER_TURN_MS = 2;
 /** Renderings are shared once they have used this up; a rendering costs its milliseconds plus one unit per 8 KiB. */
 const CREDIT_MAX = 150;
 /** Credit regained per millisecond: renderings take at most 5 % of a core for longer than a moment. */
@@ -193,7 +193,7 @@ export async function render(pieces: Pieces, credit: RenderCredit): Promise<Rend
     }
     length += memory.write(piece, length);
     const now = performance.now();
-    if (now - turnAt < TURN_MS) continue;
+    if (now - turnAt < RENDER_TURN_MS) continue;
     costMs += now - turnAt;
     await nextTurn();
     turnAt = performance.now();

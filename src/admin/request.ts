@@ -55,7 +55,7 @@ const SAFETY_LINES = [
 const framing = new RequestFraming();
 
 /** The request of a complete head, or the answer that refuses it. */
-export function readRequest(head: RequestHead): AdminRequest | Answer {
+export function readAdminRequest(head: RequestHead): AdminRequest | Answer {
   const { bytes } = head;
   const latin1 = (start: number, end: number) => bytes.toString('latin1', start, end);
   const field = (name: string): string | undefined => {

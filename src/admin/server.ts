@@ -48,7 +48,7 @@ const ENDPOINTS = `request-splitter, admin port (read-only)
 const JSON_TYPE = 'application/json; charset=utf-8';
 
 /** Nothing of it is given back, so that everybody gets the same one. */
-const HEALTHY = text(200, 'ok\n');
+const ALIVE = text(200, 'ok\n');
 
 /** A listening admin port. */
 export interface AdminServer {
@@ -130,14 +130,14 @@ class AdminEndpoints implements Endpoints {
   }
 
   answer(request: AdminRequest): Answer | Promise<Answer> {
-    const refused = refuse(request, this.#ownName);
+    const refused = refusalOf(request, this.#ownName);
     if (refused !== null) return refused;
     const { target, acceptsGzip } = request;
     const path = pathOf(target);
     const query = target.slice(path.length + 1);
     switch (path) {
       case '/healthz':
-        return HEALTHY;
+        return ALIVE;
       case '/readyz':
         return readiness(this.#running);
       case '/metrics':
@@ -196,7 +196,7 @@ function pathOf(target: string): string {
 }
 
 /** The answer to a request that may not be made here, or null. */
-function refuse({ method, host, fields }: AdminRequest, ownName: string): Answer | null {
+function refusalOf({ method, host, fields }: AdminRequest, ownName: string): Answer | null {
   // HTTP/1.0 has no Host field; browsers have spoken 1.1 for as long as they have had scripts.
   if (host !== null && !isOwnHost(host, ownName)) {
     const got = JSON.stringify(host);

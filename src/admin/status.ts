@@ -7,7 +7,10 @@ import type { VariantCounters } from '../telemetry/counters.ts';
 import type { ReloadStatus, Running } from '../telemetry/running.ts';
 import { VERSION } from '../telemetry/version.ts';
 import { formatAddress, formatUpstreamUrl } from './effective-config.ts';
-import { List } from './json-pieces.ts';
+import { type AsJson, List } from './json-pieces.ts';
+
+/** The answer of /status as a client reads it. */
+export type StatusV1 = AsJson<ReturnType<typeof describeStatus>>;
 
 function exchangesOf(row: VariantCounters) {
   return { requests: row.ended, ...row.status() };
@@ -46,65 +49,77 @@ export function describeStatus(running: Running, reloads: ReloadStatus, withRegi
       failures: reloads.failures,
       lastGood: reloads.isLastGood,
     },
-    splits: List.of(generation.splitters, ([name, splitter]) => {
-      const rows = splitter.variants.map((variant) =>
-        counters.peekVariant(name, variant.name, variant.upstream),
-      );
-      const requests = rows.reduce((sum, row) => sum + row.ended, 0);
-      const split = config.splits.get(name)!;
-      const sample = counters.peekSample(name, splitter.variants, split);
-      const counts = sample.counts();
-      const { pValue, deviationRatio, isMismatch } = sample.verdict();
-      return {
-        name,
-        key: describeKey(split.key),
-        method: split.method,
-        missingKey: split.missingKey,
-        requests,
-        sample: {
-          since: sample.uniques.since.toISOString(),
-          pValue,
-          deviationRatio,
-          mismatch: isMismatch,
-          precision: sample.uniques.precision,
-        },
-        variants: List.of([...splitter.variants.entries()], ([index, variant]) => ({
-          name: variant.name,
-          upstream: variant.upstream,
-          shareRatio: variant.share,
-          observedRatio: requests === 0 ? null : rows[index]!.ended / requests,
-          ...exchangesOf(rows[index]!),
-          uniqueKeys: Math.round(counts[index]!.keys),
-          uniqueKeysStandardError: Math.round(counts[index]!.standardError),
-          ...(withRegisters
-            ? { registers: Buffer.from(sample.uniques.registers(index)).toString('base64') }
-            : {}),
-        })),
-      };
-    }),
-    routes: List.of(
-      config.routes,
-      ({ listen, host = null, path, exact = false, split = null, upstream = null }) => ({
-        listen: listen === undefined ? null : formatAddress(listen),
-        host,
-        path,
-        exact,
-        split,
-        upstream,
-        ...(upstream === null ? {} : exchangesOf(counters.peekVariant('', '', upstream))),
-      }),
-    ),
-    upstreams: List.of(config.upstreams, ([name, upstream]) => {
-      return {
-        name,
-        url: membersOf(upstream)
-          .map(({ url }) => formatUpstreamUrl(url))
-          .join(', '),
-        ...counters.peekUpstream(name).status(),
-        trouble: generation.upstreams.get(name)?.trouble ?? null,
-        addresses: generation.upstreams.get(name)?.describe() ?? [],
-      };
-    }),
+    splits: splitsOf(running, withRegisters),
+    routes: routesOf(running),
+    upstreams: upstreamsOf(running),
     downstream: counters.downstream.status(),
   };
+}
+
+function splitsOf({ counters, generation }: Running, withRegisters: boolean) {
+  return List.of(generation.splitters, ([name, splitter]) => {
+    const rows = splitter.variants.map((variant) =>
+      counters.peekVariant(name, variant.name, variant.upstream),
+    );
+    const requests = rows.reduce((sum, row) => sum + row.ended, 0);
+    const split = generation.config.splits.get(name)!;
+    const sample = counters.peekSample(name, splitter.variants, split);
+    const counts = sample.counts();
+    const { pValue, deviationRatio, isMismatch } = sample.verdict();
+    return {
+      name,
+      key: describeKey(split.key),
+      method: split.method,
+      missingKey: split.missingKey,
+      requests,
+      sample: {
+        since: sample.uniques.since.toISOString(),
+        pValue,
+        deviationRatio,
+        mismatch: isMismatch,
+        precision: sample.uniques.precision,
+      },
+      variants: List.of([...splitter.variants.entries()], ([index, variant]) => ({
+        name: variant.name,
+        upstream: variant.upstream,
+        shareRatio: variant.share,
+        observedRatio: requests === 0 ? null : rows[index]!.ended / requests,
+        ...exchangesOf(rows[index]!),
+        uniqueKeys: Math.round(counts[index]!.keys),
+        uniqueKeysStandardError: Math.round(counts[index]!.standardError),
+        ...(withRegisters
+          ? { registers: Buffer.from(sample.uniques.registers(index)).toString('base64') }
+          : {}),
+      })),
+    };
+  });
+}
+
+function routesOf({ counters, generation }: Running) {
+  return List.of(
+    generation.config.routes,
+    ({ listen, host = null, path, exact = false, split = null, upstream = null }) => ({
+      listen: listen === undefined ? null : formatAddress(listen),
+      host,
+      path,
+      exact,
+      split,
+      upstream,
+      ...(upstream === null ? {} : exchangesOf(counters.peekVariant('', '', upstream))),
+    }),
+  );
+}
+
+function upstreamsOf({ counters, generation }: Running) {
+  return List.of(generation.config.upstreams, ([name, upstream]) => {
+    return {
+      name,
+      url: membersOf(upstream)
+        .map(({ url }) => formatUpstreamUrl(url))
+        .join(', '),
+      ...counters.peekUpstream(name).status(),
+      trouble: generation.upstreams.get(name)?.trouble ?? null,
+      addresses: generation.upstreams.get(name)?.describe() ?? [],
+    };
+  });
 }

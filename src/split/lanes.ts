@@ -129,7 +129,7 @@ let unit: Unit | null | undefined;
 function vectorUnit(): Unit | null {
   if (unit !== undefined) return unit;
   unit = null;
-  const engine = (globalThis as { readonly WebAssembly?: Engine }).WebAssembly;
+  const engine = (globalThis as unknown as { readonly WebAssembly?: Engine }).WebAssembly;
   const module = assemble();
   if (engine?.validate(module) === true) {
     const memory = new engine.Memory({ initial: 1 });

@@ -3,6 +3,9 @@
 
 import { readFileSync } from 'node:fs';
 
+/** The modules of the page; page.js imports the others. */
+const MODULES = ['page.js', 'answers.js', 'elements.js', 'explain.js', 'plot.js', 'split-view.js'];
+
 /** One file as it is sent. */
 interface Asset {
   readonly type: string;
@@ -20,7 +23,7 @@ export function readPage(): Record<string, Asset> {
   return {
     '/': { type: HTML, body: own('./index.html') },
     '/page.css': { type: CSS, body: own('./page.css') },
-    '/page.js': { type: SCRIPT, body: own('./page.js') },
+    ...Object.fromEntries(MODULES.map((name) => [`/${name}`, { type: SCRIPT, body: own(`./${name}`) }])),
     '/uplot.css': { type: CSS, body: uplot(import.meta.resolve('uplot/dist/uPlot.min.css')) },
     '/uplot.js': { type: SCRIPT, body: uplot(import.meta.resolve('uplot/dist/uPlot.iife.min.js')) },
   };

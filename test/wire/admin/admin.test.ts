@@ -6,6 +6,7 @@ import { type AdminServer, startAdmin } from '../../../src/admin/server.ts';
 import { FAULT_CODES } from '../../../src/errors.ts';
 import { ReloadStatus } from '../../../src/telemetry/running.ts';
 import { type FakeRunning, fakeConfig, fakeGeneration, fakeRunning } from '../../support/fake-running.ts';
+import { ProgramRun } from '../../support/program.ts';
 
 const ANY_PORT = { host: '127.0.0.1', port: 0, path: null } as const;
 
@@ -306,6 +307,44 @@ describe('refusals', () => {
     expect([head.status, await head.text()]).toEqual([200, '']);
     expect(head.headers.get('content-type')).toBe(full.headers.get('content-type'));
     expect(Number(head.headers.get('content-length'))).toBeGreaterThan(100);
+  });
+});
+
+describe('the page', () => {
+  /** The page and every script of it, by the paths under which a browser asks for them. */
+  async function filesOf(address: string): Promise<Map<string, string>> {
+    const files = new Map<string, string>();
+    const waiting = ['/'];
+    for (const path of waiting) {
+      const response = await fetch(address + path);
+      expect([path, response.status]).toEqual([path, 200]);
+      expect(response.headers.get('content-type')).toBe(
+        path === '/' ? 'text/html; charset=utf-8' : 'text/javascript; charset=utf-8',
+      );
+      const body = await response.text();
+      files.set(path, body);
+      for (const [, own, imported] of body.matchAll(/<script src="(.+?)"|^import [^;]+ from '\.(.+?)';$/gm)) {
+        const next = own ?? imported!;
+        if (!waiting.includes(next)) waiting.push(next);
+      }
+    }
+    return files;
+  }
+
+  test('is served with every module that it imports, by the sources and by the built program alike', async () => {
+    const files = await filesOf(admin.address);
+    expect([...files.keys()]).toEqual(
+      expect.arrayContaining(['/page.js', '/split-view.js', '/plot.js', '/explain.js', '/uplot.js']),
+    );
+    const program = new ProgramRun(['serve', '--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0'], {
+      SPLIT: '50% http://127.0.0.1:9; * http://127.0.0.1:9',
+    });
+    try {
+      const { admin: address } = (await program.event('serving')) as { admin: string };
+      expect(await filesOf(address)).toEqual(files);
+    } finally {
+      program.kill();
+    }
   });
 });
 
