@@ -2,9 +2,10 @@ import { configDefaults, defineConfig } from 'vitest/config';
 
 /** Tests that start no process and leave nothing behind in theirs: their files share a process, which saves its start. */
 const SHARING = [
-  'test/unit/{admin,cli,config,demo,http1,key,service,split,telemetry}/**/*.test.ts',
+  'test/unit/**/*.test.ts',
   'test/repository/bench/*.test.ts',
-  'test/golden/**/*.test.ts',
+  'test/{golden,property,conformance,fuzz}/**/*.test.ts',
+  'test/wire/{http1,upstream,config,admin}/**/*.test.ts',
 ];
 
 const common = {
@@ -19,7 +20,15 @@ export default defineConfig({
     // More than cores: many tests wait for processes that they have started.
     maxWorkers: 4,
     projects: [
-      { test: { ...common, name: 'sharing', include: SHARING, isolate: false } },
+      {
+        test: {
+          ...common,
+          name: 'sharing',
+          include: SHARING,
+          isolate: false,
+          globalSetup: ['test/support/build-program.ts'],
+        },
+      },
       {
         test: {
           ...common,

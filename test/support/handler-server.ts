@@ -23,7 +23,10 @@ export class HandlerServer {
   static async start(config: HandlerConfig): Promise<HandlerServer> {
     const faults: { report?: (code: FaultCode) => void } = {};
     const handler = createHandler(config, { onFault: (code) => faults.report?.(code) });
-    const http = createServer(handler.request).on('upgrade', handler.upgrade).listen(0, '127.0.0.1');
+    // A client that a busy machine keeps waiting is not idle.
+    const http = createServer({ keepAliveTimeout: 120_000 }, handler.request)
+      .on('upgrade', handler.upgrade)
+      .listen(0, '127.0.0.1');
     await once(http, 'listening');
     onTestFinished(async () => {
       http.closeAllConnections();

@@ -97,7 +97,14 @@ export class RawSocket {
 
   /** Waits for `text` among the bytes that are not read yet. */
   untilText(text: string): Promise<void> {
-    return this.until(() => this.pending.includes(text), JSON.stringify(text));
+    let searched = 0;
+    const isThere = () => {
+      // What was searched before is not searched again, unless something was taken out of it.
+      const from = searched > this.pending.length ? 0 : Math.max(0, searched - text.length);
+      searched = this.pending.length;
+      return this.pending.includes(text, from);
+    };
+    return this.until(isThere, JSON.stringify(text));
   }
 
   /** Reads the next message. */

@@ -218,7 +218,7 @@ ${Array.from({ length: 2000 }, (_, i) => `  - { host: h${i}.example, path: /p${i
 
   it('from the texts that it is given, and becomes the same as on it', async () => {
     const request = requestFor('/nowhere/splitter.yaml');
-    const loaded = await new ReloadReader(program).read(request, null);
+    const loaded = await new ReloadReader(program, 100_000).read(request, null);
     expect(loaded.problems).toBeUndefined();
     expect(loaded).toEqual(await loadConfig(request, { texts: request.texts }));
   });

@@ -266,15 +266,19 @@ describe('a descriptor', () => {
   });
 
   it('that was closed under a blocked request is never written to again either', async () => {
-    const { splitter, upstream } = await startLine(async (peer, index) => {
-      if (index % 3 === 0) {
-        // It reads nothing, and is gone in the middle of the body.
-        peer.socket.pause();
-        await turns(30 + index);
-        return peer.reset();
-      }
-      await mirror(peer, index);
-    });
+    const { splitter, upstream } = await startLine(
+      async (peer, index) => {
+        if (index % 3 === 0) {
+          // It reads nothing, and is gone in the middle of the body.
+          peer.socket.pause();
+          await turns(30 + index);
+          return peer.reset();
+        }
+        await mirror(peer, index);
+      },
+      {},
+      { connectTimeout: '60s' },
+    );
     await Promise.all(
       Array.from({ length: 40 }, async (_, i) => {
         const client = await splitter.client();
