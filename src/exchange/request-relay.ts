@@ -65,6 +65,7 @@ export class RequestRelay {
   /** Refers to nothing of its request any more. */
   release(): void {
     this.edit = null;
+    this.#rewrite = null;
     this.#head.release();
     if (this.#kept.length > KEPT_BYTES_MAX) this.#kept = Buffer.allocUnsafeSlow(KEPT_BYTES);
   }

@@ -1,6 +1,6 @@
 // Who waits for whom, and until when. It alone sets the two time limits of an exchange: its client's, and that of its
-// upstream connection's answer. One of the two is waited for at any time, and only that one's limit runs. It decides
-// which failure a passed limit means; it ends nothing. Sources: RFC 9110 §10.1.1, docs/decisions/0022.
+// upstream connection's answer. One of the two is waited for at any time, and only that one's limit runs. What a passed
+// limit means is decided by exchange.ts. Sources: RFC 9110 §10.1.1, docs/decisions/0022.
 
 import type { Config } from '../config/options/document.ts';
 import { type Cause, limitOf } from '../errors.ts';

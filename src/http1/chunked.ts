@@ -11,7 +11,7 @@ const SIZE_LINE_BYTES_MAX = 1024;
 /** Up to this many bytes are moved one by one. */
 const MOVED_SINGLY_MAX = 32;
 
-const STATE = {
+const CHUNK_STATE = {
   size: 0,
   extensionName: 1,
   extensionValue: 2,
@@ -45,7 +45,7 @@ export class ChunkedDecoder {
   dataEnd = 0;
   /** The trailer section; complete once `isDone`. Its positions index into `trailers.bytes`. */
   readonly trailers: TrailerSection;
-  #state: number = STATE.size;
+  #state: number = CHUNK_STATE.size;
   #size = 0;
   #digits = 0;
   #lineBytes = 0;
@@ -61,7 +61,7 @@ export class ChunkedDecoder {
   }
 
   reset(): void {
-    this.#state = STATE.size;
+    this.#state = CHUNK_STATE.size;
     this.#size = 0;
     this.#digits = 0;
     this.#lineBytes = 0;
@@ -75,12 +75,12 @@ export class ChunkedDecoder {
 
   /** The last chunk and the trailer section are read; the bytes after them belong to the next message. */
   get isDone(): boolean {
-    return this.#state === STATE.done;
+    return this.#state === CHUNK_STATE.done;
   }
 
   /** The body breaks the grammar. */
   get isRefused(): boolean {
-    return this.#state === STATE.refused;
+    return this.#state === CHUNK_STATE.refused;
   }
 
   /** Which rule the refused body broke, as text. Call it while the bytes are still there. */
@@ -99,28 +99,28 @@ export class ChunkedDecoder {
     this.dataEnd = from;
     while (position < to) {
       switch (this.#state) {
-        case STATE.data: {
+        case CHUNK_STATE.data: {
           const end = Math.min(to, position + this.#size);
           this.dataStart = position;
           this.dataEnd = end;
           this.#size -= end - position;
-          if (this.#size === 0) this.#state = STATE.dataCr;
+          if (this.#size === 0) this.#state = CHUNK_STATE.dataCr;
           return end;
         }
-        case STATE.dataCr:
+        case CHUNK_STATE.dataCr:
           if (bytes[position++] !== CR) return this.#refuse(position, 'chunkEnd');
-          this.#state = STATE.dataLf;
+          this.#state = CHUNK_STATE.dataLf;
           break;
-        case STATE.dataLf:
+        case CHUNK_STATE.dataLf:
           if (bytes[position++] !== LF) return this.#refuse(position, 'chunkEnd');
-          this.#state = STATE.size;
+          this.#state = CHUNK_STATE.size;
           this.#digits = 0;
           this.#lineBytes = 0;
           break;
-        case STATE.trailer:
+        case CHUNK_STATE.trailer:
           return this.#readTrailers(bytes, position, to);
-        case STATE.done:
-        case STATE.refused:
+        case CHUNK_STATE.done:
+        case CHUNK_STATE.refused:
           return position;
         default:
           if (!this.#readSizeByte(bytes[position++]!)) {
@@ -142,7 +142,7 @@ export class ChunkedDecoder {
     const start = this.dataStart;
     while (position < to && !this.isDone && !this.isRefused) {
       const end = this.dataEnd;
-      if (this.#state === STATE.dataCr && position + 2 < to) {
+      if (this.#state === CHUNK_STATE.dataCr && position + 2 < to) {
         const next = this.#joinWhole(bytes, position, to);
         if (next > position) {
           position = next;
@@ -181,14 +181,14 @@ export class ChunkedDecoder {
 
   #refuse(position: number, rule: Rule): number {
     this.#rule = rule;
-    this.#state = STATE.refused;
+    this.#state = CHUNK_STATE.refused;
     return position;
   }
 
   #readSizeByte(byte: number): boolean {
     if (++this.#lineBytes > SIZE_LINE_BYTES_MAX) return this.#breaks('chunkLineLong');
     switch (this.#state) {
-      case STATE.size: {
+      case CHUNK_STATE.size: {
         const digit = HEX[byte]!;
         if (digit !== 255) {
           if (this.#digits === 0) this.#size = 0;
@@ -201,37 +201,37 @@ export class ChunkedDecoder {
         if (this.#digits === 0) return this.#breaks('chunkSize');
         return this.#endExtension(byte);
       }
-      case STATE.extensionName:
+      case CHUNK_STATE.extensionName:
         if (TOKEN[byte] === 1) {
           this.#isEmpty = false;
           return true;
         }
         if (this.#isEmpty) return isSpace(byte);
         return this.#endExtensionName(byte);
-      case STATE.extensionNameEnd:
+      case CHUNK_STATE.extensionNameEnd:
         return this.#endExtensionName(byte);
-      case STATE.extensionValue:
+      case CHUNK_STATE.extensionValue:
         if (TOKEN[byte] === 1) {
           this.#isEmpty = false;
           return true;
         }
         if (!this.#isEmpty) return this.#endExtension(byte);
         if (isSpace(byte)) return true;
-        this.#state = STATE.quoted;
+        this.#state = CHUNK_STATE.quoted;
         return byte === QUOTE;
-      case STATE.quoted:
-        if (byte === QUOTE) this.#state = STATE.extensionEnd;
-        else if (byte === BACKSLASH) this.#state = STATE.quotedPair;
+      case CHUNK_STATE.quoted:
+        if (byte === QUOTE) this.#state = CHUNK_STATE.extensionEnd;
+        else if (byte === BACKSLASH) this.#state = CHUNK_STATE.quotedPair;
         else return isQuotable(byte);
         return true;
-      case STATE.quotedPair:
-        this.#state = STATE.quoted;
+      case CHUNK_STATE.quotedPair:
+        this.#state = CHUNK_STATE.quoted;
         return isQuotable(byte);
-      case STATE.extensionEnd:
+      case CHUNK_STATE.extensionEnd:
         return this.#endExtension(byte);
       default:
         if (byte !== LF) return false;
-        this.#state = this.#size === 0 ? STATE.trailer : STATE.data;
+        this.#state = this.#size === 0 ? CHUNK_STATE.trailer : CHUNK_STATE.data;
         return true;
     }
   }
@@ -244,21 +244,21 @@ export class ChunkedDecoder {
   /** What may follow the size or a whole extension: white space, the next extension or the line end (BWS, RFC 9112 §7.1.1). */
   #endExtension(byte: number): boolean {
     if (isSpace(byte)) {
-      this.#state = STATE.extensionEnd;
+      this.#state = CHUNK_STATE.extensionEnd;
       return true;
     }
-    this.#state = byte === CR ? STATE.sizeLf : STATE.extensionName;
+    this.#state = byte === CR ? CHUNK_STATE.sizeLf : CHUNK_STATE.extensionName;
     this.#isEmpty = true;
     return byte === CR || byte === SEMICOLON;
   }
 
   #endExtensionName(byte: number): boolean {
     if (isSpace(byte)) {
-      this.#state = STATE.extensionNameEnd;
+      this.#state = CHUNK_STATE.extensionNameEnd;
       return true;
     }
     if (byte !== EQUALS) return this.#endExtension(byte);
-    this.#state = STATE.extensionValue;
+    this.#state = CHUNK_STATE.extensionValue;
     this.#isEmpty = true;
     return true;
   }
@@ -267,14 +267,14 @@ export class ChunkedDecoder {
     const held = this.#trailerBytes;
     if (held === null) {
       if (bytes[from] === CR && from + 1 < to && bytes[from + 1] === LF) {
-        this.#state = STATE.done;
+        this.#state = CHUNK_STATE.done;
         return from + 2;
       }
       const end = this.trailers.parse(bytes, from, to);
       if (end >= 0) {
         // The section must outlive the received bytes.
         this.trailers.parse(Buffer.from(bytes.subarray(from, end)), 0, end - from);
-        this.#state = STATE.done;
+        this.#state = CHUNK_STATE.done;
         return end;
       }
       if (this.trailers.fault !== null) return this.#refuse(to, 'trailer');
@@ -292,7 +292,7 @@ export class ChunkedDecoder {
       this.#trailerBytes = joined;
       return this.trailers.fault === null ? to : this.#refuse(to, 'trailer');
     }
-    this.#state = STATE.done;
+    this.#state = CHUNK_STATE.done;
     return from + end - held.length;
   }
 }
