@@ -3,21 +3,20 @@
 // a request is the exchange's business. Sources: RFC 9112 §2.2, §9.3-9.6.
 
 import type { Socket } from 'node:net';
-import type { Config } from '../config/options/document.ts';
 import { type Cause, causeOf, type FaultCode, limitOf } from '../errors.ts';
 import { composeFault } from '../exchange/own-answer.ts';
 import { INCOMPLETE, REFUSED } from '../http1/fields.ts';
 import type { ForwardedFacts } from '../http1/forwarded.ts';
 import type { Generation } from '../routing/generation.ts';
-import type { DownstreamCounters } from '../telemetry/counters.ts';
-import type { AnswerFrame, Client, ClientExchange, ClientListener } from '../transport/contracts.ts';
-import type { Timed } from '../transport/deadlines.ts';
+import type { AnswerFrame, Client, ClientExchange } from '../transport/contracts.ts';
 import { HeldRoom } from '../transport/held.ts';
 import type { Tunnel } from '../transport/tunnel.ts';
-import { ReadMemory, Wire, type WireOwner } from '../transport/wire.ts';
+import { ReadMemory } from '../transport/wire.ts';
+import { ClientSocket } from './client-socket.ts';
+import type { ConnectionHost } from './connection-host.ts';
 
 /** All clients' bytes are read into this, one read at a time. */
-const memory = new ReadMemory(65_536, 0);
+const clientMemory = new ReadMemory(65_536, 0);
 /** Answers of our own, gathered for a client that sends ahead, above which it is written to before it is read on. */
 const ANSWERS_BYTES_MAX = 65_536;
 /** Bytes held for a client that sends ahead; more stay in the kernel. A head that is not complete has limits of its own. */
@@ -25,36 +24,20 @@ const HELD_BYTES_MAX = 65_536;
 const HEAD_END = '\r\n\r\n';
 const CLIENT_ENDED = causeOf('the client closed the connection');
 /** How long a connection that was closed after a refusal is still read from, so that the answer is not lost to a reset. */
-const LINGER_MS = 2000;
+const LINGER_STEP_MS = 2000;
 /** The longest that it is, by a client that goes on sending: an upload that was refused early. */
-const LINGER_MAX_MS = 30_000;
+const LINGER_LONGEST_MS = 30_000;
 
-const PHASE = { head: 0, exchange: 1, tunnel: 2, lingering: 3, closed: 4 } as const;
+const STATION = { head: 0, exchange: 1, tunnel: 2, lingering: 3, closed: 4 } as const;
 
-/** What a client connection asks of the listener that took it. */
-export interface ConnectionHost extends ClientListener<Generation> {
-  readonly counters: DownstreamCounters;
-  readonly isDraining: boolean;
-  readonly isClosing: boolean;
-  takeExchange(downstream: Downstream): ClientExchange<Generation>;
-  /** The exchange is idle and belongs to no client any more. */
-  giveBack(exchange: ClientExchange<Generation>): void;
-  /** Once, last: the connection is closed. */
-  closed(connection: Downstream): void;
-}
-
-export class Downstream implements Client<Generation>, Timed, WireOwner {
-  deadline = Number.POSITIVE_INFINITY;
-  readonly listener: ConnectionHost;
-  readonly wire: Wire;
-  readonly forwardedFacts: ForwardedFacts;
-  /** Client address as text; "unix:" on a Unix socket. */
-  readonly remoteAddress: string;
-  /** The address that the client came in by, as routes.ts names it. */
-  readonly listenedOn: string;
+/**
+ * One client connection, from the accept to its end, owned by the listener. Its promise: requests are answered in their order,
+ * and only a request that ended where its framing says is followed by another one. contracts.ts has the exchange's calls.
+ */
+export class Downstream extends ClientSocket<Downstream> implements Client<Generation> {
   /** Reads, runs and answers the present request; null between two requests, so that an idle client costs little. */
   #exchange: ClientExchange<Generation> | null = null;
-  #phase: number = PHASE.head;
+  #station: number = STATION.head;
   #tunnel: Tunnel | null = null;
   /** Received and not yet read: the beginning of a head, a body that has to wait, or requests sent ahead. */
   #held: Buffer | null = null;
@@ -63,30 +46,21 @@ export class Downstream implements Client<Generation>, Timed, WireOwner {
   #hasHeadBegun = false;
   #lingersUntil = 0;
   #hasEnded = false;
-  /** Bytes of responses that were read whole or in part while the client did not read. */
-  #bufferedBytes = 0;
-  /** What had not left when the client was last seen to make progress. */
-  #unsentMark = 0;
 
   constructor(
-    listener: ConnectionHost,
+    listener: ConnectionHost<Downstream>,
     socket: Socket,
     facts: ForwardedFacts,
     remoteAddress: string,
     listenedOn: string,
     now: number,
   ) {
-    this.listener = listener;
-    this.listenedOn = listenedOn;
-    this.forwardedFacts = facts;
-    this.remoteAddress = remoteAddress;
-    this.wire = new Wire(socket, this, true);
-    listener.deadlines.add(this);
-    this.setDeadline(now + listener.generation.config.timeouts.idle);
+    super(listener, socket, facts, remoteAddress, listenedOn);
+    this.setDeadline(now + this.timeouts.idle);
     socket.on('end', this.#onEnd);
     socket.on('error', this.#onError);
     socket.on('close', this.#onClose);
-    this.wire.startReading(memory);
+    this.wire.startReading(clientMemory);
   }
 
   /** A client that has ended its side still gets its answers. */
@@ -96,74 +70,22 @@ export class Downstream implements Client<Generation>, Timed, WireOwner {
 
   /** No request is being read or answered. */
   get isIdle(): boolean {
-    return this.#phase === PHASE.head && !this.#hasHeadBegun;
-  }
-
-  /** Bytes of a response that may be read for this client while it does not read. */
-  get responseBufferRoom(): number {
-    const { responseBuffer, responseBuffers } = this.listener.generation.config.limits;
-    const { responseBytesBuffered } = this.listener.counters;
-    return Math.min(responseBuffer - this.#bufferedBytes, responseBuffers - responseBytesBuffered);
-  }
-
-  /** Bytes of a response wait here for the client. False when no more should be read for it. */
-  bufferResponse(byteCount: number): boolean {
-    this.#bufferedBytes += byteCount;
-    this.listener.counters.responseBuffered(byteCount);
-    return this.responseBufferRoom > 0;
-  }
-
-  #emptyBuffer(): void {
-    if (this.#bufferedBytes === 0) return;
-    this.listener.counters.responseBuffered(-this.#bufferedBytes);
-    this.#bufferedBytes = 0;
-  }
-
-  setDeadline(at: number): void {
-    this.listener.deadlines.set(this, at);
+    return this.#station === STATION.head && !this.#hasHeadBegun;
   }
 
   onDeadline(now: number): void {
-    switch (this.#phase) {
-      case PHASE.head:
-        if (!this.#hasHeadBegun) return this.#extend(now) ? undefined : this.close(now);
-        this.#refuse('HEAD_TIMEOUT', now, limitOf('timeouts.requestHead', this.#timeouts.requestHead, 'ms'));
+    switch (this.#station) {
+      case STATION.head:
+        if (!this.#hasHeadBegun) return this.extendWrite(now) ? undefined : this.close(now);
+        this.#refuse('HEAD_TIMEOUT', now, limitOf('timeouts.requestHead', this.timeouts.requestHead, 'ms'));
         return;
-      case PHASE.exchange:
+      case STATION.exchange:
         return this.#exchange!.onClientDeadline(now);
       default:
-        if (!this.#extend(now)) this.wire.socket.destroy();
+        if (!this.extendWrite(now)) this.wire.socket.destroy();
     }
   }
 
-  /** A client that does not read has taken `limits.minimumRate` all the same since it was last asked about. */
-  keepsUp(): boolean {
-    if (!this.wire.isBlocked) return false;
-    const { limits, timeouts } = this.listener.generation.config;
-    const taken = this.#unsentMark - this.#unsentBytes;
-    if (taken < Math.max(1, (limits.minimumRate * timeouts.write) / 1000)) return false;
-    this.#unsentMark -= taken;
-    return true;
-  }
-
-  /** True when a client that does not read has kept up: it gets another time limit. */
-  #extend(now: number): boolean {
-    if (!this.keepsUp()) return false;
-    this.setDeadline(now + this.listener.generation.config.timeouts.write);
-    return true;
-  }
-
-  /** What was read before the client stopped reading and has not left. */
-  get #unsentBytes(): number {
-    return this.wire.unsentBytes - this.#bufferedBytes;
-  }
-
-  /** The time limits that hold now. */
-  get #timeouts(): Config['timeouts'] {
-    return this.listener.generation.config.timeouts;
-  }
-
-  /** Reads on in what was held, as far as the exchange lets it. */
   proceed(): void {
     if (this.#isReading) return;
     const held = this.#held;
@@ -174,15 +96,14 @@ export class Downstream implements Client<Generation>, Timed, WireOwner {
     // What is held between two requests is the beginning of a head that wants more, or waits until the client reads. A
     // body waits for the upstream alone: a client may well write all of it before it reads the first answer.
     const wantsMore =
-      this.#phase === PHASE.head
+      this.#station === STATION.head
         ? !this.wire.isBlocked
         : this.#held === null || this.#held.length < HELD_BYTES_MAX;
     if (wantsMore) this.wire.resume();
   }
 
-  /** The exchange has ended and its response is written whole. */
   exchangeEnded(keepAlive: boolean, now: number): void {
-    if (this.#phase !== PHASE.exchange) return this.#dropExchange();
+    if (this.#station !== STATION.exchange) return this.#dropExchange();
     const wantsNoMore = this.listener.isClosing && this.#held === null && !this.#isReading;
     if (!keepAlive || wantsNoMore || this.wire.socket.destroyed) return this.close(now);
     this.#nextHead(now);
@@ -196,7 +117,6 @@ export class Downstream implements Client<Generation>, Timed, WireOwner {
     return this.listener.isDraining && this.#held?.includes(HEAD_END) !== true;
   }
 
-  /** How an answer of our own to the present request is framed. */
   answerFrame(keepAlive: boolean, now: number): AnswerFrame {
     const { head, framing } = this.#exchange!;
     return {
@@ -205,12 +125,6 @@ export class Downstream implements Client<Generation>, Timed, WireOwner {
       isHead: framing.isHead,
       persists: keepAlive && !this.isLastAnswer,
     };
-  }
-
-  /** An answer can still be written. */
-  get isAnswerable(): boolean {
-    const { socket } = this.wire;
-    return !socket.destroyed && !socket.writableEnded;
   }
 
   /** Answers the present request with text of own-answer.ts; unless it persists the connection closes after it. */
@@ -229,55 +143,43 @@ export class Downstream implements Client<Generation>, Timed, WireOwner {
 
   /** Cuts the connection in the middle of a response; with `reset` where an orderly end would look like a whole one. */
   cut(reset: boolean): void {
-    const { socket } = this.wire;
-    this.#phase = PHASE.closed;
+    this.#station = STATION.closed;
     this.#held = null;
     this.#room = null;
-    // What was gathered of a response is true as far as it goes; the cut behind it says that it is not whole.
-    this.wire.flush();
-    // A Unix socket knows no reset, and Node throws when it is asked for one.
-    if (reset && this.forwardedFacts.address !== '') socket.resetAndDestroy();
-    else socket.destroy();
+    this.cutSocket(reset);
     this.#dropExchange();
   }
 
   /** Ends the connection: what is written still leaves; what still comes is read for a moment and thrown away. */
   close(now: number): void {
-    if (this.#phase === PHASE.closed || this.#phase === PHASE.lingering) return;
+    if (this.#station === STATION.closed || this.#station === STATION.lingering) return;
     this.wire.end();
     this.linger(now);
   }
 
   /** The socket's writing side has ended: wait a moment for the client's end. */
   linger(now: number): void {
-    if (this.#phase === PHASE.closed) return;
-    this.#phase = PHASE.lingering;
+    if (this.#station === STATION.closed) return;
+    this.#station = STATION.lingering;
     this.#tunnel = null;
     this.#held = null;
     this.#room = null;
     this.#dropExchange();
     this.wire.resume();
-    const { config } = this.listener.generation;
-    this.#lingersUntil = now + LINGER_MAX_MS;
-    this.setDeadline(now + (this.wire.hasUnsent ? config.timeouts.write : LINGER_MS));
+    this.#lingersUntil = now + LINGER_LONGEST_MS;
+    this.setDeadline(now + (this.wire.hasUnsent ? this.timeouts.write : LINGER_STEP_MS));
   }
 
   /** A client that still sends has not read its answer yet: a reset would take that away from it. */
   #lingerOn(): void {
     if (this.listener.isDraining) return;
-    const at = Math.min(performance.now() + LINGER_MS, this.#lingersUntil);
+    const at = Math.min(performance.now() + LINGER_STEP_MS, this.#lingersUntil);
     if (at > this.deadline) this.setDeadline(at);
-  }
-
-  /** Ends the connection at once; what was answered still reaches the socket. */
-  destroy(): void {
-    this.wire.flush();
-    this.wire.socket.destroy();
   }
 
   /** Every byte belongs to the tunnel from now on, those that were sent ahead as well. */
   becomeTunnel(tunnel: Tunnel): void {
-    this.#phase = PHASE.tunnel;
+    this.#station = STATION.tunnel;
     this.#tunnel = tunnel;
     this.setDeadline(Number.POSITIVE_INFINITY);
     const held = this.#held;
@@ -292,12 +194,12 @@ export class Downstream implements Client<Generation>, Timed, WireOwner {
   }
 
   received(bytes: Buffer, from: number, to: number): void {
-    switch (this.#phase) {
-      case PHASE.tunnel:
+    switch (this.#station) {
+      case STATION.tunnel:
         return this.#tunnel!.fromDownstream(bytes, from, to);
-      case PHASE.lingering:
+      case STATION.lingering:
         return this.#lingerOn();
-      case PHASE.closed:
+      case STATION.closed:
         return;
     }
     if (this.#held !== null) {
@@ -305,39 +207,30 @@ export class Downstream implements Client<Generation>, Timed, WireOwner {
       const joined = this.#room.join(this.#held, bytes, from, to);
       this.#held = null;
       // A held beginning of a head is read on as soon as there is more; all else waits for its turn.
-      if (this.#phase === PHASE.head && !this.wire.isBlocked) this.#read(joined, 0, joined.length, true);
+      if (this.#station === STATION.head && !this.wire.isBlocked) this.#read(joined, 0, joined.length, true);
       else this.#hold(joined);
-    } else if (this.#phase === PHASE.head) {
+    } else if (this.#station === STATION.head) {
       // A head stays until its exchange has ended, the memory that it was read into does not.
       const kept = this.#takeExchange().keep(bytes, from, to);
       this.#read(kept, 0, to - from, true);
     } else this.#read(bytes, from, to, false);
   }
 
-  flushed(): void {
-    // Nobody waits for it.
-  }
-
-  writeFailed(): boolean {
-    return false;
-  }
-
   blocked(): void {
-    if (this.#phase === PHASE.tunnel) return this.#tunnel!.downstreamBlocked();
-    this.#unsentMark = this.#unsentBytes;
+    if (this.#station === STATION.tunnel) return this.#tunnel!.downstreamBlocked();
+    this.beginBacklog();
     const now = performance.now();
-    if (this.#phase === PHASE.exchange) this.#exchange!.downstreamBlocked(now);
-    else if (this.#phase === PHASE.head && !this.#hasHeadBegun)
-      this.setDeadline(now + this.listener.generation.config.timeouts.write);
+    if (this.#station === STATION.exchange) this.#exchange!.downstreamBlocked(now);
+    else if (this.#station === STATION.head && !this.#hasHeadBegun)
+      this.setDeadline(now + this.timeouts.write);
   }
 
   drained(): void {
-    this.#emptyBuffer();
-    if (this.#phase === PHASE.tunnel) return this.#tunnel!.downstreamDrained();
-    if (this.#phase === PHASE.exchange) this.#exchange!.downstreamDrained();
-    else if (this.#phase === PHASE.head) {
-      if (!this.#hasHeadBegun)
-        this.setDeadline(performance.now() + this.listener.generation.config.timeouts.idle);
+    this.emptyBacklog();
+    if (this.#station === STATION.tunnel) return this.#tunnel!.downstreamDrained();
+    if (this.#station === STATION.exchange) this.#exchange!.downstreamDrained();
+    else if (this.#station === STATION.head) {
+      if (!this.#hasHeadBegun) this.setDeadline(performance.now() + this.timeouts.idle);
       this.proceed();
     }
   }
@@ -345,15 +238,15 @@ export class Downstream implements Client<Generation>, Timed, WireOwner {
   readonly #onEnd = (): void => {
     this.#hasEnded = true;
     const now = performance.now();
-    switch (this.#phase) {
-      case PHASE.tunnel:
+    switch (this.#station) {
+      case STATION.tunnel:
         return this.#tunnel!.downstreamEnded();
-      case PHASE.exchange:
+      case STATION.exchange:
         // A request that is not complete never will be.
         if (!this.#isAnswered || (!this.#exchange!.isRequestSent && this.#held === null))
           this.#exchange!.abort(CLIENT_ENDED);
         return;
-      case PHASE.head:
+      case STATION.head:
         this.#countUnfinishedHead(CLIENT_ENDED);
         // Requests that wait until the client reads are answered only if it may still want the answers.
         if (!this.#isAnswered || this.#held === null || !this.wire.isBlocked) this.close(now);
@@ -372,7 +265,7 @@ export class Downstream implements Client<Generation>, Timed, WireOwner {
 
   /** The client goes away in the middle of a head: a request that nobody will answer. */
   #countUnfinishedHead(cause: Cause): void {
-    if (this.#phase !== PHASE.head || !this.#hasHeadBegun) return;
+    if (this.#station !== STATION.head || !this.#hasHeadBegun) return;
     this.#hasHeadBegun = false;
     this.#exchange?.refused('DOWNSTREAM_GONE', causeOf(`${cause.text} in the middle of a head`), 0);
   }
@@ -380,10 +273,10 @@ export class Downstream implements Client<Generation>, Timed, WireOwner {
   readonly #onClose = (): void => {
     this.#tunnel?.downstreamClosed();
     this.#exchange?.abort(CLIENT_ENDED);
-    this.#phase = PHASE.closed;
+    this.#station = STATION.closed;
     this.#held = null;
     this.#room = null;
-    this.#emptyBuffer();
+    this.emptyBacklog();
     this.#dropExchange();
     this.listener.closed(this);
   };
@@ -399,7 +292,7 @@ export class Downstream implements Client<Generation>, Timed, WireOwner {
     let to = end;
     let stays = isKept;
     while (position < to) {
-      if (this.#phase === PHASE.head) {
+      if (this.#station === STATION.head) {
         if (!stays) {
           bytes = Buffer.from(bytes.subarray(position, to));
           position = 0;
@@ -413,7 +306,7 @@ export class Downstream implements Client<Generation>, Timed, WireOwner {
           if (end === INCOMPLETE) break;
           position = to;
         } else position = end;
-      } else if (this.#phase === PHASE.exchange) {
+      } else if (this.#station === STATION.exchange) {
         const exchange = this.#exchange!;
         if (exchange.isRequestSent || !exchange.takesBody) break;
         position = exchange.receiveRequestBody(bytes, position, to, performance.now());
@@ -423,12 +316,12 @@ export class Downstream implements Client<Generation>, Timed, WireOwner {
       this.#hold(stays ? bytes.subarray(position, to) : Buffer.from(bytes.subarray(position, to)));
     else this.#room = null;
     this.#isReading = false;
-    if (this.#phase === PHASE.head && this.#held === null) this.#dropExchange();
+    if (this.#station === STATION.head && this.#held === null) this.#dropExchange();
     if (!this.#hasEnded) return;
     // What is held of a head now is a beginning whose rest will never come, unless it waits until the client reads.
-    if (this.#phase === PHASE.head) {
+    if (this.#station === STATION.head) {
       if (this.#held === null || !this.wire.isBlocked) this.close(performance.now());
-    } else if (this.#held === null && this.#phase === PHASE.exchange && !this.#exchange!.isRequestSent)
+    } else if (this.#held === null && this.#station === STATION.exchange && !this.#exchange!.isRequestSent)
       this.#exchange!.abort(CLIENT_ENDED);
   }
 
@@ -440,7 +333,7 @@ export class Downstream implements Client<Generation>, Timed, WireOwner {
     if (end === INCOMPLETE) {
       if (!this.#hasHeadBegun) {
         this.#hasHeadBegun = true;
-        this.setDeadline(now + this.listener.generation.config.timeouts.requestHead);
+        this.setDeadline(now + this.timeouts.requestHead);
       }
       return INCOMPLETE;
     }
@@ -451,7 +344,7 @@ export class Downstream implements Client<Generation>, Timed, WireOwner {
       return REFUSED;
     }
     this.#hasHeadBegun = false;
-    this.#phase = PHASE.exchange;
+    this.#station = STATION.exchange;
     // Until the exchange says otherwise nobody waits for the client.
     this.deadline = Number.POSITIVE_INFINITY;
     exchange.begin(end, now);
@@ -459,9 +352,9 @@ export class Downstream implements Client<Generation>, Timed, WireOwner {
   }
 
   #nextHead(now: number): void {
-    this.#phase = PHASE.head;
+    this.#station = STATION.head;
     this.#exchange!.head.reset();
-    const { timeouts } = this.listener.generation.config;
+    const timeouts = this.timeouts;
     this.setDeadline(now + (this.wire.isBlocked ? timeouts.write : timeouts.idle));
     if (this.#held !== null) {
       // Whether the client reads its answers has to be known before it gets another one.
@@ -476,7 +369,7 @@ export class Downstream implements Client<Generation>, Timed, WireOwner {
 
   #hold(bytes: Buffer): void {
     this.#held = bytes;
-    const isHead = this.#phase === PHASE.head && !this.wire.isBlocked;
+    const isHead = this.#station === STATION.head && !this.wire.isBlocked;
     if (bytes.length >= HELD_BYTES_MAX && !isHead) this.wire.pause();
   }
 
@@ -496,7 +389,7 @@ export class Downstream implements Client<Generation>, Timed, WireOwner {
   /** Answers a request that was refused before an exchange began, and closes: its end cannot be trusted. */
   #refuse(code: FaultCode, now: number, cause: Cause | null = null): void {
     const exchange = this.#exchange!;
-    this.#phase = PHASE.exchange;
+    this.#station = STATION.exchange;
     exchange.framing.isHead = false;
     const answer = composeFault(code, cause, '', this.answerFrame(false, now));
     exchange.refused(code, cause, this.isAnswerable ? answer.length : 0);

@@ -15,7 +15,8 @@ import type { Deadlines } from '../transport/deadlines.ts';
 import type { Descriptors } from '../transport/descriptors.ts';
 import type { Tunnel } from '../transport/tunnel.ts';
 import { descriptorOf } from '../transport/wire.ts';
-import { type ConnectionHost, Downstream } from './connection.ts';
+import { Downstream } from './connection.ts';
+import type { ConnectionHost } from './connection-host.ts';
 
 const BACKLOG = 4096;
 /** How long a client that was turned away may take to let go. */
@@ -23,7 +24,7 @@ const TURN_AWAY_MS = 500;
 /** Exchanges kept for later clients; about as many as are under way at once in a busy sidecar. */
 const SPARE_EXCHANGES_MAX = 1024;
 
-export class Listener implements ConnectionHost {
+export class Listener implements ConnectionHost<Downstream> {
   readonly deadlines: Deadlines;
   readonly counters: DownstreamCounters;
   readonly observers: Observers;

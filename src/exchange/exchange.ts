@@ -20,7 +20,7 @@ import { ResponseRelay } from './response-relay.ts';
 import { Attempts, speaksAgainstAddress } from './retry.ts';
 import { endWait, Waits } from './waits.ts';
 
-const PHASE = { idle: 0, waiting: 1, sent: 2, responding: 3 } as const;
+const STAGE = { idle: 0, waiting: 1, sent: 2, responding: 3 } as const;
 
 /**
  * A client has one from the first byte of a request to the end of its response; then the listener keeps it for the next.
@@ -32,7 +32,7 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
   isHead = false;
   readonly attempts = new Attempts();
   #client: Client<Generation> | null = null;
-  #phase: number = PHASE.idle;
+  #stage: number = STAGE.idle;
   /** Where the exchange is counted; `#destination` is where it goes now: there, or to its fallback. */
   #arm: Arm | null = null;
   #destination: Destination | null = null;
@@ -55,7 +55,7 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
   }
 
   detach(): void {
-    if (this.#phase !== PHASE.idle || this.#connection !== null)
+    if (this.#stage !== STAGE.idle || this.#connection !== null)
       throw new Error('broken invariant: an exchange was given back before its end');
     this.#client = null;
     this.#waits.release();
@@ -70,7 +70,7 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
   }
 
   get isActive(): boolean {
-    return this.#phase !== PHASE.idle;
+    return this.#stage !== STAGE.idle;
   }
 
   get isRequestSent(): boolean {
@@ -79,13 +79,12 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
 
   get waitsForClient(): boolean {
     const connection = this.#connection;
-    if (connection === null || this.#phase < PHASE.sent) return false;
+    if (connection === null || this.#stage < STAGE.sent) return false;
     return this.#waits.areForClient(connection, this.hasResponseBegun);
   }
 
   get clientBytes(): number {
-    const { bytesReceived, bytesSent } = this.#outcome;
-    return bytesReceived + bytesSent - this.#client!.wire.unsentBytes;
+    return this.#outcome.bytesMoved - this.#client!.wire.unsentBytes;
   }
 
   ageMs(now: number): number {
@@ -93,11 +92,11 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
   }
 
   get hasResponseBegun(): boolean {
-    return this.#phase === PHASE.responding;
+    return this.#stage === STAGE.responding;
   }
 
   get takesBody(): boolean {
-    return this.#phase >= PHASE.sent && this.#connection?.wire.isBlocked === false;
+    return this.#stage >= STAGE.sent && this.#connection?.wire.isBlocked === false;
   }
 
   /** Decides where the request goes and asks for a connection. The head is whole and its framing is read. */
@@ -105,7 +104,7 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     const client = this.#client!;
     const { head, framing } = this;
     const generation = client.listener.generation;
-    this.#phase = PHASE.waiting;
+    this.#stage = STAGE.waiting;
     this.attempts.reset();
     this.#outcome.begin(now, headEnd - head.start, generation.number);
     this.#request.reset(headEnd, generation.upgrades);
@@ -160,7 +159,7 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
   }
 
   onClientDeadline(now: number): void {
-    if (this.#phase === PHASE.waiting && this.#connection === null)
+    if (this.#stage === STAGE.waiting && this.#connection === null)
       endWait(this, this.#destination!.upstream, now);
     else if (!this.#client!.wire.isBlocked || !this.hasResponseBegun)
       this.fail('BODY_TIMEOUT', this.#waits.limit('requestBody'));
@@ -197,7 +196,7 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
   start(connection: PooledConnection, now: number): void {
     const client = this.#client!;
     this.#connection = connection;
-    this.#phase = PHASE.sent;
+    this.#stage = STAGE.sent;
     connection.expectResponse(this);
     this.#outcome.sentAt = now;
     this.#outcome.address = connection.address.name;
@@ -238,7 +237,7 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
   }
 
   downstreamBlocked(now: number): void {
-    if (this.#phase === PHASE.responding) this.#waits.clientBlocked(this.#connection, now);
+    if (this.#stage === STAGE.responding) this.#waits.clientBlocked(this.#connection, now);
   }
 
   downstreamDrained(): void {
@@ -257,7 +256,7 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
 
   receiveResponseHead(head: ResponseHead, framing: ResponseFraming, headEnd: number, now: number): void {
     const client = this.#client!;
-    this.#phase = PHASE.responding;
+    this.#stage = STAGE.responding;
     this.#outcome.status = head.status;
     this.#outcome.firstByteAt = now;
     const dateLine = client.listener.dateLine(now);
@@ -281,9 +280,7 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     const client = this.#client!;
     const isBuffered = client.wire.isBlocked;
     this.#outcome.bytesSent += this.#response.writeBody(bytes, from, to);
-    if (!isBuffered) return;
-    const connection = this.#connection!;
-    if (!client.bufferResponse(to - from) && !connection.wire.isPaused) this.#waits.pause(connection);
+    if (isBuffered && !client.bufferResponse(to - from)) this.#waits.pause(this.#connection!);
   }
 
   receiveResponseTrailers(trailers: FieldSection, framing: ResponseFraming): void {
@@ -329,23 +326,23 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     const { upstream } = this.#destination!;
     const now = performance.now();
     const { retries, bytesReceived } = this.#outcome;
-    const isAllowed = isSilent && this.#phase === PHASE.sent && retries < upstream.config.retry.attempts;
+    const isAllowed = isSilent && this.#stage === STAGE.sent && retries < upstream.config.retry.attempts;
     if (isAllowed && this.#request.mayRepeat(wasSent, bytesReceived)) {
       if (this.attempts.lost(connection, wasSent, now)) connection.blame(code, now, cause);
       this.#outcome.retried();
-      this.#phase = PHASE.waiting;
+      this.#stage = STAGE.waiting;
       upstream.checkOut(this, now, true);
       return;
     }
     connection.blame(code, now, cause);
-    this.fail(this.#phase === PHASE.responding ? 'UPSTREAM_BODY_CUT' : code, cause);
+    this.fail(this.#stage === STAGE.responding ? 'UPSTREAM_BODY_CUT' : code, cause);
   }
 
   /** Answers with the status of the code where that is still possible, otherwise cuts the client's connection. */
   fail(code: FaultCode, cause: Cause | null = null): void {
     const connection = this.#connection;
     const client = this.#client!;
-    const hasBegun = this.#phase === PHASE.responding;
+    const hasBegun = this.#stage === STAGE.responding;
     const { status } = FAULTS[code];
     const now = performance.now();
     this.#connection = null;
@@ -374,7 +371,7 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
   }
 
   abort(cause: Cause): void {
-    if (this.#phase !== PHASE.idle) this.fail('DOWNSTREAM_GONE', cause);
+    if (this.#stage !== STAGE.idle) this.fail('DOWNSTREAM_GONE', cause);
   }
 
   #updateWaits(now: number): void {
@@ -394,7 +391,7 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
   }
 
   #settle(fault: number, now: number, cause: Cause | null = null): void {
-    this.#phase = PHASE.idle;
+    this.#stage = STAGE.idle;
     this.#outcome.settle(fault, now, this.head, cause);
     this.#arm = null;
     this.#destination = null;

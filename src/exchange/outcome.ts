@@ -17,7 +17,7 @@ export interface Observers {
 }
 
 /** The record of a request of which nothing is known. */
-const NOTHING: ExchangeRecord = {
+const UNKNOWN_REQUEST: ExchangeRecord = {
   method: '',
   path: '',
   client: '',
@@ -104,6 +104,11 @@ export class Outcome {
     this.#extras = null;
   }
 
+  /** Bytes that have come from the client and gone to it. */
+  get bytesMoved(): number {
+    return this.bytesReceived + this.bytesSent;
+  }
+
   /** A splitter has decided. */
   decided(split: RoutedSplit, variant: number, { hash, reason, extras }: Decision): void {
     this.#split = split;
@@ -169,7 +174,7 @@ export class Outcome {
     this.#refusals.refused(fault);
     const { accessLog } = this.#observers;
     if (!accessLog?.wants(status, fault)) return;
-    accessLog.write({ ...NOTHING, client, status, code, cause, sentBytes });
+    accessLog.write({ ...UNKNOWN_REQUEST, client, status, code, cause, sentBytes });
   }
 
   #countExtras({ counters }: Arm, { mintedKey, setCookie, override }: DecisionExtras): void {

@@ -2,11 +2,11 @@
 // once: a head of 1 MiB that drips in costs no more than one that comes whole. Knows nothing of what the bytes mean.
 
 const ROOM_BYTES_MIN = 1024;
-const NOTHING = Buffer.alloc(0);
+const NO_BYTES = Buffer.alloc(0);
 
 /** Memory with room to spare after the bytes that are held. */
 export class HeldRoom {
-  #room: Buffer = NOTHING;
+  #room: Buffer = NO_BYTES;
   #end = 0;
 
   /**

@@ -12,11 +12,11 @@ export interface EjectSettings {
   readonly timeMax: number;
 }
 
-const PHASE = { in: 0, ejected: 1, trial: 2 } as const;
+const EJECTION = { in: 0, ejected: 1, trial: 2 } as const;
 
 /** What is known of one address. Times are those of `performance.now()`. */
 export class AddressHealth {
-  #phase: number = PHASE.in;
+  #ejection: number = EJECTION.in;
   #failures = 0;
   #ejections = 0;
   #ejectedUntil = 0;
@@ -44,22 +44,22 @@ export class AddressHealth {
 
   /** Its ejection is over, but nothing has been sent to it since: the next exchange is its trial. */
   get needsTrial(): boolean {
-    return this.#phase === PHASE.ejected;
+    return this.#ejection === EJECTION.ejected;
   }
 
   /** One exchange tries it; for all others it stays ejected until `observeAnswer`, a success, a failure or `endTrial`. */
   beginTrial(): void {
-    this.#phase = PHASE.trial;
+    this.#ejection = EJECTION.trial;
   }
 
   /** The trial ended without a verdict: another exchange may try. */
   endTrial(): void {
-    if (this.#phase === PHASE.trial) this.#phase = PHASE.ejected;
+    if (this.#ejection === EJECTION.trial) this.#ejection = EJECTION.ejected;
   }
 
   /** The trial was answered: it takes exchanges again, though the next failure still ejects it for the grown time. */
   observeAnswer(): void {
-    this.#phase = PHASE.in;
+    this.#ejection = EJECTION.in;
     this.#ejectedUntil = 0;
   }
 
@@ -72,13 +72,13 @@ export class AddressHealth {
     // After an ejection one failure is enough: nothing has succeeded since.
     const limit = this.#ejections > 0 ? 1 : settings.failures;
     if (settings.failures === 0 || this.#failures < limit) return false;
-    const isTaken = this.#phase === PHASE.trial || this.isHealthy(now);
+    const isTaken = this.#ejection === EJECTION.trial || this.isHealthy(now);
     if (!isTaken) return false;
     if (isLastHealthy) {
       this.observeAnswer();
       return false;
     }
-    this.#phase = PHASE.ejected;
+    this.#ejection = EJECTION.ejected;
     this.#ejectedUntil = now + Math.min(settings.timeMax, settings.time * 2 ** this.#ejections);
     this.#ejections++;
     this.#failures = 0;
@@ -103,6 +103,6 @@ export class AddressHealth {
 
   /** It takes exchanges, or would take one as its trial. */
   isHealthy(now: number): boolean {
-    return this.#phase !== PHASE.trial && this.#ejectedUntil <= now && !this.#isProbedDown;
+    return this.#ejection !== EJECTION.trial && this.#ejectedUntil <= now && !this.#isProbedDown;
   }
 }

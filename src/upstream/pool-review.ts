@@ -15,9 +15,9 @@ const PACE_BYTES_PER_SECOND = 16_384;
 /** A client that moves this many is never cut off for others, however slow it is. */
 const PROGRESS_BYTES_PER_SECOND = 240;
 /** Time without such progress before a client may be cut off; what it moves at a faster rate earns more of it. */
-const PATIENCE_MS = 1000;
+const CLIENT_PATIENCE_MS = 1000;
 /** The most that a client can have earned: one that sends in bursts is no slower than one that sends evenly. */
-const PATIENCE_MAX_MS = 10_000;
+const CLIENT_PATIENCE_MAX_MS = 10_000;
 /** An exhausted pool is reported after this time, and then no sooner than this again. */
 const REPORT_AFTER_MS = 1000;
 const REPORT_EVERY_MS = 60_000;
@@ -169,7 +169,7 @@ function isSlow(connection: ReviewedConnection, now: number): boolean {
   const bytes = exchange.clientBytes;
   const { pace } = connection;
   if (pace === null || pace.exchange !== connection.exchanges) {
-    connection.pace = { exchange: connection.exchanges, bytes, at: now, patienceMs: PATIENCE_MS };
+    connection.pace = { exchange: connection.exchanges, bytes, at: now, patienceMs: CLIENT_PATIENCE_MS };
     return false;
   }
   return measure(pace, bytes, now);
@@ -180,7 +180,7 @@ export function measure(pace: ClientPace, bytes: number, now: number): boolean {
   const moved = bytes - pace.bytes;
   const elapsedMs = now - pace.at;
   const earnedMs = (moved * 1000) / PROGRESS_BYTES_PER_SECOND;
-  pace.patienceMs = Math.min(PATIENCE_MAX_MS, pace.patienceMs + earnedMs - elapsedMs);
+  pace.patienceMs = Math.min(CLIENT_PATIENCE_MAX_MS, pace.patienceMs + earnedMs - elapsedMs);
   pace.bytes = bytes;
   pace.at = now;
   return moved < (PACE_BYTES_PER_SECOND * elapsedMs) / 1000;

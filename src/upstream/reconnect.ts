@@ -7,7 +7,7 @@ import type { UpstreamExchange } from '../transport/contracts.ts';
 import type { Deadlines, Timed } from '../transport/deadlines.ts';
 
 /** Time between two tries; up to half of it more, so that several splitters do not come at the same moment. */
-const PAUSE_MS = 200;
+const CONNECT_PAUSE_MS = 200;
 /** How long after its beginning an outage is waited out at most. */
 const WINDOW_MS = 2000;
 
@@ -45,7 +45,7 @@ export class Reconnect implements Timed {
   hold(exchange: UpstreamExchange, now: number): boolean {
     if (this.#downSince < 0) this.#downSince = now;
     if (exchange.attempts.reconnectUntil === 0)
-      exchange.attempts.reconnectUntil = Math.max(this.#downSince + this.#windowMs, now + PAUSE_MS);
+      exchange.attempts.reconnectUntil = Math.max(this.#downSince + this.#windowMs, now + CONNECT_PAUSE_MS);
     else if (now >= exchange.attempts.reconnectUntil) return false;
     if (this.#held.size === 0) {
       this.#deadlines.add(this);
@@ -65,7 +65,7 @@ export class Reconnect implements Timed {
   /** The upstream accepts connections: returns those that were held, which are held no more. */
   accepted(): readonly UpstreamExchange[] {
     this.#downSince = -1;
-    if (this.#held.size === 0) return NONE;
+    if (this.#held.size === 0) return NONE_HELD;
     const held = [...this.#held];
     this.#held.clear();
     this.#rest();
@@ -93,8 +93,8 @@ export class Reconnect implements Timed {
   }
 }
 
-const NONE: readonly UpstreamExchange[] = [];
+const NONE_HELD: readonly UpstreamExchange[] = [];
 
 function pause(): number {
-  return PAUSE_MS * (1 + Math.random() / 2);
+  return CONNECT_PAUSE_MS * (1 + Math.random() / 2);
 }

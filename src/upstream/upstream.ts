@@ -33,7 +33,6 @@ const CONNECT_ATTEMPTS_MAX = 4;
 export class Upstream implements ConnectionOwner<UpstreamConnection>, ReviewedPool {
   readonly name: string;
   readonly config: UpstreamConfig;
-  /** What the head of a response may be at most. */
   readonly headLimits: HeadLimits;
   readonly deadlines: Deadlines;
   readonly #counters: UpstreamCounters;
@@ -211,7 +210,6 @@ export class Upstream implements ConnectionOwner<UpstreamConnection>, ReviewedPo
     for (const connection of [...this.#connections]) connection.destroy();
   }
 
-  /** A connection is established. */
   connected(connection: UpstreamConnection): void {
     const now = performance.now();
     this.#counters.connectionOpened();

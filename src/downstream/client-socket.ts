@@ -1,0 +1,116 @@
+// The socket of one client with what is known of it beside its requests: its address, its time limit, and what waits while
+// it does not read. It decides nothing about requests; connection.ts does.
+
+import type { Socket } from 'node:net';
+import type { Config } from '../config/options/document.ts';
+import type { ForwardedFacts } from '../http1/forwarded.ts';
+import type { Timed } from '../transport/deadlines.ts';
+import { Wire, type WireOwner } from '../transport/wire.ts';
+import { Backlog } from './backlog.ts';
+import type { ConnectionHost } from './connection-host.ts';
+
+/** The part of a client connection, of the class `Connection`, that knows no request. It is as old as its socket. */
+export abstract class ClientSocket<Connection> implements Timed, WireOwner {
+  deadline = Number.POSITIVE_INFINITY;
+  readonly listener: ConnectionHost<Connection>;
+  readonly wire: Wire;
+  readonly forwardedFacts: ForwardedFacts;
+  readonly remoteAddress: string;
+  readonly listenedOn: string;
+  /** What waits for a client that does not read; null while it reads. */
+  #backlog: Backlog | null = null;
+
+  constructor(
+    listener: ConnectionHost<Connection>,
+    socket: Socket,
+    facts: ForwardedFacts,
+    remoteAddress: string,
+    listenedOn: string,
+  ) {
+    this.listener = listener;
+    this.listenedOn = listenedOn;
+    this.forwardedFacts = facts;
+    this.remoteAddress = remoteAddress;
+    this.wire = new Wire(socket, this, true);
+    listener.deadlines.add(this);
+  }
+
+  abstract onDeadline(now: number): void;
+  abstract received(bytes: Buffer, from: number, to: number): void;
+  abstract blocked(): void;
+  abstract drained(): void;
+
+  flushed(): void {
+    // A client is not waited for until its answer has left.
+  }
+
+  writeFailed(): boolean {
+    return false;
+  }
+
+  setDeadline(at: number): void {
+    this.listener.deadlines.set(this, at);
+  }
+
+  /** The time limits that hold now. */
+  protected get timeouts(): Config['timeouts'] {
+    return this.listener.generation.config.timeouts;
+  }
+
+  /** An answer can still be written. */
+  get isAnswerable(): boolean {
+    const { socket } = this.wire;
+    return !socket.destroyed && !socket.writableEnded;
+  }
+
+  /** Ends the connection at once; what was answered still reaches the socket. */
+  destroy(): void {
+    this.wire.flush();
+    this.wire.socket.destroy();
+  }
+
+  /** The same in the middle of a response. With `reset` the client can tell that it is not whole. */
+  protected cutSocket(reset: boolean): void {
+    // What was gathered of the response is true as far as it goes.
+    this.wire.flush();
+    // A Unix socket knows no reset, and Node throws when it is asked for one.
+    if (reset && this.forwardedFacts.address !== '') this.wire.socket.resetAndDestroy();
+    else this.wire.socket.destroy();
+  }
+
+  get responseBufferRoom(): number {
+    return this.#openBacklog().roomWithin(this.listener.generation.config.limits);
+  }
+
+  bufferResponse(byteCount: number): boolean {
+    this.#openBacklog().add(byteCount);
+    return this.responseBufferRoom > 0;
+  }
+
+  keepsUp(): boolean {
+    return this.wire.isBlocked && this.#backlog?.keepsUp(this.listener.generation.config) === true;
+  }
+
+  /** True when a client that does not read has kept up: it gets another time limit. */
+  protected extendWrite(now: number): boolean {
+    if (!this.keepsUp()) return false;
+    this.setDeadline(now + this.timeouts.write);
+    return true;
+  }
+
+  /** The client takes no more bytes for now. */
+  protected beginBacklog(): void {
+    this.#openBacklog().begin();
+  }
+
+  /** The client has read everything, or has gone. */
+  protected emptyBacklog(): void {
+    this.#backlog?.clear();
+    this.#backlog = null;
+  }
+
+  #openBacklog(): Backlog {
+    this.#backlog ??= new Backlog(this.wire, this.listener.counters);
+    return this.#backlog;
+  }
+}
