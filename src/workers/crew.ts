@@ -2,7 +2,6 @@
 // request: the workers do, which share the listening sockets (node:cluster). It starts them, sends them the configuration,
 // adds up their numbers, and replaces those that die.
 
-import type { Worker } from 'node:cluster';
 import type { Logger } from 'pino';
 import { ListenFailure, UnusableUpstream } from '../ambassador.ts';
 import type { Config } from '../config/options/document.ts';
@@ -19,7 +18,7 @@ import { TlsSettings } from '../upstream/tls.ts';
 import { countShortLives, divideHeap, divideLimits, restartDelayMs } from './division.ts';
 import { viewUpstream } from './health.ts';
 import { type FromWorker, type Reading, WORKER_ARGUMENT } from './messages.ts';
-import { WorkerSlot, type WorkerSlotHost } from './slot.ts';
+import { type WorkerProcess, WorkerSlot, type WorkerSlotHost } from './slot.ts';
 import { Tally } from './tally.ts';
 
 /** How long a scrape waits for a worker's numbers. */
@@ -65,7 +64,7 @@ export class Crew implements Running, WorkerSlotHost {
   readonly socketIo = socketIo();
   readonly #options: CrewOptions;
   readonly #log: Logger;
-  readonly #fork: () => Worker;
+  readonly #fork: () => WorkerProcess;
   readonly #tally = new Tally();
   readonly #slots: readonly WorkerSlot[];
   readonly #initial: Config;
@@ -82,7 +81,7 @@ export class Crew implements Running, WorkerSlotHost {
   #wasCut = false;
   #interval: NodeJS.Timeout | undefined;
 
-  constructor(config: Config, options: CrewOptions, fork: () => Worker) {
+  constructor(config: Config, options: CrewOptions, fork: () => WorkerProcess) {
     this.#options = options;
     this.#log = options.log;
     this.#fork = fork;
@@ -285,7 +284,7 @@ export class Crew implements Running, WorkerSlotHost {
   }
 
   #describe(number: number, config: Config): RunningGeneration {
-    checkUpstreams(config);
+    checkCertificates(config);
     const splitters = new Map(
       Array.from(config.splits, ([name, split]) => [name, new Splitter(name, split)]),
     );
@@ -362,7 +361,7 @@ export class Crew implements Running, WorkerSlotHost {
 }
 
 /** Throws UnusableUpstream where a worker would: a configuration that no worker can use must not reach them. */
-function checkUpstreams({ upstreams }: Config): void {
+function checkCertificates({ upstreams }: Config): void {
   for (const [name, upstream] of upstreams) {
     for (const { url, down } of membersOf(upstream)) {
       if (!url.tls || down) continue;

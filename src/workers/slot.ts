@@ -1,13 +1,21 @@
 // Holds one worker of the crew: the process that runs now, its last reading, and the questions that wait for an answer. The
 // crew decides whether another process follows one that has ended (crew.ts).
 
-import type { Worker } from 'node:cluster';
+import type { EventEmitter } from 'node:events';
 import { DOWNSTREAM_ROW } from '../telemetry/counts.ts';
 import type { RunningWorker } from '../telemetry/running.ts';
 import type { FromWorker, Reading, ToWorker } from './messages.ts';
 
 /** Questions that may wait for their answers; a worker that is later than that is asked no more. */
 const QUESTIONS_MAX = 8;
+
+/** What a slot needs of a Worker of node:cluster. It emits `message`, `exit`, `disconnect` and `error` as that does. */
+export interface WorkerProcess extends EventEmitter {
+  readonly process: { readonly pid?: number | undefined };
+  send(message: ToWorker, sent: (cause: Error | null) => void): unknown;
+  isConnected(): boolean;
+  kill(signal: NodeJS.Signals): void;
+}
 
 /** What a slot reports to its crew. */
 export interface WorkerSlotHost {
@@ -36,7 +44,7 @@ export class WorkerSlot {
   /** When a process that died is started again. */
   timer: NodeJS.Timeout | undefined;
   readonly #host: WorkerSlotHost;
-  #worker: Worker | null = null;
+  #worker: WorkerProcess | null = null;
   #asked = 0;
   #answered = 0;
   #waiting: { readonly question: number; readonly resolve: () => void }[] = [];
@@ -61,7 +69,7 @@ export class WorkerSlot {
   }
 
   /** Starts a process; when the system has none to give, its life was a short one. */
-  fill(fork: () => Worker, now: number): void {
+  fill(fork: () => WorkerProcess, now: number): void {
     this.state = 'starting';
     this.isAnswering = true;
     this.silentReadings = 0;
@@ -69,7 +77,7 @@ export class WorkerSlot {
     this.startedAt = now;
     this.#asked = 0;
     this.#answered = 0;
-    let worker: Worker;
+    let worker: WorkerProcess;
     try {
       worker = fork();
     } catch (cause) {

@@ -7,7 +7,6 @@ import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { FAMILIES } from '../../src/telemetry/families.ts';
 import { DASHBOARD, PANELS } from '../support/dashboard.ts';
-import { readManifests } from '../support/kustomize.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const folder = join(root, 'k8s', 'monitoring');
@@ -232,11 +231,11 @@ describe('the dashboard', () => {
 });
 
 describe('the PodMonitor', () => {
-  const [monitor] = readManifests(read('podmonitor.yaml')) as unknown as {
+  const monitor = parse(read('podmonitor.yaml')) as {
     metadata: { name: string };
     spec: { podMetricsEndpoints: { port: string; relabelings: { action: string; regex?: string }[] }[] };
-  }[];
-  const [endpoint] = monitor!.spec.podMetricsEndpoints;
+  };
+  const [endpoint] = monitor.spec.podMetricsEndpoints;
 
   test('finds every splitter under k8s/: its container has the name, and its port too', () => {
     const containers = globSync('k8s/**/*.yaml', { cwd: root })

@@ -1,12 +1,12 @@
 // What the crew does with workers that do what real ones hardly can be made to: hang for good, or never come to be.
 
-import type { Worker } from 'node:cluster';
 import { EventEmitter } from 'node:events';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { Counters } from '../../../src/telemetry/counters.ts';
 import type { UpstreamEvent } from '../../../src/upstream/report.ts';
 import { Crew } from '../../../src/workers/crew.ts';
 import type { FromWorker, Reading, ToWorker } from '../../../src/workers/messages.ts';
+import type { WorkerProcess } from '../../../src/workers/slot.ts';
 import { fakeConfig } from '../../support/fake-running.ts';
 import { logLines } from '../../support/log-lines.ts';
 
@@ -29,7 +29,7 @@ const NOTHING: Reading = {
 };
 
 /** A worker that listens and answers at once, as long as it is not told to hang. */
-class FakeWorker extends EventEmitter {
+class FakeWorker extends EventEmitter implements WorkerProcess {
   readonly process: { readonly pid: number | undefined };
   readonly told: ToWorker[] = [];
   hangs = false;
@@ -97,7 +97,7 @@ function crewOf(fork: (start: number) => FakeWorker): Crew {
     starts += 1;
     const worker = fork(starts - 1);
     forked.push(worker);
-    return worker as unknown as Worker;
+    return worker;
   });
 }
 const states = (crew: Crew) => crew.workers.list.map(({ state }) => state);
