@@ -7,13 +7,13 @@ import type { Loaded } from '../config/load.ts';
 import type { Config } from '../config/options/document.ts';
 import type { SplitConfig } from '../config/options/split.ts';
 import { formatProblem } from '../config/problem.ts';
+import { percentText } from '../split/change.ts';
 import { keyTexts } from '../split/key-list.ts';
 import { Ranges } from '../split/ranges.ts';
 import { Splitter } from '../split/splitter.ts';
-import { percent } from './table.ts';
 
 /** What one connect to an address of an upstream gave; `failure` is null when it was accepted. */
-export interface Reached {
+export interface ReachedUpstream {
   readonly upstream: string;
   readonly address: string;
   /** The TLS handshake succeeded and the certificate is good. */
@@ -22,7 +22,7 @@ export interface Reached {
 }
 
 /** Version 1 of the result. */
-export function checkedJson(loaded: Loaded, reached: readonly Reached[] | null) {
+export function checkedJson(loaded: Loaded, reached: readonly ReachedUpstream[] | null) {
   const { config, file, findings = [], notes, problems = [] } = loaded;
   return {
     version: 1,
@@ -61,7 +61,7 @@ function splitJson(name: string, split: SplitConfig) {
     missingKey: split.missingKey,
     variants: splitter.variants.map(({ name: variant, share, upstream, index }) => ({
       name: variant,
-      share: percent(share),
+      share: percentText(share),
       shareRatio: share,
       upstream,
       // Null where the variant owns no hashes, or where its keys are not a range.

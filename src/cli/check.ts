@@ -10,15 +10,16 @@ import type { Config } from '../config/options/document.ts';
 import type { RouteConfig } from '../config/options/route.ts';
 import type { SplitConfig } from '../config/options/split.ts';
 import { membersOf } from '../config/options/upstream.ts';
+import { percentText } from '../split/change.ts';
 import { describeKey } from '../split/key-list.ts';
 import { Ranges } from '../split/ranges.ts';
 import { LibraryView } from '../split/request.ts';
 import { Splitter } from '../split/splitter.ts';
 import { reach } from '../upstream/reach.ts';
-import { checkedJson, type Reached } from './check-json.ts';
+import { checkedJson, type ReachedUpstream } from './check-json.ts';
 import { addConfigOptions, type ConfigFlags } from './options.ts';
 import { printProblems } from './problems.ts';
-import { percent, table } from './table.ts';
+import { table } from './table.ts';
 import type { Terminal } from './terminal.ts';
 
 interface CheckFlags extends ConfigFlags {
@@ -78,7 +79,7 @@ export function checkCommand(terminal: Terminal): Command {
 }
 
 /** One connect to every address of every upstream. */
-async function reachAll(config: Config): Promise<Reached[]> {
+async function reachAll(config: Config): Promise<ReachedUpstream[]> {
   const all = await Promise.all(
     [...config.upstreams].flatMap(([upstream, settings]) =>
       membersOf(settings)
@@ -94,7 +95,7 @@ async function reachAll(config: Config): Promise<Reached[]> {
   return all.flat();
 }
 
-function reachedLines(reached: readonly Reached[]): string[] {
+function reachedLines(reached: readonly ReachedUpstream[]): string[] {
   const rows = reached.map(({ upstream, address, tls, failure }) => [
     `upstream ${upstream}`,
     address,
@@ -107,9 +108,9 @@ function reachedLines(reached: readonly Reached[]): string[] {
 function summary(config: Config, from: string, warnings: number): string[] {
   const variants = [...config.splits.values()].reduce((sum, split) => sum + split.variants.length, 0);
   const counts = [
-    `${count(variants, 'variant')} in ${count(config.splits.size, 'split')}`,
-    count(config.upstreams.size, 'upstream'),
-    ...(warnings > 0 ? [count(warnings, 'warning')] : []),
+    `${countOf(variants, 'variant')} in ${countOf(config.splits.size, 'split')}`,
+    countOf(config.upstreams.size, 'upstream'),
+    ...(warnings > 0 ? [countOf(warnings, 'warning')] : []),
   ];
   const lines = [
     `${from}: good, ${counts.join(', ')}, configuration ${config.hash}`,
@@ -127,7 +128,7 @@ function splitLines(name: string, split: SplitConfig): string[] {
   const ranges = split.method === 'ranges' ? new Ranges(split.variants).list : [];
   const rows = splitter.variants.map(({ name: variant, upstream, share }, index) => {
     const { share: written, weight } = split.variants[index]!;
-    const owned = percent(share);
+    const owned = percentText(share);
     const range = ranges[index];
     const hashes =
       range === undefined
@@ -179,6 +180,6 @@ function routeLines(routes: readonly RouteConfig[]): string[] {
   return table(rows).map((row) => `  ${row}`);
 }
 
-function count(number: number, noun: string): string {
+function countOf(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? '' : 's'}`;
 }

@@ -17,7 +17,7 @@ export function completionCommand(terminal: Terminal): Command {
     )
     .addArgument(new Argument('<SHELL>', 'bash, zsh or fish').choices(SHELLS));
   return command.action((shell: Shell) => {
-    const described = command.parent!.commands.map(describe);
+    const described = command.parent!.commands.map(describeCommand);
     terminal.writeOut(SCRIPTS[shell](described));
   });
 }
@@ -39,7 +39,7 @@ interface Flag {
   readonly value: string | null;
 }
 
-function describe(command: Command): Described {
+function describeCommand(command: Command): Described {
   const help = command.createHelp();
   const [argument] = command.registeredArguments;
   const isFile = argument !== undefined && /^(?:FILE|OLD|NEW)$/.test(argument.name());

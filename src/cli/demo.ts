@@ -8,7 +8,7 @@ import { pino } from 'pino';
 import { formatAddress } from '../admin/effective-config.ts';
 import { type AdminServer, startAdmin } from '../admin/server.ts';
 import { Ambassador, ListenFailure } from '../ambassador.ts';
-import { configFromOverrides, overridesFrom } from '../config/env.ts';
+import { configFromSettings, givenSettings } from '../config/env.ts';
 import { formatProblems } from '../config/problem.ts';
 import { startEcho } from '../demo/echo.ts';
 import { type TrafficCount, trafficLine } from '../demo/traffic.ts';
@@ -42,8 +42,8 @@ async function demo(flags: ConfigFlags, terminal: Terminal): Promise<string | nu
   const echoes = await Promise.all(UPSTREAMS.map((name) => startEcho(`hello ${name}`)));
   for (const echo of echoes) closing.defer(() => echo.close());
 
-  const outcome = configFromOverrides(
-    overridesFrom(
+  const outcome = configFromSettings(
+    givenSettings(
       {
         listen: flags.listen ?? (listen === '' ? LISTEN : undefined),
         admin: flags.admin ?? (admin === '' ? ADMIN : undefined),

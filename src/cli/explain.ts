@@ -6,10 +6,11 @@ import { type Explained, explainRequest } from '../admin/explain.ts';
 import type { Config } from '../config/options/document.ts';
 import { variablesOf } from '../key/key-text.ts';
 import { compileRoutes } from '../routing/routes.ts';
+import { percentText } from '../split/change.ts';
 import { keyTexts } from '../split/key-list.ts';
 import { Splitter } from '../split/splitter.ts';
 import { addConfigOptions, type ConfigFlags, loadOrEnd, SPLIT_SETTINGS } from './options.ts';
-import { percent, table } from './table.ts';
+import { table } from './table.ts';
 import type { Terminal } from './terminal.ts';
 
 interface ExplainFlags extends ConfigFlags {
@@ -56,30 +57,30 @@ export function explainCommand(terminal: Terminal): Command {
         },
       },
       {
-        url: bytes(url),
+        url: asSent(url),
         method: flags.method,
         host: flags.host,
         address: flags.address,
         split: flags.of,
-        headers: (flags.header ?? []).map(bytes),
+        headers: (flags.header ?? []).map(asSent),
       },
     );
     if ('problem' in explained) {
       const problem = explained.problem.replace('split=', '--of').replace('; got', ', got');
       return command.error(`error: ${problem}`, { exitCode: 2 });
     }
-    const hint = explained.fault === undefined ? null : hintFor(url, config.splits);
+    const hint = explained.fault === undefined ? null : urlHint(url, config.splits);
     const text =
       flags.json === true
         ? JSON.stringify(explained, null, 2)
-        : [...lines(explained), ...(hint === null ? [] : ['', hint])].join('\n');
+        : [...explanationLines(explained), ...(hint === null ? [] : ['', hint])].join('\n');
     terminal.writeOut(`${text}\n`);
     if (explained.fault !== undefined) throw new CommanderError(1, 'request-splitter.refused', '');
   });
 }
 
 /** What was probably meant by a URL that is no request target: `42` is the token of "/?token=42". */
-function hintFor(url: string, splits: Config['splits']): string | null {
+function urlHint(url: string, splits: Config['splits']): string | null {
   if (url.startsWith('/') || url.includes('://') || url === '*') return null;
   const [split] = splits.values();
   const [first = ''] = split === undefined ? [] : keyTexts(split.key);
@@ -89,11 +90,11 @@ function hintFor(url: string, splits: Config['splits']): string | null {
 }
 
 // What the terminal gave as UTF-8 is put on the wire as those bytes; the parser takes one character per byte.
-function bytes(text: string): string {
+function asSent(text: string): string {
   return Buffer.from(text, 'utf8').toString('latin1');
 }
 
-function lines(explained: Explained): string[] {
+function explanationLines(explained: Explained): string[] {
   const { request, split, variant, upstream, fault } = explained;
   const url = Buffer.from(request.url, 'latin1').toString('utf8');
   const head =
@@ -138,7 +139,7 @@ function facts({
     const all = scores.map(({ variant, score }) => `${variant} ${Number(score.toPrecision(6))}`);
     rows.push(['scores', `${all.join(', ')}; the highest wins`]);
   }
-  if (shareRatio !== null && shareRatio !== undefined) rows.push(['share', percent(shareRatio)]);
+  if (shareRatio !== null && shareRatio !== undefined) rows.push(['share', percentText(shareRatio)]);
   if (override !== null && override !== undefined && !override.isGranted) {
     rows.push(['override', `asked for by ${override.place}, not granted`]);
   }

@@ -28,7 +28,7 @@ export function readLogLine(line: string): LoggedRequest | null {
   for (const pattern of PREFIXES) prefix ??= pattern.exec(line);
   if (prefix === null) return readRequestAlone(line);
   const [whole, virtualHost = '', address = '', request = ''] = prefix;
-  const target = readRequest(request);
+  const target = readRequestLine(request);
   if (target === null) return null;
   const [, referer, userAgent, forwardedFor] = AFTER_REQUEST.exec(line.slice(whole.length)) ?? [];
   const headers: Record<string, string> = {};
@@ -53,13 +53,13 @@ export function readLogLine(line: string): LoggedRequest | null {
 /** A line of another format: the first text in quotes that is a request line. */
 function readRequestAlone(line: string): LoggedRequest | null {
   for (const [, text = ''] of line.matchAll(REQUEST_ANYWHERE)) {
-    const target = readRequest(text);
+    const target = readRequestLine(text);
     if (target !== null) return { view: new LibraryView(target), holds: new Set() };
   }
   return null;
 }
 
-function readRequest(text: string): { method: string; url: string } | null {
+function readRequestLine(text: string): { method: string; url: string } | null {
   const [, method, url] = REQUEST_LINE.exec(decodeEscapes(text)) ?? [];
   if (method === undefined || url === undefined) return null;
   return url.startsWith('/') || url === '*' || /^https?:\/\//i.test(url) ? { method, url } : null;

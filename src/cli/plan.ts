@@ -7,15 +7,15 @@ import type { UpstreamUrl } from '../config/options/addresses.ts';
 import type { Config } from '../config/options/document.ts';
 import type { SplitConfig } from '../config/options/split.ts';
 import { parseShare } from '../config/options/split.ts';
+import { percentText } from '../split/change.ts';
 import { describeKey, keyTexts } from '../split/key-list.ts';
 import { type Plan, planChange } from '../split/plan.ts';
 import { loadOrEnd } from './options.ts';
 import { wholeNumber } from './simulate.ts';
-import { percent, table } from './table.ts';
-import type { Terminal } from './terminal.ts';
+import { table } from './table.ts';
+import { PROGRESS_EVERY, type Terminal } from './terminal.ts';
 import { randomTokens, requestWith } from './tokens.ts';
 
-const PROGRESS_EVERY = 50_000;
 // Shares are truncated to whole hashes one by one: a move of 10 % may be a few hashes of 2^32 more.
 const ROUNDING = 1e-6;
 
@@ -49,15 +49,15 @@ export function planCommand(terminal: Terminal): Command {
       const text =
         flags.json === true
           ? JSON.stringify({ version: 1, splits: changes }, null, 2)
-          : changes.flatMap(lines).join('\n');
+          : changes.flatMap(changeLines).join('\n');
       terminal.writeOut(`${text}\n`);
       const { maxMoved } = flags;
       const over = changes.filter(
         ({ plan }) => maxMoved !== undefined && plan !== null && plan.moved > maxMoved + ROUNDING,
       );
       if (over.length === 0) return;
-      const names = over.map(({ split, plan }) => `${split} (${percent(plan!.moved)})`).join(', ');
-      terminal.writeErr(`more than ${percent(maxMoved!)} of all keys move: ${names}\n`);
+      const names = over.map(({ split, plan }) => `${split} (${percentText(plan!.moved)})`).join(', ');
+      terminal.writeErr(`more than ${percentText(maxMoved!)} of all keys move: ${names}\n`);
       throw new CommanderError(1, 'request-splitter.movesTooMuch', '');
     });
 }
@@ -158,17 +158,17 @@ function notesOf([old, before]: [SplitConfig, Config], [next, after]: [SplitConf
   return notes;
 }
 
-function lines({ split, plan, notes, from, to }: Change): string[] {
+function changeLines({ split, plan, notes, from, to }: Change): string[] {
   if (plan === null) return [`split ${split} ${notes[0]}`];
   const how = plan.isExact ? 'exact' : 'by sample';
   const cell = (old: string, next: string): string => {
     const flow = plan.flows.find((one) => one.from === old && one.to === next);
-    return flow === undefined ? '.' : percent(flow.ratio);
+    return flow === undefined ? '.' : percentText(flow.ratio);
   };
   const rows = from.map((old) => [old, ...to.map((next) => cell(old, next))]);
   const columns = to.map((_, index) => index + 1);
   return [
-    `split ${split}: ${percent(plan.moved)} of all keys move (${how})`,
+    `split ${split}: ${percentText(plan.moved)} of all keys move (${how})`,
     '',
     ...table([['from \\ to', ...to], ...rows], columns).map((row) => `  ${row}`),
     ...(notes.length > 0 ? ['', ...notes.map((note) => `  ${note}`)] : []),

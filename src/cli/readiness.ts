@@ -56,7 +56,7 @@ export async function askReadiness(admin: ListenAddress | null): Promise<string 
       ? `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`
       : `unix:${path}`;
   try {
-    const answer = await get(path === null ? { host: reachable, port } : { path });
+    const answer = await getStatus(path === null ? { host: reachable, port } : { path });
     const [, status, body] = /^HTTP\/1\.1 (\d{3}) .*?\r\n\r\n(.*)$/s.exec(answer) ?? [];
     if (status === undefined) return `${origin} does not answer in HTTP/1.1`;
     return status === '200' ? null : body!.trim();
@@ -72,7 +72,7 @@ function loopbackOf(host: string | null): string {
 }
 
 /** The whole answer to a GET of /readyz. */
-function get(
+function getStatus(
   where: { readonly host: string; readonly port: number } | { readonly path: string },
 ): Promise<string> {
   return new Promise((resolve, reject) => {

@@ -3,18 +3,18 @@
 
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import type { CompiledKey } from '../key/compile.ts';
+import { percentText } from '../split/change.ts';
 import { compileKeys, describeKey } from '../split/key-list.ts';
 import { LibraryView } from '../split/request.ts';
 import { Splitter } from '../split/splitter.ts';
 import { chiSquareTail, testSampleRatio } from '../telemetry/sample-ratio.ts';
 import { type LoggedRequest, notHeld } from './log-lines.ts';
 import { addConfigOptions, type ConfigFlags, loadOrEnd, SPLIT_SETTINGS, splitOrEnd } from './options.ts';
-import { percent, table } from './table.ts';
-import type { Terminal } from './terminal.ts';
+import { table } from './table.ts';
+import { PROGRESS_EVERY, type Terminal } from './terminal.ts';
 import { linesOf, randomTokens, readLine, requestWith } from './tokens.ts';
 
 const BAR_WIDTH = 40;
-const PROGRESS_EVERY = 50_000;
 // Unique keys are counted exactly up to here, by their hashes; later ones count as requests alone.
 const UNIQUES_MAX = 4_000_000;
 /** Of more requests with a key than this no variant may get all. */
@@ -70,7 +70,7 @@ export function simulateCommand(terminal: Terminal): Command {
     const result = sample.result();
     const head = `split ${name}: ${describeKey(split.key)} by ${split.method}, ${source}`;
     terminal.writeOut(
-      `${flags.json === true ? JSON.stringify({ version: 1, split: name, ...result }, null, 2) : [head, '', ...lines(result)].join('\n')}\n`,
+      `${flags.json === true ? JSON.stringify({ version: 1, split: name, ...result }, null, 2) : [head, '', ...resultLines(result)].join('\n')}\n`,
     );
     if (result.isMismatch || result.isOneSided || result.requests === 0)
       throw new CommanderError(1, 'request-splitter.mismatch', '');
@@ -177,7 +177,7 @@ class TokenSample {
   result(): Result {
     const variants = this.#splitter.variants.map(({ name, share, index }) => ({
       name,
-      share: percent(share),
+      share: percentText(share),
       shareRatio: share,
       keys: this.#keysOf[index]!,
       requests: this.#requestsOf[index]!,
@@ -211,17 +211,17 @@ class TokenSample {
   }
 }
 
-function lines(result: Result): string[] {
+function resultLines(result: Result): string[] {
   if (result.requests === 0) return [...readingLines(result), 'no requests: there is nothing to compare'];
   const total = result.variants.reduce((sum, { keys }) => sum + keys, 0);
   const rows = result.variants.map(({ name, shareRatio, keys, requests }) => {
     const observed = total === 0 ? 0 : keys / total;
     return [
       name,
-      percent(shareRatio),
+      percentText(shareRatio),
       String(keys),
       String(requests),
-      percent(observed, 2),
+      percentText(observed, 2),
       deviation(observed, shareRatio, total),
       bar(observed),
     ];
@@ -239,7 +239,7 @@ function lines(result: Result): string[] {
     ...(result.withoutKey > 0 ? [`${result.withoutKey} of ${result.requests} requests have no key`] : []),
     ...(result.isOneSided ? [oneSided(result)] : []),
     verdict,
-    ...(largest === null ? [] : [`largest deviation ${percent(largest, 2)} of a share`]),
+    ...(largest === null ? [] : [`largest deviation ${percentText(largest, 2)} of a share`]),
   ];
 }
 
@@ -265,7 +265,7 @@ function oneSided({ variants, uniqueKeys }: Result): string {
 function deviation(observed: number, share: number, total: number): string {
   if (share === 0 || total === 0) return '';
   const ratio = observed / share - 1;
-  return `${ratio < 0 ? '' : '+'}${percent(ratio, 2)}`;
+  return `${ratio < 0 ? '' : '+'}${percentText(ratio, 2)}`;
 }
 
 function bar(ratio: number): string {

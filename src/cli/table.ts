@@ -17,8 +17,3 @@ export function table(rows: readonly (readonly string[])[], right: readonly numb
       .trimEnd(),
   );
 }
-
-/** 0.3333333 -> "33.3333%": at most this many decimals, none that are zero. */
-export function percent(ratio: number, decimals = 4): string {
-  return `${Number((ratio * 100).toFixed(decimals))}%`;
-}

@@ -3,6 +3,9 @@
 
 import type { ServiceHost } from '../service/service.ts';
 
+/** Keys or requests between two lines of progress. */
+export const PROGRESS_EVERY = 50_000;
+
 /** The surroundings of a command. */
 export interface Terminal extends ServiceHost {
   readonly environment: { readonly [name: string]: string | undefined };

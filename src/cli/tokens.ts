@@ -35,12 +35,12 @@ export function requestWith(token: string, keys: readonly string[]): LibraryView
 }
 
 /** What a line of standard input is: a request as a log or a target has it, a request made of a token, or neither. */
-export type Line = LoggedRequest | LibraryView | 'unreadable' | 'empty';
+export type TokenLine = LoggedRequest | LibraryView | 'unreadable' | 'empty';
 
 const HOLDS_NOTHING: ReadonlySet<string> = new Set();
 
 /** Reads a line: of an access log, a request target that begins with "/", or a token, which has no space and no quotes. */
-export function readLine(line: string, keys: readonly string[]): Line {
+export function readLine(line: string, keys: readonly string[]): TokenLine {
   const text = line.trim();
   if (text === '') return 'empty';
   if (/^\/[^\s"]*$/.test(text)) return { view: new LibraryView({ url: text }), holds: HOLDS_NOTHING };

@@ -96,13 +96,13 @@ export function optionRows(): OptionRow[] {
   return rows;
 }
 
-let standards: ReadonlyMap<string, string> | undefined;
+let defaultTexts: ReadonlyMap<string, string> | undefined;
 
 /** The file's default of an option by its path, as a user would write it; what equals it need not be written. */
-export function standardOf(path: string): string | undefined {
+export function defaultTextOf(path: string): string | undefined {
   // Made when it is first asked for: a start that translates nothing does not pay for it.
-  standards ??= new Map(optionRows().map((row) => [row.path, row.default]));
-  return standards.get(path);
+  defaultTexts ??= new Map(optionRows().map((row) => [row.path, row.default]));
+  return defaultTexts.get(path);
 }
 
 function collect(schema: AnySchema, prefix: string, rows: OptionRow[]): void {
@@ -118,7 +118,7 @@ function collect(schema: AnySchema, prefix: string, rows: OptionRow[]): void {
         rows.push({
           path,
           kind: meta.kind,
-          default: defaultOf(option),
+          default: shownDefault(option),
           range: meta.range ?? '',
           doc: meta.description ?? '',
         });
@@ -143,7 +143,7 @@ function metaOf(schema: AnySchema): Meta {
   return own ?? {};
 }
 
-function defaultOf(schema: AnySchema): string {
+function shownDefault(schema: AnySchema): string {
   if (schema instanceof z.core.$ZodDefault || schema instanceof z.core.$ZodPrefault) {
     const value: unknown = schema._zod.def.defaultValue;
     if (typeof value === 'object' && value !== null && Object.keys(value).length === 0) return '';

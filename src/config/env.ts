@@ -60,7 +60,7 @@ export const SETTINGS = {
 export type Setting = keyof typeof SETTINGS;
 
 /** A setting that was given, and by which name: "LISTEN" or "--listen". */
-export interface Override {
+export interface GivenSetting {
   readonly setting: Setting;
   readonly text: string;
   readonly by: string;
@@ -74,8 +74,8 @@ type Environment = { readonly [name: string]: string | undefined };
  * always leave it out), an empty flag does not. Nor does an empty SPLIT_KEY beside variants: a shell that replaced
  * "$cookie_uid" by nothing would otherwise split by the default key.
  */
-export function overridesFrom(flags: Flags, environment: Environment): Override[] {
-  const given: Override[] = [];
+export function givenSettings(flags: Flags, environment: Environment): GivenSetting[] {
+  const given: GivenSetting[] = [];
   for (const setting of Object.keys(SETTINGS) as Setting[]) {
     const flag = flags[setting];
     const value = environment[SETTINGS[setting].variable];
@@ -102,16 +102,16 @@ export function emptyVariableNotes(flags: Flags, environment: Environment): stri
 }
 
 /** Config from flags and variables alone. */
-export function configFromOverrides(overrides: readonly Override[]): ConfigResult {
+export function configFromSettings(settings: readonly GivenSetting[]): ConfigResult {
   const nowhere = (path: Path): Place => ({ at: SETTINGS.split.variable, path: formatPath(path), order: 0 });
-  const { source, problems } = overlay({ document: {}, locate: nowhere }, overrides);
+  const { source, problems } = overlay({ document: {}, locate: nowhere }, settings);
   const outcome = linkSource(source);
   if (problems.length === 0) return outcome;
   return { problems: [...problems, ...(outcome.problems ?? [])].sort((a, b) => a.order - b.order) };
 }
 
 /** Where a value came from: the setting's name, and the 1-based column in its text (0 = the whole). */
-interface Origin {
+interface SettingOrigin {
   readonly prefix: Path;
   readonly by: string;
   readonly column: number;
@@ -123,13 +123,13 @@ interface Origin {
  */
 export function overlay(
   source: LocatedDocument,
-  overrides: readonly Override[],
+  settings: readonly GivenSetting[],
 ): { source: LocatedDocument; problems: readonly Problem[] } {
   const document: RawMap = { ...(source.document as RawMap) };
   const problems: Problem[] = [];
-  const origins: Origin[] = [];
-  for (const override of overrides) {
-    const { setting, text, by } = override;
+  const origins: SettingOrigin[] = [];
+  for (const given of settings) {
+    const { setting, text, by } = given;
     switch (setting) {
       case 'config':
       case 'nginx':
@@ -150,7 +150,7 @@ export function overlay(
         break;
       case 'key':
       case 'split':
-        overlaySplit(document, override, origins, problems);
+        overlaySplit(document, given, origins, problems);
         break;
       default:
         setting satisfies never;
@@ -169,8 +169,13 @@ function placeIn(by: string, column: number): Place {
   return { at: column > 0 ? `${by}:${column}` : by, path: '', order: column - 1e9 };
 }
 
-function overlaySplit(document: RawMap, override: Override, origins: Origin[], problems: Problem[]): void {
-  const { setting, text, by } = override;
+function overlaySplit(
+  document: RawMap,
+  given: GivenSetting,
+  origins: SettingOrigin[],
+  problems: Problem[],
+): void {
+  const { setting, text, by } = given;
   const splits = isMap(document.splits) ? document.splits : {};
   const names = Object.keys(splits);
   if (names.length > 1) {
@@ -198,7 +203,7 @@ function overlaySplit(document: RawMap, override: Override, origins: Origin[], p
   origins.push({ prefix: list, by, column: 0 });
 }
 
-interface Arm {
+interface GivenVariant {
   readonly name: string | undefined;
   readonly share: string;
   readonly upstream: string | undefined;
@@ -208,8 +213,8 @@ interface Arm {
 }
 
 /** `[NAME=]SHARE UPSTREAM; …` -> its arms. What the words mean is checked with the rest of the document. */
-function readArms(text: string, by: string, problems: Problem[]): Arm[] {
-  const arms: Arm[] = [];
+function readArms(text: string, by: string, problems: Problem[]): GivenVariant[] {
+  const arms: GivenVariant[] = [];
   for (const piece of text.matchAll(/[^;]+/g)) {
     const words = [...piece[0].matchAll(/\S+/g)].map((word) => ({
       text: word[0],
@@ -235,9 +240,9 @@ function readArms(text: string, by: string, problems: Problem[]): Arm[] {
 }
 
 /** Variants with a name each: the given one, else the upstream's host, with its port or a number where that is taken. */
-function nameArms(arms: readonly Arm[]): RawMap[] {
+function nameArms(arms: readonly GivenVariant[]): RawMap[] {
   const taken = new Set(arms.map((arm) => arm.name));
-  const hosts = arms.map((arm) => (arm.name === undefined ? hostOf(arm.upstream ?? '') : ''));
+  const hosts = arms.map((arm) => (arm.name === undefined ? hostOfUpstream(arm.upstream ?? '') : ''));
   return arms.map((arm, index) => {
     const { share, upstream } = arm;
     if (arm.name !== undefined) return { name: arm.name, share, upstream };
@@ -253,7 +258,7 @@ function nameArms(arms: readonly Arm[]): RawMap[] {
 }
 
 /** A name made of an upstream's host, of its socket's file name, or of the upstream's own name. */
-function hostOf(upstream: string): string {
+function hostOfUpstream(upstream: string): string {
   const url = parseUpstreamUrl(upstream);
   const text =
     url === undefined ? upstream : (url.path?.replace(/^.*\//, '').replace(/\.sock$/, '') ?? url.host);

@@ -8,10 +8,10 @@ import { dirname, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { kindOf, openWithoutWaiting, readRegularFileSync, SECRET_BYTES_MAX } from '../regular-file.ts';
 import {
-  configFromOverrides,
+  configFromSettings,
   emptyVariableNotes,
-  type Override,
-  overridesFrom,
+  type GivenSetting,
+  givenSettings,
   type Setting,
 } from './env.ts';
 import type { ConfigResult } from './link.ts';
@@ -79,8 +79,8 @@ export async function loadConfig(request: LoadRequest, options: LoadOptions = {}
 
 async function loadChosen(request: LoadRequest, options: LoadOptions): Promise<Loaded> {
   const files = new Files(options.texts);
-  const overrides = overridesFrom(request.flags, request.environment);
-  const named = overrides.filter(({ setting }) => setting === 'config' || setting === 'nginx');
+  const settings = givenSettings(request.flags, request.environment);
+  const named = settings.filter(({ setting }) => setting === 'config' || setting === 'nginx');
   // A flag stands above a variable also where they name different kinds of files.
   const flagged = named.filter(({ by }) => by.startsWith('--'));
   const [choice, other] = flagged.length > 0 ? flagged : named;
@@ -88,7 +88,7 @@ async function loadChosen(request: LoadRequest, options: LoadOptions): Promise<L
     const got = `${choice.by} and ${other.by}`;
     return refused({ at: 'configuration', path: '', order: 0, expected: 'one file', got });
   }
-  if (choice?.setting === 'nginx') return loadNginx(choice.text, overrides, options, files);
+  if (choice?.setting === 'nginx') return loadNginx(choice.text, settings, options, files);
   const defaultFile = options.defaultFile ?? DEFAULT_FILE;
   const file = choice?.text ?? defaultFile;
   const read = await files.read(file);
@@ -96,13 +96,13 @@ async function loadChosen(request: LoadRequest, options: LoadOptions): Promise<L
     const readSecret = secretReader(request.environment, files);
     // The grammars are loaded by those who have such a file: a sidecar that is configured by variables has none.
     const { parseConfig } = await import('./parse.ts');
-    const outcome = parseConfig(read, file, { ...options, overrides, readSecret });
+    const outcome = parseConfig(read, file, { ...options, settings, readSecret });
     return { ...outcome, file, files: files.names, texts: files.texts, notes: [] };
   }
   if (choice !== undefined || !read.missing) return refused(read.problem, file);
-  if (overrides.some(({ setting }) => setting === 'split')) {
+  if (settings.some(({ setting }) => setting === 'split')) {
     return {
-      ...configFromOverrides(overrides),
+      ...configFromSettings(settings),
       file: null,
       files: [],
       texts: files.texts,
@@ -113,7 +113,7 @@ async function loadChosen(request: LoadRequest, options: LoadOptions): Promise<L
   const expected = `a file named by --config or CONFIG, or ${defaultFile}, or variants in --split or SPLIT`;
   const nothing = { at: 'configuration', path: '', order: 0, expected };
   if (!existsSync(nginxFile)) return refused({ ...nothing, got: 'none of them' });
-  const loaded = await loadNginx(nginxFile, overrides, options, files);
+  const loaded = await loadNginx(nginxFile, settings, options, files);
   if (loaded.problems === undefined) return loaded;
   // No one asked for this file. Where nginx merely is on the machine, the last line is the one that helps, so it stands
   // right above the prompt.
@@ -127,11 +127,11 @@ function refused(problem: Problem, file: string | null = null): Loaded {
 
 async function loadNginx(
   file: string,
-  overrides: readonly Override[],
+  settings: readonly GivenSetting[],
   options: LoadOptions,
   files: Files,
 ): Promise<Loaded> {
-  const { translation, ...outcome } = await translateNginx(file, { ...options, overrides }, files);
+  const { translation, ...outcome } = await translateNginx(file, { ...options, settings }, files);
   const { texts } = files;
   return {
     ...outcome,
@@ -145,7 +145,7 @@ async function loadNginx(
 /** Reads an nginx.conf and its includes. The translation comes with the Config, and with problems where there is one. */
 export async function translateNginx(
   file: string,
-  options: { readonly overrides?: readonly Override[] } = {},
+  options: { readonly settings?: readonly GivenSetting[] } = {},
   files = new Files(),
 ): Promise<ReturnType<typeof nginx.parseNginx>> {
   const read = await files.read(file);

@@ -15,7 +15,7 @@ export function meantValue(
   if (schema === undefined || !['string', 'number', 'boolean'].includes(typeof value)) return '';
   // A key of digits alone would be refused for another reason.
   if (value === '' || (path.includes('key') && typeof value === 'number')) return '';
-  for (const candidate of candidates(value as string | number | boolean, path.at(-1) === 'url')) {
+  for (const candidate of spellings(value as string | number | boolean, path.at(-1) === 'url')) {
     if (candidate !== value && z.safeParse(schema, candidate).success) {
       return ` (did you mean ${JSON.stringify(candidate)}?)`;
     }
@@ -23,7 +23,7 @@ export function meantValue(
   return typeof value === 'string' ? guess(value, choicesAt(path)) : '';
 }
 
-function* candidates(value: string | number | boolean, isUrl: boolean): Generator<unknown> {
+function* spellings(value: string | number | boolean, isUrl: boolean): Generator<unknown> {
   const text = String(value).trim();
   const plain = /^\d/.test(text) ? text.replace(/\s+/g, '') : text;
   if (typeof value === 'boolean') {

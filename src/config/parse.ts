@@ -13,7 +13,7 @@ import {
   type YAMLError,
 } from 'yaml';
 import { optionRows } from './declaration.ts';
-import { type Override, overlay } from './env.ts';
+import { type GivenSetting, overlay } from './env.ts';
 import { type ConfigResult, linkSource } from './link.ts';
 import { formatPath, type Path, type Place, type Problem, showGot } from './problem.ts';
 import type { LocatedDocument } from './raw.ts';
@@ -29,14 +29,14 @@ interface ParseOptions {
   /** Gets the secrets that stand outside of the file; without it they are a problem. */
   readonly readSecret?: ReadSecret;
   /** Flags and environment variables that stand above the file. */
-  readonly overrides?: readonly Override[];
+  readonly settings?: readonly GivenSetting[];
 }
 
 /** Config of a YAML text, or all problems, each at its place in `file` (a name for messages; nothing is read). */
 export function parseConfig(text: string, file: string, options: ParseOptions = {}): ConfigResult {
   const read = readYaml(text, file);
   if ('problems' in read) return read;
-  const { source, problems } = overlay(read, options.overrides ?? []);
+  const { source, problems } = overlay(read, options.settings ?? []);
   const outcome = linkSource(source, options.readSecret);
   if (problems.length === 0) return outcome;
   return { problems: [...problems, ...(outcome.problems ?? [])].sort((a, b) => a.order - b.order) };

@@ -2,7 +2,10 @@
 // them as if it were a slip of the pen; it says that nginx has it and what to use here instead. Open source modules and
 // NGINX Plus alike. Source: nginx.org/en/docs/varindex.html and /dirindex.html; names only, no meanings.
 
-const words = (text: string): ReadonlySet<string> => new Set(text.split(/\s+/).filter((word) => word !== ''));
+/** The words of a text. */
+export function words(text: string): string[] {
+  return text.split(/\s+/).filter((word) => word !== '');
+}
 
 /** Families of variables: "$arg_" and any name after it. */
 const VARIABLE_FAMILIES =
@@ -155,12 +158,12 @@ let directives: ReadonlySet<string> | undefined;
 
 /** True for the name of a variable of nginx, without "$", lower case. */
 export function isNginxVariable(name: string): boolean {
-  variables ??= words(VARIABLES);
+  variables ??= new Set(words(VARIABLES));
   return variables.has(name) || VARIABLE_FAMILIES.test(name);
 }
 
 /** True for the name of a directive of nginx. */
 export function isNginxDirective(name: string): boolean {
-  directives ??= words(DIRECTIVES);
+  directives ??= new Set(words(DIRECTIVES));
   return directives.has(name);
 }

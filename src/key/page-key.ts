@@ -27,7 +27,7 @@ export function findPageKey(keys: readonly CompiledKey[], view: RequestView): Fo
   const [referer] = keys.length === 0 ? [] : view.fieldValues('referer');
   const page = referer === undefined ? null : PAGE.exec(Buffer.from(referer).toString('latin1'));
   if (page === null || !isSameHost(page[1]!, view)) return null;
-  const asked = viewOf(page[2]!, view);
+  const asked = pageView(page[2]!, view);
   for (const source of keys) {
     const key = source.expand(asked);
     if (!source.isMissing(key)) return { source, key, isOfPage: true };
@@ -45,7 +45,7 @@ function isSameHost(authority: string, view: RequestView): boolean {
 }
 
 /** The page's request, as far as query parameters can be read of it. */
-function viewOf(target: string, view: RequestView): RequestView {
+function pageView(target: string, view: RequestView): RequestView {
   const bytes = Buffer.from(target.startsWith('/') ? target : `/${target}`, 'latin1');
   return {
     bytes,

@@ -38,18 +38,18 @@ export async function describeListenFailure(
     const cause = await whyNot(address);
     if (cause !== null) all.push({ address: name, port, cause });
   }
-  return all.map((one) => describe(one, command)).join('\n');
+  return all.map((one) => describeFailed(one, command)).join('\n');
 }
 
-function describe({ address, port, cause }: Failed, command: string | null): string {
+function describeFailed({ address, port, cause }: Failed, command: string | null): string {
   const { name, flag, variable } = PORTS[port];
   const number = Number(/:(\d+)$/.exec(address)?.[1] ?? 0);
   const next = `${address.slice(0, address.lastIndexOf(':') + 1)}${number + 1}`;
   const again = command === null || number === 0 ? '' : `, like this: ${command} ${flag} ${next}`;
-  return `request-splitter: cannot listen on ${address} (${name}): ${reasonOf(cause)}choose another address with ${flag} or ${variable}${again}`;
+  return `request-splitter: cannot listen on ${address} (${name}): ${listenReason(cause)}choose another address with ${flag} or ${variable}${again}`;
 }
 
-function reasonOf({ code, message }: NodeJS.ErrnoException): string {
+function listenReason({ code, message }: NodeJS.ErrnoException): string {
   switch (code) {
     case 'EADDRINUSE':
       return 'another program uses it. Stop that program, or ';

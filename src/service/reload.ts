@@ -33,6 +33,10 @@ const DOUBTS_MAX = 5;
 /** Time after a request that changed nothing before the next one is looked at: a storm of signals costs next to nothing. */
 const REST_MS = 1000;
 
+/**
+ * Watches the files of a configuration and reads it again when they change or a reload is asked for. Owned by the service;
+ * `close` ends it.
+ */
 export class Reloads {
   readonly #host: ReloadHost;
   readonly #watches = new Map<string, ConfigWatch>();
@@ -107,7 +111,7 @@ export class Reloads {
   async #reload(): Promise<boolean> {
     const texts = await this.#settled();
     if (this.#isClosed) return true;
-    if (this.#accepted !== null && !this.#isOpen && isSame(texts, this.#accepted)) {
+    if (this.#accepted !== null && !this.#isOpen && hasSameTexts(texts, this.#accepted)) {
       this.#host.unchanged();
       return false;
     }
@@ -130,7 +134,7 @@ export class Reloads {
     this.#seen = new Map();
     for (let look = 1, agreed = 0; ; look++) {
       const now = await this.#look();
-      agreed = isSame(now, before) ? agreed + 1 : 0;
+      agreed = hasSameTexts(now, before) ? agreed + 1 : 0;
       const cutOff = this.#accepted !== null && isCutOff(now, this.#accepted);
       const isSettled = agreed >= (cutOff ? DOUBTS_MAX : 1) && ![...now.values()].includes('');
       const isLast = look >= (cutOff || agreed === 0 ? GROWING_LOOKS_MAX : LOOKS_MAX);
@@ -143,7 +147,7 @@ export class Reloads {
   async #changesSoon(texts: Texts): Promise<boolean> {
     for (let look = 0; look < DOUBTS_MAX && !this.#isClosed; look++) {
       await this.#wait(SETTLE_MS);
-      if (!isSame(await this.#look(), texts)) return true;
+      if (!hasSameTexts(await this.#look(), texts)) return true;
     }
     return false;
   }
@@ -165,7 +169,7 @@ const waitFor = (ms: number): Promise<void> => sleep(ms, undefined, { ref: false
 const UNREADABLE = '\0';
 
 /** The first holds every file of the look, the second may know more. */
-function isSame(texts: Texts, others: Texts): boolean {
+function hasSameTexts(texts: Texts, others: Texts): boolean {
   return [...texts].every(([file, text]) => others.get(file) === text);
 }
 

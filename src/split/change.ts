@@ -20,7 +20,11 @@ export function describeSplits({ config, splitters }: Deciding) {
     splits: Object.fromEntries(
       Array.from(splitters, ([name, { variants }]) => [
         name,
-        variants.map(({ name: variant, share, upstream }) => ({ variant, share: percent(share), upstream })),
+        variants.map(({ name: variant, share, upstream }) => ({
+          variant,
+          share: percentText(share),
+          upstream,
+        })),
       ]),
     ),
   };
@@ -50,9 +54,10 @@ function movedBetween(old: SplitConfig, next: SplitConfig): string {
     sampled = true;
     return [];
   });
-  return sampled ? 'unknown' : percent(plan.moved);
+  return sampled ? 'unknown' : percentText(plan.moved);
 }
 
-function percent(ratio: number): string {
-  return `${Number((ratio * 100).toFixed(4))}%`;
+/** 0.3333333 -> "33.3333%": at most this many decimals, none that are zero. */
+export function percentText(ratio: number, decimals = 4): string {
+  return `${Number((ratio * 100).toFixed(decimals))}%`;
 }

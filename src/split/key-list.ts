@@ -20,7 +20,7 @@ export function makeRandomKey(): string {
 export function keyTexts(key: KeyConfig): string[] {
   return listOf(key).flatMap((entry) => {
     if (typeof entry === 'string') return [entry];
-    return 'mint' in entry ? [textOf(entry)] : [entry.remember, textOf(entry)];
+    return 'mint' in entry ? [cookieText(entry)] : [entry.remember, cookieText(entry)];
   });
 }
 
@@ -36,8 +36,8 @@ export function describeKey(key: KeyConfig): string {
   return listOf(key)
     .map((entry) => {
       if (typeof entry === 'string') return entry;
-      if ('mint' in entry) return `a minted ${textOf(entry)}`;
-      return `${entry.remember}, else remembered in ${textOf(entry)}`;
+      if ('mint' in entry) return `a minted ${cookieText(entry)}`;
+      return `${entry.remember}, else remembered in ${cookieText(entry)}`;
     })
     .join(', else ');
 }
@@ -112,6 +112,6 @@ function listOf(key: KeyConfig): Exclude<KeyConfig, string> {
   return typeof key === 'string' ? [key] : key;
 }
 
-function textOf({ cookie }: MintConfig | RememberConfig): string {
+function cookieText({ cookie }: MintConfig | RememberConfig): string {
   return writeVariable(`cookie_${cookie}`);
 }

@@ -52,7 +52,7 @@ export class Override {
     const cookie = this.#cookie === null ? null : cutCookies(view.fieldValues('cookie'), this.#cookie);
     const fields = this.header === null ? [] : view.fieldValues(this.header);
     if (query === null && cookie === null && fields.length === 0) return null;
-    const header = new Asked();
+    const header = new AskedValue();
     for (const field of fields) header.add(field, 0, field.length, false);
     const asked = { query: query?.asked, header, cookie: cookie?.asked };
     const target = query?.rest ?? null;
@@ -84,7 +84,7 @@ function digestOf(text: string): Buffer {
 }
 
 /** The values in one place. Of two nobody can tell which one is meant: they count for nothing. */
-class Asked {
+class AskedValue {
   /** The first one. */
   value = '';
   /** How many there are; an empty one is none. */
@@ -108,7 +108,7 @@ function decoded(text: string): string {
 }
 
 interface Cut {
-  readonly asked: Asked;
+  readonly asked: AskedValue;
   /** What is left. */
   readonly rest: Uint8Array;
 }
@@ -121,7 +121,7 @@ function cutQuery({ bytes, targetStart, targetEnd }: RequestView, name: Uint8Arr
   let question = targetStart;
   while (question < targetEnd && bytes[question] !== QUESTION) question++;
   if (question === targetEnd) return null;
-  const asked = new Asked();
+  const asked = new AskedValue();
   /** Start and end of each run of pieces that stay. */
   let runs: number[] | null = null;
   let runStart = question + 1;
@@ -158,7 +158,7 @@ function cutCookies(fields: readonly Uint8Array[], name: Uint8Array): Cut | null
     bytesMax += field.length * 2 + 2;
   }
   if (!isThere) return null;
-  const asked = new Asked();
+  const asked = new AskedValue();
   const rest = Buffer.allocUnsafe(bytesMax);
   let length = 0;
   let isFirst = true;

@@ -8,7 +8,8 @@ import type { SplitConfig } from '../config/options/split.ts';
 export const HASH_COUNT = 2 ** 32;
 
 const HASH_MAX = HASH_COUNT - 1;
-const SHARE_MAX = 10_000;
+/** All shares together, in hundredths of a percent. */
+export const SHARE_MAX = 10_000;
 
 /** A range of hashes: `from` belongs to it, `end` does not. */
 export interface HashRange {

@@ -5,9 +5,8 @@
 import murmurhash from 'murmurhash';
 import type { SplitConfig } from '../config/options/split.ts';
 import { LongKeyHashes } from './long-keys.ts';
-import { HASH_COUNT } from './ranges.ts';
+import { HASH_COUNT, SHARE_MAX } from './ranges.ts';
 
-const SHARE_MAX = 10_000;
 const NAME_LENGTH_MAX = 63;
 const KEY_LENGTH_KEPT = 64;
 

@@ -7,10 +7,10 @@ import { EMPTY, type RequestView } from '../bytes.ts';
 /** Fields as an object by name, in any case, with the values of a repeated one in an array. */
 type HeaderRecord = Readonly<Record<string, string | readonly string[] | undefined>>;
 
-/** Fields as pairs of name and value: a Fetch `Headers`, a `Map`, an array of pairs. */
+/** Fields as pairs of name and value: Fetch Headers, a Map, an array of pairs. */
 type HeaderPairs = Iterable<readonly [name: string, value: string]>;
 
-/** What a decision can depend on: a plain object, an `http.IncomingMessage` or a Fetch `Request`, each as it is. */
+/** What a decision can depend on: a plain object, an `http.IncomingMessage` or a Fetch Request, each as it is. */
 export interface RequestLike {
   readonly method?: string | undefined;
   /** Request target as it came: "/path?query", an absolute-form or "*". */
@@ -53,7 +53,7 @@ export class LibraryView implements RequestView {
     const path = absolute?.[2] ?? url;
     this.target = absolute === null || path.startsWith('/') ? path : `/${path}`;
     this.authority = absolute?.[1];
-    this.bytes = bytesOf(method + this.target);
+    this.bytes = latin1OrUtf8(method + this.target);
     this.methodEnd = method.length;
     this.targetStart = method.length;
     this.targetEnd = this.bytes.length;
@@ -61,14 +61,14 @@ export class LibraryView implements RequestView {
   }
 
   fieldValues(name: string): readonly Uint8Array[] {
-    return this.#texts(name).map(bytesOf);
+    return this.#texts(name).map(latin1OrUtf8);
   }
 
   host(): Uint8Array {
     const authority = this.authority ?? this.#texts('host')[0] ?? this.#texts(':authority')[0];
     if (authority === undefined) return EMPTY;
     const host = /^(?:\[[^\]]*\]|[^:]*)/.exec(authority)![0];
-    return bytesOf(host.toLowerCase().replace(/(?<=.)\.$/, ''));
+    return latin1OrUtf8(host.toLowerCase().replace(/(?<=.)\.$/, ''));
   }
 
   get remoteAddress(): string {
@@ -98,13 +98,14 @@ export class LibraryView implements RequestView {
 }
 
 function targetOf(request: RequestLike): string {
-  if (typeof request !== 'object' || request === null) refuse(request === null ? 'null' : typeof request);
+  if (typeof request !== 'object' || request === null)
+    rejectRequest(request === null ? 'null' : typeof request);
   // Fields or a URL alone would be a request without a key, and nothing would say so.
-  if (Symbol.iterator in request || request instanceof URL) refuse(request.constructor.name);
+  if (Symbol.iterator in request || request instanceof URL) rejectRequest(request.constructor.name);
   return request.originalUrl ?? request.url ?? '/';
 }
 
-function refuse(got: string): never {
+function rejectRequest(got: string): never {
   throw new TypeError(`expected a request with url and headers, got ${got}`);
 }
 
@@ -117,6 +118,6 @@ function isFlat(headers: unknown): headers is readonly string[] {
   return Array.isArray(headers) && typeof headers[0] === 'string';
 }
 
-function bytesOf(text: string): Uint8Array {
+function latin1OrUtf8(text: string): Uint8Array {
   return Buffer.from(text, /[^\0-\xff]/.test(text) ? 'utf8' : 'latin1');
 }

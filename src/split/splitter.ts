@@ -127,7 +127,7 @@ export class Splitter {
     this.#pageKeys = this.#mint === null ? [] : pageKeys(this.#keys);
     this.#random = random;
     this.#makeKey = makeKey;
-    this.#ranges = new Ranges(inOrder(config));
+    this.#ranges = new Ranges(withRestLast(config));
     this.#rendezvous = config.method === 'rendezvous' ? new Rendezvous(config.variants) : null;
     this.variants = config.variants.map(({ name: variant, upstream }, index) => ({
       index,
@@ -135,7 +135,7 @@ export class Splitter {
       upstream,
       share: this.#rendezvous?.shares[index] ?? shareOf(this.#ranges.list[index]!),
     }));
-    this.#missingVariant = defaultOf(config, this.variants);
+    this.#missingVariant = variantWithoutKey(config, this.variants);
     const names = this.variants.map((variant) => variant.name);
     this.#override = config.override === undefined ? null : new Override(config.override, names);
     this.hasExtras =
@@ -184,7 +184,7 @@ export class Splitter {
       isMinted: minted !== null,
       isRemembered: minted === null && (extras?.setCookie ?? null) !== null,
       override: place === null ? null : { place, isGranted: forced >= 0 },
-      key: printable(key),
+      key: printableKey(key),
       position: (decision.hash / HASH_COUNT) * 100,
       range: owned ? range : null,
       scores:
@@ -277,7 +277,7 @@ function fieldsReadBy({ key, override }: SplitConfig): string[] {
 }
 
 /** Ranges need "*" last; rendezvous lets it stand anywhere, and its ranges serve `missingKey: random` alone. */
-function inOrder(config: SplitConfig): SplitConfig['variants'] {
+function withRestLast(config: SplitConfig): SplitConfig['variants'] {
   const rest = config.variants.findIndex(({ share }) => share === null);
   if (config.method === 'ranges' || rest === -1) return config.variants;
   const given = config.variants.reduce((sum, { share }) => sum + (share ?? 0), 0);
@@ -291,7 +291,7 @@ function shareOf({ from, end }: HashRange): number {
 }
 
 /** The "*" variant or else the last one; of these only one that owns anything, as a parked variant takes no requests. */
-function defaultOf(config: SplitConfig, variants: readonly Variant[]): Variant {
+function variantWithoutKey(config: SplitConfig, variants: readonly Variant[]): Variant {
   const rest = variants[config.variants.findIndex(({ share }) => share === null)];
   if (rest !== undefined && rest.share > 0) return rest;
   return variants.findLast(({ share }) => share > 0)!;
@@ -301,7 +301,7 @@ function bytesOf(minted: string): Uint8Array {
   return Buffer.from(minted, 'latin1');
 }
 
-function printable(key: Uint8Array): string {
+function printableKey(key: Uint8Array): string {
   let text = '';
   for (const byte of key) {
     const plain = byte >= 0x20 && byte <= 0x7e && byte !== 0x5c;

@@ -6,7 +6,7 @@ import { checkKey, type KeyFault } from '../../key/compile.ts';
 import { canonicalName, cutVariables, variablesOf } from '../../key/key-text.ts';
 import type { CheckReport } from '../findings.ts';
 import { isLoopback, type ListenAddress } from '../listen-address.ts';
-import type { ConfigDocument } from '../options/document.ts';
+import type { RouteOptions } from '../options/route.ts';
 import { type Path, showGot } from '../problem.ts';
 import { isMap, mapOf, type RawMap } from '../raw.ts';
 import { describeSecret, hasLiterals, mayBeSecret } from '../secrets.ts';
@@ -202,7 +202,7 @@ function isCovered(name: string, earlier: ReadonlySet<string>): boolean {
 export function checkSharedValues(
   path: Path,
   split: RawMap,
-  { routes, listen }: { readonly routes: readonly Route[]; readonly listen: readonly ListenAddress[] },
+  { routes, listen }: { readonly routes: readonly RouteOptions[]; readonly listen: readonly ListenAddress[] },
   report: CheckReport,
 ): void {
   const shared = sharedValues(routes, listen);
@@ -225,10 +225,11 @@ export function checkSharedValues(
   }
 }
 
-type Route = ConfigDocument['routes'][number];
-
 /** Variables with one value for every request that the routes of a split take; without routes it takes all. */
-function sharedValues(own: readonly Route[], listen: readonly ListenAddress[]): ReadonlyMap<string, string> {
+function sharedValues(
+  own: readonly RouteOptions[],
+  listen: readonly ListenAddress[],
+): ReadonlyMap<string, string> {
   const shared = new Map<string, string>();
   const isAnywhere = own.length === 0 || own.some((route) => route.listen === undefined);
   const addresses = isAnywhere ? listen : own.map((route) => route.listen!);
@@ -239,7 +240,7 @@ function sharedValues(own: readonly Route[], listen: readonly ListenAddress[]): 
   }
   const [first] = own;
   if (first === undefined) return shared;
-  const same = (read: (route: Route) => string | undefined) =>
+  const same = (read: (route: RouteOptions) => string | undefined) =>
     own.every((route) => read(route) === read(first)) && read(first) !== undefined;
   if (same(({ host }) => host?.toLowerCase()) && !first.host!.startsWith('*.')) {
     for (const variable of ['host', 'http_host']) shared.set(variable, `is ${first.host} on all its routes`);

@@ -136,7 +136,7 @@ export function checkReach({ raw, document }: Written, report: CheckReport): voi
     }
     const path: unknown = valueAt(raw, [...at, 'path']);
     if (typeof path === 'string' && /%[0-9A-Fa-f]{2}/.test(path)) {
-      report.warn([...at, 'path'], `is compared with decoded paths; write ${showGot(decodedPath(path))}`);
+      report.warn([...at, 'path'], `is compared with decoded paths; write ${showGot(decodeOrKeep(path))}`);
     }
     if (route.host?.endsWith('.') === true) {
       const expected = 'a host without a dot at its end, because requests are compared without it';
@@ -156,7 +156,7 @@ function hostsAbove(host: string | undefined): (string | null)[] {
   return [host.toLowerCase(), ...wider, null];
 }
 
-function decodedPath(path: string): string {
+function decodeOrKeep(path: string): string {
   try {
     return decodeURIComponent(path);
   } catch {

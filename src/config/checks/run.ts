@@ -15,7 +15,7 @@ import {
   checkVariants,
   type SecretContext,
 } from './splits.ts';
-import { checkDestinations, checkPlaces, checkSetHeaders, checkUpstreams } from './upstreams.ts';
+import { checkDestinations, checkPlaces, checkSetHeaders, checkUpstreamOptions } from './upstreams.ts';
 
 /** Checks the document as it was written, whether its values could be read or not. */
 export function checkWritten(raw: RawMap, context: SecretContext): void {
@@ -41,7 +41,7 @@ export function checkWritten(raw: RawMap, context: SecretContext): void {
 /** Checks values that were read against each other. */
 export function checkValues(written: Written, report: CheckReport): void {
   checkAddresses(written, report);
-  checkUpstreams(written, report);
+  checkUpstreamOptions(written, report);
 }
 
 /**

@@ -2,14 +2,11 @@
 // variants that take nothing and minted cookies that do not come back.
 
 import type { CheckReport, Expected } from '../findings.ts';
-import type { ConfigDocument } from '../options/document.ts';
-import { isSecret, parseShare, SECRET_EXPECTED, SHARE_EXPECTED } from '../options/split.ts';
+import type { RouteOptions } from '../options/route.ts';
+import { isSecret, parseShare, SECRET_EXPECTED, SHARE_EXPECTED, type SplitConfig } from '../options/split.ts';
 import { type Path, showGot } from '../problem.ts';
 import { isMap, mapOf, type RawMap } from '../raw.ts';
 import type { ReadSecret } from '../secrets.ts';
-
-type Split = ConfigDocument['splits'][string];
-type Route = ConfigDocument['routes'][number];
 
 /** What a check of overrides needs beside the document. */
 export interface SecretContext {
@@ -132,7 +129,12 @@ function takeSecret(
 }
 
 /** Variants without effect: shares that do not make a split, and an override that names one twice. */
-export function checkSharesOfVariants(path: Path, split: Split, raw: RawMap, report: CheckReport): void {
+export function checkSharesOfVariants(
+  path: Path,
+  split: SplitConfig,
+  raw: RawMap,
+  report: CheckReport,
+): void {
   const { variants, override } = split;
   const list: Path = [...path, 'variants'];
   const given = variants.reduce((sum, { share }) => sum + (share ?? 0), 0);
@@ -162,7 +164,12 @@ export function checkSharesOfVariants(path: Path, split: Split, raw: RawMap, rep
 }
 
 /** A minted cookie that the browser does not send back to all of the split's routes. */
-export function checkMintPath(path: Path, { key }: Split, own: readonly Route[], report: CheckReport): void {
+export function checkMintPath(
+  path: Path,
+  { key }: SplitConfig,
+  own: readonly RouteOptions[],
+  report: CheckReport,
+): void {
   const entries = Array.isArray(key) ? key : [key];
   for (const [index, entry] of entries.entries()) {
     if (typeof entry !== 'object' || !('mint' in entry) || entry.path === '/') continue;

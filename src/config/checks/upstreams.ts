@@ -103,7 +103,7 @@ export function checkSetHeaders(path: Path, fields: RawMap, raw: RawMap, report:
 }
 
 /** What one option of an upstream says about another. */
-export function checkUpstreams({ raw, document }: Written, report: CheckReport): void {
+export function checkUpstreamOptions({ raw, document }: Written, report: CheckReport): void {
   for (const [name, { url, servers, tls, eject, pool, retry }] of Object.entries(document.upstreams)) {
     const own = mapOf(mapOf(raw.upstreams)[name]);
     if (own.tls !== undefined && url?.tls !== true && servers?.some((server) => server.url.tls) !== true) {

@@ -3,10 +3,8 @@
 // Sources: nginx's ngx_parse.c, ngx_http_core_module.c, ngx_http_proxy_module.c.
 
 import { didYouMean } from '../../did-you-mean.ts';
-import { isNginxDirective } from '../../key/nginx-names.ts';
+import { isNginxDirective, words } from '../../key/nginx-names.ts';
 import type { Directive } from './syntax.ts';
-
-const words = (text: string): string[] => text.split(/\s+/).filter((word) => word !== '');
 
 /** Directives that change nothing about which request goes where, by the block they may stand in. */
 export const WITHOUT_EFFECT: { readonly [block: string]: ReadonlySet<string> } = {
@@ -41,16 +39,16 @@ const WITH_EFFECT =
 
 /** Settings that count from the innermost block that has them, and where all blocks here have to agree. */
 export const GLOBAL_SETTINGS = {
-  client_header_timeout: { path: ['timeouts', 'requestHead'], standard: '60s' },
-  client_body_timeout: { path: ['timeouts', 'requestBody'], standard: '60s' },
-  send_timeout: { path: ['timeouts', 'write'], standard: '60s' },
-  keepalive_timeout: { path: ['timeouts', 'idle'], standard: '75s' },
+  client_header_timeout: { path: ['timeouts', 'requestHead'], default: '60s' },
+  client_body_timeout: { path: ['timeouts', 'requestBody'], default: '60s' },
+  send_timeout: { path: ['timeouts', 'write'], default: '60s' },
+  keepalive_timeout: { path: ['timeouts', 'idle'], default: '75s' },
 } as const;
 
 /** The same for one proxied location: they become settings of its upstream. */
 export const UPSTREAM_SETTINGS = {
-  proxy_connect_timeout: { option: 'connectTimeout', standard: '60s' },
-  proxy_read_timeout: { option: 'responseTimeout', standard: '60s' },
+  proxy_connect_timeout: { option: 'connectTimeout', default: '60s' },
+  proxy_read_timeout: { option: 'responseTimeout', default: '60s' },
 } as const;
 
 export const INHERITED = new Set<string>([
@@ -147,7 +145,7 @@ export function ownDirectives({ directives }: Scope, name: string): readonly Dir
 }
 
 /** The directive that counts in a block: its own last one, else that of the block around it. */
-export function nearest(scope: Scope, name: string): Directive | undefined {
+export function inheritedDirective(scope: Scope, name: string): Directive | undefined {
   for (let level: Scope | null = scope; level !== null; level = level.parent) {
     const found = ownDirectives(level, name).at(-1);
     if (found !== undefined) return found;
@@ -161,7 +159,7 @@ export function isDefaultListen({ words: args }: Directive): boolean {
 }
 
 /** What to do in place of a directive of nginx that is not kept. */
-const REMEDIES: readonly (readonly [names: RegExp, remedy: string])[] = [
+const DIRECTIVE_REMEDIES: readonly (readonly [names: RegExp, remedy: string])[] = [
   [/^return$/, 'for a health check delete it: /healthz and /readyz are on the admin port'],
   [/^stub_status$/, 'delete it: the numbers are at /metrics on the admin port'],
   [
@@ -195,7 +193,7 @@ const REMEDIES: readonly (readonly [names: RegExp, remedy: string])[] = [
  * like a slip of the pen.
  */
 export function guessDirective(name: string): string {
-  const remedy = REMEDIES.find(([names]) => names.test(name))?.[1];
+  const remedy = DIRECTIVE_REMEDIES.find(([names]) => names.test(name))?.[1];
   if (remedy !== undefined) return ` (${remedy})`;
   if (isNginxDirective(name)) return '';
   const known = [...WITH_EFFECT, ...Object.values(WITHOUT_EFFECT).flatMap((names) => [...names])];

@@ -4,24 +4,23 @@
 
 import { didYouMean } from '../../did-you-mean.ts';
 import { checkKey } from '../../key/compile.ts';
-import { standardOf } from '../declaration.ts';
+import { defaultTextOf } from '../declaration.ts';
 import { isSettableField, withoutValueVariables } from '../options/upstream.ts';
 import { type Path, showGot } from '../problem.ts';
 import { describeSecret, hasLiterals } from '../secrets.ts';
 import {
   free,
-  nearest,
+  inheritedDirective,
   ownDirectives,
   plainName,
-  readTime,
   type Scope,
   UPSTREAM_SETTINGS,
-  WITHOUT_EFFECT,
 } from './directives.ts';
-import { REDIRECT_NOTE, type Report } from './report.ts';
+import { REDIRECT_NOTE, type TranslationReport } from './report.ts';
 import type { Directive, Position } from './syntax.ts';
+import { EJECT_DEFAULT, plainBlock, readUpstreamBlock, serverOf, urlOf } from './upstream-block.ts';
 
-/** What counts for one goal; the same twice is one upstream of the document. */
+/** What counts for one destination; the same twice is one upstream of the document. */
 interface Settings {
   /** Undefined keeps the client's Host. */
   readonly host: string | undefined;
@@ -32,7 +31,7 @@ interface Settings {
 }
 
 /** An entry of `upstreams`, and the settings that others may share with it. */
-interface Made {
+interface UpstreamEntry {
   readonly place: Record<string, unknown>;
   readonly options: Record<string, unknown>;
 }
@@ -51,37 +50,15 @@ interface SetField {
   readonly at: Position;
 }
 
-/** Servers of an upstream block. */
-interface Block {
-  readonly servers: readonly BlockServer[];
-  /** "host:port" or socket of the only server, without anything that needs a list; undefined for several. */
-  readonly only: BlockServer | undefined;
-}
-
-interface BlockServer {
-  readonly address: string;
-  readonly weight: number;
-  readonly backup: boolean;
-  readonly down: boolean;
-  readonly eject: Eject;
-  readonly connectionsMax: number | undefined;
-}
-
-interface Eject {
-  readonly failures: number;
-  readonly time: string;
-  readonly timeMax: string;
-}
-
-/** max_fails=1 fail_timeout=10s. */
-const EJECT: Eject = { failures: 1, time: '10s', timeMax: '10s' };
-
-/** Gathers the upstreams and splits that the locations of one nginx.conf lead to. */
-export class ProxyGoals {
-  readonly #report: Report;
+/**
+ * Gathers the upstreams and splits that the locations of one nginx.conf lead to. Made for one translation, by the
+ * translator.
+ */
+export class ProxyDestinations {
+  readonly #report: TranslationReport;
   readonly #blocks = new Map<string, Directive>();
   readonly #clients = new Map<string, Directive>();
-  readonly #upstreams = new Map<string, Made>();
+  readonly #upstreams = new Map<string, UpstreamEntry>();
   readonly #splits = new Map<string, unknown>();
   /** What a location's target became, by target and settings: the same twice is one entry. */
   readonly #made = new Map<string, string>();
@@ -90,7 +67,7 @@ export class ProxyGoals {
   readonly #madeEdits = new Map<readonly SetField[], Map<string, FieldEdits>>();
   #upgrades = false;
 
-  constructor(report: Report) {
+  constructor(report: TranslationReport) {
     this.#report = report;
   }
 
@@ -108,7 +85,7 @@ export class ProxyGoals {
   }
 
   /** Split or upstream that a proxy_pass leads to. `literals` are variables that have one value there. */
-  goal(
+  destination(
     pass: Directive,
     scope: Scope,
     literals: ReadonlyMap<string, string>,
@@ -128,9 +105,9 @@ export class ProxyGoals {
     if (match === null) return fail(showGot(word.text));
     const [, scheme, variable, socket, host, port] = match;
     if (variable === undefined) {
-      if (nearest(scope, 'proxy_redirect') === undefined) this.#report.note(REDIRECT_NOTE);
-      const goal = socket ?? `${host}${port ?? ''}`;
-      const name = this.#upstream(scheme!, goal, word, settingsFor(goal));
+      if (inheritedDirective(scope, 'proxy_redirect') === undefined) this.#report.note(REDIRECT_NOTE);
+      const destination = socket ?? `${host}${port ?? ''}`;
+      const name = this.#upstream(scheme!, destination, word, settingsFor(destination));
       return name === undefined ? undefined : { upstream: name };
     }
     const clients = this.#clients.get(variable);
@@ -185,20 +162,20 @@ export class ProxyGoals {
   }
 
   /** Entry of `upstreams` for an upstream block, a host or a socket, with these settings. */
-  #upstream(scheme: string, goal: string, at: Position, settings: Settings): string | undefined {
-    const named = this.#blocks.get(goal);
-    const id = JSON.stringify(['upstream', scheme, goal, settings]);
+  #upstream(scheme: string, destination: string, at: Position, settings: Settings): string | undefined {
+    const named = this.#blocks.get(destination);
+    const id = JSON.stringify(['upstream', scheme, destination, settings]);
     const made = this.#made.get(id);
     if (made !== undefined) return made;
-    const block = named === undefined ? plainBlock(goal) : this.#block(named);
+    const block = named === undefined ? plainBlock(destination) : readUpstreamBlock(named, this.#report);
     if (block === undefined) return undefined;
     if (scheme === 'https' && block.servers.some(({ address }) => address.startsWith('unix:'))) {
-      this.#report.fail(at, 'proxy_pass', 'http for a Unix socket', showGot(goal));
+      this.#report.fail(at, 'proxy_pass', 'http for a Unix socket', showGot(destination));
       return undefined;
     }
     const { host, retries, ...rest } = settings;
     const { only } = block;
-    const name = free(plainName(goal), this.#upstreams);
+    const name = free(plainName(destination), this.#upstreams);
     this.#made.set(id, name);
     this.#upstreams.set(name, {
       place:
@@ -208,9 +185,11 @@ export class ProxyGoals {
       options: {
         // nginx's $proxy_host is what proxy_pass says: the block's name, not the address of its server.
         host:
-          host !== '$proxy_host' || (named === undefined && !goal.startsWith('unix:')) ? host : hostOf(goal),
+          host !== '$proxy_host' || (named === undefined && !destination.startsWith('unix:'))
+            ? host
+            : hostOf(destination),
         ...rest,
-        eject: only?.eject ?? EJECT,
+        eject: only?.eject ?? EJECT_DEFAULT,
         retry: { attempts: retries },
         ...(only?.connectionsMax === undefined ? {} : { pool: { maxConnections: only.connectionsMax } }),
       },
@@ -223,75 +202,24 @@ export class ProxyGoals {
     return name;
   }
 
-  #block(upstream: Directive): Block | undefined {
-    const servers: BlockServer[] = [];
-    for (const directive of upstream.block!) {
-      const { text } = directive.name;
-      if (text === 'server') servers.push(...this.#server(directive));
-      else if (text === 'least_conn') this.#report.note(LEAST_NOTE);
-      else if (WITHOUT_EFFECT.upstream!.has(text)) this.#report.ignore(text);
-      else this.#report.unknown(directive, 'upstream');
-    }
-    const up = servers.filter(({ down }) => !down);
-    if (up.length === 0) {
-      this.#report.fail(upstream.name, 'upstream', 'a server that is not down', 'none');
-      return undefined;
-    }
-    if (servers.length === 1) return { servers, only: servers[0] };
-    this.#report.note(CHOICE_NOTE);
-    const limited = servers.find(({ connectionsMax }) => connectionsMax !== undefined);
-    if (limited !== undefined) {
-      const expected = 'max_conns only in an upstream of one server';
-      this.#report.fail(upstream.name, 'upstream', expected, `${servers.length} servers`);
-    }
-    return { servers, only: undefined };
-  }
-
-  #server({ name, words: args }: Directive): BlockServer[] {
-    const [address, ...parameters] = args.map(({ text }) => text);
-    if (address === undefined) {
-      this.#report.fail(name, 'server', 'an address', 'nothing');
-      return [];
-    }
-    const fail = (got: string): undefined => {
-      const expected = 'weight= max_fails= fail_timeout= max_conns= backup down resolve';
-      this.#report.fail(name, 'server', expected, showGot(got));
-    };
-    let [weight, backup, down, failures, time] = [1, false, false, 1, '10s'];
-    let connectionsMax: number | undefined;
-    for (const parameter of parameters) {
-      const [, option, value = ''] = /^([a-z_]+)(?:=(.*))?$/.exec(parameter) ?? [];
-      const isNumber = /^\d{1,9}$/.test(value);
-      if (parameter === 'backup') backup = true;
-      else if (parameter === 'down') down = true;
-      else if (parameter === 'resolve') this.#report.ignore('resolve of a server');
-      else if (option === 'weight' && isNumber && Number(value) > 0) weight = Number(value);
-      else if (option === 'max_fails' && isNumber) failures = Number(value);
-      else if (option === 'max_conns' && isNumber) connectionsMax = Number(value) || undefined;
-      else if (option === 'fail_timeout' && readTime(value) !== undefined) time = readTime(value)!;
-      else if (option === 'fail_timeout' && /^0[a-z]*$/.test(value)) failures = 0;
-      else fail(parameter);
-    }
-    return [{ address, weight, backup, down, eject: { failures, time, timeMax: time }, connectionsMax }];
-  }
-
-  /** Settings of a location as nginx inherits them, for each value that its goal can have. */
+  /** Settings of a location as nginx inherits them, for each value that its destination can have. */
   #settings(scope: Scope, literals: ReadonlyMap<string, string>): SettingsFor {
     const time = (directive: keyof typeof UPSTREAM_SETTINGS): string =>
-      this.#report.time(nearest(scope, directive), UPSTREAM_SETTINGS[directive].standard);
+      this.#report.time(inheritedDirective(scope, directive), UPSTREAM_SETTINGS[directive].default);
     const connectTimeout = time('proxy_connect_timeout');
     const responseTimeout = time('proxy_read_timeout');
-    const next = nearest(scope, 'proxy_next_upstream');
+    const next = inheritedDirective(scope, 'proxy_next_upstream');
     const isOff = next?.words[0]?.text === 'off';
     if (!isOff && next?.words.some(({ text }) => text !== 'error' && text !== 'timeout')) {
       const got = showGot(next.words.map(({ text }) => text).join(' '));
       this.#report.fail(next.name, next.name.text, 'off, error or timeout', got);
     }
-    if (nearest(scope, 'proxy_send_timeout') !== undefined) this.#report.ignore('proxy_send_timeout');
+    if (inheritedDirective(scope, 'proxy_send_timeout') !== undefined)
+      this.#report.ignore('proxy_send_timeout');
     const fields = this.#fields(scope);
-    return (goal, variable) => {
-      const known = new Map([...literals, ['proxy_host', hostOf(goal)]]);
-      if (variable !== undefined) known.set(variable, goal);
+    return (destination, variable) => {
+      const known = new Map([...literals, ['proxy_host', hostOf(destination)]]);
+      if (variable !== undefined) known.set(variable, destination);
       const { host, setHeaders } = this.#edits(fields, known);
       return { host, setHeaders, connectTimeout, responseTimeout, retries: isOff ? 0 : 1 };
     };
@@ -416,11 +344,7 @@ export class ProxyGoals {
 }
 
 /** Settings for a value of proxy_pass; `variable` is the one of split_clients that has it. */
-type SettingsFor = (goal: string, variable?: string) => Settings;
-
-const CHOICE_NOTE =
-  'a server of an upstream is chosen at random, by weight and load; nginx uses them in turn';
-const LEAST_NOTE = 'every upstream uses least_conn, between two servers that are drawn by weight';
+type SettingsFor = (destination: string, variable?: string) => Settings;
 
 const HOST_VALUE = /^(?:\$host|\$\{host\}|[A-Za-z0-9._[\]-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/;
 
@@ -432,41 +356,15 @@ function withLiterals(text: string, literals: ReadonlyMap<string, string>): stri
   );
 }
 
-/** An upstream that is one address and no block. */
-function plainBlock(address: string): Block {
-  const only = { address, weight: 1, backup: false, down: false, eject: EJECT, connectionsMax: undefined };
-  return { servers: [only], only };
-}
-
 /** What $proxy_host is for a value of proxy_pass. */
-function hostOf(goal: string): string {
-  return goal.replace(/^unix:.*/, 'localhost');
-}
-
-function urlOf(scheme: string, address: string, isInBlock: boolean): string {
-  if (address.startsWith('unix:')) return address;
-  // Without a port in its line a server of a block is asked on port 80, also for https.
-  const whole = isInBlock && !/:\d+$/.test(address) ? `${address}:80` : address;
-  return `${scheme}://${whole.replace(scheme === 'http' ? /:80$/ : /:443$/, '')}`;
-}
-
-function serverOf(
-  scheme: string,
-  { address, weight, backup, down, eject }: BlockServer,
-): Record<string, unknown> {
-  return {
-    url: urlOf(scheme, address, true),
-    ...(weight === 1 ? {} : { weight }),
-    ...(backup ? { backup } : {}),
-    ...(down ? { down } : {}),
-    ...(JSON.stringify(eject) === JSON.stringify(EJECT) ? {} : { eject }),
-  };
+function hostOf(destination: string): string {
+  return destination.replace(/^unix:.*/, 'localhost');
 }
 
 /** Settings as the file has them: without its defaults. */
 function written({ retry, setHeaders, ...all }: Record<string, unknown>): Record<string, unknown> {
   const settings = Object.entries(all).filter(
-    ([option, value]) => value !== undefined && standardOf(`upstreamDefaults.${option}`) !== value,
+    ([option, value]) => value !== undefined && defaultTextOf(`upstreamDefaults.${option}`) !== value,
   );
   const { attempts = 1 } = (retry ?? {}) as { attempts?: number };
   const hasFields = Object.keys(setHeaders ?? {}).length > 0;

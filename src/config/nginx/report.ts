@@ -9,7 +9,7 @@ import { type Directive, type Position, problemAt } from './syntax.ts';
 export const REDIRECT_NOTE =
   'Location of a response is passed on unchanged; nginx replaces the address of the upstream by its own';
 
-interface Origin {
+interface DirectiveOrigin {
   readonly position: Position;
   readonly directive: string;
 }
@@ -17,15 +17,15 @@ interface Origin {
 const ACCESS_LOG_NOTE =
   'access_log: every request is logged on stdout as a line of JSON (accessLog.mode: all); file and format are not kept';
 
-/** Gathers what is to be told about one nginx.conf. */
-export class Report {
+/** Collects the problems and notes of one nginx.conf. Made for one translation, which owns it. */
+export class TranslationReport {
   readonly problems: Problem[] = [];
   readonly #file: string;
   readonly #failed = new Set<string>();
   readonly #notes = new Set<string>();
   readonly #ignored = new Set<string>();
   /** By their prefix. */
-  readonly #origins = new Map<string, Origin>();
+  readonly #origins = new Map<string, DirectiveOrigin>();
 
   constructor(file: string) {
     this.#file = file;
@@ -40,7 +40,7 @@ export class Report {
   /** Place in the nginx.conf of what stands at `path` in the document. */
   locate(path: Path): Place {
     // The longest prefix is the nearest place.
-    let best: Origin | undefined;
+    let best: DirectiveOrigin | undefined;
     for (let length = path.length; length >= 0 && best === undefined; length--) {
       best = this.#origins.get(JSON.stringify(path.slice(0, length)));
     }
@@ -119,7 +119,7 @@ export class Report {
   /** Of several blocks the largest buffers count: what nginx takes anywhere is taken everywhere. */
   #readRequestBuffers({ name, words }: Directive): void {
     const [count, size, more] = words;
-    const bytes = bytesOf(size?.text ?? '');
+    const bytes = nginxBytes(size?.text ?? '');
     const buffers = /^\d{1,6}$/.test(count?.text ?? '') ? Number(count!.text) : 0;
     if (more !== undefined || buffers === 0 || bytes === 0) {
       this.fail(
@@ -138,7 +138,7 @@ export class Report {
 
   /** A head may always have 32 KiB, which is more than nginx's default. */
   #readResponseBuffer(directive: Directive): void {
-    const bytes = bytesOf(this.size(directive, '8k')?.replace(/iB$/, '') ?? '');
+    const bytes = nginxBytes(this.size(directive, '8k')?.replace(/iB$/, '') ?? '');
     if (bytes <= RESPONSE_HEAD_BYTES) this.ignore(directive.name.text);
     else this.headLimits.responseHead = Math.max(this.headLimits.responseHead ?? 0, bytes);
     this.#noteLargest(directive.name.text, bytes);
@@ -157,18 +157,18 @@ export class Report {
   }
 
   /** Value of a time directive, or nginx's default where there is none. */
-  time(directive: Directive | undefined, standard: string): string {
+  time(directive: Directive | undefined, defaultText: string): string {
     const word = directive?.words[0];
-    const time = readTime(word?.text ?? standard);
+    const time = readTime(word?.text ?? defaultText);
     if (time !== undefined) return time;
     this.fail(word!, directive!.name.text, 'a time like 60s or 1m30s, above 0', showGot(word!.text));
-    return standard;
+    return defaultText;
   }
 
   /** Value of a size directive, or nginx's default where there is none; null for no limit. */
-  size(directive: Directive | undefined, standard: string): string | null {
+  size(directive: Directive | undefined, defaultText: string): string | null {
     const word = directive?.words[0];
-    const size = readSize(word?.text ?? standard);
+    const size = readSize(word?.text ?? defaultText);
     if (size !== undefined) return size;
     this.fail(word!, directive!.name.text, 'a size like 8k or 1m', showGot(word!.text));
     return null;
@@ -180,7 +180,7 @@ const RESPONSE_HEAD_BYTES = 32_768;
 const HEAD_KIB_MAX = 1024;
 
 /** "16k" -> 16384; 0 for what is no size. */
-function bytesOf(text: string): number {
+function nginxBytes(text: string): number {
   const match = /^(\d{1,9})([kKmM]?)B?$/.exec(text);
   if (match === null) return 0;
   return Number(match[1]) * { '': 1, k: 1024, m: 1_048_576 }[match[2]!.toLowerCase() as '' | 'k' | 'm'];

@@ -2,26 +2,26 @@
 // defaults; what changes nothing here is named in one note; everything else is a problem with file and line, and nothing
 // starts. Reads no file. Sources: nginx's modules http_core, http_proxy, http_upstream, http_split_clients.
 
-import { standardOf } from '../declaration.ts';
-import { type Override, overlay } from '../env.ts';
+import { defaultTextOf } from '../declaration.ts';
+import { type GivenSetting, overlay } from '../env.ts';
 import { type ConfigResult, linkSource } from '../link.ts';
 import { type Problem, showGot } from '../problem.ts';
 import type { LocatedDocument } from '../raw.ts';
 import { refuseText } from '../text.ts';
 import {
   GLOBAL_SETTINGS,
+  inheritedDirective,
   isBelow,
   isDefaultListen,
   LISTEN_PARAMETER,
-  nearest,
   ownDirectives,
   readHostNames,
   readListen,
   type Scope,
   WITHOUT_EFFECT,
 } from './directives.ts';
-import { ProxyGoals } from './proxy-pass.ts';
-import { headSize, Report } from './report.ts';
+import { ProxyDestinations } from './proxy-pass.ts';
+import { headSize, TranslationReport } from './report.ts';
 import { type Directive, type Position, type ReadInclude, readDirectives } from './syntax.ts';
 
 /** A translated nginx.conf: the document as YAML would have it, and what the user should know. */
@@ -40,7 +40,7 @@ const NO_BODY_LIMIT = '1024GiB';
 
 interface NginxOptions {
   readonly readInclude: ReadInclude;
-  readonly overrides?: readonly Override[];
+  readonly settings?: readonly GivenSetting[];
 }
 
 /** Config of an nginx.conf, or all problems. The translation comes along when the syntax could be read. */
@@ -53,25 +53,25 @@ export function parseNginx(
   if (garbage !== undefined) return { problems: [garbage] };
   const read = readDirectives(text, file, options.readInclude);
   if (read.problems.length > 0) return { problems: read.problems };
-  const report = new Report(file);
+  const report = new TranslationReport(file);
   const document = new Translator(file, report).translate(read.directives);
   const { problems } = report;
   const translation = { document, notes: report.notes, files: read.files };
-  if (problems.length > 0) return { problems: inOrder(problems, read.files), translation };
+  if (problems.length > 0) return { problems: inFileOrder(problems, read.files), translation };
   const translated: LocatedDocument = { document, locate: (path) => report.locate(path), isTranslated: true };
-  const laid = overlay(translated, options.overrides ?? []);
-  const outcome = linkSource(laid.source);
-  if (outcome.problems === undefined && laid.problems.length === 0) return { ...outcome, translation };
-  return { problems: [...laid.problems, ...(outcome.problems ?? [])], translation };
+  const overlaid = overlay(translated, options.settings ?? []);
+  const outcome = linkSource(overlaid.source);
+  if (outcome.problems === undefined && overlaid.problems.length === 0) return { ...outcome, translation };
+  return { problems: [...overlaid.problems, ...(outcome.problems ?? [])], translation };
 }
 
-function inOrder(problems: readonly Problem[], files: readonly string[]): Problem[] {
+function inFileOrder(problems: readonly Problem[], files: readonly string[]): Problem[] {
   const fileOf = ({ at }: Problem): number => files.findIndex((file) => at.startsWith(`${file}:`));
   return [...problems].sort((a, b) => fileOf(a) - fileOf(b) || a.order - b.order);
 }
 
 /** A server block and where it takes requests. */
-interface Server {
+interface ServerBlock {
   readonly scope: Scope;
   readonly directive: Directive;
   readonly listens: readonly Listen[];
@@ -93,15 +93,15 @@ interface Location {
 
 class Translator {
   readonly #file: string;
-  readonly #report: Report;
-  readonly #goals: ProxyGoals;
+  readonly #report: TranslationReport;
+  readonly #destinations: ProxyDestinations;
   readonly #routes: Location[] = [];
   readonly #locations: Scope[] = [];
 
-  constructor(file: string, report: Report) {
+  constructor(file: string, report: TranslationReport) {
     this.#file = file;
     this.#report = report;
-    this.#goals = new ProxyGoals(report);
+    this.#destinations = new ProxyDestinations(report);
   }
 
   translate(top: readonly Directive[]): Record<string, unknown> {
@@ -123,13 +123,13 @@ class Translator {
   #collect(scope: Scope, isTop: boolean): void {
     for (const directive of scope.directives) {
       const { text } = directive.name;
-      if (text === 'server' || this.#goals.collect(directive)) continue;
+      if (text === 'server' || this.#destinations.collect(directive)) continue;
       if (isTop && WITHOUT_EFFECT.main!.has(text)) this.#report.ignore(text);
       else this.#report.inheritable(directive, 'http');
     }
   }
 
-  #servers(scope: Scope): Server[] {
+  #servers(scope: Scope): ServerBlock[] {
     return scope.directives
       .filter(({ name, block }) => name.text === 'server' && block !== null)
       .map((directive) => {
@@ -139,10 +139,10 @@ class Translator {
   }
 
   /** Servers at the same addresses are told apart by host alone; else each address has its routes. */
-  #translateServers(servers: readonly Server[]): void {
+  #translateServers(servers: readonly ServerBlock[]): void {
     const sets = new Set(servers.map(({ listens }) => listens.map(({ address }) => address).join(' ')));
     if (sets.size <= 1) return this.#translateAt(servers, undefined);
-    const byAddress = new Map<string, Server[]>();
+    const byAddress = new Map<string, ServerBlock[]>();
     for (const server of servers) {
       for (const { address } of server.listens) {
         const here = byAddress.get(address);
@@ -154,14 +154,14 @@ class Translator {
   }
 
   /** The servers at one address (undefined: at all of them), of which one is the default. */
-  #translateAt(servers: readonly Server[], address: string | undefined): void {
-    const isDefault = ({ listens }: Server): boolean =>
+  #translateAt(servers: readonly ServerBlock[], address: string | undefined): void {
+    const isDefault = ({ listens }: ServerBlock): boolean =>
       listens.some((one) => one.isDefault && (address === undefined || one.address === address));
     this.#translateGroup(servers, Math.max(0, servers.findIndex(isDefault)), address);
   }
 
   /** The servers at one address (undefined: at all of them); the one at `rest` takes every other host. */
-  #translateGroup(servers: readonly Server[], rest: number, address: string | undefined): void {
+  #translateGroup(servers: readonly ServerBlock[], rest: number, address: string | undefined): void {
     const named = servers.map(({ scope }) => this.#hosts(scope.directives));
     // The default server takes what no other one does; its own names need a route only where another's wildcard is over them.
     const others = named.filter((_, index) => index !== rest).flat();
@@ -207,7 +207,7 @@ class Translator {
   /** Makes the routes of one location; gives its prefix, nothing for an exact path. */
   #location(
     directive: Directive,
-    server: Server,
+    server: ServerBlock,
     hosts: readonly (string | undefined)[],
     address: string | undefined,
   ): string[] {
@@ -245,7 +245,7 @@ class Translator {
       return found;
     }
     this.#locations.push(scope);
-    const goal = this.#goals.goal(pass, scope, this.#literals(server, address));
+    const destination = this.#destinations.destination(pass, scope, this.#literals(server, address));
     const bodyMax = this.#bodyMax(scope);
     for (const host of hosts) {
       const route = {
@@ -253,10 +253,10 @@ class Translator {
         ...(host === undefined ? {} : { host }),
         ...(path === '/' && !exact ? {} : { path }),
         ...(exact ? { exact } : {}),
-        ...goal,
+        ...destination,
       };
       this.#report.origin(['routes', this.#routes.length], name, 'location');
-      if (goal !== undefined) this.#routes.push({ route, bodyMax });
+      if (destination !== undefined) this.#routes.push({ route, bodyMax });
     }
     if (!exact && path.length > 1 && path.endsWith('/')) {
       this.#report.note(
@@ -267,7 +267,7 @@ class Translator {
   }
 
   /** Variables of nginx that have one value for all requests of a server at an address. */
-  #literals({ scope, listens }: Server, address: string | undefined): Map<string, string> {
+  #literals({ scope, listens }: ServerBlock, address: string | undefined): Map<string, string> {
     const own = listens.filter((one) => address === undefined || one.address === address);
     const ports = new Set(own.map((one) => /:(\d+)$/.exec(one.address)?.[1]));
     const [port] = ports;
@@ -279,12 +279,12 @@ class Translator {
   }
 
   #bodyMax(scope: Scope): string {
-    return this.#report.size(nearest(scope, 'client_max_body_size'), '1m') ?? NO_BODY_LIMIT;
+    return this.#report.size(inheritedDirective(scope, 'client_max_body_size'), '1m') ?? NO_BODY_LIMIT;
   }
 
-  #document(servers: readonly Server[]): Record<string, unknown> {
+  #document(servers: readonly ServerBlock[]): Record<string, unknown> {
     const document: Record<string, unknown> = { listen: this.#listen(servers) };
-    const { forwarded, upgrades, ...made } = this.#goals.document();
+    const { forwarded, upgrades, ...made } = this.#destinations.document();
     Object.assign(document, made);
     const [first] = this.#routes;
     const bodyMax = first?.bodyMax ?? NO_BODY_LIMIT;
@@ -295,9 +295,9 @@ class Translator {
     if (!isPlain || Object.keys(document.splits ?? {}).length > 1) document.routes = routes;
     if (bodyMax !== NO_BODY_LIMIT) document.limits = { requestBody: bodyMax };
     this.#limitHeads(document);
-    for (const [directive, { path, standard }] of Object.entries(GLOBAL_SETTINGS)) {
-      const value = this.#agreed(directive, standard);
-      if (value === null || value === standardOf(path.join('.'))) continue;
+    for (const [directive, { path, default: defaultText }] of Object.entries(GLOBAL_SETTINGS)) {
+      const value = this.#agreed(directive, defaultText);
+      if (value === null || value === defaultTextOf(path.join('.'))) continue;
       const [map, option] = path;
       document[map] = { ...(document[map] as Record<string, string> | undefined), [option]: value };
     }
@@ -315,7 +315,7 @@ class Translator {
       ['requestLine', requestLine],
       ['requestHead', requestHead],
     ] as const) {
-      if (bytes !== undefined && headSize(bytes) !== standardOf(`limits.${option}`))
+      if (bytes !== undefined && headSize(bytes) !== defaultTextOf(`limits.${option}`))
         limits[option] = headSize(bytes);
     }
     if (Object.keys(limits).length > 0)
@@ -326,7 +326,7 @@ class Translator {
   }
 
   /** Addresses of all servers. An address of every host leaves no room for one of a single host on the same port. */
-  #listen(servers: readonly Server[]): string | string[] {
+  #listen(servers: readonly ServerBlock[]): string | string[] {
     const places = new Map(
       servers.flatMap(({ listens }) => listens).map(({ address, at }) => [address, at] as const),
     );
@@ -380,11 +380,11 @@ class Translator {
   }
 
   /** The one time that all locations have of a setting; null without locations. */
-  #agreed(directive: string, standard: string): string | null {
+  #agreed(directive: string, defaultText: string): string | null {
     let agreed: string | null = null;
     for (const scope of this.#locations) {
-      const found = nearest(scope, directive);
-      const value = this.#report.time(found, standard);
+      const found = inheritedDirective(scope, directive);
+      const value = this.#report.time(found, defaultText);
       agreed ??= value;
       if (value === agreed) continue;
       const at = found?.name ?? scope.directives[0]!.name;

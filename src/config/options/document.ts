@@ -13,17 +13,17 @@ import {
   documented,
   duration,
   entryName,
+  filledList,
   flag,
   HEAD_BYTES,
   HEAD_FIELDS,
   integer,
-  listOf,
   mapOption,
   matching,
+  numberWithin,
   ownField,
   size,
   textRead,
-  wholeNumber,
 } from './values.ts';
 
 const timeouts = {
@@ -170,7 +170,7 @@ const variantHeader = z.strictObject({
   name: ownField('Name of the header field; what a client sends under it is always removed.'),
   to: documented(
     z._default(
-      listOf(
+      filledList(
         z.enum(['upstream', 'client'], { error: VARIANT_HEADER_TO_EXPECTED }),
         VARIANT_HEADER_TO_EXPECTED,
       ),
@@ -223,7 +223,7 @@ export const documentSchema = z.strictObject({
   ),
   workers: documented(
     z._default(
-      z.union([z.literal('auto'), wholeNumber(WORKERS, WORKERS_EXPECTED)], { error: WORKERS_EXPECTED }),
+      z.union([z.literal('auto'), numberWithin(WORKERS, WORKERS_EXPECTED)], { error: WORKERS_EXPECTED }),
       1,
     ),
     'Processes that serve requests: 1 is right for a sidecar, more for a separate Deployment; `auto` = one per core. Limits hold for all together.',

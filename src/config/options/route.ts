@@ -50,7 +50,9 @@ export const routeSchema = z.strictObject({
   ),
 });
 
+/** Options of one route, defaults filled in. */
+export type RouteOptions = z.output<typeof routeSchema>;
 /** Which split or upstream takes a host and path; exactly one of the two is set. */
-export type RouteConfig = Omit<z.output<typeof routeSchema>, 'split' | 'upstream' | 'exact'> & {
+export type RouteConfig = Omit<RouteOptions, 'split' | 'upstream' | 'exact'> & {
   exact?: boolean;
 } & ({ split: string; upstream?: undefined } | { split?: undefined; upstream: string });

@@ -9,11 +9,11 @@ import {
   duration,
   entryName,
   filled,
-  listOf,
+  filledList,
   matching,
+  numberWithin,
   ownField,
   textRead,
-  wholeNumber,
 } from './values.ts';
 
 /** What a share looks like. */
@@ -38,7 +38,7 @@ const variant = z.strictObject({
     { kind: 'share', pattern: SHARE.source },
   ),
   weight: documented(
-    z.optional(wholeNumber({ min: 0, max: 1_000_000 }, 'a whole number from 0 to 1000000')),
+    z.optional(numberWithin({ min: 0, max: 1_000_000 }, 'a whole number from 0 to 1000000')),
     'Instead of `share`, for all variants of a split: relative parts.',
     'integer',
   ),
@@ -120,7 +120,7 @@ const override = z.strictObject({
     'Query parameter whose value names the variant.',
   ),
   variants: documented(
-    listOf(z.string({ error: OVERRIDE_VARIANTS_EXPECTED }), OVERRIDE_VARIANTS_EXPECTED, 1000),
+    filledList(z.string({ error: OVERRIDE_VARIANTS_EXPECTED }), OVERRIDE_VARIANTS_EXPECTED, 1000),
     'Variants that testers may choose, including those with a share of 0%.',
     'list',
   ),
@@ -148,7 +148,7 @@ const keyEntry = z.union([keyText, remember, mint], {
 export const splitSchema = z.strictObject({
   key: documented(
     z._default(
-      z.union([keyText, listOf(keyEntry, KEYS_EXPECTED, 16)], { error: KEYS_EXPECTED }),
+      z.union([keyText, filledList(keyEntry, KEYS_EXPECTED, 16)], { error: KEYS_EXPECTED }),
       '$arg_token',
     ),
     'What is hashed: $arg_X $http_X $cookie_X $remote_addr $host $uri $request_uri $request_method $args, `${…}`, and text around them as a salt. In a list the first key that is present counts; `{ remember: $arg_token }` keeps it in a cookie, and `{ mint: uid }` may be last.',
@@ -163,7 +163,7 @@ export const splitSchema = z.strictObject({
     doc: 'Where requests without a key go: `default` = the "*" (or last) variant, `first` = as nginx, `random` = by share, `reject` = 400.',
   }),
   variants: documented(
-    listOf(variant, 'a list of 1 to 1000 variants', 1000),
+    filledList(variant, 'a list of 1 to 1000 variants', 1000),
     'The arms of the split; their order matters for `ranges`.',
     'list',
   ),

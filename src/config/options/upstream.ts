@@ -6,17 +6,17 @@ import { upstreamName, upstreamUrl } from './addresses.ts';
 import {
   documented,
   duration,
+  filledList,
   flag,
   HEAD_BYTES,
   HEAD_FIELDS,
   integer,
-  listOf,
   mapOption,
   matching,
   size,
 } from './values.ts';
 
-const pool = {
+const poolOptions = {
   maxConnections: integer({
     min: 1,
     max: 65_536,
@@ -228,7 +228,7 @@ export const upstreamSettings = {
     },
     'Limits of responses.',
   ),
-  pool: mapOption(pool, 'Connections to the upstream.'),
+  pool: mapOption(poolOptions, 'Connections to the upstream.'),
   retry: mapOption(
     {
       attempts: integer({
@@ -280,7 +280,7 @@ export const upstreamSchema = z
       'URL',
     ),
     servers: documented(
-      z.optional(listOf(server, 'a list of 1 to 1000 servers', 1000)),
+      z.optional(filledList(server, 'a list of 1 to 1000 servers', 1000)),
       'Several servers that share the exchanges, instead of `url`.',
       'list',
     ),

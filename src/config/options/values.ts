@@ -68,7 +68,11 @@ export function filled(expected: string) {
 }
 
 /** A list of one to `max` entries. */
-export function listOf<T extends z.ZodMiniType>(entry: T, expected: string, max = Number.POSITIVE_INFINITY) {
+export function filledList<T extends z.ZodMiniType>(
+  entry: T,
+  expected: string,
+  max = Number.POSITIVE_INFINITY,
+) {
   const list = z.array(entry, { error: expected }).check(z.minLength(1, { error: expected }));
   return max === Number.POSITIVE_INFINITY ? list : list.check(z.maxLength(max, { error: expected }));
 }
@@ -118,7 +122,7 @@ export function size(option: Bounds<string>) {
 }
 
 /** A whole number between two bounds. */
-export function wholeNumber({ min, max }: { min: number; max: number }, expected: string) {
+export function numberWithin({ min, max }: { min: number; max: number }, expected: string) {
   return z
     .int({ error: expected })
     .check(z.minimum(min, { error: expected }), z.maximum(max, { error: expected }));
@@ -126,7 +130,7 @@ export function wholeNumber({ min, max }: { min: number; max: number }, expected
 
 /** A whole number with a default. */
 export function integer(option: Bounds<number>) {
-  const number = wholeNumber(option, `a whole number from ${rangeOf(option)}`);
+  const number = numberWithin(option, `a whole number from ${rangeOf(option)}`);
   const entry = { kind: 'integer', range: rangeOf(option) };
   return documented(z._default(number, option.default), option.doc, entry);
 }

@@ -1,13 +1,13 @@
 // Door 1: flags and environment variables alone, and over a file. Precedence flag > environment > file > default.
 import { describe, expect, it } from 'vitest';
-import { configFromOverrides, emptyVariableNotes, overridesFrom } from '../../../src/config/env.ts';
+import { configFromSettings, emptyVariableNotes, givenSettings } from '../../../src/config/env.ts';
 import { parseConfig } from '../../../src/config/parse.ts';
 import { formatProblems } from '../../../src/config/problem.ts';
 
 type Texts = Record<string, string>;
 
 const outcomeOf = (environment: Texts, flags: Texts = {}) =>
-  configFromOverrides(overridesFrom(flags, environment));
+  configFromSettings(givenSettings(flags, environment));
 
 const configOf = (environment: Texts, flags: Texts = {}) => {
   const outcome = outcomeOf(environment, flags);
@@ -154,7 +154,7 @@ describe('flags and variables', () => {
   });
 
   it('variables that are not ours are left alone', () => {
-    expect(overridesFrom({}, { PATH: '/bin', SPLITTER_PORT: 'tcp://10.0.0.1:80', HOME: '/' })).toEqual([]);
+    expect(givenSettings({}, { PATH: '/bin', SPLITTER_PORT: 'tcp://10.0.0.1:80', HOME: '/' })).toEqual([]);
   });
 });
 
@@ -168,7 +168,7 @@ splits:
 routes: [{ path: /x, split: appversion }, { upstream: http://rest }]
 `;
   const over = (file: string, environment: Texts) =>
-    parseConfig(file, 'f.yaml', { overrides: overridesFrom({}, environment) });
+    parseConfig(file, 'f.yaml', { settings: givenSettings({}, environment) });
 
   it('LISTEN and ADMIN replace what the file says, and hide its mistakes', () => {
     const { config } = over(FILE.replace('":1"', 'nonsense'), { LISTEN: ':2', ADMIN: 'off' });

@@ -1,6 +1,6 @@
 // Messages about a configuration are logged and shown on the admin port, and so is its hash: neither says a secret.
 import { describe, expect, test } from 'vitest';
-import { configFromOverrides, overridesFrom } from '../../../src/config/env.ts';
+import { configFromSettings, givenSettings } from '../../../src/config/env.ts';
 import { parseNginx } from '../../../src/config/nginx/translate.ts';
 import { parseConfig } from '../../../src/config/parse.ts';
 import { formatProblems, type Problem } from '../../../src/config/problem.ts';
@@ -103,8 +103,8 @@ describe('a problem names the place and the kind, and not the secret', () => {
   });
 
   test('in an environment variable', () => {
-    const overrides = overridesFrom({}, { SPLIT: `50% http://user:${SECRET}@a; * http://b` });
-    const problem = lines(configFromOverrides(overrides));
+    const settings = givenSettings({}, { SPLIT: `50% http://user:${SECRET}@a; * http://b` });
+    const problem = lines(configFromSettings(settings));
     expect(problem).toContain('(removed)@a');
     expect(problem).not.toContain(SECRET);
   });

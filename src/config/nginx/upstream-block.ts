@@ -1,0 +1,127 @@
+// Reads the upstream blocks of an nginx.conf: their servers, and what of them the document can say. How the servers of an
+// upstream share its requests differs from nginx, and a note says so.
+// Source: nginx's ngx_http_upstream.c.
+
+import { showGot } from '../problem.ts';
+import { readTime, WITHOUT_EFFECT } from './directives.ts';
+import type { TranslationReport } from './report.ts';
+import type { Directive } from './syntax.ts';
+
+/** Servers of an upstream block. */
+export interface UpstreamBlock {
+  readonly servers: readonly BlockServer[];
+  /** "host:port" or socket of the only server, without anything that needs a list; undefined for several. */
+  readonly only: BlockServer | undefined;
+}
+
+/** One server of it. */
+export interface BlockServer {
+  readonly address: string;
+  readonly weight: number;
+  readonly backup: boolean;
+  readonly down: boolean;
+  readonly eject: Eject;
+  readonly connectionsMax: number | undefined;
+}
+
+/** When it is left out. */
+interface Eject {
+  readonly failures: number;
+  readonly time: string;
+  readonly timeMax: string;
+}
+
+/** What nginx does by default: max_fails=1 fail_timeout=10s. */
+export const EJECT_DEFAULT: Eject = { failures: 1, time: '10s', timeMax: '10s' };
+
+const CHOICE_NOTE =
+  'a server of an upstream is chosen at random, by weight and load; nginx uses them in turn';
+const LEAST_NOTE = 'every upstream uses least_conn, between two servers that are drawn by weight';
+
+/** The servers of an upstream block; undefined where it has a problem, which is reported. */
+export function readUpstreamBlock(upstream: Directive, report: TranslationReport): UpstreamBlock | undefined {
+  const servers: BlockServer[] = [];
+  for (const directive of upstream.block!) {
+    const { text } = directive.name;
+    if (text === 'server') servers.push(...readServer(directive, report));
+    else if (text === 'least_conn') report.note(LEAST_NOTE);
+    else if (WITHOUT_EFFECT.upstream!.has(text)) report.ignore(text);
+    else report.unknown(directive, 'upstream');
+  }
+  const up = servers.filter(({ down }) => !down);
+  if (up.length === 0) {
+    report.fail(upstream.name, 'upstream', 'a server that is not down', 'none');
+    return undefined;
+  }
+  if (servers.length === 1) return { servers, only: servers[0] };
+  report.note(CHOICE_NOTE);
+  const limited = servers.find(({ connectionsMax }) => connectionsMax !== undefined);
+  if (limited !== undefined) {
+    const expected = 'max_conns only in an upstream of one server';
+    report.fail(upstream.name, 'upstream', expected, `${servers.length} servers`);
+  }
+  return { servers, only: undefined };
+}
+
+function readServer({ name, words: args }: Directive, report: TranslationReport): BlockServer[] {
+  const [address, ...parameters] = args.map(({ text }) => text);
+  if (address === undefined) {
+    report.fail(name, 'server', 'an address', 'nothing');
+    return [];
+  }
+  const fail = (got: string): undefined => {
+    const expected = 'weight= max_fails= fail_timeout= max_conns= backup down resolve';
+    report.fail(name, 'server', expected, showGot(got));
+  };
+  let [weight, backup, down, failures, time] = [1, false, false, 1, '10s'];
+  let connectionsMax: number | undefined;
+  for (const parameter of parameters) {
+    const [, option, value = ''] = /^([a-z_]+)(?:=(.*))?$/.exec(parameter) ?? [];
+    const isNumber = /^\d{1,9}$/.test(value);
+    if (parameter === 'backup') backup = true;
+    else if (parameter === 'down') down = true;
+    else if (parameter === 'resolve') report.ignore('resolve of a server');
+    else if (option === 'weight' && isNumber && Number(value) > 0) weight = Number(value);
+    else if (option === 'max_fails' && isNumber) failures = Number(value);
+    else if (option === 'max_conns' && isNumber) connectionsMax = Number(value) || undefined;
+    else if (option === 'fail_timeout' && readTime(value) !== undefined) time = readTime(value)!;
+    else if (option === 'fail_timeout' && /^0[a-z]*$/.test(value)) failures = 0;
+    else fail(parameter);
+  }
+  return [{ address, weight, backup, down, eject: { failures, time, timeMax: time }, connectionsMax }];
+}
+
+/** An upstream that is one address and no block. */
+export function plainBlock(address: string): UpstreamBlock {
+  const only = {
+    address,
+    weight: 1,
+    backup: false,
+    down: false,
+    eject: EJECT_DEFAULT,
+    connectionsMax: undefined,
+  };
+  return { servers: [only], only };
+}
+
+/** Where a server is, as the document has it. */
+export function urlOf(scheme: string, address: string, isInBlock: boolean): string {
+  if (address.startsWith('unix:')) return address;
+  // Without a port in its line a server of a block is asked on port 80, also for https.
+  const whole = isInBlock && !/:\d+$/.test(address) ? `${address}:80` : address;
+  return `${scheme}://${whole.replace(scheme === 'http' ? /:80$/ : /:443$/, '')}`;
+}
+
+/** A server as the document has it, without its defaults. */
+export function serverOf(
+  scheme: string,
+  { address, weight, backup, down, eject }: BlockServer,
+): Record<string, unknown> {
+  return {
+    url: urlOf(scheme, address, true),
+    ...(weight === 1 ? {} : { weight }),
+    ...(backup ? { backup } : {}),
+    ...(down ? { down } : {}),
+    ...(JSON.stringify(eject) === JSON.stringify(EJECT_DEFAULT) ? {} : { eject }),
+  };
+}
