@@ -2,12 +2,12 @@
 // busy one changes the answer.
 
 /** What a growth with the size stays below, and one with the square of the size does not. */
-export const LINEAR_MAX = 8;
+export const LINEAR_MAX = 24;
 
 const ROUNDS_MAX = 6;
 
 /**
- * Processor time of `work(4 * size)` in multiples of that of `work(size)`: about 4 where it grows with the size, about 16
+ * Processor time of `work(8 * size)` in multiples of that of `work(size)`: about 8 where it grows with the size, about 64
  * where with its square. The least time of some rounds counts: the others ran beside something else, or were not
  * compiled yet.
  */
@@ -23,7 +23,7 @@ export function growth(work: (size: number) => void, size: number): number {
       );
     large = Math.min(
       large,
-      cpuMs(() => work(4 * size)),
+      cpuMs(() => work(8 * size)),
     );
   }
   return large / small;

@@ -1,0 +1,245 @@
+// What of an nginx.conf cannot be kept: every problem at once, with file and line.
+import { describe, expect, it } from 'vitest';
+import { asking, run } from '../../../support/nginx-conf.ts';
+
+const SECTION_1 = `split_clients $arg_token $appversion { 50% version_1a; * version_1b; }
+server { listen 8000; location / { proxy_set_header Host $host; proxy_pass http://$appversion; } }
+`;
+
+const placeOf = (text: string, word: string) => {
+  const before = text.slice(0, text.indexOf(word)).split('\n');
+  return `nginx.conf:${before.length}:${before.at(-1)!.length + 1}`;
+};
+
+describe('what cannot be kept is told with file and line, all at once', () => {
+  it.each<[what: string, text: string, word: string, problem: string]>([
+    [
+      'a regex location',
+      asking({ server: 'location ~ \\.php$ { proxy_pass http://a; }' }),
+      'location',
+      ' location: expected a path, because regular expressions are not kept, got "~ \\\\.php$"',
+    ],
+    [
+      'a URI in proxy_pass',
+      asking({ server: 'location /x { proxy_pass http://a/y; }' }),
+      'http://a/y',
+      ' proxy_pass: expected http:// and a name, an address or one variable of split_clients, without a URI part, got "http://a/y"',
+    ],
+    [
+      'if',
+      asking({ location: 'if ($arg_x) { return 403; }' }),
+      'if',
+      ': expected a directive that can be kept in location (values cannot be computed here; the split reads its key directly), got "if" {…}',
+    ],
+    [
+      'a rewrite',
+      asking({ server: 'rewrite ^/a /b;' }),
+      'rewrite',
+      ': expected a directive that can be kept in server (paths pass unchanged, and no files are served), got "rewrite"',
+    ],
+    [
+      'an unknown directive with a near miss',
+      asking({ server: 'client_max_bodysize 1m;' }),
+      'client_max_bodysize',
+      ': expected a directive that can be kept in server (did you mean "client_max_body_size"?), got "client_max_bodysize"',
+    ],
+    [
+      'gzip',
+      asking({ http: 'gzip on;' }),
+      'gzip',
+      ': expected a directive that can be kept in http (let the upstreams compress), got "gzip"',
+    ],
+    [
+      'TLS',
+      asking({ server: 'listen 443 ssl;' }),
+      'listen 443',
+      ' listen: expected an address with default_server, reuseport or socket options, got "ssl"',
+    ],
+    [
+      'a named location',
+      asking({ server: 'location @x { proxy_pass http://a; }' }),
+      'location',
+      ' location: expected a path like /api/, got "@x"',
+    ],
+    [
+      'a path that no request has',
+      asking({ server: 'location /x/../y { proxy_pass http://a; }' }),
+      'location',
+      ' location: expected a path like /api/, as it is once decoded: without "?", "//", "/./" and "/../", got "/x/../y"',
+    ],
+    [
+      'a field about the connection',
+      asking({ location: 'proxy_set_header Transfer-Encoding chunked;' }),
+      'proxy_set_header',
+      ' proxy_set_header: expected a field that is not about the connection or the length of the message, got "Transfer-Encoding"',
+    ],
+    [
+      'a field twice',
+      asking({ location: 'proxy_set_header X-A 1; proxy_set_header x-a 2;' }),
+      'proxy_set_header x-a',
+      ' proxy_set_header: expected each field once, got x-a again',
+    ],
+    [
+      'a variable in a field that nobody knows',
+      asking({ location: 'proxy_set_header X-A $bad;' }),
+      'proxy_set_header',
+      ' proxy_set_header: expected a variable of $arg_NAME $http_NAME $cookie_NAME $remote_addr $host $uri $request_uri $request_method $args, got "$bad"',
+    ],
+    [
+      'a Host of other variables',
+      asking({ location: 'proxy_set_header Host $arg_host;' }),
+      'proxy_set_header',
+      ' proxy_set_header: expected Host $host, $http_host, $proxy_host or a name, with or without a port, got "$arg_host"',
+    ],
+    [
+      'a parameter of a server',
+      asking({ http: 'upstream a { server b wait=3; }' }),
+      'server b',
+      ' server: expected weight= max_fails= fail_timeout= max_conns= backup down resolve, got "wait=3"',
+    ],
+    [
+      'a limit of connections for one server of several',
+      asking({ http: 'upstream a { server b max_conns=3; server c; }' }),
+      'upstream a',
+      ' upstream: expected max_conns only in an upstream of one server, got 2 servers',
+    ],
+    [
+      'another way to choose a server',
+      asking({ http: 'upstream a { ip_hash; server b; }' }),
+      'ip_hash',
+      ': expected a directive that can be kept in upstream (the servers of an upstream share its requests by weight), got "ip_hash"',
+    ],
+    [
+      'client times that differ between locations',
+      asking({ http: 'send_timeout 1m;', server: 'location /x { proxy_pass http://a; send_timeout 2m; }' }),
+      'send_timeout 1m',
+      ' send_timeout: expected the same for all locations (2m), got 60s',
+    ],
+    [
+      'an address beside every address of its port',
+      `server { listen 80; location / { proxy_pass http://a; } }\nserver { listen 127.0.0.1:80; location / { proxy_pass http://b; } }`,
+      'listen 127',
+      ' listen: expected no address besides :80, which includes every address of this port, got 127.0.0.1:80',
+    ],
+    [
+      'an upstream that is down',
+      asking({ http: 'upstream a { server b down; }' }),
+      'upstream',
+      ' upstream: expected a server that is not down, got none',
+    ],
+    [
+      'a location without proxy_pass',
+      asking({ server: 'location /x { root /srv; }' }),
+      'location',
+      ' location: expected a proxy_pass, because no files are served, got none',
+    ],
+    [
+      'an unknown variable',
+      SECTION_1.replace('http://$appversion', 'http://$apversion'),
+      'http://$apversion',
+      ' proxy_pass: expected a variable of split_clients (did you mean "$appversion"?), got "$apversion"',
+    ],
+    [
+      'a share of 25.125%',
+      SECTION_1.replace('50%', '25.125%'),
+      '25.125%',
+      ' split_clients: expected a percentage from 0% to 100% with two decimals at most, or "*" for the rest, got "25.125%"',
+    ],
+    [
+      'shares without a rest',
+      SECTION_1.replace('*', '40%'),
+      '$appversion',
+      ' split_clients: expected shares of 100% together, or a last variant with share "*", got 90%',
+    ],
+    [
+      'a bad key',
+      SECTION_1.replace('$arg_token', '$bad'),
+      '$bad',
+      ' split_clients: expected a variable of $arg_NAME $http_NAME $cookie_NAME $remote_addr $host $uri $request_uri $request_method $args, got "$bad"',
+    ],
+    [
+      'a rewritten Location',
+      asking({ location: 'proxy_redirect http://a/ /b/;' }),
+      'proxy_redirect',
+      ': expected a directive that can be kept in location, got "proxy_redirect"',
+    ],
+    [
+      'a time that is none',
+      asking({ location: 'proxy_read_timeout soon;' }),
+      'soon',
+      ' proxy_read_timeout: expected a time like 60s or 1m30s, above 0, got "soon"',
+    ],
+    ['no server', 'events { }', 'events', ': expected a server block, got none'],
+    ['nothing', '', '', ': expected a server block, got none'],
+    [
+      'binary garbage',
+      'server {\0',
+      '\0',
+      ': expected an nginx configuration in UTF-8, got binary data (the byte 0x00)',
+    ],
+  ])('%s', (_what, text, word, problem) => {
+    expect(run(text).problems).toEqual([`${placeOf(text, word)}${problem}`]);
+  });
+
+  it('a name of nginx is never answered with a guess', () => {
+    for (const name of [
+      'error_page',
+      'proxy_cache_path',
+      'proxy_hide_header',
+      'grpc_set_header',
+      'http2',
+      'gunzip',
+    ]) {
+      const { problems } = run(`server { ${name} x; location / { proxy_pass http://a; } }`);
+      expect(problems).toEqual([expect.stringContaining(`got "${name}"`)]);
+      expect(problems![0]).not.toContain('did you mean');
+    }
+  });
+
+  it('a location that answers by itself is one problem, with a remedy', () => {
+    expect(
+      run('server { location = /healthz { return 200 ok; } location / { proxy_pass http://a; } }').problems,
+    ).toEqual([
+      'nginx.conf:1:32: expected a directive that can be kept in location (for a health check delete it: /healthz and /readyz are on the admin port), got "return"',
+    ]);
+  });
+
+  it('the key of a split is told together with the other problems', () => {
+    const text =
+      'split_clients $bad $v { 50% a; * b; }\nserver { location / { add_header X Y; proxy_pass http://$v; } }';
+    expect(run(text).problems).toEqual([
+      'nginx.conf:1:15 split_clients: expected a variable of $arg_NAME $http_NAME $cookie_NAME $remote_addr $host $uri $request_uri $request_method $args, got "$bad"',
+      expect.stringContaining('got "add_header"'),
+    ]);
+  });
+
+  it('the variable of a split in a field is named as such', () => {
+    const text =
+      'split_clients $arg_token $bad { 50% a; * b; }\nserver { location / { proxy_set_header X $bad; proxy_pass http://a; } }';
+    expect(run(text).problems).toEqual([
+      'nginx.conf:2:23 proxy_set_header: expected another variable, got "$bad", which split_clients sets: it can only choose the upstream here',
+    ]);
+  });
+
+  it('problems of included files carry their own names', () => {
+    expect(
+      run('http { include a.conf; lissten 1; }', {
+        'a.conf': 'server { rewrite a b; location / { proxy_pass http://a; } }',
+      }).problems,
+    ).toEqual([
+      'nginx.conf:1:24: expected a directive that can be kept in http (did you mean "listen"?), got "lissten"',
+      'a.conf:1:10: expected a directive that can be kept in server (paths pass unchanged, and no files are served), got "rewrite"',
+    ]);
+  });
+
+  it('a named server that leaves paths to another one', () => {
+    const server = (listen: string, rest: string) =>
+      `server { listen ${listen}; ${rest} location / { proxy_pass http://a; } }\n`;
+    expect(
+      run(`${server('80', '')}server { listen 80; server_name b; location /x { proxy_pass http://a; } }`)
+        .problems,
+    ).toEqual([
+      'nginx.conf:2:1 server: expected a "location /" in each server if there are several, got none',
+    ]);
+  });
+});
