@@ -1,7 +1,7 @@
 // Prints how much memory clients of the admin port can make the built program hold, and how long a probe waits meanwhile.
-// For each attack a new process is started and warmed with ordinary requests; the attack then runs for some seconds from
-// another process. `--bare` attacks a plain `node:net` server that reads and throws away, which shows what Node itself
-// takes. Needs Linux and `npm run build`.
+// Each attack starts a new process, warms it with ordinary requests, and then runs for some seconds from
+// another process. `--bare` attacks a plain `node:net` server that only reads, to show the cost of Node itself.
+// Needs Linux and `npm run build`.
 // Usage: node scripts/admin-memory.ts [ATTACK…] [--seconds 20] [--connections 500] [--bare] [--flags="NODE FLAGS"]
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,5 +1,5 @@
-// A case of the conformance page: what a client or an upstream sends and the rule that it is about. And the words that
-// cases are written with.
+// A case of the conformance page: what a client or an upstream sends, and the rule that it tests. Also the helpers with
+// which cases are written.
 
 export interface RequestCase {
   readonly rule: string;

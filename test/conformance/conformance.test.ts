@@ -1,5 +1,5 @@
-// docs/conformance.md tells the truth about us: every case of the script is run against this build, and our column
-// of the page has to say what came out. The other columns belong to the versions in the page's head.
+// docs/conformance.md is true for this build: the test runs every case and compares the result with our column of the
+// page. The other columns belong to the versions in the head of the page.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

@@ -1,4 +1,4 @@
-// One exchange over a connection of its own: bytes out, and what comes back until it is whole, over, or nothing more comes.
+// One exchange over a separate connection: sends bytes and collects the response until it is complete, closed, or silent.
 import { connect } from 'node:net';
 
 /** How long nothing may happen before a proxy counts as waiting for more. */

@@ -1,4 +1,4 @@
-// The upstream of each proxy under comparison. It accepts whatever has an end, so that it sees what a proxy lets pass.
+// The upstream of each proxy under comparison. It accepts every message that has an end, to show what a proxy lets pass.
 import { createServer, type Server, type Socket } from 'node:net';
 import type { ResponseCase, SeenRequest } from './case.ts';
 

@@ -1,4 +1,4 @@
-// Plays one case against one proxy and says in a few words what the proxy did.
+// Plays one case against one proxy and describes in a few words what the proxy did.
 import { get, HOST, type RequestCase, type ResponseCase } from './case.ts';
 import { exchange } from './exchange.ts';
 import type { Subject } from './subjects.ts';

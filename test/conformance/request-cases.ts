@@ -1,4 +1,4 @@
-// What clients send: requests that are odd, ambiguous or forged, each followed by an honest one.
+// Requests that are odd, ambiguous or forged, each followed by an honest one.
 import { bodyOf, FORGED, fieldOf, get, HOST, has, lineOf, post, type RequestCase } from './case.ts';
 
 export const REQUEST_CASES: readonly RequestCase[] = [

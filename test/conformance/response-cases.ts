@@ -1,4 +1,4 @@
-// What upstreams answer: responses that are odd, ambiguous or longer than they say.
+// Responses that are odd, ambiguous or longer than they say.
 import type { ResponseCase } from './case.ts';
 
 export const RESPONSE_CASES: readonly ResponseCase[] = [

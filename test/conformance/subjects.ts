@@ -1,5 +1,5 @@
-// The proxies under comparison: request-splitter in this process, nginx and HAProxy as processes, each before an upstream
-// of its own.
+// The proxies under comparison: request-splitter in this process, nginx and HAProxy as processes, each with its own
+// upstream.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

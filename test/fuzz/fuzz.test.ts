@@ -1,4 +1,4 @@
-// A short run of fuzz.ts: hostile clients and hostile upstreams beside honest ones. A long run is the script's.
+// A short run of fuzz.ts: hostile clients and hostile upstreams together with honest ones. `npm run fuzz` runs longer.
 import { describe, expect, it } from 'vitest';
 import { fuzz } from './fuzz.ts';
 

@@ -1,4 +1,4 @@
-// The upstream of one lane of the fuzzer: what it receives must be canonical, and it answers as the round wants it.
+// The upstream of one lane of the fuzzer: it requires canonical requests and answers as the round says.
 import { createServer, type Server } from 'node:net';
 import type { Message } from '../support/message.ts';
 import { RawSocket } from '../support/raw-socket.ts';

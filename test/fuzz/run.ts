@@ -1,4 +1,4 @@
-// `npm run fuzz -- [--seconds 60] [--seed N]`: the fuzzer for as long as one likes, from a seed that it prints first.
+// `npm run fuzz -- [--seconds 60] [--seed N]`: runs the fuzzer for a given time, from a seed that it prints first.
 import { Command } from 'commander';
 import { fuzz } from './fuzz.ts';
 

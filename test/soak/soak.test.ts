@@ -1,5 +1,5 @@
 // A short run of soak.ts: after aborts, resets, time-outs, refusals and reloads nothing is left open and the
-// heap is flat. 200,000 exchanges are the script's business.
+// heap is flat. The program itself runs 200,000 exchanges.
 import { describe, expect, it } from 'vitest';
 import { soak } from './soak.ts';
 
