@@ -3,23 +3,11 @@ import { stripVTControlCharacters } from 'node:util';
 import { afterEach, describe, expect, test } from 'vitest';
 import { type AdminServer, startAdmin } from '../../src/admin/server.ts';
 import { runProgram } from '../../src/cli/program.ts';
+import { runCommand } from '../support/command.ts';
 import { fakeRunning } from '../support/fake-running.ts';
 
-async function run(argv: string[], environment: Record<string, string> = {}, columns?: number) {
-  const written = { out: '', err: '' };
-  const code = await runProgram(argv, {
-    environment,
-    columns,
-    writeOut: (text) => {
-      written.out += text;
-    },
-    writeErr: (text) => {
-      written.err += text;
-    },
-    onSignal: () => undefined,
-  });
-  return { code, ...written };
-}
+const run = (words: readonly string[], environment: Record<string, string> = {}, columns?: number) =>
+  runCommand(words, { environment, columns });
 
 describe('help', () => {
   test('names the commands, the environment, examples and exit codes, and fits 80 columns', async () => {

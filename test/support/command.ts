@@ -10,11 +10,16 @@ export interface CommandRun {
 /** Runs `request-splitter WORDS`; standard input is `input` when it is given. */
 export async function runCommand(
   words: readonly string[],
-  { environment = {}, input }: { environment?: Record<string, string>; input?: string } = {},
+  {
+    environment = {},
+    input,
+    columns,
+  }: { environment?: Record<string, string>; input?: string; columns?: number | undefined } = {},
 ): Promise<CommandRun> {
   const written = { out: '', err: '' };
   const code = await runProgram(words, {
     environment,
+    columns,
     writeOut: (text) => {
       written.out += text;
     },
