@@ -2,7 +2,7 @@
 // in the `x-splitter-error` response field, in the metrics' `code` label, in the log and in the docs. Codes are
 // stable: operators write alerts against them. Knows nothing of sockets or of HTTP parsing.
 
-/** Who has to act: the caller, the variant's upstream, or whoever runs the splitter. */
+/** Who has to act: the caller, the variant's upstream, or the operator of the splitter. */
 export type Blame = 'downstream' | 'upstream' | 'splitter';
 
 interface Fault {

@@ -92,7 +92,7 @@ function locate(path: Path) {
   return { at: formatPath(path.slice(2)) || 'split', path: '', order: 0 };
 }
 
-/** The document that the one declaration of all options checks. Upstreams are mere labels here, so one stands for all. */
+/** The document that the one declaration of all options checks. Upstreams are only labels here, so one is enough. */
 function documentOf(config: SplitOptions): unknown {
   const variants: unknown = (config as Partial<SplitOptions> | null | undefined)?.variants;
   if (!Array.isArray(variants)) return { splits: { [SPLIT]: config } };

@@ -6,7 +6,7 @@
 import type { Terminal } from './cli/terminal.ts';
 import type { Signal } from './service/service.ts';
 
-/** The oldest Node that the program runs on: `engines` of package.json names it for the program's own development. */
+/** The oldest Node that the program runs on: package.json names it in its engines, for development. */
 const NODE_MAJOR_MIN = 24;
 
 if (Number.parseInt(process.versions.node, 10) < NODE_MAJOR_MIN) {

@@ -15,7 +15,7 @@ const FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NO
 
 /** Content of the file; for the start and for threads that may wait for a disk. */
 export function readRegularFileSync(file: string, bytesMax: number): Buffer {
-  const fd = attempt(() => openSync(file, FLAGS));
+  const fd = withFileError(() => openSync(file, FLAGS));
   try {
     const bytes = Buffer.allocUnsafe(sizeOf(fstatSync(fd), bytesMax) + 1);
     let length = 0;
@@ -63,7 +63,7 @@ function whole(bytes: Buffer, length: number): Buffer {
   return bytes.subarray(0, length);
 }
 
-function attempt<T>(action: () => T): T {
+function withFileError<T>(action: () => T): T {
   try {
     return action();
   } catch (cause) {

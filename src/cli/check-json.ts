@@ -7,7 +7,7 @@ import type { Loaded } from '../config/load.ts';
 import type { Config } from '../config/options/document.ts';
 import type { SplitConfig } from '../config/options/split.ts';
 import { formatProblem } from '../config/problem.ts';
-import { percentText } from '../split/change.ts';
+import { formatPercent } from '../split/change.ts';
 import { keyTexts } from '../split/key-list.ts';
 import { Ranges } from '../split/ranges.ts';
 import { Splitter } from '../split/splitter.ts';
@@ -61,7 +61,7 @@ function splitJson(name: string, split: SplitConfig) {
     missingKey: split.missingKey,
     variants: splitter.variants.map(({ name: variant, share, upstream, index }) => ({
       name: variant,
-      share: percentText(share),
+      share: formatPercent(share),
       shareRatio: share,
       upstream,
       // Null where the variant owns no hashes, or where its keys are not a range.

@@ -10,7 +10,7 @@ import type { Config } from '../config/options/document.ts';
 import type { RouteConfig } from '../config/options/route.ts';
 import type { SplitConfig } from '../config/options/split.ts';
 import { membersOf } from '../config/options/upstream.ts';
-import { percentText } from '../split/change.ts';
+import { formatPercent } from '../split/change.ts';
 import { describeKey } from '../split/key-list.ts';
 import { Ranges } from '../split/ranges.ts';
 import { LibraryView } from '../split/request.ts';
@@ -128,7 +128,7 @@ function splitLines(name: string, split: SplitConfig): string[] {
   const ranges = split.method === 'ranges' ? new Ranges(split.variants).list : [];
   const rows = splitter.variants.map(({ name: variant, upstream, share }, index) => {
     const { share: written, weight } = split.variants[index]!;
-    const owned = percentText(share);
+    const owned = formatPercent(share);
     const range = ranges[index];
     const hashes =
       range === undefined
@@ -158,7 +158,7 @@ function overrideLines({ override }: SplitConfig): string[] {
   return [`    override: ${variants.join(', ')} by ${places.join(', ')}, for ${who}`];
 }
 
-// A request that carries nothing at all tells whether the key can be missing, and who gets such a request then.
+// An empty request shows whether the key can be missing, and which variant then gets the request.
 function withoutKey(splitter: Splitter, split: SplitConfig): string {
   const { reason, variant } = splitter.decide(BARE_REQUEST);
   if (reason !== 'missing_key') return '';

@@ -1,6 +1,6 @@
-// `demo`, what `npm start` runs: two embedded echo upstreams, the splitter 50/50 in front of them, the admin port, and
+// `demo`, what `npm start` runs: two embedded echo upstreams, a 50/50 split between them, the admin port, and
 // a terminal that says what to try. While traffic runs it prints a line a second, and nothing else. It is the same
-// Ambassador and the same admin port as in `serve`, with a configuration of its own.
+// Ambassador and the same admin port as in `serve`, with its own configuration.
 
 import { type InspectColor, styleText } from 'node:util';
 import { Command, CommanderError } from 'commander';
@@ -53,7 +53,7 @@ async function demo(flags: ConfigFlags, terminal: Terminal): Promise<string | nu
     ),
   );
   if (outcome.problems !== undefined) return formatProblems(outcome.problems).join('\n');
-  // npm takes flags for its own unless "--" stands before them.
+  // npm takes flags as its own unless "--" comes before them.
   const byNpm = terminal.environment.npm_lifecycle_event === 'start';
   const command = byNpm ? 'npm start --' : 'request-splitter demo';
   const { config } = outcome;

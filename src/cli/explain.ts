@@ -6,7 +6,7 @@ import { type Explained, explainRequest } from '../admin/explain.ts';
 import type { Config } from '../config/options/document.ts';
 import { variablesOf } from '../key/key-text.ts';
 import { compileRoutes } from '../routing/routes.ts';
-import { percentText } from '../split/change.ts';
+import { formatPercent } from '../split/change.ts';
 import { keyTexts } from '../split/key-list.ts';
 import { Splitter } from '../split/splitter.ts';
 import { addConfigOptions, type ConfigFlags, loadOrEnd, SPLIT_SETTINGS } from './options.ts';
@@ -139,7 +139,7 @@ function facts({
     const all = scores.map(({ variant, score }) => `${variant} ${Number(score.toPrecision(6))}`);
     rows.push(['scores', `${all.join(', ')}; the highest wins`]);
   }
-  if (shareRatio !== null && shareRatio !== undefined) rows.push(['share', percentText(shareRatio)]);
+  if (shareRatio !== null && shareRatio !== undefined) rows.push(['share', formatPercent(shareRatio)]);
   if (override !== null && override !== undefined && !override.isGranted) {
     rows.push(['override', `asked for by ${override.place}, not granted`]);
   }

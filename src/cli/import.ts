@@ -1,5 +1,5 @@
 // `import nginx.conf`: prints the YAML that does what an nginx.conf does, or every line that cannot be kept. What was left
-// out stands as comments at its head. Writes no file and changes nothing.
+// out is in comments at its top. Writes no file and changes nothing.
 
 import { Command, CommanderError } from 'commander';
 import { stringify } from 'yaml';

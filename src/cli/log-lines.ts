@@ -1,6 +1,6 @@
 // Reads a line of an access log in the common or combined format of nginx and Apache, also with the name of the virtual host
-// before it or with X-Forwarded-For after it. What a log does not hold is absent from the request and named, so that no
-// one takes it for empty. Sources: ngx_http_log_module (escape=default), Apache mod_log_config.
+// before it or with X-Forwarded-For after it. What a log does not hold is absent from the request and named, so that it
+// is not taken for empty. Sources: ngx_http_log_module (escape=default), Apache mod_log_config.
 
 import { variablesOf } from '../key/key-text.ts';
 import { LibraryView } from '../split/request.ts';
@@ -22,7 +22,7 @@ const REQUEST_ANYWHERE = new RegExp(QUOTED, 'g');
 const AFTER_REQUEST = new RegExp(`^\\d{3} \\S+(?: ${QUOTED})?(?: ${QUOTED})?(?: ${QUOTED})?`);
 const REQUEST_LINE = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+) (\S+) HTTP\/\d(?:\.\d)?$/;
 
-/** The request of a log line; null for a line that is none, or whose request no client could have sent. */
+/** The request of a log line; null for any other line, and for a request that no client could have sent. */
 export function readLogLine(line: string): LoggedRequest | null {
   let prefix: RegExpExecArray | null = null;
   for (const pattern of PREFIXES) prefix ??= pattern.exec(line);

@@ -1,5 +1,5 @@
-// `plan OLD NEW`: who moves when one configuration takes the place of another, split by split, as a matrix of old and
-// new variants. With --max-moved the exit code says whether that is too many. Reads both files; changes nothing.
+// `plan OLD NEW`: which part of the keys moves when one configuration replaces another, split by split, as a matrix of old
+// and new variants. With --max-moved the exit code says whether that is too much. Reads both files; changes nothing.
 
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { isNginxFile } from '../config/load.ts';
@@ -7,7 +7,7 @@ import type { UpstreamUrl } from '../config/options/addresses.ts';
 import type { Config } from '../config/options/document.ts';
 import type { SplitConfig } from '../config/options/split.ts';
 import { parseShare } from '../config/options/split.ts';
-import { percentText } from '../split/change.ts';
+import { formatPercent } from '../split/change.ts';
 import { describeKey, keyTexts } from '../split/key-list.ts';
 import { type Plan, planChange } from '../split/plan.ts';
 import { loadOrEnd } from './options.ts';
@@ -40,7 +40,7 @@ export function planCommand(terminal: Terminal): Command {
     .option('--seed <N>', 'another seed gives other random keys', wholeNumber, 1)
     .option('--json', 'print the plan as JSON')
     .action(async (oldFile: string, newFile: string, flags: PlanFlags) => {
-      // A plan is about the two files as they are: no flag or variable stands above them.
+      // A plan is about the two files as they are: flags and variables do not apply.
       const files: Terminal = { ...terminal, environment: {} };
       const before = await loadEither(oldFile, files);
       const after = await loadEither(newFile, files);
@@ -56,8 +56,8 @@ export function planCommand(terminal: Terminal): Command {
         ({ plan }) => maxMoved !== undefined && plan !== null && plan.moved > maxMoved + ROUNDING,
       );
       if (over.length === 0) return;
-      const names = over.map(({ split, plan }) => `${split} (${percentText(plan!.moved)})`).join(', ');
-      terminal.writeErr(`more than ${percentText(maxMoved!)} of all keys move: ${names}\n`);
+      const names = over.map(({ split, plan }) => `${split} (${formatPercent(plan!.moved)})`).join(', ');
+      terminal.writeErr(`more than ${formatPercent(maxMoved!)} of all keys move: ${names}\n`);
       throw new CommanderError(1, 'request-splitter.movesTooMuch', '');
     });
 }
@@ -131,7 +131,7 @@ function placeOfUrl({ tls, host, port, path }: UpstreamUrl) {
   return [tls, host, port, path];
 }
 
-/** What changes beside the flows. */
+/** What else changes. */
 function notesOf([old, before]: [SplitConfig, Config], [next, after]: [SplitConfig, Config]): string[] {
   const notes: string[] = [];
   const [was, is] = [describeKey(old.key), describeKey(next.key)];
@@ -163,12 +163,12 @@ function changeLines({ split, plan, notes, from, to }: Change): string[] {
   const how = plan.isExact ? 'exact' : 'by sample';
   const cell = (old: string, next: string): string => {
     const flow = plan.flows.find((one) => one.from === old && one.to === next);
-    return flow === undefined ? '.' : percentText(flow.ratio);
+    return flow === undefined ? '.' : formatPercent(flow.ratio);
   };
   const rows = from.map((old) => [old, ...to.map((next) => cell(old, next))]);
   const columns = to.map((_, index) => index + 1);
   return [
-    `split ${split}: ${percentText(plan.moved)} of all keys move (${how})`,
+    `split ${split}: ${formatPercent(plan.moved)} of all keys move (${how})`,
     '',
     ...table([['from \\ to', ...to], ...rows], columns).map((row) => `  ${row}`),
     ...(notes.length > 0 ? ['', ...notes.map((note) => `  ${note}`)] : []),

@@ -1,6 +1,5 @@
-// Is a running splitter ready? Finds its admin port without the grammar of the configuration, where that can be done
-// safely, and asks /readyz there. An image runs this every few seconds, so it loads next to nothing: no command line, no
-// YAML, no HTTP client.
+// Asks /readyz of a running splitter. Finds the admin port without parsing the configuration, where that is safe. An
+// image runs this every few seconds, so it loads next to nothing: no command line, no YAML, no HTTP client.
 
 import { connect } from 'node:net';
 import { ADMIN_DEFAULT, type ListenAddress, parseListen } from '../config/listen-address.ts';

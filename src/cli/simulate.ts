@@ -3,7 +3,7 @@
 
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import type { CompiledKey } from '../key/compile.ts';
-import { percentText } from '../split/change.ts';
+import { formatPercent } from '../split/change.ts';
 import { compileKeys, describeKey } from '../split/key-list.ts';
 import { LibraryView } from '../split/request.ts';
 import { Splitter } from '../split/splitter.ts';
@@ -82,7 +82,7 @@ interface Result {
   readonly requests: number;
   /** Lines that are no request. */
   readonly unreadable: number;
-  /** Lines whose key may stand where a log does not tell. */
+  /** Lines whose key may be in a field that the log does not have. */
   readonly undetermined: number;
   readonly withoutKey: number;
   readonly uniqueKeys: number;
@@ -168,7 +168,7 @@ class TokenSample {
     if (variant === null) return;
     this.#requestsOf[variant.index]!++;
     if (reason !== 'missing_key') this.#keyedOf[variant.index]!++;
-    // The sample is of keys: a caller who comes twice is no second observation, one without a key or with an override is none.
+    // The sample is of keys: a caller who comes twice counts once, one without a key or with an override does not count.
     if (reason !== 'share' || this.#seen.has(hash) || this.#seen.size >= UNIQUES_MAX) return;
     this.#seen.add(hash);
     this.#keysOf[variant.index]!++;
@@ -177,7 +177,7 @@ class TokenSample {
   result(): Result {
     const variants = this.#splitter.variants.map(({ name, share, index }) => ({
       name,
-      share: percentText(share),
+      share: formatPercent(share),
       shareRatio: share,
       keys: this.#keysOf[index]!,
       requests: this.#requestsOf[index]!,
@@ -218,10 +218,10 @@ function resultLines(result: Result): string[] {
     const observed = total === 0 ? 0 : keys / total;
     return [
       name,
-      percentText(shareRatio),
+      formatPercent(shareRatio),
       String(keys),
       String(requests),
-      percentText(observed, 2),
+      formatPercent(observed, 2),
       deviation(observed, shareRatio, total),
       bar(observed),
     ];
@@ -239,7 +239,7 @@ function resultLines(result: Result): string[] {
     ...(result.withoutKey > 0 ? [`${result.withoutKey} of ${result.requests} requests have no key`] : []),
     ...(result.isOneSided ? [oneSided(result)] : []),
     verdict,
-    ...(largest === null ? [] : [`largest deviation ${percentText(largest, 2)} of a share`]),
+    ...(largest === null ? [] : [`largest deviation ${formatPercent(largest, 2)} of a share`]),
   ];
 }
 
@@ -265,7 +265,7 @@ function oneSided({ variants, uniqueKeys }: Result): string {
 function deviation(observed: number, share: number, total: number): string {
   if (share === 0 || total === 0) return '';
   const ratio = observed / share - 1;
-  return `${ratio < 0 ? '' : '+'}${percentText(ratio, 2)}`;
+  return `${ratio < 0 ? '' : '+'}${formatPercent(ratio, 2)}`;
 }
 
 function bar(ratio: number): string {
@@ -283,5 +283,5 @@ function usage(command: Command, sentence: string): never {
 }
 
 async function* nothing(): AsyncGenerator<Uint8Array> {
-  // Nobody gave an input.
+  // There is no input.
 }

@@ -1,5 +1,5 @@
-// What a command has of the process: where it writes, what it was given, which signals came. `main` makes the real one,
-// tests make their own; so no command touches the process and every command ends by giving an exit code.
+// What a command may use of the process: output, environment, signals. `main` makes the real one, tests make their own, so
+// that no command touches the process and every command ends by returning an exit code.
 
 import type { ServiceHost } from '../service/service.ts';
 
@@ -10,7 +10,7 @@ export const PROGRESS_EVERY = 50_000;
 export interface Terminal extends ServiceHost {
   readonly environment: { readonly [name: string]: string | undefined };
   writeOut(text: string): void;
-  /** Replaces the line of progress on a terminal; absent where nobody watches. An empty text takes it away. */
+  /** Replaces the line of progress on a terminal; absent where there is no terminal. An empty text removes it. */
   readonly showProgress?: ((text: string) => void) | undefined;
   /** Standard error shows colors and its user wants them (NO_COLOR). */
   readonly hasColors?: boolean | undefined;

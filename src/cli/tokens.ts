@@ -1,5 +1,5 @@
 // Requests for a command that has none: from a token, from a line of a log, or from a seeded generator, so that the same
-// command line gives the same answer every time. Only makes views; what they decide is the split room's matter.
+// command line gives the same answer every time. Makes views; the split room decides.
 
 import { variablesOf } from '../key/key-text.ts';
 import { LibraryView, type RequestLike } from '../split/request.ts';
@@ -7,7 +7,7 @@ import { type LoggedRequest, readLogLine } from './log-lines.ts';
 
 /**
  * A request in which every variable of the key texts is `token`: a query parameter, a field, a cookie, the client's
- * address, the path. The token stands in it as it is, not encoded.
+ * address, the path. The token is not encoded.
  */
 export function requestWith(token: string, keys: readonly string[]): LibraryView {
   const args: string[] = [];

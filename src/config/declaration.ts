@@ -89,7 +89,7 @@ function child(schema: AnySchema, step: string | number): AnySchema | undefined 
   return undefined;
 }
 
-/** Every option in the order of the declaration, maps before what stands in them. */
+/** Every option in the order of the declaration, each map before its options. */
 export function optionRows(): OptionRow[] {
   const rows: OptionRow[] = [];
   collect(core(documentSchema), '', rows);
@@ -128,7 +128,7 @@ function collect(schema: AnySchema, prefix: string, rows: OptionRow[]): void {
   }
 }
 
-// `.meta()` may stand on the option itself or under its default.
+// The entry for the manual is on the option itself or under its default.
 function metaOf(schema: AnySchema): Meta {
   const own = z.globalRegistry.get(schema) as Meta | undefined;
   if (own?.kind !== undefined) return own;

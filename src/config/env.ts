@@ -1,5 +1,5 @@
 // Flags and environment variables -> the same configuration as a file gives. One list declares each setting's flag,
-// variable and sentence; config/parse and config/load lay the given ones over the file's document.
+// variable and sentence; config/parse and config/load put the given ones in place of the file's.
 // Precedence: flag > environment > file > default. Knows nothing of process.env or of argv.
 
 import { type ConfigResult, linkSource } from './link.ts';
@@ -164,7 +164,7 @@ export function overlay(
   return { source: { ...source, document, locate }, problems };
 }
 
-// Settings come before everything that stands in a file.
+// Settings come before everything in a file.
 function placeIn(by: string, column: number): Place {
   return { at: column > 0 ? `${by}:${column}` : by, path: '', order: column - 1e9 };
 }

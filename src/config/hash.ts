@@ -1,5 +1,5 @@
-// The hash by which replicas compare their configurations and a reload finds out whether anything changed. It is shown to
-// everybody, so nobody may learn a secret from it by guessing.
+// The hash by which replicas compare their configurations and a reload finds out whether anything changed. It is
+// public, so it must not help anyone to guess a secret.
 
 import { createHash, scryptSync } from 'node:crypto';
 import type { Config } from './options/document.ts';

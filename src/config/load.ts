@@ -1,5 +1,5 @@
-// Finds and reads the configuration that flags and environment ask for, and gives the Config or every problem.
-// The only file of this room beside watch that touches the file system; what a text means is config/parse's matter.
+// Finds and reads the configuration that flags and environment ask for: the Config, or every problem. The only file of
+// this room that touches the file system; config/parse knows what a text means.
 
 import { existsSync, globSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
@@ -26,7 +26,7 @@ export const DEFAULT_FILE = '/etc/request-splitter/splitter.yaml';
 /** Run when nothing else is configured: the file of the nginx container whose place this one takes. */
 const NGINX_FILE = '/etc/nginx/nginx.conf';
 
-/** Problems shown of an nginx.conf that no one asked for. */
+/** Problems shown of an nginx.conf that was found rather than named. */
 const UNASKED_PROBLEMS_MAX = 5;
 
 /** How long the writer of a pipe (`check <(kustomize build)`) may leave its reader without a byte. */
@@ -81,7 +81,7 @@ async function loadChosen(request: LoadRequest, options: LoadOptions): Promise<L
   const files = new Files(options.texts);
   const settings = givenSettings(request.flags, request.environment);
   const named = settings.filter(({ setting }) => setting === 'config' || setting === 'nginx');
-  // A flag stands above a variable also where they name different kinds of files.
+  // A flag takes precedence over a variable even if they name different kinds of files.
   const flagged = named.filter(({ by }) => by.startsWith('--'));
   const [choice, other] = flagged.length > 0 ? flagged : named;
   if (choice !== undefined && other !== undefined) {
@@ -171,7 +171,7 @@ function includesBeside(file: string, files: Files): ReadInclude {
   };
 }
 
-/** Reads secrets from the environment and from files. White space around a secret is none of it. */
+/** Reads secrets from the environment and from files. White space around a secret is removed. */
 function secretReader(environment: LoadRequest['environment'], files: Files): ReadSecret {
   return ({ file, variable }) => {
     if (file === undefined) return environment[variable ?? '']?.trim() ?? { got: 'no such variable' };

@@ -1,5 +1,5 @@
-// What was probably meant by a value that an option does not take: the same value in the spelling of the file. A guess is
-// offered only when the option would take it, so that whoever follows it gets on.
+// Guesses which value was meant by one that an option does not take: the same value in another spelling. A guess is
+// offered only when the option would take it.
 
 import * as z from 'zod/mini';
 import { choicesAt, schemaAt } from './declaration.ts';

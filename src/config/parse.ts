@@ -26,9 +26,9 @@ const SYNTAX_PROBLEMS_MAX = 5;
 const NESTING_MAX = 1000;
 
 interface ParseOptions {
-  /** Gets the secrets that stand outside of the file; without it they are a problem. */
+  /** Reads the secrets that are not in the file; without it they are a problem. */
   readonly readSecret?: ReadSecret;
-  /** Flags and environment variables that stand above the file. */
+  /** Flags and environment variables, which take precedence over the file. */
   readonly settings?: readonly GivenSetting[];
 }
 
@@ -49,7 +49,7 @@ function tooDeep(file: string): Problem {
 
 /** More brackets are open at once, or more block collections begin on one line, than anybody means. */
 function isTooDeep(text: string): boolean {
-  // To look for brackets costs next to nothing; which of them stand in a quoted text or a comment only the lexer knows.
+  // Looking for brackets costs next to nothing; only the lexer knows which of them are in a quoted text or a comment.
   return isNested(text) && isNested(new Lexer().lex(text));
 }
 
@@ -164,7 +164,7 @@ function syntax(
 const OPTION_NAMES = new Set(optionRows().flatMap(({ path }) => path.split(/[.[\]*]+/)));
 for (const name of ['secret', 'setHeaders', '']) OPTION_NAMES.delete(name);
 
-/** Where the syntax is broken, nobody knows which option a text belongs to: it is shown when every key in its line is known. */
+/** With broken syntax a text belongs to no known option, so it is shown only when every key in its line is known. */
 function namesOptionsAlone(line: string): boolean {
   const keys = Array.from(
     line.matchAll(/(?:^|[\s,{])["']?([^\s"',{}[\]:]+)["']?\s*:(?=\s|$)/g),
@@ -213,7 +213,7 @@ function positionOf(
   return start;
 }
 
-/** How far behind its own start the character `offset` of a text stands. */
+/** How far the character `offset` of a text is from the start of its node. */
 function shiftInside(value: Node, offset: number): number {
   // Only in a plain or a simply quoted text of one line do characters and columns run in step.
   if (offset === 0 || !isScalar(value) || String(value.source ?? value.value).includes('\\')) return 0;

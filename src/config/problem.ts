@@ -1,5 +1,5 @@
-// What is wrong with a configuration, as a value: where it stands, what was expected there, what was received.
-// Every door (YAML, environment, nginx.conf) reports in this one form. Knows nothing of the options themselves.
+// What is wrong with a configuration, as a value: where, what was expected, what was received.
+// Every source (YAML, environment, nginx.conf) reports in this one form. Knows nothing of the options themselves.
 
 /** Way to a value inside the document: map keys and list positions. */
 export type Path = readonly (string | number)[];
@@ -9,7 +9,7 @@ export interface Place {
   readonly at: string;
   /** The option as the user's text names it; empty where `at` says it all. */
   readonly path: string;
-  /** Sorts the problems of one text in the order in which they stand there. */
+  /** Sorts the problems of one text in the order of that text. */
   readonly order: number;
 }
 

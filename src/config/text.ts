@@ -1,5 +1,5 @@
-// What is no text of a configuration, whatever its grammar: too large, binary, not UTF-8. A file of its own so that whoever
-// reads files need not load the grammars, of which a start uses one at most.
+// Rejects input that no configuration parser should see: too large, binary, or not UTF-8. Kept apart from the parsers, so
+// that reading a file does not load one that the start does not need.
 
 import type { Problem } from './problem.ts';
 

@@ -1,4 +1,4 @@
-// The nodes of a parsed YAML document -> plain values, each node once: anchors, merge keys, keys that stand twice and tags
+// The nodes of a parsed YAML document -> plain values, each node once: anchors, merge keys, repeated keys and tags
 // are checked here, as the yaml package walks the whole document for each alias and the whole map for each key. Bounds what
 // aliases may expand to. Source: YAML 1.2 §7.1, the merge key of YAML 1.1.
 

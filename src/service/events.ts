@@ -22,7 +22,7 @@ export interface Events {
 /** Throws a sentence when a file cannot be opened. */
 export function openEvents({ accessLog, assignments }: Config, output: LogOutput): Events {
   const { mode, sample } = accessLog;
-  const { to, window, secretFile } = assignments;
+  const { to, window: windowMs, secretFile } = assignments;
   const file = to.startsWith('/') ? openFile(to, output.log) : null;
   const secret = to === 'off' ? '' : readSecret(secretFile ?? '');
   return {
@@ -30,7 +30,7 @@ export function openEvents({ accessLog, assignments }: Config, output: LogOutput
     assignments:
       to === 'off'
         ? null
-        : new Assignments((file ?? output).log, secret, window, {
+        : new Assignments((file ?? output).log, secret, windowMs, {
             beganEarly: (keys) => output.log.warn({ keys }, BEGAN_EARLY),
           }),
     secret,

@@ -1,5 +1,5 @@
-// Says why addresses could not be listened on and what to do about it, a line for each, so that one try tells of all of
-// them. The commands that open ports share it; the codes are those of listen(2) and bind(2).
+// Says why the splitter could not listen on its addresses and what to do about it, one line for each, so that one try
+// reports all of them. The commands that open ports share it; the codes are those of listen(2) and bind(2).
 
 import { createServer } from 'node:net';
 import { formatAddress } from '../admin/effective-config.ts';

@@ -1,6 +1,6 @@
-// When a configuration is read again, and from which text: the one that the watches of its files saw, once two looks at all
-// of them agree, so that a file that is being written is waited out. Requests that come meanwhile are one. What
-// becomes of it is the host's matter.
+// Decides when a configuration is read again, and from which text: what the watches saw, once two looks at all files
+// agree, so that a file that is still being written is not used. Requests that arrive in the meantime count as one. The
+// host decides what happens with the result.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Loaded, readText } from '../config/load.ts';
@@ -53,7 +53,7 @@ export class Reloads {
   readonly #wait: (ms: number) => Promise<unknown>;
   readonly #pollMs: number;
 
-  /** `loaded`: the configuration that runs. `wait` stands in for the clock, `pollMs` is for watches that hear of nothing. */
+  /** `loaded`: the configuration that runs. `wait` replaces the clock, `pollMs` is for watches that get no events. */
   constructor(host: ReloadHost, { files, texts, file }: Loaded, wait = waitFor, pollMs = 5000) {
     this.#host = host;
     this.#wait = wait;

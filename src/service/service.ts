@@ -233,7 +233,7 @@ class Service implements ReloadHost {
     else void this.#drain(signal);
   }
 
-  /** Log files that were moved away are left; stdout belongs to whoever reads it. */
+  /** Log files that were moved away are left; stdout is never reopened. */
   #reopen(): void {
     const { file } = this.#events;
     if (file === null) return;

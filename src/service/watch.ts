@@ -1,4 +1,4 @@
-// Tells when the text of a configuration file has changed: by events of its directory (a ConfigMap changes by a swap of
+// Reports when the text of a configuration file has changed: by events of its directory (a ConfigMap changes by a swap of
 // the `..data` link, an editor by a rename; the file's own inode hears of neither), with a poll as the safety net for
 // file systems without events. Knows nothing of what the text means. Source: kubelet's atomic_writer.go.
 
@@ -8,13 +8,13 @@ import { basename, dirname, join } from 'node:path';
 import { readText } from '../config/load.ts';
 import type { Problem } from '../config/problem.ts';
 
-/** What a watch tells, and how soon. */
+/** What a watch reports, and how soon. */
 export interface WatchOptions {
-  /** The text that runs now; only another one is told. Without it the first look tells nothing. */
+  /** The text that runs now; only a different one is reported. Without it the first look reports nothing. */
   readonly text?: string;
   /** The file has this text now. */
   onChange(text: string): void;
-  /** The file has been missing or unreadable for a whole poll; told once until it can be read again. */
+  /** The file has been missing or unreadable for a whole poll; reported once until it can be read again. */
   onUnreadable(problem: Problem): void;
   /** Silence of the directory that ends a burst of events. */
   readonly settleMs?: number;
@@ -58,11 +58,11 @@ export class ConfigWatch {
     this.#poll = setInterval(() => void this.#look(true), this.#options.pollMs ?? 5000);
     this.#poll.unref();
     await this.#look(false);
-    // A file that is just being written or replaced gave no text to compare with: the first one that it has is told.
+    // A file that is just being written or replaced gave no text to compare with: the first one that it has is reported.
     this.#text ??= '';
   }
 
-  /** Ends the watch; nothing is told afterwards. */
+  /** Ends the watch; nothing is reported afterwards. */
   close(): void {
     this.#closed = true;
     if (this.#poll !== null) clearInterval(this.#poll);
@@ -95,7 +95,7 @@ export class ConfigWatch {
       await this.#watchFolder();
       const read = await readText(this.#file);
       if (this.#closed) break;
-      // Nothing between truncation and writing: whoever writes in place causes one more event.
+      // Nothing between truncation and writing: a write in place causes one more event.
       if (read === '' && !byPoll) continue;
       if (typeof read === 'string') this.#tell(read);
       else if (byPoll && !this.#unreadable) {

@@ -22,7 +22,7 @@ export function describeSplits({ config, splitters }: Deciding) {
         name,
         variants.map(({ name: variant, share, upstream }) => ({
           variant,
-          share: percentText(share),
+          share: formatPercent(share),
           upstream,
         })),
       ]),
@@ -54,10 +54,10 @@ function movedBetween(old: SplitConfig, next: SplitConfig): string {
     sampled = true;
     return [];
   });
-  return sampled ? 'unknown' : percentText(plan.moved);
+  return sampled ? 'unknown' : formatPercent(plan.moved);
 }
 
 /** 0.3333333 -> "33.3333%": at most this many decimals, none that are zero. */
-export function percentText(ratio: number, decimals = 4): string {
+export function formatPercent(ratio: number, decimals = 4): string {
   return `${Number((ratio * 100).toFixed(decimals))}%`;
 }

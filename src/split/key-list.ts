@@ -1,5 +1,5 @@
 // Where the key of a split is found: its key texts in order, the cookies in which keys are remembered, and the cookie of a
-// minted key after them. Makes random keys and cookies that hold keys; which variant a key belongs to is not its question.
+// minted key after them. Makes random keys and cookies that hold keys; does not decide which variant a key belongs to.
 // Source: RFC 6265 §4.1 for Set-Cookie; RFC 4648 §5 for base64url.
 
 import { randomBytes } from 'node:crypto';
@@ -44,7 +44,7 @@ export function describeKey(key: KeyConfig): string {
 
 /**
  * Names of the request fields that the keys are read from, for Vary; "*" where the client's address is one of them, as no
- * field says that. What stands in the request line and Host is what a cache goes by anyway.
+ * field says that. A cache distinguishes requests by their request line and Host anyway.
  */
 export function fieldsOf(key: KeyConfig): string[] {
   const names = keyTexts(key).flatMap((text) => variablesOf(text).map(({ name }) => name));
@@ -71,7 +71,7 @@ export function mintOf(key: KeyConfig): MintConfig | null {
 }
 
 /**
- * What may stand in a cookie as it is and comes back the same (cookie-octet, RFC 6265 §4.1.1). Anything else, a ";" first of
+ * The text of a cookie that comes back unchanged (cookie-octet, RFC 6265 §4.1.1). Anything else, a ";" first of
  * all, would let a link choose attributes of the cookie.
  */
 const COOKIE_VALUE = /^[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]+$/;
@@ -91,13 +91,13 @@ const SECURE_NAME = /^__(?:Host|Secure)-/i;
  * hop before says that the client came by https: a client that lies there spoils its own cookie only.
  */
 export function cookieFor(
-  { cookie, path, maxAge, secure }: MintConfig | RememberConfig,
+  { cookie, path, maxAge: maxAgeMs, secure }: MintConfig | RememberConfig,
   key: string,
   view: RequestView,
 ): string {
   const isSecure =
     secure === 'always' || SECURE_NAME.test(cookie) || (secure === 'auto' && cameByHttps(view));
-  const attributes = `Path=${path}; Max-Age=${Math.floor(maxAge / 1000)}; HttpOnly; SameSite=Lax`;
+  const attributes = `Path=${path}; Max-Age=${Math.floor(maxAgeMs / 1000)}; HttpOnly; SameSite=Lax`;
   return `${cookie}=${key}; ${attributes}${isSecure ? '; Secure' : ''}`;
 }
 

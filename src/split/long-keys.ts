@@ -12,7 +12,7 @@ import { drive, M } from './lanes.ts';
 export const LONG_KEY_BYTES_MIN = 4;
 
 interface Shifted {
-  /** Bytes of the key that stand in one block with the end of the names. */
+  /** Bytes of the key in the same block as the end of the names. */
   readonly lead: number;
   /** Positions in the list of names. */
   readonly members: readonly number[];

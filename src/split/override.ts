@@ -1,5 +1,5 @@
-// Which variant a tester asks for, and what of the asking is taken out of the request: a header, a cookie or a query
-// parameter with "NAME" or "NAME~SECRET" in it. Whoever has no right to ask is treated as if nothing had been there.
+// Finds which variant a tester asks for, and removes that from the request: a header, a cookie or a query parameter with
+// the value "NAME" or "NAME~SECRET". Without the right secret the request is treated as if it had not asked.
 // Names are found without case, as in key texts. It knows nothing of shares. Source: RFC 6265 §4.2 for Cookie.
 
 import { createHash, timingSafeEqual } from 'node:crypto';
@@ -83,11 +83,11 @@ function digestOf(text: string): Buffer {
   return createHash('sha256').update(text).digest();
 }
 
-/** The values in one place. Of two nobody can tell which one is meant: they count for nothing. */
+/** The values in one place. Two are ambiguous, so neither counts. */
 class AskedValue {
   /** The first one. */
   value = '';
-  /** How many there are; an empty one is none. */
+  /** How many there are; empty ones do not count. */
   count = 0;
 
   add(bytes: Uint8Array, start: number, end: number, isEncoded: boolean): void {
@@ -116,7 +116,7 @@ interface Cut {
 // Both cuts look for the name first, in one pass that makes nothing: nearly every request has none, and 31 KiB of ";" are
 // 31,000 pieces.
 
-/** Takes a parameter out of the target; null when it is not there. Every other byte stays where it stands. */
+/** Takes a parameter out of the target; null when it is not there. Every other byte is kept. */
 function cutQuery({ bytes, targetStart, targetEnd }: RequestView, name: Uint8Array): Cut | null {
   let question = targetStart;
   while (question < targetEnd && bytes[question] !== QUESTION) question++;

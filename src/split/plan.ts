@@ -1,6 +1,6 @@
 // Who moves when a split changes: which part of all keys goes from which variant to which. Exact arithmetic on the hash
 // ranges where both sides have the same key and ranges; otherwise a sample is decided by both. Variants are the same when
-// their names are. Pure; knows nothing of where the requests of the sample come from.
+// their names are. Pure; does not know where the requests of the sample come from.
 
 import type { RequestView } from '../bytes.ts';
 import type { SplitConfig } from '../config/options/split.ts';

@@ -28,7 +28,7 @@ export class Rendezvous {
   /** Share of each variant in list order, as a ratio; together 1. */
   readonly shares: readonly number[];
   readonly #rivals: readonly Rival[];
-  // A short key is written once, after room for the longest name; each name is then written in front of it. murmurhash
+  // A short key is written once, after room for the longest name; each name is then written before it. murmurhash
   // takes whole arrays, so views are kept by length of name and key: the first request of each length makes one.
   readonly #room = new Uint8Array(NAME_LENGTH_MAX + 1 + KEY_LENGTH_KEPT);
   readonly #views: (Uint8Array | undefined)[][] = [];

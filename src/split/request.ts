@@ -45,7 +45,7 @@ export class LibraryView implements RequestView {
   readonly authority: string | undefined;
   readonly #request: RequestLike;
 
-  /** `url` stands in for the request's own target. Throws a TypeError for a value that is no request. */
+  /** `url` replaces the request's own target. Throws a TypeError for a value that is not a request. */
   constructor(request: RequestLike, url: string = targetOf(request)) {
     const method = request.method ?? 'GET';
     const absolute = ABSOLUTE_FORM.exec(url);

@@ -1,5 +1,5 @@
-// The only door for the data plane: request in, decision out. Brings key, method and missing-key policy together; the
-// command line, the admin page and the library ask the same `decide`. Knows nothing of sockets or upstream states.
+// Decides which variant a request goes to, from the key, the method and the policy for a missing key. The data plane, the
+// command line, the admin page and the library all call the same `decide`. Knows nothing of sockets or upstream states.
 
 import murmurhash from 'murmurhash';
 import type { RequestView } from '../bytes.ts';
@@ -41,11 +41,11 @@ export interface Decision {
   /** 32-bit MurmurHash2 of the key text as expanded for this request; 0 for an empty key. */
   readonly hash: number;
   readonly reason: Reason;
-  /** What an override, a minted or a remembered key asks of whoever answers the request; null in every other case. */
+  /** What an override, a minted or a remembered key adds to the response or removes from the request; null in every other case. */
   readonly extras: DecisionExtras | null;
 }
 
-/** What a decision brings along beside the variant. */
+/** What comes with a decision in addition to the variant. */
 export interface DecisionExtras {
   /** A key that was made for this request, as it is hashed; null when none was. */
   readonly mintedKey: string | null;
@@ -66,7 +66,7 @@ export interface Explanation extends Omit<Decision, 'extras'> {
   readonly isMinted: boolean;
   /** The answer sets a cookie with the key of this request, so that one without it has the same key. */
   readonly isRemembered: boolean;
-  /** Where a variant was asked for, and whether that was granted; null when nobody asked. */
+  /** Where a variant was asked for, and whether that was granted; null when no override was asked for. */
   readonly override: { readonly place: OverridePlace; readonly isGranted: boolean } | null;
   /** The key, readable: printable ASCII as it is, every other byte and the backslash as \xHH. */
   readonly key: string;
@@ -86,9 +86,9 @@ export class Splitter {
   readonly varyBy: readonly string[];
   /** Decisions may bring extras along. */
   readonly hasExtras: boolean;
-  /** Nothing in a request without a key tells which variant it goes to. */
+  /** The variant of a request without a key is random. */
   readonly isChanceWithoutKey: boolean;
-  /** The header field that overrides, lower case; null without one. Whoever sends the request on leaves it out. */
+  /** The header field that overrides, lower case; null without one. It is not sent upstream. */
   readonly overrideHeader: string | null;
   readonly #config: SplitConfig;
   readonly #key: CompiledKey;
@@ -100,7 +100,7 @@ export class Splitter {
   /** Keys that are looked for in the query of the page that asked, before one is minted. */
   readonly #pageKeys: readonly CompiledKey[];
   readonly #override: Override | null;
-  /** One key text and nothing beside it, as nearly every split has it: the short way is enough. */
+  /** One key text and nothing else, as in nearly every split: the short path is enough. */
   readonly #isPlain: boolean;
   readonly #ranges: Ranges;
   readonly #rendezvous: Rendezvous | null;
@@ -146,7 +146,7 @@ export class Splitter {
     this.isChanceWithoutKey = config.missingKey === 'random';
   }
 
-  /** The variant for this request. The same key has the same variant for as long as the configuration stands. */
+  /** The variant for this request. The same key has the same variant until the configuration changes. */
   decide(view: RequestView): Decision {
     if (!this.#isPlain) return this.#decideInFull(view);
     const key = this.#key.expand(view);
@@ -276,7 +276,7 @@ function fieldsReadBy({ key, override }: SplitConfig): string[] {
   return fields.includes('*') ? ['*'] : [...new Set(fields)];
 }
 
-/** Ranges need "*" last; rendezvous lets it stand anywhere, and its ranges serve `missingKey: random` alone. */
+/** Ranges need "*" last; rendezvous allows it anywhere, and its ranges serve `missingKey: random` alone. */
 function withRestLast(config: SplitConfig): SplitConfig['variants'] {
   const rest = config.variants.findIndex(({ share }) => share === null);
   if (config.method === 'ranges' || rest === -1) return config.variants;

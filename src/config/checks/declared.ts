@@ -85,7 +85,7 @@ function unknownKey(parent: Path, key: string, guess: typeof didYouMean): string
   return guess === didYouMean ? `one of ${known.join(', ')}` : 'a known option';
 }
 
-/** Options of a map that a message lists beside where the unknown one belongs. */
+/** Most options of a map that a message lists together with the place where the unknown one belongs. */
 const HERE_MAX = 12;
 
 let homesByKey: ReadonlyMap<string, readonly string[]> | undefined;

@@ -68,7 +68,7 @@ function checkRoute(
   taken.add(id);
 }
 
-/** The same text for the same address, however it was written; "" for what is none. */
+/** The same text for the same address, however it was written; "" for anything else. */
 function addressOf(listen: unknown): string {
   return (typeof listen === 'string' && JSON.stringify(parseListen(listen))) || '';
 }

@@ -8,7 +8,7 @@ import { type Path, showGot } from '../problem.ts';
 import { isMap, mapOf, type RawMap } from '../raw.ts';
 import type { ReadSecret } from '../secrets.ts';
 
-/** What a check of overrides needs beside the document. */
+/** What a check of overrides needs in addition to the document. */
 export interface SecretContext {
   readonly report: CheckReport;
   readonly readSecret: ReadSecret;

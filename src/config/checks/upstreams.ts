@@ -137,7 +137,7 @@ function checkServers(path: Path, servers: UpstreamConfig['servers'], report: Ch
 function checkPair(path: Path, tls: TlsConfig | undefined, raw: RawMap, report: CheckReport): void {
   if (tls === undefined || (tls.certFile === undefined) === (tls.keyFile === undefined)) return;
   const lone = tls.certFile === undefined ? 'keyFile' : 'certFile';
-  // What came from upstreamDefaults is told there.
+  // What came from upstreamDefaults is reported there.
   if (valueAt(raw, [...path, lone]) !== undefined) {
     report.problem([...path, lone], 'certFile and keyFile together', `${lone} alone`);
   }

@@ -6,7 +6,7 @@ import { didYouMean } from '../../did-you-mean.ts';
 import { isNginxDirective, words } from '../../key/nginx-names.ts';
 import type { Directive } from './syntax.ts';
 
-/** Directives that change nothing about which request goes where, by the block they may stand in. */
+/** Directives that change nothing about which request goes where, by the block that may have them. */
 export const WITHOUT_EFFECT: { readonly [block: string]: ReadonlySet<string> } = {
   main: new Set(
     words(`user worker_processes worker_rlimit_nofile worker_cpu_affinity worker_priority
@@ -210,7 +210,7 @@ export function plainName(target: string): string {
   return clean === '' ? 'upstream' : clean;
 }
 
-/** `name`, or with a number behind it where it is taken. */
+/** `name`, followed by a number if it is taken. */
 export function free(name: string, taken: ReadonlyMap<string, unknown>): string {
   let candidate = name;
   for (let number = 2; taken.has(candidate); number++) candidate = `${name}-${number}`;

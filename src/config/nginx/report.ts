@@ -37,7 +37,7 @@ export class TranslationReport {
     return [...(this.#ignored.size === 0 ? [] : [leftOut]), ...this.#notes];
   }
 
-  /** Place in the nginx.conf of what stands at `path` in the document. */
+  /** Place in the nginx.conf that the value at `path` of the document comes from. */
   locate(path: Path): Place {
     // The longest prefix is the nearest place.
     let best: DirectiveOrigin | undefined;
@@ -58,7 +58,7 @@ export class TranslationReport {
     this.problems.push(problem);
   }
 
-  /** One sentence, told once however often it applies. */
+  /** A sentence for the user, listed once however often it applies. */
   note(sentence: string): void {
     this.#notes.add(sentence);
   }
@@ -74,7 +74,7 @@ export class TranslationReport {
     this.#ignored.add(what);
   }
 
-  /** What stands at `prefix` in the document, and below, comes from here. */
+  /** The value at `prefix` of the document, and everything in it, comes from here. */
   origin(prefix: Path, position: Position, directive: string): void {
     this.#origins.set(JSON.stringify(prefix), { position, directive });
   }

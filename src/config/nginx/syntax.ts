@@ -1,11 +1,11 @@
 // Reads the syntax of nginx configuration files: words, quotes, comments, blocks, includes, each with its place. Knows no
-// directive by name but `include`. Reads no file: whoever calls hands in what gives an include's text.
+// directive by name but `include`. Reads no file: the caller passes a function that does.
 // Source: ngx_conf_read_token in nginx's src/core/ngx_conf_file.c.
 
 import type { Problem } from '../problem.ts';
 import { showGot } from '../problem.ts';
 
-/** Where something stands. */
+/** A position in a file. */
 export interface Position {
   readonly file: string;
   readonly line: number;
@@ -32,7 +32,7 @@ export type ReadInclude = (
 const DEPTH_MAX = 16;
 const FILES_MAX = 256;
 
-/** A problem at a position, told as FILE:LINE:COL. `path` names the directive. */
+/** A problem at a position, shown as FILE:LINE:COL. `path` names the directive. */
 export function problemAt(position: Position, path: string, expected: string, got: string): Problem {
   const at = `${position.file}:${position.line}:${position.column}`;
   return { at, path, order: position.line * 1e5 + position.column, expected, got };

@@ -119,7 +119,7 @@ class Translator {
     return this.#document(servers);
   }
 
-  /** upstream and split_clients blocks first: a server may name one that stands behind it. */
+  /** upstream and split_clients blocks first: a server may name one that comes later. */
   #collect(scope: Scope, isTop: boolean): void {
     for (const directive of scope.directives) {
       const { text } = directive.name;

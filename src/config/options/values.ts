@@ -24,7 +24,7 @@ function parseSize(text: string): number | undefined {
   return Number(match[1]) * SIZE_UNIT_BYTES[match[2] as keyof typeof SIZE_UNIT_BYTES];
 }
 
-/** What the manual says of an option beside its sentence. */
+/** What the manual says of an option in addition to its sentence. */
 interface ManualEntry {
   readonly kind: string;
   readonly pattern?: string;
