@@ -16,7 +16,7 @@ import { LineBudget } from './telemetry/line-budget.ts';
 import { OWN_PROCESS } from './telemetry/own-process.ts';
 import { Deadlines } from './transport/deadlines.ts';
 import { Descriptors } from './transport/descriptors.ts';
-import { socketIo } from './transport/wire.ts';
+import { socketIo } from './transport/socket-handle.ts';
 import type { Lookup } from './upstream/lookups.ts';
 import { type UpstreamEvent, UpstreamEvents } from './upstream/report.ts';
 import { Upstream } from './upstream/upstream.ts';
@@ -69,6 +69,10 @@ export type AmbassadorState = 'starting' | 'serving' | 'draining' | 'stopped';
 /** Part of the drain deadline after which tunnels, which may never end by themselves, are ended. */
 const TUNNEL_PART = 0.8;
 
+/**
+ * The data plane of one process. Built from a valid configuration, then `start` once, `reload` as often as wanted, and `drain` or
+ * `stop` at the end. Its promise: a configuration that is refused changes nothing, and no exchange notices a reload.
+ */
 export class Ambassador {
   readonly counters = new Counters();
   readonly socketIo = socketIo();
@@ -207,7 +211,7 @@ export class Ambassador {
       try {
         upstreams.set(
           name,
-          kept !== undefined && isSame(kept.config, settings) ? kept : this.#open(name, settings),
+          kept !== undefined && hasSameSettings(kept.config, settings) ? kept : this.#open(name, settings),
         );
       } catch (cause) {
         // Those that were opened for nothing must not go on with their lookups and probes.
@@ -240,6 +244,6 @@ export class Ambassador {
   }
 }
 
-function isSame(a: UpstreamConfig, b: UpstreamConfig): boolean {
+function hasSameSettings(a: UpstreamConfig, b: UpstreamConfig): boolean {
   return JSON.stringify(a) === JSON.stringify(b);
 }

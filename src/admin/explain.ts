@@ -35,7 +35,7 @@ export type DecidingGeneration = Pick<RunningGeneration, 'number' | 'splitters'>
     head: RequestHead,
   ) =>
     | { readonly splitter: Splitter }
-    | { readonly splitter: null; readonly arm: { readonly upstream: { readonly name: string } } }
+    | { readonly splitter: null; readonly destination: { readonly upstream: { readonly name: string } } }
     | FaultCode;
 };
 
@@ -72,7 +72,7 @@ export function explainRequest(deciding: DecidingGeneration, asked: ExplainQuest
         request,
         split: null,
         variant: null,
-        upstream: target.arm.upstream.name,
+        upstream: target.destination.upstream.name,
       };
     }
     splitter = target.splitter;

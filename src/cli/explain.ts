@@ -53,7 +53,7 @@ export function explainCommand(terminal: Terminal): Command {
           const route = routeOf(head);
           if (typeof route === 'string') return route;
           if (route.split !== undefined) return { splitter: splitters.get(route.split)! };
-          return { splitter: null, arm: { upstream: { name: route.upstream } } };
+          return { splitter: null, destination: { upstream: { name: route.upstream } } };
         },
       },
       {

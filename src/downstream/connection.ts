@@ -20,7 +20,7 @@ const clientMemory = new ReadMemory(65_536, 0);
 /** Answers of our own, gathered for a client that sends ahead, above which it is written to before it is read on. */
 const ANSWERS_BYTES_MAX = 65_536;
 /** Bytes held for a client that sends ahead; more stay in the kernel. A head that is not complete has limits of its own. */
-const HELD_BYTES_MAX = 65_536;
+const AHEAD_BYTES_MAX = 65_536;
 const HEAD_END = '\r\n\r\n';
 const CLIENT_ENDED = causeOf('the client closed the connection');
 /** How long a connection that was closed after a refusal is still read from, so that the answer is not lost to a reset. */
@@ -28,7 +28,7 @@ const LINGER_STEP_MS = 2000;
 /** The longest that it is, by a client that goes on sending: an upload that was refused early. */
 const LINGER_LONGEST_MS = 30_000;
 
-const STATION = { head: 0, exchange: 1, tunnel: 2, lingering: 3, closed: 4 } as const;
+const CLIENT_STATE = { head: 0, exchange: 1, tunnel: 2, lingering: 3, closed: 4 } as const;
 
 /**
  * One client connection, from the accept to its end, owned by the listener. Its promise: requests are answered in their order,
@@ -37,7 +37,7 @@ const STATION = { head: 0, exchange: 1, tunnel: 2, lingering: 3, closed: 4 } as 
 export class Downstream extends ClientSocket<Downstream> implements Client<Generation> {
   /** Reads, runs and answers the present request; null between two requests, so that an idle client costs little. */
   #exchange: ClientExchange<Generation> | null = null;
-  #station: number = STATION.head;
+  #state: number = CLIENT_STATE.head;
   #tunnel: Tunnel | null = null;
   /** Received and not yet read: the beginning of a head, a body that has to wait, or requests sent ahead. */
   #held: Buffer | null = null;
@@ -70,16 +70,16 @@ export class Downstream extends ClientSocket<Downstream> implements Client<Gener
 
   /** No request is being read or answered. */
   get isIdle(): boolean {
-    return this.#station === STATION.head && !this.#hasHeadBegun;
+    return this.#state === CLIENT_STATE.head && !this.#hasHeadBegun;
   }
 
   onDeadline(now: number): void {
-    switch (this.#station) {
-      case STATION.head:
+    switch (this.#state) {
+      case CLIENT_STATE.head:
         if (!this.#hasHeadBegun) return this.extendWrite(now) ? undefined : this.close(now);
         this.#refuse('HEAD_TIMEOUT', now, limitOf('timeouts.requestHead', this.timeouts.requestHead, 'ms'));
         return;
-      case STATION.exchange:
+      case CLIENT_STATE.exchange:
         return this.#exchange!.onClientDeadline(now);
       default:
         if (!this.extendWrite(now)) this.wire.socket.destroy();
@@ -96,14 +96,14 @@ export class Downstream extends ClientSocket<Downstream> implements Client<Gener
     // What is held between two requests is the beginning of a head that wants more, or waits until the client reads. A
     // body waits for the upstream alone: a client may well write all of it before it reads the first answer.
     const wantsMore =
-      this.#station === STATION.head
+      this.#state === CLIENT_STATE.head
         ? !this.wire.isBlocked
-        : this.#held === null || this.#held.length < HELD_BYTES_MAX;
+        : this.#held === null || this.#held.length < AHEAD_BYTES_MAX;
     if (wantsMore) this.wire.resume();
   }
 
   exchangeEnded(keepAlive: boolean, now: number): void {
-    if (this.#station !== STATION.exchange) return this.#dropExchange();
+    if (this.#state !== CLIENT_STATE.exchange) return this.#dropExchange();
     const wantsNoMore = this.listener.isClosing && this.#held === null && !this.#isReading;
     if (!keepAlive || wantsNoMore || this.wire.socket.destroyed) return this.close(now);
     this.#nextHead(now);
@@ -143,7 +143,7 @@ export class Downstream extends ClientSocket<Downstream> implements Client<Gener
 
   /** Cuts the connection in the middle of a response; with `reset` where an orderly end would look like a whole one. */
   cut(reset: boolean): void {
-    this.#station = STATION.closed;
+    this.#state = CLIENT_STATE.closed;
     this.#held = null;
     this.#room = null;
     this.cutSocket(reset);
@@ -152,15 +152,15 @@ export class Downstream extends ClientSocket<Downstream> implements Client<Gener
 
   /** Ends the connection: what is written still leaves; what still comes is read for a moment and thrown away. */
   close(now: number): void {
-    if (this.#station === STATION.closed || this.#station === STATION.lingering) return;
+    if (this.#state === CLIENT_STATE.closed || this.#state === CLIENT_STATE.lingering) return;
     this.wire.end();
     this.linger(now);
   }
 
   /** The socket's writing side has ended: wait a moment for the client's end. */
   linger(now: number): void {
-    if (this.#station === STATION.closed) return;
-    this.#station = STATION.lingering;
+    if (this.#state === CLIENT_STATE.closed) return;
+    this.#state = CLIENT_STATE.lingering;
     this.#tunnel = null;
     this.#held = null;
     this.#room = null;
@@ -179,7 +179,7 @@ export class Downstream extends ClientSocket<Downstream> implements Client<Gener
 
   /** Every byte belongs to the tunnel from now on, those that were sent ahead as well. */
   becomeTunnel(tunnel: Tunnel): void {
-    this.#station = STATION.tunnel;
+    this.#state = CLIENT_STATE.tunnel;
     this.#tunnel = tunnel;
     this.setDeadline(Number.POSITIVE_INFINITY);
     const held = this.#held;
@@ -194,12 +194,12 @@ export class Downstream extends ClientSocket<Downstream> implements Client<Gener
   }
 
   received(bytes: Buffer, from: number, to: number): void {
-    switch (this.#station) {
-      case STATION.tunnel:
+    switch (this.#state) {
+      case CLIENT_STATE.tunnel:
         return this.#tunnel!.fromDownstream(bytes, from, to);
-      case STATION.lingering:
+      case CLIENT_STATE.lingering:
         return this.#lingerOn();
-      case STATION.closed:
+      case CLIENT_STATE.closed:
         return;
     }
     if (this.#held !== null) {
@@ -207,9 +207,10 @@ export class Downstream extends ClientSocket<Downstream> implements Client<Gener
       const joined = this.#room.join(this.#held, bytes, from, to);
       this.#held = null;
       // A held beginning of a head is read on as soon as there is more; all else waits for its turn.
-      if (this.#station === STATION.head && !this.wire.isBlocked) this.#read(joined, 0, joined.length, true);
+      if (this.#state === CLIENT_STATE.head && !this.wire.isBlocked)
+        this.#read(joined, 0, joined.length, true);
       else this.#hold(joined);
-    } else if (this.#station === STATION.head) {
+    } else if (this.#state === CLIENT_STATE.head) {
       // A head stays until its exchange has ended, the memory that it was read into does not.
       const kept = this.#takeExchange().keep(bytes, from, to);
       this.#read(kept, 0, to - from, true);
@@ -217,19 +218,19 @@ export class Downstream extends ClientSocket<Downstream> implements Client<Gener
   }
 
   blocked(): void {
-    if (this.#station === STATION.tunnel) return this.#tunnel!.downstreamBlocked();
+    if (this.#state === CLIENT_STATE.tunnel) return this.#tunnel!.downstreamBlocked();
     this.beginBacklog();
     const now = performance.now();
-    if (this.#station === STATION.exchange) this.#exchange!.downstreamBlocked(now);
-    else if (this.#station === STATION.head && !this.#hasHeadBegun)
+    if (this.#state === CLIENT_STATE.exchange) this.#exchange!.downstreamBlocked(now);
+    else if (this.#state === CLIENT_STATE.head && !this.#hasHeadBegun)
       this.setDeadline(now + this.timeouts.write);
   }
 
   drained(): void {
     this.emptyBacklog();
-    if (this.#station === STATION.tunnel) return this.#tunnel!.downstreamDrained();
-    if (this.#station === STATION.exchange) this.#exchange!.downstreamDrained();
-    else if (this.#station === STATION.head) {
+    if (this.#state === CLIENT_STATE.tunnel) return this.#tunnel!.downstreamDrained();
+    if (this.#state === CLIENT_STATE.exchange) this.#exchange!.downstreamDrained();
+    else if (this.#state === CLIENT_STATE.head) {
       if (!this.#hasHeadBegun) this.setDeadline(performance.now() + this.timeouts.idle);
       this.proceed();
     }
@@ -238,15 +239,15 @@ export class Downstream extends ClientSocket<Downstream> implements Client<Gener
   readonly #onEnd = (): void => {
     this.#hasEnded = true;
     const now = performance.now();
-    switch (this.#station) {
-      case STATION.tunnel:
+    switch (this.#state) {
+      case CLIENT_STATE.tunnel:
         return this.#tunnel!.downstreamEnded();
-      case STATION.exchange:
+      case CLIENT_STATE.exchange:
         // A request that is not complete never will be.
         if (!this.#isAnswered || (!this.#exchange!.isRequestSent && this.#held === null))
           this.#exchange!.abort(CLIENT_ENDED);
         return;
-      case STATION.head:
+      case CLIENT_STATE.head:
         this.#countUnfinishedHead(CLIENT_ENDED);
         // Requests that wait until the client reads are answered only if it may still want the answers.
         if (!this.#isAnswered || this.#held === null || !this.wire.isBlocked) this.close(now);
@@ -265,7 +266,7 @@ export class Downstream extends ClientSocket<Downstream> implements Client<Gener
 
   /** The client goes away in the middle of a head: a request that nobody will answer. */
   #countUnfinishedHead(cause: Cause): void {
-    if (this.#station !== STATION.head || !this.#hasHeadBegun) return;
+    if (this.#state !== CLIENT_STATE.head || !this.#hasHeadBegun) return;
     this.#hasHeadBegun = false;
     this.#exchange?.refused('DOWNSTREAM_GONE', causeOf(`${cause.text} in the middle of a head`), 0);
   }
@@ -273,7 +274,7 @@ export class Downstream extends ClientSocket<Downstream> implements Client<Gener
   readonly #onClose = (): void => {
     this.#tunnel?.downstreamClosed();
     this.#exchange?.abort(CLIENT_ENDED);
-    this.#station = STATION.closed;
+    this.#state = CLIENT_STATE.closed;
     this.#held = null;
     this.#room = null;
     this.emptyBacklog();
@@ -292,7 +293,7 @@ export class Downstream extends ClientSocket<Downstream> implements Client<Gener
     let to = end;
     let stays = isKept;
     while (position < to) {
-      if (this.#station === STATION.head) {
+      if (this.#state === CLIENT_STATE.head) {
         if (!stays) {
           bytes = Buffer.from(bytes.subarray(position, to));
           position = 0;
@@ -306,7 +307,7 @@ export class Downstream extends ClientSocket<Downstream> implements Client<Gener
           if (end === INCOMPLETE) break;
           position = to;
         } else position = end;
-      } else if (this.#station === STATION.exchange) {
+      } else if (this.#state === CLIENT_STATE.exchange) {
         const exchange = this.#exchange!;
         if (exchange.isRequestSent || !exchange.takesBody) break;
         position = exchange.receiveRequestBody(bytes, position, to, performance.now());
@@ -316,12 +317,12 @@ export class Downstream extends ClientSocket<Downstream> implements Client<Gener
       this.#hold(stays ? bytes.subarray(position, to) : Buffer.from(bytes.subarray(position, to)));
     else this.#room = null;
     this.#isReading = false;
-    if (this.#station === STATION.head && this.#held === null) this.#dropExchange();
+    if (this.#state === CLIENT_STATE.head && this.#held === null) this.#dropExchange();
     if (!this.#hasEnded) return;
     // What is held of a head now is a beginning whose rest will never come, unless it waits until the client reads.
-    if (this.#station === STATION.head) {
+    if (this.#state === CLIENT_STATE.head) {
       if (this.#held === null || !this.wire.isBlocked) this.close(performance.now());
-    } else if (this.#held === null && this.#station === STATION.exchange && !this.#exchange!.isRequestSent)
+    } else if (this.#held === null && this.#state === CLIENT_STATE.exchange && !this.#exchange!.isRequestSent)
       this.#exchange!.abort(CLIENT_ENDED);
   }
 
@@ -344,7 +345,7 @@ export class Downstream extends ClientSocket<Downstream> implements Client<Gener
       return REFUSED;
     }
     this.#hasHeadBegun = false;
-    this.#station = STATION.exchange;
+    this.#state = CLIENT_STATE.exchange;
     // Until the exchange says otherwise nobody waits for the client.
     this.deadline = Number.POSITIVE_INFINITY;
     exchange.begin(end, now);
@@ -352,7 +353,7 @@ export class Downstream extends ClientSocket<Downstream> implements Client<Gener
   }
 
   #nextHead(now: number): void {
-    this.#station = STATION.head;
+    this.#state = CLIENT_STATE.head;
     this.#exchange!.head.reset();
     const timeouts = this.timeouts;
     this.setDeadline(now + (this.wire.isBlocked ? timeouts.write : timeouts.idle));
@@ -369,8 +370,8 @@ export class Downstream extends ClientSocket<Downstream> implements Client<Gener
 
   #hold(bytes: Buffer): void {
     this.#held = bytes;
-    const isHead = this.#station === STATION.head && !this.wire.isBlocked;
-    if (bytes.length >= HELD_BYTES_MAX && !isHead) this.wire.pause();
+    const isHead = this.#state === CLIENT_STATE.head && !this.wire.isBlocked;
+    if (bytes.length >= AHEAD_BYTES_MAX && !isHead) this.wire.pause();
   }
 
   #takeExchange(): ClientExchange<Generation> {
@@ -389,7 +390,7 @@ export class Downstream extends ClientSocket<Downstream> implements Client<Gener
   /** Answers a request that was refused before an exchange began, and closes: its end cannot be trusted. */
   #refuse(code: FaultCode, now: number, cause: Cause | null = null): void {
     const exchange = this.#exchange!;
-    this.#station = STATION.exchange;
+    this.#state = CLIENT_STATE.exchange;
     exchange.framing.isHead = false;
     const answer = composeFault(code, cause, '', this.answerFrame(false, now));
     exchange.refused(code, cause, this.isAnswerable ? answer.length : 0);

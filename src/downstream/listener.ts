@@ -6,24 +6,28 @@ import type { ListenAddress } from '../config/listen-address.ts';
 import { type Cause, causeOf, FAULT_CODES, type FaultCode, formatCause, limitOf } from '../errors.ts';
 import { Exchange } from '../exchange/exchange.ts';
 import type { Observers } from '../exchange/outcome.ts';
-import { textOf } from '../exchange/own-answer.ts';
+import { faultText } from '../exchange/own-answer.ts';
 import type { Generation } from '../routing/generation.ts';
 import { addressId } from '../routing/routes.ts';
 import type { DownstreamCounters } from '../telemetry/counters.ts';
 import type { ClientExchange } from '../transport/contracts.ts';
 import type { Deadlines } from '../transport/deadlines.ts';
 import type { Descriptors } from '../transport/descriptors.ts';
+import { descriptorOf } from '../transport/socket-handle.ts';
 import type { Tunnel } from '../transport/tunnel.ts';
-import { descriptorOf } from '../transport/wire.ts';
 import { Downstream } from './connection.ts';
 import type { ConnectionHost } from './connection-host.ts';
 
-const BACKLOG = 4096;
+const ACCEPT_BACKLOG = 4096;
 /** How long a client that was turned away may take to let go. */
 const TURN_AWAY_MS = 500;
 /** Exchanges kept for later clients; about as many as are under way at once in a busy sidecar. */
 const SPARE_EXCHANGES_MAX = 1024;
 
+/**
+ * The listening sockets and all clients of one data plane, which owns it. Its promise: the limit of clients holds, those beyond it
+ * get an answer, and after `drain` or `stop` none is left.
+ */
 export class Listener implements ConnectionHost<Downstream> {
   readonly deadlines: Deadlines;
   readonly counters: DownstreamCounters;
@@ -159,14 +163,14 @@ export class Listener implements ConnectionHost<Downstream> {
   }
 
   async #bind(server: Server, { host, port, path }: ListenAddress): Promise<void> {
-    if (path !== null) return listenOn(server, { path, backlog: BACKLOG });
-    if (host !== null) return listenOn(server, { host, port, backlog: BACKLOG });
+    if (path !== null) return listenOn(server, { path, backlog: ACCEPT_BACKLOG });
+    if (host !== null) return listenOn(server, { host, port, backlog: ACCEPT_BACKLOG });
     try {
-      await listenOn(server, { host: '::', port, backlog: BACKLOG, ipv6Only: false });
+      await listenOn(server, { host: '::', port, backlog: ACCEPT_BACKLOG, ipv6Only: false });
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code;
       if (code !== 'EAFNOSUPPORT' && code !== 'EADDRNOTAVAIL') throw error;
-      await listenOn(server, { host: '0.0.0.0', port, backlog: BACKLOG });
+      await listenOn(server, { host: '0.0.0.0', port, backlog: ACCEPT_BACKLOG });
     }
   }
 
@@ -195,7 +199,7 @@ export class Listener implements ConnectionHost<Downstream> {
   #turnAway(socket: Socket, code: FaultCode, cause: Cause): void {
     this.#refuse(code, cause);
     const isLast = descriptorOf(socket) >= this.#descriptors.refusedEnd;
-    const body = textOf(code, cause);
+    const body = faultText(code, cause);
     socket.on('error', () => socket.destroy());
     // What the client sent is read and thrown away: unread, it would make the kernel reset the answer away.
     socket.resume();

@@ -9,7 +9,7 @@ import { BODY, RequestFraming, type ResponseFraming } from '../http1/framing.ts'
 import { RequestHead } from '../http1/request-head.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
 import type { Edits } from '../routing/edits.ts';
-import type { Arm, Destination, Generation, RoutedSplit } from '../routing/generation.ts';
+import type { Destination, Generation, Hop, RoutedSplit } from '../routing/generation.ts';
 import type { DownstreamCounters } from '../telemetry/counters.ts';
 import type { Client, ClientExchange, PooledConnection, UpstreamExchange } from '../transport/contracts.ts';
 import { Tunnel } from '../transport/tunnel.ts';
@@ -20,7 +20,7 @@ import { ResponseRelay } from './response-relay.ts';
 import { Attempts, speaksAgainstAddress } from './retry.ts';
 import { endWait, Waits } from './waits.ts';
 
-const STAGE = { idle: 0, waiting: 1, sent: 2, responding: 3 } as const;
+const STEP = { idle: 0, waiting: 1, sent: 2, responding: 3 } as const;
 
 /**
  * A client has one from the first byte of a request to the end of its response; then the listener keeps it for the next.
@@ -32,10 +32,10 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
   isHead = false;
   readonly attempts = new Attempts();
   #client: Client<Generation> | null = null;
-  #stage: number = STAGE.idle;
-  /** Where the exchange is counted; `#destination` is where it goes now: there, or to its fallback. */
-  #arm: Arm | null = null;
+  #step: number = STEP.idle;
+  /** Where the exchange is counted; `#hop` is where it goes now: there, or to its fallback. */
   #destination: Destination | null = null;
+  #hop: Hop | null = null;
   #connection: PooledConnection | null = null;
   readonly #outcome: Outcome;
   readonly #request = new RequestRelay(this.head, this.framing);
@@ -55,7 +55,7 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
   }
 
   detach(): void {
-    if (this.#stage !== STAGE.idle || this.#connection !== null)
+    if (this.#step !== STEP.idle || this.#connection !== null)
       throw new Error('broken invariant: an exchange was given back before its end');
     this.#client = null;
     this.#waits.release();
@@ -70,7 +70,7 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
   }
 
   get isActive(): boolean {
-    return this.#stage !== STAGE.idle;
+    return this.#step !== STEP.idle;
   }
 
   get isRequestSent(): boolean {
@@ -79,7 +79,7 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
 
   get waitsForClient(): boolean {
     const connection = this.#connection;
-    if (connection === null || this.#stage < STAGE.sent) return false;
+    if (connection === null || this.#step < STEP.sent) return false;
     return this.#waits.areForClient(connection, this.hasResponseBegun);
   }
 
@@ -92,11 +92,11 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
   }
 
   get hasResponseBegun(): boolean {
-    return this.#stage === STAGE.responding;
+    return this.#step === STEP.responding;
   }
 
   get takesBody(): boolean {
-    return this.#stage >= STAGE.sent && this.#connection?.wire.isBlocked === false;
+    return this.#step >= STEP.sent && this.#connection?.wire.isBlocked === false;
   }
 
   /** Decides where the request goes and asks for a connection. The head is whole and its framing is read. */
@@ -104,36 +104,36 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     const client = this.#client!;
     const { head, framing } = this;
     const generation = client.listener.generation;
-    this.#stage = STAGE.waiting;
+    this.#step = STEP.waiting;
     this.attempts.reset();
     this.#outcome.begin(now, headEnd - head.start, generation.number);
     this.#request.reset(headEnd, generation.upgrades);
     this.#response.reset(client.wire, head.minorVersion, generation.config.via);
     this.#waits.reset(client, generation.config);
     this.isHead = framing.isHead;
-    const target = generation.route(head, client.listenedOn);
-    if (typeof target === 'string') return this.fail(target);
-    const arm = target.splitter === null ? target.arm : this.#decide(target, head);
-    if (arm === null) return this.fail('KEY_MISSING');
-    this.#arm = arm;
-    this.#destination = arm;
-    this.#waits.responseTimeout = arm.upstream.config.responseTimeout;
-    this.#outcome.belongsTo(arm);
-    if (arm.edits !== null) this.#prepareEdits(arm.edits, head);
+    const routed = generation.route(head, client.listenedOn);
+    if (typeof routed === 'string') return this.fail(routed);
+    const destination = routed.splitter === null ? routed.destination : this.#decide(routed, head);
+    if (destination === null) return this.fail('KEY_MISSING');
+    this.#destination = destination;
+    this.#hop = destination;
+    this.#waits.responseTimeout = destination.upstream.config.responseTimeout;
+    this.#outcome.belongsTo(destination);
+    if (destination.edits !== null) this.#prepareEdits(destination.edits, head);
     if (this.passesUpgrade && !this.isRequestSent) return this.fail('BAD_UPGRADE');
-    if (!this.#request.limit(target.bodyBytesMax))
+    if (!this.#request.limit(routed.bodyBytesMax))
       return this.fail('BODY_TOO_LARGE', this.#request.describeFault());
     const status = lastHopStatus(head);
     if (status !== 0) return this.#answerLastHop(status);
-    arm.upstream.checkOut(this, now, false);
+    destination.upstream.checkOut(this, now, false);
   }
 
-  #decide(target: RoutedSplit, head: RequestHead): Arm | null {
-    const decision = target.splitter.decide(head);
+  #decide(routed: RoutedSplit, head: RequestHead): Destination | null {
+    const decision = routed.splitter.decide(head);
     const { variant } = decision;
     if (variant === null) return null;
-    this.#outcome.decided(target, variant.index, decision);
-    return target.arms[variant.index]!;
+    this.#outcome.decided(routed, variant.index, decision);
+    return routed.destinations[variant.index]!;
   }
 
   /** Once for each exchange: a request that is sent again has the same ids, and its answer the same cookie. */
@@ -159,24 +159,23 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
   }
 
   onClientDeadline(now: number): void {
-    if (this.#stage === STAGE.waiting && this.#connection === null)
-      endWait(this, this.#destination!.upstream, now);
+    if (this.#step === STEP.waiting && this.#connection === null) endWait(this, this.#hop!.upstream, now);
     else if (!this.#client!.wire.isBlocked || !this.hasResponseBegun)
       this.fail('BODY_TIMEOUT', this.#waits.limit('requestBody'));
     else if (!this.#waits.extend(now)) this.fail('WRITE_TIMEOUT', this.#waits.limit('write'));
   }
 
   get mayFallBack(): boolean {
-    const { fallback } = this.#arm!;
-    return fallback !== null && this.#destination !== fallback && !this.attempts.wasShown;
+    const { fallback } = this.#destination!;
+    return fallback !== null && this.#hop !== fallback && !this.attempts.wasShown;
   }
 
   /** No connection can be made, so nothing was sent: the fallback takes the exchange, marked as such, or it fails. */
   unreachable(code: FaultCode, now: number, cause: Cause | null = null): void {
-    const { fallback } = this.#arm!;
+    const { fallback } = this.#destination!;
     if (fallback === null || !this.mayFallBack || code === 'RESOURCES_EXHAUSTED')
       return this.fail(code, cause);
-    this.#destination = fallback;
+    this.#hop = fallback;
     this.#connection = null;
     this.#waits.responseTimeout = fallback.upstream.config.responseTimeout;
     this.attempts.startOver();
@@ -196,11 +195,11 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
   start(connection: PooledConnection, now: number): void {
     const client = this.#client!;
     this.#connection = connection;
-    this.#stage = STAGE.sent;
+    this.#step = STEP.sent;
     connection.expectResponse(this);
     this.#outcome.sentAt = now;
     this.#outcome.address = connection.address.name;
-    const rewrite = this.#destination!.rewrites[connection.address.server.index]!;
+    const rewrite = this.#hop!.rewrites[connection.address.server.index]!;
     this.#request.send(connection.wire, rewrite, client.forwardedFacts);
     this.#updateWaits(now);
     client.proceed();
@@ -237,7 +236,7 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
   }
 
   downstreamBlocked(now: number): void {
-    if (this.#stage === STAGE.responding) this.#waits.clientBlocked(this.#connection, now);
+    if (this.#step === STEP.responding) this.#waits.clientBlocked(this.#connection, now);
   }
 
   downstreamDrained(): void {
@@ -256,7 +255,7 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
 
   receiveResponseHead(head: ResponseHead, framing: ResponseFraming, headEnd: number, now: number): void {
     const client = this.#client!;
-    this.#stage = STAGE.responding;
+    this.#step = STEP.responding;
     this.#outcome.status = head.status;
     this.#outcome.firstByteAt = now;
     const dateLine = client.listener.dateLine(now);
@@ -304,13 +303,13 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
   switchProtocols(head: ResponseHead, framing: ResponseFraming, headEnd: number): void {
     const client = this.#client!;
     const connection = this.#connection!;
-    const { maxTunnels } = this.#destination!.upstream.config.pool;
+    const { maxTunnels } = this.#hop!.upstream.config.pool;
     if (!connection.countAsStream())
       return this.fail('TUNNELS_EXHAUSTED', limitOf('pool.maxTunnels', maxTunnels));
     this.#outcome.status = 101;
     this.#outcome.bytesSent += this.#response.writeInterim(head, framing, headEnd);
     this.#connection = null;
-    const { counters } = this.#arm!;
+    const { counters } = this.#destination!;
     this.#settle(-1, performance.now());
     Tunnel.open(client, connection, counters, this.#waits.tunnelIdle);
   }
@@ -323,32 +322,32 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     cause: Cause | null = null,
   ): void {
     this.#connection = null;
-    const { upstream } = this.#destination!;
+    const { upstream } = this.#hop!;
     const now = performance.now();
     const { retries, bytesReceived } = this.#outcome;
-    const isAllowed = isSilent && this.#stage === STAGE.sent && retries < upstream.config.retry.attempts;
+    const isAllowed = isSilent && this.#step === STEP.sent && retries < upstream.config.retry.attempts;
     if (isAllowed && this.#request.mayRepeat(wasSent, bytesReceived)) {
       if (this.attempts.lost(connection, wasSent, now)) connection.blame(code, now, cause);
       this.#outcome.retried();
-      this.#stage = STAGE.waiting;
+      this.#step = STEP.waiting;
       upstream.checkOut(this, now, true);
       return;
     }
     connection.blame(code, now, cause);
-    this.fail(this.#stage === STAGE.responding ? 'UPSTREAM_BODY_CUT' : code, cause);
+    this.fail(this.#step === STEP.responding ? 'UPSTREAM_BODY_CUT' : code, cause);
   }
 
   /** Answers with the status of the code where that is still possible, otherwise cuts the client's connection. */
   fail(code: FaultCode, cause: Cause | null = null): void {
     const connection = this.#connection;
     const client = this.#client!;
-    const hasBegun = this.#stage === STAGE.responding;
+    const hasBegun = this.#step === STEP.responding;
     const { status } = FAULTS[code];
     const now = performance.now();
     this.#connection = null;
     if (!hasBegun) this.#outcome.status = status;
     const keepAlive = this.#mayKeepAlive;
-    const upstream = this.#destination?.upstream;
+    const upstream = this.#hop?.upstream;
     const isCut = hasBegun || status === 0;
     const answer = isCut
       ? ''
@@ -371,7 +370,7 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
   }
 
   abort(cause: Cause): void {
-    if (this.#stage !== STAGE.idle) this.fail('DOWNSTREAM_GONE', cause);
+    if (this.#step !== STEP.idle) this.fail('DOWNSTREAM_GONE', cause);
   }
 
   #updateWaits(now: number): void {
@@ -391,9 +390,9 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
   }
 
   #settle(fault: number, now: number, cause: Cause | null = null): void {
-    this.#stage = STAGE.idle;
+    this.#step = STEP.idle;
     this.#outcome.settle(fault, now, this.head, cause);
-    this.#arm = null;
     this.#destination = null;
+    this.#hop = null;
   }
 }

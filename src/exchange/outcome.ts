@@ -3,7 +3,7 @@
 
 import { type Cause, FAULT_CODES, FAULTS, type FaultCode } from '../errors.ts';
 import type { RequestHead } from '../http1/request-head.ts';
-import type { Arm, RoutedSplit } from '../routing/generation.ts';
+import type { Destination, RoutedSplit } from '../routing/generation.ts';
 import { isPreflight } from '../split/preflight.ts';
 import type { Decision, DecisionExtras, Reason, Splitter } from '../split/splitter.ts';
 import type { AccessLog, ExchangeRecord } from '../telemetry/access-log.ts';
@@ -62,7 +62,7 @@ export class Outcome {
   readonly #observers: Observers;
   readonly #refusals: DownstreamCounters;
   #generation = 0;
-  #arm: Arm | null = null;
+  #destination: Destination | null = null;
   #upstream = '';
   #split: RoutedSplit | null = null;
   #variant = 0;
@@ -89,7 +89,7 @@ export class Outcome {
     this.connectAt = 0;
     this.firstByteAt = 0;
     this.requestId = null;
-    this.#arm = null;
+    this.#destination = null;
     this.#upstream = '';
     this.#split = null;
     this.#hash = -1;
@@ -118,20 +118,20 @@ export class Outcome {
     this.#extras = extras;
   }
 
-  /** The exchange belongs to this arm from now on: it is counted there. */
-  belongsTo(arm: Arm): void {
-    this.#arm = arm;
-    this.#upstream = arm.upstream.name;
-    arm.counters.begin();
+  /** The exchange belongs to this destination from now on: it is counted there. */
+  belongsTo(destination: Destination): void {
+    this.#destination = destination;
+    this.#upstream = destination.upstream.name;
+    destination.counters.begin();
     if (this.#split === null) return;
-    if (this.#reason === 'missing_key') arm.counters.missingKey();
-    if (this.#extras !== null) this.#countExtras(arm, this.#extras);
+    if (this.#reason === 'missing_key') destination.counters.missingKey();
+    if (this.#extras !== null) this.#countExtras(destination, this.#extras);
   }
 
   /** It is sent again. */
   retried(): void {
     this.retries++;
-    this.#arm?.counters.retry();
+    this.#destination?.counters.retry();
   }
 
   /** What the decision brought along; null for nothing, and without a decision. */
@@ -147,23 +147,24 @@ export class Outcome {
   fellBack(upstream: string): void {
     this.#isFallback = true;
     this.#upstream = upstream;
-    this.#arm?.counters.fallback();
+    this.#destination?.counters.fallback();
   }
 
   /** It has ended. `fault` is a position in FAULT_CODES, -1 = none. `head` is the request's, for the log. */
   settle(fault: number, now: number, head: RequestHead, cause: Cause | null): void {
-    const arm = this.#arm;
-    if (arm === null) this.#refusals.refused(fault);
-    else arm.counters.end(this.status, fault, now - this.startedAt, this.bytesReceived, this.bytesSent);
+    const destination = this.#destination;
+    if (destination === null) this.#refusals.refused(fault);
+    else
+      destination.counters.end(this.status, fault, now - this.startedAt, this.bytesReceived, this.bytesSent);
     const split = this.#split;
-    if (split !== null && arm !== null && isPreflight(head)) arm.counters.preflight();
-    else if (split !== null && arm !== null && this.#reason === 'share' && !this.#isFallback) {
+    if (split !== null && destination !== null && isPreflight(head)) destination.counters.preflight();
+    else if (split !== null && destination !== null && this.#reason === 'share' && !this.#isFallback) {
       split.sample.add(this.#variant, this.#hash);
       if (this.#observers.assignments !== null) this.#assign(this.#observers.assignments, split, head);
     }
     const { accessLog } = this.#observers;
     if (accessLog?.wants(this.status, fault)) this.#log(accessLog, fault, now, head, cause);
-    this.#arm = null;
+    this.#destination = null;
     this.#split = null;
   }
 
@@ -177,7 +178,7 @@ export class Outcome {
     accessLog.write({ ...UNKNOWN_REQUEST, client, status, code, cause, sentBytes });
   }
 
-  #countExtras({ counters }: Arm, { mintedKey, setCookie, override }: DecisionExtras): void {
+  #countExtras({ counters }: Destination, { mintedKey, setCookie, override }: DecisionExtras): void {
     if (mintedKey !== null) counters.keyMinted();
     else if (setCookie !== null) counters.keyRemembered();
     if (override === null || override.place === null) return;

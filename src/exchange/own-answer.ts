@@ -21,13 +21,13 @@ export function composeFault(
   return compose(
     status,
     `${status === 405 ? ALLOW : ''}x-splitter-error: ${code}\r\n${addedLines}`,
-    textOf(code, cause),
+    faultText(code, cause),
     frame,
   );
 }
 
 /** The text of a failed request's answer. A cause that says all that the code's sentence says takes its place. */
-export function textOf(code: FaultCode, cause: Cause | null): string {
+export function faultText(code: FaultCode, cause: Cause | null): string {
   const { sentence } = FAULTS[code];
   if (cause === null) return `${code}: ${sentence}\n`;
   if (cause.text.startsWith(sentence)) return `${code}: ${cause.text}\n`;

@@ -1,5 +1,5 @@
-// What the splitter itself takes out of messages and puts into them for one arm: the variant header, Vary, the cookie of a
-// minted key, request and trace ids; and that an override goes no further. Built with the generation; an arm without any
+// What the splitter itself takes out of messages and puts into them for one destination: the variant header, Vary, the cookie of a
+// minted key, request and trace ids; and that an override goes no further. Built with the generation; a destination without any
 // of this has none, so that its exchanges pay nothing. Sources: RFC 9110 §12.5.5 (Vary), W3C Trace Context §3.2.
 
 import { randomBytes, randomUUID } from 'node:crypto';
@@ -13,7 +13,7 @@ const REQUEST_ID = 'x-request-id';
 const TRACEPARENT = 'traceparent';
 const TRACESTATE = 'tracestate';
 
-/** Edits of the messages of one arm. */
+/** Edits of the messages of one destination. */
 export class Edits {
   /** Names of the upstream's fields that go no further; null for none. */
   readonly droppedFromResponse: readonly Uint8Array[] | null;
@@ -86,7 +86,7 @@ export class Edits {
   }
 }
 
-/** The edits of an arm; null when the configuration asks for none. */
+/** The edits of a destination; null when the configuration asks for none. */
 export function editsFor(config: Config, splitter: Splitter | null, variant: string | null): Edits | null {
   const isEdited =
     config.variantHeader !== undefined ||

@@ -15,36 +15,36 @@ import { type Edits, editsFor } from './edits.ts';
 import { compileRoutes, type RouteOf } from './routes.ts';
 import { compileHost, compileSetFields } from './set-fields.ts';
 
-/** Where a decided request goes, and what is counted for it. */
-export interface Arm {
+/** Where a decided request goes, and what is counted for it: a hop, and the one to take when it cannot be reached. */
+export interface Destination {
   readonly upstream: Upstream;
   readonly counters: VariantCounters;
   /** How requests are rewritten, for each server of the upstream. */
   readonly rewrites: readonly RequestRewrite[];
   /** Where exchanges go that cannot reach `upstream`; null = they fail. */
-  readonly fallback: Destination | null;
+  readonly fallback: Hop | null;
   /** What is edited in its messages; null = nothing. */
   readonly edits: Edits | null;
 }
 
-/** An upstream and how requests are rewritten for it. */
-export interface Destination {
+/** An upstream, and how requests are rewritten for it. */
+export interface Hop {
   readonly upstream: Upstream;
   readonly rewrites: readonly RequestRewrite[];
 }
 
-/** A route's end where a splitter decides: one arm for each of its variants, in their order. */
+/** A route's end where a splitter decides: one destination for each of its variants, in their order. */
 export interface RoutedSplit {
   readonly splitter: Splitter;
-  readonly arms: readonly Arm[];
+  readonly destinations: readonly Destination[];
   /** The different keys of each variant. */
   readonly sample: Sample;
   /** For the assignment events; null without them. */
   readonly assigned: AssignedSplit | null;
 }
 
-/** What a route leads to: a splitter with its arms, or one arm; and what the route says of its own. */
-type Routed = (RoutedSplit | { readonly splitter: null; readonly arm: Arm }) & {
+/** What a route leads to: a splitter with its destinations, or one destination; and what the route says of its own. */
+type Routed = (RoutedSplit | { readonly splitter: null; readonly destination: Destination }) & {
   /** Largest request body in bytes. */
   readonly bodyBytesMax: number;
 };
@@ -71,41 +71,43 @@ export function buildGeneration(
   counters: Counters,
   assignments: Assignments | null = null,
 ): Generation {
-  const destinationFor = (name: string): Destination => {
+  const hopFor = (name: string): Hop => {
     const upstream = upstreams.get(name);
     if (upstream === undefined) throw new Error(`the configuration names an upstream that it lacks: ${name}`);
     return { upstream, rewrites: rewritesFor(config, upstream) };
   };
-  const armFor = (splitter: Splitter | null, variant: string, name: string): Arm => {
-    const destination = destinationFor(name);
-    const { onDown } = destination.upstream.config;
-    const fallback = onDown === null ? null : destinationFor(onDown);
+  const destinationFor = (splitter: Splitter | null, variant: string, name: string): Destination => {
+    const hop = hopFor(name);
+    const { onDown } = hop.upstream.config;
+    const fallback = onDown === null ? null : hopFor(onDown);
     const edits = editsFor(config, splitter, splitter === null ? null : variant);
     return {
-      ...destination,
+      ...hop,
       fallback,
       edits,
       counters: counters.variant(splitter?.name ?? '', variant, name),
     };
   };
   const splitters = new Map<string, Splitter>();
-  const targets = new Map<string, RoutedSplit>();
+  const splits = new Map<string, RoutedSplit>();
   for (const [name, split] of config.splits) {
     const splitter = new Splitter(name, split);
     splitters.set(name, splitter);
-    const arms = splitter.variants.map((variant) => armFor(splitter, variant.name, variant.upstream));
+    const destinations = splitter.variants.map((variant) =>
+      destinationFor(splitter, variant.name, variant.upstream),
+    );
     const sample = counters.sample(name, splitter.variants, split);
-    targets.set(name, { splitter, arms, sample, assigned: assignments?.enroll(sample) ?? null });
+    splits.set(name, { splitter, destinations, sample, assigned: assignments?.enroll(sample) ?? null });
   }
   const ends = config.routes.map((route): Routed => {
     const bodyBytesMax = route.limits?.requestBody ?? config.limits.requestBody;
     if (route.split === undefined) {
-      return { splitter: null, arm: armFor(null, '', route.upstream), bodyBytesMax };
+      return { splitter: null, destination: destinationFor(null, '', route.upstream), bodyBytesMax };
     }
-    const target = targets.get(route.split);
-    if (target === undefined)
+    const routed = splits.get(route.split);
+    if (routed === undefined)
       throw new Error(`the configuration names a split that it lacks: ${route.split}`);
-    return { ...target, bodyBytesMax };
+    return { ...routed, bodyBytesMax };
   });
   return {
     number,

@@ -96,26 +96,27 @@ function takesHost(pattern: string, host: string): boolean {
 }
 
 // The path that is compared now. Routes are asked one request at a time, so one place is enough and nothing is made.
-let bytes: Uint8Array = Buffer.alloc(0);
+let pathBytes: Uint8Array = Buffer.alloc(0);
 let pathStart = 0;
 let pathEnd = 0;
 
 /** Sets the path to compare; false for one that nginx refuses. Only an odd one is rewritten. */
 function readPath(head: RequestHead): boolean {
   const { targetStart, targetEnd } = head;
-  bytes = head.bytes;
+  pathBytes = head.bytes;
   pathStart = targetStart;
   let isOdd = false;
   let at = targetStart;
-  for (; at < targetEnd && bytes[at] !== QUESTION; at++) {
-    if (bytes[at] === PERCENT) isOdd = true;
-    else if (bytes[at] === SLASH && (bytes[at + 1] === SLASH || bytes[at + 1] === DOT)) isOdd = true;
+  for (; at < targetEnd && pathBytes[at] !== QUESTION; at++) {
+    if (pathBytes[at] === PERCENT) isOdd = true;
+    else if (pathBytes[at] === SLASH && (pathBytes[at + 1] === SLASH || pathBytes[at + 1] === DOT))
+      isOdd = true;
   }
   pathEnd = at;
   if (!isOdd) return true;
   const path = normalisePath(head);
   if (path === null) return false;
-  bytes = path;
+  pathBytes = path;
   pathStart = 0;
   pathEnd = path.length;
   return true;
@@ -126,6 +127,6 @@ function takesPath({ path, exact }: CompiledRoute<unknown>): boolean {
   const size = pathEnd - pathStart;
   if (exact ? size !== path.length : path.length === 1) return !exact;
   if (size < path.length) return false;
-  for (let i = path.length - 1; i >= 0; i--) if (bytes[pathStart + i] !== path[i]) return false;
+  for (let i = path.length - 1; i >= 0; i--) if (pathBytes[pathStart + i] !== path[i]) return false;
   return true;
 }

@@ -44,7 +44,7 @@ export interface AddressView {
 /** What a route leads to: a splitter, or an upstream without one. */
 type RunningTarget =
   | { readonly splitter: Splitter }
-  | { readonly splitter: null; readonly arm: { readonly upstream: RunningUpstream } };
+  | { readonly splitter: null; readonly destination: { readonly upstream: RunningUpstream } };
 
 /** The configuration that new exchanges run on. */
 export interface RunningGeneration {

@@ -13,6 +13,10 @@ const UPSTREAM_RATIO = 1 / 8;
 const UPSTREAMS_MIN = 4;
 const UPSTREAMS_MAX = 1024;
 
+/**
+ * The count of one process, kept by its listener and its upstreams. Its promise: clients and upstreams leave the last descriptors
+ * to the admin port and the log.
+ */
 export class Descriptors {
   /** Most that the process may have; infinite where the system does not say. */
   readonly max: number;

@@ -35,6 +35,10 @@ export interface UpstreamTunnelEnd {
   becomeTunnel(tunnel: Tunnel): void;
 }
 
+/**
+ * One tunnel, from the 101 to the end of both sockets; the host keeps it. Its promise: every byte of either side reaches the other
+ * in order, and the silence of both is limited.
+ */
 export class Tunnel implements Timed {
   deadline = Number.POSITIVE_INFINITY;
   readonly #downstream: ClientTunnelEnd;

@@ -1,13 +1,13 @@
 // One socket's bytes, in and out. All sockets of a side read into the same memory; what is written in one turn of the event
-// loop is gathered and leaves in one write at its end. Nothing is lent: whoever gets bytes has them for the call, and what
-// a socket does not take at once is copied. It knows nothing of HTTP. Two things go past the public net.Socket, with the
-// public way behind them (docs/decisions/0018): reads of an accepted socket into memory of ours (`onread` is offered to
-// those who connect only), and a write(2) that says how much it took. Source: docs/performance.md.
+// loop is gathered and leaves in one write at its end. Bytes belong to the receiver only during the call, and what a socket
+// does not take at once is copied. It knows nothing of HTTP. Uses two private Node APIs, each with a public fallback
+// (docs/decisions/0018): reads of an accepted socket into shared memory, and a write that says how much was taken.
+// Source: docs/performance.md.
 
 import { writeSync } from 'node:fs';
-import { Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { Output } from '../http1/output.ts';
-import type { SocketIo } from '../telemetry/running.ts';
+import { handleOf, ONREAD } from './socket-handle.ts';
 
 /** Gathered bytes above which a write does not wait for the end of the turn. */
 const GATHERED_BYTES_MAX = 65_536;
@@ -43,15 +43,6 @@ export interface WireOwner {
   writeFailed(): boolean;
 }
 
-/** What of a socket's handle is used beside net.Socket. */
-interface Handle {
-  /** -1 once it is closed. */
-  readonly fd?: number;
-  /** Bytes that libuv has not given to the kernel. */
-  readonly writeQueueSize?: number;
-  useUserBuffer?(buffer: Uint8Array): void;
-}
-
 /** Memory that sockets read into, one read at a time. */
 export class ReadMemory {
   readonly bytes: Buffer;
@@ -73,14 +64,14 @@ let gathering: Wire[] = [];
 let flushing: Wire[] = [];
 
 /** Number of the present turn of the event loop, as far as something was gathered in each. */
-let turn = 0;
+let turnNumber = 0;
 
 export function currentTurn(): number {
-  return turn;
+  return turnNumber;
 }
 
 function flushAll(): void {
-  turn++;
+  turnNumber++;
   const wires = gathering;
   gathering = flushing;
   flushing = wires;
@@ -106,15 +97,10 @@ function giveBack(out: Output): void {
   if (spareOutputs.length < keptMax && out.bytes.length <= GROWN_BYTES_MAX) spareOutputs.push(out);
 }
 
-/** Where net.Socket keeps the buffer and the callback of `onread`; undefined where it does not do so. */
-const ONREAD = (() => {
-  const symbols = Object.getOwnPropertySymbols(new Socket());
-  const find = (name: string) => symbols.find(({ description }) => description === name);
-  const buffer = find('kBuffer');
-  const callback = find('kBufferCb');
-  return buffer === undefined || callback === undefined ? undefined : { buffer, callback };
-})();
-
+/**
+ * The bytes of one socket, owned by the connection whose socket it is. Its promise: what was written leaves in order or the owner
+ * is told that it does not, and no memory that it was given is used after the call.
+ */
 export class Wire {
   readonly socket: Socket;
   readonly #owner: WireOwner;
@@ -376,27 +362,4 @@ export class Wire {
     this.#rest();
     this.socket.pause();
   };
-}
-
-/**
- * How the sockets of this Node are read: past net.Socket, or by its public way because the private one is missing. The
- * first is docs/decisions/0018; the second costs more and does the same.
- */
-export function socketIo(): SocketIo {
-  if (ONREAD === undefined) return 'public';
-  // A socket has a handle to look at only when it connects; nothing listens on port 0, and this is not waited for.
-  const socket = new Socket().on('error', () => {});
-  socket.connect({ host: '127.0.0.1', port: 0 });
-  const isDirect = typeof handleOf(socket)?.useUserBuffer === 'function';
-  socket.destroy();
-  return isDirect ? 'direct' : 'public';
-}
-
-function handleOf(socket: Socket): Handle | null {
-  return (socket as unknown as { readonly _handle: Handle | null })._handle;
-}
-
-/** The number of the socket's file descriptor; -1 where it has none. */
-export function descriptorOf(socket: Socket): number {
-  return handleOf(socket)?.fd ?? -1;
 }

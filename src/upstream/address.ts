@@ -33,12 +33,12 @@ export interface IdleConnection extends PooledConnection {
 /** One address of a server and what is connected to it. */
 export class Address {
   readonly host: string;
-  readonly server: Server;
+  readonly server: UpstreamServer;
   /** What people see: the host, with the port or as a path where the upstream has several servers. */
   readonly name: string;
   /** Connections that wait for an exchange, the longest idle one about first. */
   readonly idle: IdleConnection[] = [];
-  /** Of them, the first so many were there before the turn `#idleTurn`. */
+  /** Of them, the first so many had been there before the turn in which one was put here last. */
   #settled = 0;
   #idleTurn = -1;
   readonly health = new AddressHealth();
@@ -59,7 +59,7 @@ export class Address {
   /** Time until which no connection is used again: an answer came that nobody had asked for. */
   #reuseRestsUntil = 0;
 
-  constructor(host: string, server: Server, name: string) {
+  constructor(host: string, server: UpstreamServer, name: string) {
     this.host = host;
     this.server = server;
     this.name = name;
@@ -142,7 +142,7 @@ export class Address {
 }
 
 /** One server of an upstream: a name with its addresses, or a socket. */
-export class Server {
+export class UpstreamServer {
   /** Its place in the configuration. */
   readonly index: number;
   readonly url: UpstreamUrl;

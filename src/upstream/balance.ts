@@ -6,7 +6,7 @@ import type { AddressFacts } from '../transport/contracts.ts';
 import type { Address } from './address.ts';
 
 /** Those that the present choice is made from: one array for all choices, as none outlives its call. */
-const candidates: Address[] = [];
+const choices: Address[] = [];
 
 /**
  * The address for an exchange that could not connect to `failed`: one of the healthy ones, backups only while no other
@@ -21,44 +21,43 @@ export function chooseAddress(
     const only = addresses[0]!;
     return only.health.isProbedDown ? null : only;
   }
-  candidates.length = 0;
+  choices.length = 0;
   let isBackup = true;
   for (const address of addresses) {
     if (!address.health.isHealthy(now) || failed.includes(address)) continue;
     if (isBackup && !address.server.isBackup) {
       isBackup = false;
-      candidates.length = 0;
+      choices.length = 0;
     }
-    if (address.server.isBackup === isBackup) candidates.push(address);
+    if (address.server.isBackup === isBackup) choices.push(address);
   }
-  if (candidates.length === 0) return chooseUnhealthy(addresses, failed);
-  const trial = candidates.findIndex(({ health }) => health.needsTrial);
+  if (choices.length === 0) return chooseUnhealthy(addresses, failed);
+  const trial = choices.findIndex(({ health }) => health.needsTrial);
   if (trial !== -1) {
     // The first exchange after an ejection is the trial. One that has failed already goes where it is safer.
-    if (failed.length === 0 || candidates.every(({ health }) => health.needsTrial)) return candidates[trial]!;
-    for (let i = candidates.length - 1; i >= 0; i--)
-      if (candidates[i]!.health.needsTrial) candidates.splice(i, 1);
+    if (failed.length === 0 || choices.every(({ health }) => health.needsTrial)) return choices[trial]!;
+    for (let i = choices.length - 1; i >= 0; i--) if (choices[i]!.health.needsTrial) choices.splice(i, 1);
   }
   return drawOne();
 }
 
 function drawOne(): Address {
-  const first = draw();
-  if (candidates.length === 1) return first;
-  candidates.splice(candidates.indexOf(first), 1);
-  const second = draw();
+  const first = drawByWeight();
+  if (choices.length === 1) return first;
+  choices.splice(choices.indexOf(first), 1);
+  const second = drawByWeight();
   return second.inFlight * first.server.weight < first.inFlight * second.server.weight ? second : first;
 }
 
-function draw(): Address {
+function drawByWeight(): Address {
   let total = 0;
-  for (const { server } of candidates) total += server.weight;
+  for (const { server } of choices) total += server.weight;
   let left = Math.random() * total;
-  for (const address of candidates) {
+  for (const address of choices) {
     left -= address.server.weight;
     if (left < 0) return address;
   }
-  return candidates.at(-1)!;
+  return choices.at(-1)!;
 }
 
 /** None is healthy: of those that are only ejected, the one that comes back first and was not just tried. */

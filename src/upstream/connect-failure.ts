@@ -47,24 +47,24 @@ export function codeOfConnectError(error: Error, isInHandshake: boolean): FaultC
 /** Why the connect or the handshake failed. @param isInHandshake the TCP connection was there */
 export function describeConnectError(error: Error, isInHandshake: boolean): Cause {
   const { code, host, cert } = error as SystemError;
-  if (code === undefined) return causeOf('the connect failed', printable(error.message));
-  if (!TLS_CODE.test(code)) return causeOf(isInHandshake ? `${code} in the TLS handshake` : printable(code));
+  if (code === undefined) return causeOf('the connect failed', shownText(error.message));
+  if (!TLS_CODE.test(code)) return causeOf(isInHandshake ? `${code} in the TLS handshake` : shownText(code));
   const meaning = TLS_CODES.find(([pattern]) => pattern.test(code))?.[1];
-  const text = meaning === undefined ? printable(code) : `${printable(code)}: ${meaning}`;
+  const text = meaning === undefined ? shownText(code) : `${shownText(code)}: ${meaning}`;
   if (code !== 'ERR_TLS_CERT_ALTNAME_INVALID') return causeOf(text);
   const found = cert?.subjectaltname ?? 'no name';
-  return causeOf(text, printable(`wanted ${host ?? ''}, found ${found}`));
+  return causeOf(text, shownText(`wanted ${host ?? ''}, found ${found}`));
 }
 
 /** Why a name has no address. */
 export function describeLookupError(error: Error): Cause {
   const { code, hostname } = error as SystemError;
-  if (code === undefined) return causeOf('the lookup failed', printable(error.message));
-  return causeOf(printable(code), hostname === undefined ? '' : printable(hostname));
+  if (code === undefined) return causeOf('the lookup failed', shownText(error.message));
+  return causeOf(shownText(code), hostname === undefined ? '' : shownText(hostname));
 }
 
 /** Printable ASCII of bounded length. */
-function printable(text: string): string {
+function shownText(text: string): string {
   const shown = text.replace(/[^ -~]/g, '?');
   return shown.length > SHOWN_MAX ? `${shown.slice(0, SHOWN_MAX)}...` : shown;
 }

@@ -10,7 +10,7 @@ import type { Address } from './address.ts';
 import type { Servers } from './servers.ts';
 
 /** The owner of connections of the class `Connection`. */
-export interface ConnectionOwner<Connection> {
+export interface UpstreamConnectionOwner<Connection> {
   readonly config: UpstreamConfig;
   readonly deadlines: Deadlines;
   readonly headLimits: HeadLimits;

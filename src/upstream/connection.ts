@@ -10,7 +10,7 @@ import type { Tunnel } from '../transport/tunnel.ts';
 import { ReadMemory, Wire, type WireOwner } from '../transport/wire.ts';
 import type { Address } from './address.ts';
 import { codeOfConnectError, describeConnectError } from './connect-failure.ts';
-import type { ConnectionOwner } from './connection-owner.ts';
+import type { UpstreamConnectionOwner } from './connection-owner.ts';
 import { Pipeline } from './pipeline.ts';
 import { COUNTS_AS } from './pool-limits.ts';
 import type { ClientPace } from './pool-review.ts';
@@ -24,7 +24,7 @@ const LOST_AHEAD = causeOf('the response before it on the same connection failed
 const SWITCH_UNASKED = causeOf('101 switches to a protocol that was not requested');
 const ANSWER_UNASKED = causeOf('bytes arrived before the request was sent');
 
-const STATE = { connecting: 0, idle: 1, busy: 2, tunnel: 3, closed: 4 } as const;
+const CONNECTION_STATE = { connecting: 0, idle: 1, busy: 2, tunnel: 3, closed: 4 } as const;
 
 /**
  * One connection, from the connect to its end, owned by the upstream that opened it. Its promise: a response reaches the
@@ -46,11 +46,11 @@ export class UpstreamConnection implements PooledConnection, Timed, WireOwner {
   exchangesMax: number;
   readonly wire: Wire;
   readonly address: Address;
-  readonly #upstream: ConnectionOwner<UpstreamConnection>;
+  readonly #upstream: UpstreamConnectionOwner<UpstreamConnection>;
   readonly #reader: ResponseReader;
   readonly #pipeline: Pipeline;
   #tunnel: Tunnel | null = null;
-  #state: number = STATE.connecting;
+  #state: number = CONNECTION_STATE.connecting;
   #readAt = 0;
   /** Something of what the present exchanges wrote has left. */
   #isSent = false;
@@ -63,7 +63,7 @@ export class UpstreamConnection implements PooledConnection, Timed, WireOwner {
   /** The TCP connection is there, the TLS handshake has not ended. */
   #isInHandshake = false;
 
-  constructor(upstream: ConnectionOwner<UpstreamConnection>, address: Address, now: number) {
+  constructor(upstream: UpstreamConnectionOwner<UpstreamConnection>, address: Address, now: number) {
     this.#upstream = upstream;
     this.#reader = new ResponseReader(upstream.headLimits);
     this.#pipeline = new Pipeline(address);
@@ -88,14 +88,14 @@ export class UpstreamConnection implements PooledConnection, Timed, WireOwner {
   }
 
   get isConnecting(): boolean {
-    return this.#state === STATE.connecting;
+    return this.#state === CONNECTION_STATE.connecting;
   }
 
   /** One more exchange may be sent along with those that were sent on it in this turn. */
   get takesAnother(): boolean {
     return (
       this.exchange !== null &&
-      this.#state === STATE.busy &&
+      this.#state === CONNECTION_STATE.busy &&
       this.#reader.isInHead &&
       !this.#isSent &&
       this.#pipeline.hasRoom(this.#upstream.config.pool.pipelining) &&
@@ -115,7 +115,7 @@ export class UpstreamConnection implements PooledConnection, Timed, WireOwner {
 
   #expect(exchange: UpstreamExchange): void {
     this.exchange = exchange;
-    this.#state = STATE.busy;
+    this.#state = CONNECTION_STATE.busy;
     this.#reader.reset();
   }
 
@@ -129,7 +129,7 @@ export class UpstreamConnection implements PooledConnection, Timed, WireOwner {
   }
 
   becomeTunnel(tunnel: Tunnel): void {
-    this.#state = STATE.tunnel;
+    this.#state = CONNECTION_STATE.tunnel;
     this.#tunnel = tunnel;
     this.exchange = null;
     this.#upstream.servers.succeeded(this.address);
@@ -137,7 +137,7 @@ export class UpstreamConnection implements PooledConnection, Timed, WireOwner {
 
   /** Ends a tunnel's connection: what is written still leaves, until `deadline`. */
   close(deadline: number): void {
-    if (this.#state === STATE.closed) return;
+    if (this.#state === CONNECTION_STATE.closed) return;
     this.wire.end();
     if (!this.wire.hasUnsent) return this.destroy();
     this.#upstream.deadlines.set(this, deadline);
@@ -146,10 +146,10 @@ export class UpstreamConnection implements PooledConnection, Timed, WireOwner {
 
   /** Ends the connection at once, without a word to its exchange, if it has one; those in the queue are sent elsewhere. */
   destroy(): void {
-    if (this.#state === STATE.closed) return;
-    const wasConnecting = this.#state === STATE.connecting;
+    if (this.#state === CONNECTION_STATE.closed) return;
+    const wasConnecting = this.#state === CONNECTION_STATE.connecting;
     const queue = this.#pipeline.takeAll();
-    this.#state = STATE.closed;
+    this.#state = CONNECTION_STATE.closed;
     this.exchange = null;
     this.#reader.drop();
     this.wire.socket.destroy();
@@ -181,7 +181,7 @@ export class UpstreamConnection implements PooledConnection, Timed, WireOwner {
 
   onDeadline(now: number): void {
     const { exchange } = this;
-    if (this.#state === STATE.connecting) {
+    if (this.#state === CONNECTION_STATE.connecting) {
       const where = this.#isInHandshake ? 'the TLS handshake did not finish' : 'no answer';
       const limit = `within connectTimeout, ${this.#upstream.config.connectTimeout} ms`;
       return this.#lost('UPSTREAM_CONNECT_TIMEOUT', causeOf(`${where} ${limit}`));
@@ -239,16 +239,16 @@ export class UpstreamConnection implements PooledConnection, Timed, WireOwner {
   };
 
   readonly #onConnect = (): void => {
-    if (this.#state !== STATE.connecting) return;
+    if (this.#state !== CONNECTION_STATE.connecting) return;
     this.#isInHandshake = false;
-    this.#state = STATE.idle;
+    this.#state = CONNECTION_STATE.idle;
     this.wire.startReading(upstreamMemory);
     this.#upstream.connected(this);
   };
 
   readonly #onEnd = (): void => {
     if (this.#tunnel !== null) return this.#tunnel.upstreamEnded();
-    const isBusy = this.#state === STATE.busy;
+    const isBusy = this.#state === CONNECTION_STATE.busy;
     // After a reset it is unknown whether the last bytes have come.
     if (isBusy && this.#reader.endsWithConnection && !this.#hasRefused) {
       this.#readAt = performance.now();
@@ -271,9 +271,9 @@ export class UpstreamConnection implements PooledConnection, Timed, WireOwner {
 
   /** The peer ended or broke the connection where no message ends. */
   #lost(code: FaultCode, cause: Cause | null): void {
-    if (this.#state === STATE.closed) return;
+    if (this.#state === CONNECTION_STATE.closed) return;
     const { exchange } = this;
-    const wasConnecting = this.#state === STATE.connecting;
+    const wasConnecting = this.#state === CONNECTION_STATE.connecting;
     // One byte of a response is enough to know that the request was seen.
     const { isSilent } = this.#reader;
     const wasSent = this.#isSent;
@@ -376,7 +376,7 @@ export class UpstreamConnection implements PooledConnection, Timed, WireOwner {
     if (goesOn && pipeline.isEmpty) {
       this.exchange = null;
       pipeline.hasAdvanced = false;
-      this.#state = STATE.idle;
+      this.#state = CONNECTION_STATE.idle;
       this.wire.resume();
       exchange.finishResponse(this, this.#readAt);
       return false;
@@ -395,6 +395,6 @@ export class UpstreamConnection implements PooledConnection, Timed, WireOwner {
     this.wire.resume();
     next.answerMoves(this.#readAt);
     exchange.finishResponse(null, this.#readAt);
-    return this.#state === STATE.busy && this.#reader.isInHead && this.exchange === next;
+    return this.#state === CONNECTION_STATE.busy && this.#reader.isInHead && this.exchange === next;
   }
 }

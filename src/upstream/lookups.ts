@@ -5,7 +5,7 @@
 import { lookup } from 'node:dns/promises';
 
 /** A lookup that takes longer is slow, and so is its name until one is not. */
-const SLOW_MS = 500;
+const SLOW_LOOKUP_MS = 500;
 /** Names that are remembered as slow; more than that have come and gone with reloads. */
 const SLOW_NAMES_MAX = 10_000;
 
@@ -79,7 +79,7 @@ export class Lookups {
     for (const job of this.#jobs.values()) {
       const isSlow = this.#slowNames.has(job.host);
       if (job.startedAt >= 0) {
-        if (isSlow || now - job.startedAt > SLOW_MS) slowRunning++;
+        if (isSlow || now - job.startedAt > SLOW_LOOKUP_MS) slowRunning++;
       } else if (isSlow) slow ??= job;
       else if (job.isWanted) return job;
       else unknown ??= job;
@@ -96,7 +96,7 @@ export class Lookups {
     } catch (cause) {
       job.answer.reject(cause);
     }
-    if (this.#now() - job.startedAt <= SLOW_MS) this.#slowNames.delete(job.host);
+    if (this.#now() - job.startedAt <= SLOW_LOOKUP_MS) this.#slowNames.delete(job.host);
     else if (this.#slowNames.size < SLOW_NAMES_MAX) this.#slowNames.add(job.host);
     this.#jobs.delete(job.host);
     this.#running--;

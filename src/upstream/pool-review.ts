@@ -56,6 +56,7 @@ export interface ReviewedPool {
   reportExhausted(facts: PoolFacts): void;
 }
 
+/** The review of one pool, which owns it; `begin` starts it, and it ends by itself when no exchange waits any more. */
 export class PoolReview implements Timed {
   deadline = Number.POSITIVE_INFINITY;
   readonly #pool: ReviewedPool;

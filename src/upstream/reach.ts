@@ -18,7 +18,7 @@ const OBJECTION_MS = 150;
 const EMPTY_LINES = '\r\n\r\n\r\n';
 
 /** One address and what came of the connect: null when it was accepted. */
-export interface Reached {
+export interface ReachedAddress {
   /** "10.0.0.7:80", "[::1]:80", the path of a Unix socket, or the name when it has no address. */
   readonly address: string;
   /** The handshake succeeded, and the certificate is one that the running splitter will accept. */
@@ -27,7 +27,7 @@ export interface Reached {
 }
 
 /** What to change where TLS fails, by the beginning of the code. */
-const REMEDIES: readonly (readonly [code: RegExp, remedy: string])[] = [
+const TLS_REMEDIES: readonly (readonly [code: RegExp, remedy: string])[] = [
   [/^(DEPTH_ZERO_SELF_SIGNED|SELF_SIGNED|UNABLE_TO)/, 'name the file of its authority in tls.caFile'],
   [/^ERR_TLS_CERT_ALTNAME_INVALID/, 'set tls.serverName to a name that the certificate has'],
   [/^CERT_/, 'renew the certificate, or check the clock'],
@@ -43,7 +43,7 @@ export async function reach(
   url: UpstreamUrl,
   tls: TlsConfig | undefined,
   timeoutMs: number,
-): Promise<readonly Reached[]> {
+): Promise<readonly ReachedAddress[]> {
   if (url.path !== null) {
     const failure = await tryPlain({ path: url.path }, timeoutMs);
     return [{ address: url.path, tls: false, failure }];
@@ -69,7 +69,7 @@ export async function reach(
 /** Why this is no plain HTTP server; null when it may be one. */
 async function tryPlain(where: NetConnectOpts, timeoutMs: number): Promise<string | null> {
   let objects = false;
-  const failure = await attempt(connect(where), timeoutMs, (socket, end) => {
+  const failure = await tryOnce(connect(where), timeoutMs, (socket, end) => {
     const object = (): void => {
       objects = true;
       end(null);
@@ -88,7 +88,7 @@ async function tryPlain(where: NetConnectOpts, timeoutMs: number): Promise<strin
   });
   if (failure !== null || !objects) return failure;
   const insecure = { ...where, rejectUnauthorized: false };
-  return attempt(
+  return tryOnce(
     connectTls(insecure),
     OBJECTION_MS,
     (socket, end) => {
@@ -125,7 +125,7 @@ function tryTls(
   } catch (error) {
     return Promise.resolve(`its TLS files cannot be used (${(error as Error).message})`);
   }
-  return attempt(socket, timeoutMs, (_, end) => {
+  return tryOnce(socket, timeoutMs, (_, end) => {
     let isInHandshake = false;
     socket.once('connect', () => {
       isInHandshake = true;
@@ -152,12 +152,12 @@ function describeRefusal(socket: TLSSocket, wanted: Error | undefined): string {
 }
 
 function withRemedy(failure: string, code: string): string {
-  const remedy = REMEDIES.find(([pattern]) => pattern.test(code))?.[1];
+  const remedy = TLS_REMEDIES.find(([pattern]) => pattern.test(code))?.[1];
   return remedy === undefined ? failure : `${failure}: ${remedy}`;
 }
 
 /** Resolves with what `begin` ends with, or with `late` when that takes too long; the socket is closed then. */
-function attempt<S extends Socket>(
+function tryOnce<S extends Socket>(
   socket: S,
   timeoutMs: number,
   begin: (socket: S, end: (failure: string | null) => void) => void,

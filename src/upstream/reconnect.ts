@@ -9,7 +9,7 @@ import type { Deadlines, Timed } from '../transport/deadlines.ts';
 /** Time between two tries; up to half of it more, so that several splitters do not come at the same moment. */
 const CONNECT_PAUSE_MS = 200;
 /** How long after its beginning an outage is waited out at most. */
-const WINDOW_MS = 2000;
+const OUTAGE_WINDOW_MS = 2000;
 
 /** The exchanges that wait until one upstream accepts a connection. */
 export class Reconnect implements Timed {
@@ -29,7 +29,7 @@ export class Reconnect implements Timed {
     tryAgain: (exchange: UpstreamExchange, now: number) => void,
   ) {
     this.#deadlines = deadlines;
-    this.#windowMs = Math.min(WINDOW_MS, limitMs);
+    this.#windowMs = Math.min(OUTAGE_WINDOW_MS, limitMs);
     this.#tryAgain = tryAgain;
   }
 

@@ -156,7 +156,7 @@ export class UpstreamReport {
     else if (code === 'UPSTREAM_DOWN' && all.length > 1)
       this.#report('address down', { address: address.name, ...said(failure) });
     if (!isOut) return;
-    if (!address.isOut) turn(address, true);
+    if (!address.isOut) setOut(address, true);
     if (this.#trouble === null && all.every((other) => other.isOut))
       this.#enter({ address: address.name }, failure);
   }
@@ -164,7 +164,7 @@ export class UpstreamReport {
   /** An exchange or a probe succeeded at an address that was out. `msg`: what that is; null = nothing of its own. */
   recovered(address: ReportedAddress, msg: 'address reinstated' | 'address up' | null): void {
     const lastedMs = Date.now() - address.since;
-    if (address.isOut) turn(address, false);
+    if (address.isOut) setOut(address, false);
     if (msg !== null) this.#report(msg, { address: address.name, lastedMs });
     this.#leave({ address: address.name });
   }
@@ -172,7 +172,7 @@ export class UpstreamReport {
   /** A connection was made: what could not be reached can. */
   connected(address: ReportedAddress): void {
     const { lastFailure } = address;
-    if (address.isOut && lastFailure !== null && UNREACHED.has(lastFailure.code)) turn(address, false);
+    if (address.isOut && lastFailure !== null && UNREACHED.has(lastFailure.code)) setOut(address, false);
     if (this.#trouble !== null && UNREACHED.has(this.#trouble.failure.code))
       this.#leave({ address: address.name });
   }
@@ -276,7 +276,7 @@ function remedyFor({ connections, longRunning, slowClients }: PoolFacts): string
   return 'the upstream is slower than its requests arrive: raise pool.maxConnections if it can handle more at once';
 }
 
-function turn(address: ReportedAddress, isOut: boolean): void {
+function setOut(address: ReportedAddress, isOut: boolean): void {
   address.isOut = isOut;
   address.since = Date.now();
 }
@@ -291,7 +291,7 @@ export function describeFailure({ code, cause }: LastFailure): string {
 }
 
 /** What /status says of an address beside its numbers. */
-export function viewOf(
+export function addressView(
   address: ReportedAddress,
   now: number,
 ): Pick<AddressView, 'healthy' | 'state' | 'since' | 'lastFailure'> {

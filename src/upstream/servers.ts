@@ -6,11 +6,11 @@ import { membersOf, type UpstreamConfig } from '../config/options/upstream.ts';
 import { type Cause, causeOf, type FaultCode } from '../errors.ts';
 import type { UpstreamCounters } from '../telemetry/counters.ts';
 import type { AddressView } from '../telemetry/running.ts';
-import { Address, Server } from './address.ts';
+import { Address, UpstreamServer } from './address.ts';
 import { describeLookupError } from './connect-failure.ts';
 import type { Lookup } from './lookups.ts';
 import { Probe } from './probe.ts';
-import { describeFailure, type UpstreamReport, viewOf } from './report.ts';
+import { addressView, describeFailure, type UpstreamReport } from './report.ts';
 
 /** All servers of one upstream, which owns it. Its promise: `addresses` is what the last good lookups said. */
 export class Servers {
@@ -19,7 +19,7 @@ export class Servers {
   readonly #config: UpstreamConfig;
   readonly #counters: UpstreamCounters;
   readonly #report: UpstreamReport;
-  readonly #servers: readonly Server[];
+  readonly #servers: readonly UpstreamServer[];
   readonly #onFirstAnswer: () => void;
   #isRetired = false;
 
@@ -38,7 +38,7 @@ export class Servers {
     const now = performance.now();
     // Every server keeps its number in the configuration; one that is down is never looked up.
     this.#servers = membersOf(config).flatMap((server, index) =>
-      server.down ? [] : [new Server(index, server, config, this.#onResolved, now, lookup)],
+      server.down ? [] : [new UpstreamServer(index, server, config, this.#onResolved, now, lookup)],
     );
     this.refresh(now, false);
     this.#adopt();
@@ -67,7 +67,7 @@ export class Servers {
     const now = performance.now();
     return this.addresses.map((address) => ({
       address: address.name,
-      ...viewOf(address, now),
+      ...addressView(address, now),
       inFlight: address.inFlight,
       idle: address.idle.length,
     }));
@@ -163,7 +163,7 @@ export class Servers {
     }
   }
 
-  #open(host: string, server: Server): Address {
+  #open(host: string, server: UpstreamServer): Address {
     const { url, tls } = server;
     const bracketed = host.includes(':') ? `[${host}]` : host;
     const isOnly = this.#config.servers === undefined;

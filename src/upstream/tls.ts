@@ -15,6 +15,7 @@ import { PEM_BYTES_MAX, readRegularFile, readRegularFileSync } from '../regular-
 /** How long files are taken as unchanged: a mounted Secret is renewed without a word. */
 const FILES_TTL_MS = 60_000;
 
+/** The TLS settings of one server, which owns them. Their promise: a certificate is always verified, and changed files are seen. */
 export class TlsSettings {
   readonly #config: TlsConfig;
   readonly #url: UpstreamUrl;
@@ -61,7 +62,7 @@ export class TlsSettings {
       const files = await Promise.all(
         this.#paths.map((path) => path && readRegularFile(path, PEM_BYTES_MAX)),
       );
-      if (files.every((bytes, index) => isSame(bytes, this.#files[index]))) return;
+      if (files.every((bytes, index) => isSamePem(bytes, this.#files[index]))) return;
       this.#context = contextOf(files);
       this.#files = files;
     } catch {
@@ -77,6 +78,6 @@ function contextOf([ca, cert, key]: PemFiles): SecureContext {
   return createSecureContext({ ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) });
 }
 
-function isSame(a: PemFiles[number], b: PemFiles[number]): boolean {
+function isSamePem(a: PemFiles[number], b: PemFiles[number]): boolean {
   return a === b || (a !== undefined && b !== undefined && Buffer.from(a).equals(Buffer.from(b)));
 }

@@ -15,7 +15,7 @@ import type { Address, IdleConnection } from './address.ts';
 import { chooseAddress } from './balance.ts';
 import { describeLookupError } from './connect-failure.ts';
 import { UpstreamConnection } from './connection.ts';
-import type { ConnectionOwner } from './connection-owner.ts';
+import type { UpstreamConnectionOwner } from './connection-owner.ts';
 import type { Lookup } from './lookups.ts';
 import { PoolLimits } from './pool-limits.ts';
 import { PoolReview, type ReviewedPool } from './pool-review.ts';
@@ -30,7 +30,7 @@ const CONNECT_ATTEMPTS_MAX = 4;
  * One upstream for as long as a generation uses it, and until its last connection has closed. It owns its servers and
  * connections. Its promise: each exchange that is checked out gets one answer, and the limits of the pool hold.
  */
-export class Upstream implements ConnectionOwner<UpstreamConnection>, ReviewedPool {
+export class Upstream implements UpstreamConnectionOwner<UpstreamConnection>, ReviewedPool {
   readonly name: string;
   readonly config: UpstreamConfig;
   readonly headLimits: HeadLimits;

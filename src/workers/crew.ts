@@ -12,7 +12,7 @@ import { Splitter } from '../split/splitter.ts';
 import type { Assignments } from '../telemetry/assignments.ts';
 import { OWN_PROCESS } from '../telemetry/own-process.ts';
 import type { Running, RunningGeneration, RunningWorkers } from '../telemetry/running.ts';
-import { socketIo } from '../transport/wire.ts';
+import { socketIo } from '../transport/socket-handle.ts';
 import type { UpstreamEvent } from '../upstream/report.ts';
 import { TlsSettings } from '../upstream/tls.ts';
 import { countShortLives, divideHeap, divideLimits, restartDelayMs } from './division.ts';
@@ -297,7 +297,7 @@ export class Crew implements Running, WorkerSlotHost {
     const ends = config.routes.map(({ split, upstream }) =>
       split !== undefined
         ? { splitter: splitters.get(split)! }
-        : ({ splitter: null, arm: { upstream: upstreams.get(upstream)! } } as const),
+        : ({ splitter: null, destination: { upstream: upstreams.get(upstream)! } } as const),
     );
     return {
       number,

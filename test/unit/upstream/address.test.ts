@@ -4,7 +4,7 @@ import { Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { membersOf } from '../../../src/config/options/upstream.ts';
 import { Wire } from '../../../src/transport/wire.ts';
-import { Address, type IdleConnection, Server } from '../../../src/upstream/address.ts';
+import { Address, type IdleConnection, UpstreamServer } from '../../../src/upstream/address.ts';
 import { configOf } from '../../support/splitter.ts';
 
 const owner = { received() {}, flushed() {}, blocked() {}, drained() {}, writeFailed: () => false };
@@ -54,7 +54,7 @@ const connectionOf = (name: string) => new FakeConnection(name);
 function addressOf(): Address {
   const config = configOf({ upstreams: { u: { url: 'http://127.0.0.1:1' } }, routes: [{ upstream: 'u' }] });
   const upstream = config.upstreams.get('u')!;
-  return new Address('127.0.0.1', new Server(0, membersOf(upstream)[0]!, upstream, () => {}, 0), 'a');
+  return new Address('127.0.0.1', new UpstreamServer(0, membersOf(upstream)[0]!, upstream, () => {}, 0), 'a');
 }
 
 /** Ends the present turn of the event loop: something is gathered in it. */

@@ -2,7 +2,7 @@
 // when none is healthy.
 import { describe, expect, it } from 'vitest';
 import { membersOf } from '../../../src/config/options/upstream.ts';
-import { Address, Server } from '../../../src/upstream/address.ts';
+import { Address, UpstreamServer } from '../../../src/upstream/address.ts';
 import { chooseAddress } from '../../../src/upstream/balance.ts';
 import { configOf } from '../../support/splitter.ts';
 
@@ -11,7 +11,7 @@ const eject = { failures: 1, time: 1000, timeMax: 60_000 };
 function addressOf(weight = 1, inFlight = 0, backup = false): Address {
   const servers = [{ url: 'http://127.0.0.1:1', weight, backup }, { url: 'http://127.0.0.1:2' }];
   const config = configOf({ upstreams: { u: { servers } }, routes: [{ upstream: 'u' }] }).upstreams.get('u')!;
-  const server = new Server(0, membersOf(config)[0]!, config, () => {}, 0);
+  const server = new UpstreamServer(0, membersOf(config)[0]!, config, () => {}, 0);
   const address = new Address('127.0.0.1', server, '');
   address.inFlight = inFlight;
   return address;
