@@ -25,6 +25,8 @@ const IDLE_MS = 75_000;
 const LAST_READ_MS = 1000;
 /** An answer is written in parts of this size, each once the one before has left. */
 const PART_BYTES = 65_536;
+/** A body up to this size is written together with its head. */
+const SHORT_ANSWER_BYTES = 1024;
 
 /** What a connection is doing. */
 export const ADMIN_PHASE = {
@@ -171,7 +173,7 @@ export class AdminConnection implements WireOwner, Timed, Waiting, HoldsBytes {
   readonly #onEnd = (): void => {
     this.#hasEnded = true;
     // A request that is complete is answered; nothing else can come any more.
-    if (this.phase !== ADMIN_PHASE.waiting && this.phase !== ADMIN_PHASE.sending) this.#socket.end();
+    if (this.phase !== ADMIN_PHASE.waiting && this.phase !== ADMIN_PHASE.sending) this.#socket.destroy();
   };
 
   /** Parses bytes[from, to), which may be those that are held; at most one request is taken. */
@@ -256,8 +258,11 @@ export class AdminConnection implements WireOwner, Timed, Waiting, HoldsBytes {
     this.#owner.pace.charge(bytes.length - this.#sent);
     this.#owner.sending(this);
     const head = writeHead(answer, this.#keepAlive);
-    if (bytes.length - this.#sent === 0) {
-      this.#socket.write(head, 'latin1', this.#onSent);
+    const byteCount = bytes.length - this.#sent;
+    if (byteCount <= SHORT_ANSWER_BYTES) {
+      const body = bytes.toString('latin1', this.#sent);
+      this.#sent = bytes.length;
+      this.#socket.write(head + body, 'latin1', this.#onSent);
     } else {
       this.#socket.cork();
       this.#socket.write(head, 'latin1');

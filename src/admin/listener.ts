@@ -14,8 +14,11 @@ import { AnswerPace } from './pace.ts';
 import type { Rendering } from './rendering.ts';
 import { type AdminRequest, type Answer, text } from './request.ts';
 
-/** Connections that the kernel keeps until they are accepted. One too many is asked to come again a second later. */
-const ACCEPT_QUEUE_MAX = 4096;
+/**
+ * Connections that the kernel keeps until they are accepted. When they are too many it makes a client try again a second
+ * later; more of them would make a probe wait as long behind connections whose clients have left.
+ */
+const ACCEPT_QUEUE_MAX = 1024;
 /**
  * Connections above which the least useful ones are dropped, unless the process may open few files. Holding a silent
  * connection until its time limit is cheaper than dropping it: a hostile client comes back at once, as a new socket.

@@ -106,12 +106,25 @@ function takesGzip(accepted: string | undefined): boolean {
   return anything;
 }
 
+let lastDateLine = '';
+let dateLineUntil = 0;
+
+/** "Date: …", made once a second. */
+function dateLine(now: number): string {
+  if (now >= dateLineUntil) {
+    const date = new Date();
+    dateLineUntil = now + 1000 - date.getMilliseconds();
+    lastDateLine = `Date: ${date.toUTCString()}`;
+  }
+  return lastDateLine;
+}
+
 /** Status line and fields of an answer. */
 export function writeHead(answer: Answer, keepAlive: boolean): string {
   const { status, type, body, isGzipped = false, allow } = answer;
   return [
     `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`,
-    `Date: ${new Date().toUTCString()}`,
+    dateLine(performance.now()),
     `Content-Type: ${type}`,
     `Content-Length: ${body.bytes.length}`,
     ...(isGzipped ? ['Content-Encoding: gzip'] : []),

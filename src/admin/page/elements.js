@@ -32,7 +32,7 @@ export function show(node, text) {
 export const countFormat = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
 export const rateFormat = new Intl.NumberFormat('en-US', { maximumFractionDigits: 1 });
 /** @param {number} ratio */
-export const percentText = (ratio) => `${(ratio * 100).toFixed(2)} %`;
+export const ratioText = (ratio) => `${(ratio * 100).toFixed(2)} %`;
 /** @param {string | number} date */
 export const clockText = (date) => new Date(date).toLocaleTimeString('en-GB');
 

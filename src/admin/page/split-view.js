@@ -9,7 +9,7 @@ import {
   durationText,
   failedRequests,
   make,
-  percentText,
+  ratioText,
   rateFormat,
   SERIES_MAX,
   show,
@@ -97,8 +97,8 @@ export class SplitView {
       const last = (column) => columns?.[column].findLast((value) => value !== null);
       const failed = failedRequests(variant);
       const texts = [
-        percentText(variant.shareRatio),
-        variant.observedRatio === null ? '–' : percentText(variant.observedRatio),
+        ratioText(variant.shareRatio),
+        variant.observedRatio === null ? '–' : ratioText(variant.observedRatio),
         `${countFormat.format(variant.uniqueKeys)} ± ${countFormat.format(variant.uniqueKeysStandardError)}`,
         countFormat.format(variant.requests),
         perSecond === undefined ? '–' : rateFormat.format(perSecond),
@@ -118,7 +118,7 @@ export class SplitView {
         ? ['too few unique keys to judge the shares', 'badge']
         : mismatch
           ? [
-              `sample ratio mismatch: off by ${percentText(deviationRatio ?? 0)}, p = ${pValue.toExponential(1)}`,
+              `sample ratio mismatch: off by ${ratioText(deviationRatio ?? 0)}, p = ${pValue.toExponential(1)}`,
               'badge bad',
             ]
           : [`unique keys fit the shares, p = ${pValue.toFixed(3)}`, 'badge good'];
@@ -177,12 +177,12 @@ class Bar {
 
   /** @param {readonly number[]} ratios */
   update(ratios) {
-    const label = `${this.label}: ${this.names.map((name, index) => `${name} ${percentText(ratios[index])}`).join(', ')}`;
+    const label = `${this.label}: ${this.names.map((name, index) => `${name} ${ratioText(ratios[index])}`).join(', ')}`;
     if (this.node.getAttribute('aria-label') !== label) this.node.setAttribute('aria-label', label);
     this.parts.forEach((part, index) => {
       part.style.flex = `${ratios[index]} 0 0`;
       part.hidden = ratios[index] === 0;
-      part.title = `${this.names[index]} ${percentText(ratios[index])}`;
+      part.title = `${this.names[index]} ${ratioText(ratios[index])}`;
     });
   }
 
