@@ -9,8 +9,8 @@ import {
   durationText,
   failedRequests,
   make,
-  ratioText,
   rateFormat,
+  ratioText,
   SERIES_MAX,
   show,
 } from './elements.js';
