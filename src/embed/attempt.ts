@@ -36,7 +36,7 @@ export abstract class UpstreamAttempt {
   /** Limits every wait for `upstreamRequest` until its end, and keeps `stage`. */
   protected watch(upstreamRequest: ClientRequest): void {
     const { config, url } = this.plan.upstream;
-    const { connectTimeout, responseTimeout, pool } = config;
+    const { connectTimeout: connectTimeoutMs, responseTimeout: responseTimeoutMs, pool } = config;
     this.upstreamRequest = upstreamRequest;
     this.stage = STAGE.queued;
     this.#limit(pool.queueTimeout, 'QUEUE_TIMEOUT');
@@ -45,7 +45,7 @@ export abstract class UpstreamAttempt {
         const { bytesRead } = socket;
         // Asked before the turn ends: a client that reads or sends again in it ends its own pause, not the upstream's.
         const code = this.silenceFault();
-        socket.setTimeout(responseTimeout);
+        socket.setTimeout(responseTimeoutMs);
         // A busy event loop runs its timers first: bytes that have already arrived are read before the second look.
         setImmediate(() => {
           if (code !== null && socket.bytesRead === bytesRead) this.end(code, null);
@@ -54,13 +54,13 @@ export abstract class UpstreamAttempt {
       const connected = () => {
         this.stopWaiting();
         this.stage = STAGE.sent;
-        socket.setTimeout(responseTimeout);
+        socket.setTimeout(responseTimeoutMs);
         socket.on('timeout', silent);
         upstreamRequest.once('close', () => socket.off('timeout', silent));
       };
       if (!socket.connecting) return connected();
       this.stage = STAGE.connecting;
-      this.#limit(connectTimeout, 'UPSTREAM_CONNECT_TIMEOUT');
+      this.#limit(connectTimeoutMs, 'UPSTREAM_CONNECT_TIMEOUT');
       socket.once(url.tls ? 'secureConnect' : 'connect', connected);
     });
   }

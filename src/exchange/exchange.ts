@@ -117,7 +117,7 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     if (destination === null) return this.fail('KEY_MISSING');
     this.#destination = destination;
     this.#hop = destination;
-    this.#waits.responseTimeout = destination.upstream.config.responseTimeout;
+    this.#waits.responseTimeoutMs = destination.upstream.config.responseTimeout;
     this.#outcome.belongsTo(destination);
     if (destination.edits !== null) this.#prepareEdits(destination.edits, head);
     if (this.passesUpgrade && !this.isRequestSent) return this.fail('BAD_UPGRADE');
@@ -177,7 +177,7 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
       return this.fail(code, cause);
     this.#hop = fallback;
     this.#connection = null;
-    this.#waits.responseTimeout = fallback.upstream.config.responseTimeout;
+    this.#waits.responseTimeoutMs = fallback.upstream.config.responseTimeout;
     this.attempts.startOver();
     this.#response.add(`x-splitter-fallback: ${fallback.upstream.name}\r\n`);
     this.#outcome.fellBack(fallback.upstream.name);
@@ -223,7 +223,7 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
 
   onAnswerDeadline(): void {
     const code = this.hasResponseBegun ? 'UPSTREAM_BODY_TIMEOUT' : 'UPSTREAM_RESPONSE_TIMEOUT';
-    this.fail(code, limitOf('responseTimeout', this.#waits.responseTimeout, 'ms'));
+    this.fail(code, limitOf('responseTimeout', this.#waits.responseTimeoutMs, 'ms'));
   }
 
   upstreamBlocked(): void {

@@ -14,7 +14,7 @@ import type { RequestRelay } from './request-relay.ts';
 /** The time limits of one exchange, which owns it; `reset` before each request. Times are those of `performance.now()`. */
 export class Waits {
   /** How long the upstream may be silent, in milliseconds. */
-  responseTimeout = 0;
+  responseTimeoutMs = 0;
   readonly #pace = new BodyPace();
   readonly #request: RequestRelay;
   readonly #outcome: Outcome;
@@ -68,14 +68,14 @@ export class Waits {
       client.setDeadline(this.#pace.wait(now, timeouts.requestBody, limits.minimumRate, bytesReceived));
     } else {
       this.#pace.rest(now);
-      connection.waitUntil(now + this.responseTimeout);
+      connection.waitUntil(now + this.responseTimeoutMs);
       client.setDeadline(Number.POSITIVE_INFINITY);
     }
   }
 
   /** The upstream has sent something, or it is this exchange's turn on its connection. */
   answerMoves(connection: PooledConnection, now: number): void {
-    connection.waitUntil(now + this.responseTimeout);
+    connection.waitUntil(now + this.responseTimeoutMs);
   }
 
   /** The connection can go no further before the client does: it does not send its body, or does not read. */

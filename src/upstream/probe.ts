@@ -64,7 +64,7 @@ export class Probe {
   }
 
   readonly #ask = async (): Promise<void> => {
-    const { path, timeout, interval } = this.#settings;
+    const { path, timeout: timeoutMs, interval: intervalMs } = this.#settings;
     let cause: Cause | null;
     try {
       this.#client ??= await this.#open();
@@ -72,17 +72,19 @@ export class Probe {
         method: 'GET',
         path,
         headers: { host: this.#address.host, 'user-agent': 'request-splitter-probe' },
-        signal: AbortSignal.timeout(timeout),
+        signal: AbortSignal.timeout(timeoutMs),
       });
       await body.dump();
       cause = statusCode >= 200 && statusCode < 400 ? null : causeOf(`the probe got status ${statusCode}`);
     } catch (error) {
       // Refused, reset, silent or garbled: all of them are the same answer to "is it up?".
       const isLate = (error as Error).name === 'TimeoutError';
-      cause = isLate ? limitOf('probe.timeout', timeout, 'ms') : describeConnectError(error as Error, false);
+      cause = isLate
+        ? limitOf('probe.timeout', timeoutMs, 'ms')
+        : describeConnectError(error as Error, false);
     }
     this.#observe(cause);
-    this.#schedule(interval * (0.9 + Math.random() * 0.2));
+    this.#schedule(intervalMs * (0.9 + Math.random() * 0.2));
   };
 
   /** undici is loaded by the first probe: a splitter without probes does without its memory. */
