@@ -18,7 +18,7 @@ const common = {
 export default defineConfig({
   test: {
     // More than cores: many tests wait for processes that they have started.
-    maxWorkers: 4,
+    maxWorkers: 6,
     projects: [
       {
         test: {
