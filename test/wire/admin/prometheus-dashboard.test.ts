@@ -25,7 +25,7 @@ describe.skipIf(prometheusMissing !== undefined)(
   () => {
     const folder = mkdtempSync(join(tmpdir(), 'dashboard-'));
     const file = join(folder, 'splitter.yaml');
-    const soon = { timeout: 25_000, interval: 250 };
+    const soon = { timeout: 60_000, interval: 250 };
     let echo: Echo;
     let dead: Echo;
     let run: ProgramRun;
