@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { freePort } from '../support/scripted-upstream.ts';
+import { freePort } from '../support/free-port.ts';
 import type { Mode } from './upstream-process.ts';
 
 const UPSTREAM = join(import.meta.dirname, 'upstream-process.ts');

@@ -3,7 +3,7 @@
 import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePort } from '../support/scripted-upstream.ts';
+import { freePort } from '../support/free-port.ts';
 import { accepting, ChildProcessRun, childrenOf, findProgram } from './processes.ts';
 
 const SOURCE = join(import.meta.dirname, '../../src/main.ts');

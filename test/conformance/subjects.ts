@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { Ambassador } from '../../src/ambassador.ts';
 import { parseConfig } from '../../src/config/parse.ts';
-import { freePort } from '../support/scripted-upstream.ts';
+import { freePort } from '../support/free-port.ts';
 import { get } from './case.ts';
 import { exchange } from './exchange.ts';
 import { LenientUpstream } from './lenient-upstream.ts';

@@ -6,10 +6,11 @@ import type { AddressInfo } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import { createHandler, type FaultCode, type HandlerConfig } from '../../src/http-proxy.ts';
+import { freePort } from '../support/free-port.ts';
 import { documentOf, HandlerServer as Server } from '../support/handler-server.ts';
 import { statusOf, valuesOf } from '../support/message.ts';
 import type { RawClient } from '../support/raw-client.ts';
-import { freePort, type Script } from '../support/scripted-upstream.ts';
+import type { Script } from '../support/scripted-upstream.ts';
 import { startUpstream } from '../support/splitter.ts';
 
 const GET = 'GET /?token=abc HTTP/1.1\r\nHost: h\r\n\r\n';

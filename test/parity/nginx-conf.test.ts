@@ -14,9 +14,9 @@ import { randomTokens } from '../../src/cli/tokens.ts';
 import { parseNginx } from '../../src/config/nginx/translate.ts';
 import { parseConfig } from '../../src/config/parse.ts';
 import { formatProblems } from '../../src/config/problem.ts';
+import { freePort } from '../support/free-port.ts';
 import { NGINX_VERSION, startNginx } from '../support/nginx.ts';
 import { askAll } from '../support/pipeline.ts';
-import { freePort } from '../support/scripted-upstream.ts';
 
 const NAMES = ['a', 'b', 'c'] as const;
 

@@ -4,8 +4,8 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { expect, it, onTestFinished } from 'vitest';
+import { freePort } from '../support/free-port.ts';
 import { startNamingUpstream } from '../support/naming-upstream.ts';
-import { freePort } from '../support/scripted-upstream.ts';
 
 const root = join(import.meta.dirname, '../..');
 

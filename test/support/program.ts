@@ -87,8 +87,8 @@ export class ProgramRun {
     });
   }
 
-  /** The first log line with this message, behind `skip` others, as an object. */
-  async event(message: string, skip = 0): Promise<Record<string, unknown>> {
+  /** The first log line with this message, after `skip` others, as an object; the caller knows its fields. */
+  async event<Fields extends object = Record<string, unknown>>(message: string, skip = 0): Promise<Fields> {
     return JSON.parse(await this.line(new RegExp(`"msg":"${message}"`), skip));
   }
 

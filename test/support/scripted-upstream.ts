@@ -111,11 +111,3 @@ export class ScriptedUpstream {
     await closed;
   }
 }
-
-/** A port on which nobody listens, for now. */
-export async function freePort(): Promise<number> {
-  const upstream = await ScriptedUpstream.listen();
-  const { port } = upstream;
-  await upstream.close();
-  return port;
-}

@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type Loaded, loadConfig } from '../../../src/config/load.ts';
 import { type ReloadHost, Reloads } from '../../../src/service/reload.ts';
 import { ReloadReader } from '../../../src/service/reload-reader.ts';
+import { fakeConfig } from '../../support/fake-running.ts';
 
 let folder: string;
 const running: Reloads[] = [];
@@ -48,8 +49,8 @@ function loadedOf(texts: ReadonlyMap<string, string>): Loaded {
   const [file = ''] = texts.keys();
   const outcome = isBad
     ? { problems: [{ at: '', path: '', order: 0, expected: '', got: '' }] }
-    : { config: {} };
-  return { ...outcome, file, files: [...texts.keys()], texts, notes: [] } as unknown as Loaded;
+    : { config: fakeConfig(), findings: [] };
+  return { ...outcome, file, files: [...texts.keys()], texts, notes: [] };
 }
 
 /** Reloads of these files as they are now; `between` runs in the place of each wait. */

@@ -1,7 +1,7 @@
 // Clients without a key: one is made for them, comes back in its cookie, and keeps them on their variant.
 import { describe, expect, it } from 'vitest';
+import { freePort } from '../../support/free-port.ts';
 import { statusOf, valuesOf } from '../../support/message.ts';
-import { freePort } from '../../support/scripted-upstream.ts';
 import { startTwoVariants } from '../../support/two-variants.ts';
 
 const KEY = ['$arg_token', { mint: 'uid', cookie: 'uid', maxAge: '1h' }];

@@ -32,7 +32,7 @@ describe('a certificate file that is not there', () => {
     writeFileSync(path, document(upstream.url));
     const run = new ProgramRun(['--config', path], {});
     onTestFinished(() => run.kill());
-    const { listening } = (await run.event('serving')) as unknown as { listening: string[] };
+    const { listening } = await run.event<{ listening: string[] }>('serving');
     writeFileSync(path, document(upstream.url, missing));
     expect(await run.event('configuration refused')).toMatchObject({
       problems: [expect.stringMatching(/upstreams\.secure\.tls: expected PEM files .* got ENOENT/)],

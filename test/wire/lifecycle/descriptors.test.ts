@@ -3,9 +3,9 @@
 import { existsSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { expect, it, onTestFinished } from 'vitest';
+import { freePort } from '../../support/free-port.ts';
 import { ProgramRun } from '../../support/program.ts';
 import { RawClient } from '../../support/raw-client.ts';
-import { freePort } from '../../support/scripted-upstream.ts';
 import { startUpstream } from '../../support/splitter.ts';
 
 const isMissing = !existsSync('/proc/self/limits');

@@ -51,7 +51,7 @@ describe('SIGTERM under load', () => {
     );
     const run = new ProgramRun([], { LISTEN: '127.0.0.1:0', ADMIN: 'off', CONFIG: file });
     onTestFinished(() => run.kill());
-    const { listening } = (await run.event('serving')) as unknown as { listening: string[] };
+    const { listening } = await run.event<{ listening: string[] }>('serving');
     const port = Number(new URL(listening[0]!).port);
 
     const socket = new WebSocket(`ws://127.0.0.1:${port}/ws`);

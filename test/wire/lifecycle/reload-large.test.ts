@@ -21,7 +21,7 @@ upstreams: { u: { url: "${echo.url}" } }
     await echo.close();
     rmSync(folder, { recursive: true });
   });
-  const { listening } = (await run.event('serving')) as unknown as { listening: string[] };
+  const { listening } = await run.event<{ listening: string[] }>('serving');
   const split = (i: number) =>
     `  s${i}: { override: { header: x-v, variants: [a], secret: 0123456789abcdef${i} }, variants: [{ name: a, share: "*", upstream: u }] }\n`;
   const rows = <T>(count: number, row: (i: number) => T) => Array.from({ length: count }, (_, i) => row(i));

@@ -43,7 +43,7 @@ interface Serving {
   admin: string;
   hash: string;
 }
-const serving = async () => (await run.event('serving')) as unknown as Serving & Record<string, unknown>;
+const serving = () => run.event<Serving & Record<string, unknown>>('serving');
 
 async function numbers(admin: string): Promise<string[]> {
   return (await (await fetch(`${admin}/metrics`)).text()).split('\n');
@@ -300,13 +300,13 @@ test('a stdout that nobody reads stops neither the traffic nor the end: lines ar
 });
 
 describe('signals', () => {
-  let held: { response: ServerResponse; arrived: Promise<void> };
+  let held: { response: ServerResponse | null; arrived: Promise<void> };
   let slow: Server;
   let file: string;
 
   beforeEach(async () => {
     const arrived = Promise.withResolvers<void>();
-    held = { response: null as unknown as ServerResponse, arrived: arrived.promise };
+    held = { response: null, arrived: arrived.promise };
     slow = createServer((request, response) => {
       if (request.url?.startsWith('/slow')) {
         held.response = response;
@@ -359,7 +359,7 @@ describe('signals', () => {
       'close',
       'quick\n',
     ]);
-    held.response.end('slow\n');
+    held.response!.end('slow\n');
     expect(await (await answer).text()).toBe('slow\n');
     expect(await run.exitCode).toBe(0);
     expect(run.stdout).toContain('"msg":"drained"');

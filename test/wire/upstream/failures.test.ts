@@ -5,9 +5,10 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { FAULTS, type FaultCode } from '../../../src/errors.ts';
+import { freePort } from '../../support/free-port.ts';
 import { type Message, statusOf, valuesOf } from '../../support/message.ts';
 import type { RawClient } from '../../support/raw-client.ts';
-import { freePort, ScriptedUpstream } from '../../support/scripted-upstream.ts';
+import { ScriptedUpstream } from '../../support/scripted-upstream.ts';
 import { startLine, startSplitter, startUpstream } from '../../support/splitter.ts';
 
 const GET = 'GET / HTTP/1.1\r\nHost: h\r\n\r\n';

@@ -3,9 +3,9 @@
 import { describe, expect, it } from 'vitest';
 import { FAULT_CODES } from '../../../src/errors.ts';
 import { AccessLog } from '../../../src/telemetry/access-log.ts';
+import { freePort } from '../../support/free-port.ts';
 import { logLines } from '../../support/log-lines.ts';
 import { NamedServer } from '../../support/named-server.ts';
-import { freePort } from '../../support/scripted-upstream.ts';
 import { type Document, startSplitter, startUpstream } from '../../support/splitter.ts';
 
 const GET = 'GET / HTTP/1.1\r\nHost: h\r\n\r\n';

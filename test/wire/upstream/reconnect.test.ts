@@ -1,8 +1,9 @@
 // An upstream that refuses every connect, as one that restarts does: requests wait for a moment instead of failing, they
 // share the tries, and what they wait for has an end.
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { freePort } from '../../support/free-port.ts';
 import { statusOf, valuesOf } from '../../support/message.ts';
-import { freePort, ScriptedUpstream } from '../../support/scripted-upstream.ts';
+import { ScriptedUpstream } from '../../support/scripted-upstream.ts';
 import { type RunningSplitter, startSplitter, startUpstream } from '../../support/splitter.ts';
 
 const GET = 'GET / HTTP/1.1\r\nHost: h\r\n\r\n';

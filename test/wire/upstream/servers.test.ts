@@ -4,8 +4,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { freePort } from '../../support/free-port.ts';
 import { statusOf, valuesOf } from '../../support/message.ts';
-import { freePort, type Script, ScriptedUpstream } from '../../support/scripted-upstream.ts';
+import { type Script, ScriptedUpstream } from '../../support/scripted-upstream.ts';
 import { startSplitter, startUpstream } from '../../support/splitter.ts';
 
 const GET = 'GET / HTTP/1.1\r\nHost: h\r\n\r\n';

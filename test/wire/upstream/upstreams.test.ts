@@ -2,10 +2,10 @@
 // nothing is up. Addresses are those of the loopback; the lookup is the test's own.
 import { describe, expect, it } from 'vitest';
 import type { Lookup } from '../../../src/upstream/lookups.ts';
+import { freePort } from '../../support/free-port.ts';
 import { statusOf, valuesOf } from '../../support/message.ts';
 import { NamedServer } from '../../support/named-server.ts';
 import type { RawClient } from '../../support/raw-client.ts';
-import { freePort } from '../../support/scripted-upstream.ts';
 import { type Document, startSplitter } from '../../support/splitter.ts';
 
 const GET = 'GET /?token=1 HTTP/1.1\r\nHost: h\r\n\r\n';
