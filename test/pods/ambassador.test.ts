@@ -137,7 +137,6 @@ describe('the base: tcp-proxy with request-splitter as native sidecar', () => {
     const answers = await traffic.stop();
     expect(failed(answers).filter(({ token }) => ofA.includes(token))).toEqual([]);
     expect(moved(answers.filter(({ status }) => status === 200))).toEqual([]);
-    await pods.apply(base);
   });
 
   test('a crash of the splitter itself is over in seconds, and no token has moved', async () => {
@@ -195,6 +194,7 @@ describe('the overlays', () => {
 
   test("direct: the splitter takes the Service's port itself, and a rollout loses no request of kept connections", async () => {
     const direct = objectsOf('k8s/ambassador/overlays/direct');
+    pods.down();
     await pods.apply(direct);
     const url = await pods.forward('svc/frontend', 80);
     expect(moved(await askAll(url, tokens))).toEqual([]);
@@ -207,6 +207,7 @@ describe('the overlays', () => {
 
   test('before-1.29: an ordinary container outlasts the app, so that a rollout loses no request either', async () => {
     const old = objectsOf('k8s/ambassador/overlays/before-1.29');
+    pods.down();
     await pods.apply(old);
     const url = await pods.forward('svc/frontend', 80);
     const traffic = new Traffic(url, tokens, eachItsOwn());
