@@ -4,7 +4,7 @@
 
 import { checkNamesOfMaps, reportIssue } from './checks/declared.ts';
 import { checkEffects, checkValues, checkWritten } from './checks/run.ts';
-import { linkUpstreams } from './checks/upstreams.ts';
+import { checkSetFieldsTotal, linkUpstreams } from './checks/upstreams.ts';
 import { CheckResults, type Finding } from './findings.ts';
 import { hashConfig } from './hash.ts';
 import { type Config, type ConfigDocument, documentSchema } from './options/document.ts';
@@ -27,6 +27,7 @@ export type ConfigResult =
 export function linkSource(source: LocatedDocument, readSecret: ReadSecret = READ_NO_SECRET): ConfigResult {
   const raw = mapOf(source.document);
   const report = new CheckResults(source);
+  if (!checkSetFieldsTotal(raw, report)) return { problems: report.problems() };
   const secrets = new Map<string, string>();
   const parsed = documentSchema.safeParse(withUpstreamDefaults(source.document));
   if (!parsed.success) for (const issue of parsed.error.issues) reportIssue(issue, source, raw, report);

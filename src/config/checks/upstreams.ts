@@ -208,3 +208,19 @@ function isAddressOf(address: ListenAddress, url: UpstreamUrl): boolean {
   if (isWide(address.host)) return isLoopback(url.host) || isWide(url.host);
   return address.host === url.host || (isLoopback(address.host ?? '') && url.host === 'localhost');
 }
+
+/** Fields that all upstreams together may set: each upstream has its own of those that it inherits. */
+const SET_FIELDS_TOTAL_MAX = 200_000;
+
+/** False when the upstreams set so many fields that reading them would hold up whoever waits for the configuration. */
+export function checkSetFieldsTotal(raw: RawMap, report: CheckReport): boolean {
+  const count = (value: unknown): number => Object.keys(mapOf(mapOf(value).setHeaders)).length;
+  const upstreams = Object.values(mapOf(raw.upstreams));
+  const inherited = count(raw.upstreamDefaults) * upstreams.length;
+  const total = upstreams.reduce<number>((sum, upstream) => sum + count(upstream), inherited);
+  if (total <= SET_FIELDS_TOTAL_MAX) return true;
+  const path: Path = raw.upstreamDefaults === undefined ? ['upstreams'] : ['upstreamDefaults', 'setHeaders'];
+  const expected = `at most ${SET_FIELDS_TOTAL_MAX} fields that all upstreams set together, inherited ones included`;
+  report.problem(path, expected, `${total} fields`);
+  return false;
+}

@@ -261,6 +261,22 @@ describe('a text that is no configuration gets one clear problem', () => {
       's.yaml:1:1: expected 200000 values at most, after aliases are expanded, got 1004006 values',
     ]);
   });
+
+  it('bounds the fields that upstreams inherit', () => {
+    const list = (count: number, line: (n: number) => string) =>
+      Array.from({ length: count }, (_, n) => line(n));
+    const text = [
+      'upstreamDefaults:',
+      '  setHeaders:',
+      ...list(100, (n) => `    x-${n}: v`),
+      'upstreams:',
+      ...list(2001, (n) => `  u${n}: { url: "http://h${n}" }`),
+      'routes: [{ path: /, upstream: u0 }]',
+    ].join('\n');
+    expect(bad(text)).toEqual([
+      's.yaml:2:3 upstreamDefaults.setHeaders: expected at most 200000 fields that all upstreams set together, inherited ones included, got 200100 fields',
+    ]);
+  });
 });
 
 describe('a slip in the YAML is told with its line and what stands there', () => {
