@@ -210,7 +210,7 @@ function isAddressOf(address: ListenAddress, url: UpstreamUrl): boolean {
 }
 
 /** Fields that all upstreams together may set: each upstream has its own of those that it inherits. */
-const SET_FIELDS_TOTAL_MAX = 200_000;
+export const SET_FIELDS_TOTAL_MAX = 200_000;
 
 /** False when the upstreams set so many fields that reading them would hold up whoever waits for the configuration. */
 export function checkSetFieldsTotal(raw: RawMap, report: CheckReport): boolean {

@@ -4,6 +4,7 @@
 
 import { didYouMean } from '../../did-you-mean.ts';
 import { checkKey } from '../../key/compile.ts';
+import { SET_FIELDS_TOTAL_MAX } from '../checks/upstreams.ts';
 import { defaultTextOf } from '../declaration.ts';
 import { isSettableField, withoutValueVariables } from '../options/upstream.ts';
 import { type Path, showGot } from '../problem.ts';
@@ -42,6 +43,7 @@ type FieldEdits = Pick<Settings, 'host' | 'setHeaders'>;
 /** As many as a request may have by default. Every upstream gets a copy of what its locations inherit. */
 const SET_FIELDS_MAX = 100;
 const NO_FIELDS: readonly SetField[] = [];
+const NO_EDITS: FieldEdits = { host: undefined, setHeaders: {} };
 
 /** A field of proxy_set_header. */
 interface SetField {
@@ -65,6 +67,8 @@ export class ProxyDestinations {
   /** The fields of each block that has any. */
   readonly #fieldsOf = new Map<readonly Directive[], readonly SetField[]>();
   readonly #madeEdits = new Map<readonly SetField[], Map<string, FieldEdits>>();
+  /** Fields of all that was made of them: each destination has its own. */
+  #fieldCount = 0;
   #upgrades = false;
 
   constructor(report: TranslationReport) {
@@ -232,10 +236,19 @@ export class ProxyDestinations {
     const id = JSON.stringify([...known]);
     let edits = made.get(id);
     if (edits === undefined) {
-      edits = this.#makeEdits(fields, known);
+      const before = this.#fieldCount;
+      this.#fieldCount += fields.length;
+      const isTooMuch = this.#fieldCount > SET_FIELDS_TOTAL_MAX;
+      if (isTooMuch && before <= SET_FIELDS_TOTAL_MAX) this.#reportTooMany(fields[0]!);
+      edits = isTooMuch ? NO_EDITS : this.#makeEdits(fields, known);
       made.set(id, edits);
     }
     return edits;
+  }
+
+  #reportTooMany({ at }: SetField): void {
+    const expected = `at most ${SET_FIELDS_TOTAL_MAX} fields that all upstreams set together, inherited ones included`;
+    this.#report.fail(at, 'proxy_set_header', expected, 'more');
   }
 
   #makeEdits(fields: readonly SetField[], known: ReadonlyMap<string, string>): FieldEdits {

@@ -69,3 +69,14 @@ describe('an nginx.conf of any kind is read in a time that grows with its length
     expect(growth(read, size)).toBeLessThan(LINEAR_MAX);
   });
 });
+
+it('fields that thousands of upstreams inherit are refused beyond 200,000, at the first of them', () => {
+  const lines = (count: number, line: (i: number) => string) =>
+    Array.from({ length: count }, (_, i) => line(i)).join('\n');
+  const text = (upstreams: number) =>
+    `http {\n${lines(100, (i) => `proxy_set_header X-${i} v;`)}\nserver {\n${lines(upstreams, (i) => `location /${i} { proxy_pass http://b${i}; }`)}\n} }`;
+  const { problems } = parseNginx(text(2001), 'nginx.conf', { readInclude: () => [] });
+  expect(problems?.map(({ at, expected, got }) => `${at} ${expected} ${got}`)).toEqual([
+    'nginx.conf:2:1 at most 200000 fields that all upstreams set together, inherited ones included more',
+  ]);
+});
