@@ -38,7 +38,7 @@ export class FloodGuard {
   }
 }
 
-/** Collects the whole heap, a few milliseconds of work, and makes V8 do so earlier from now on. */
+/** Collects the whole heap, which stops the process meanwhile, and makes V8 do so earlier from now on. */
 export function collectGarbage(): void {
   const { setFlagsFromString } = process.getBuiltinModule('node:v8');
   setFlagsFromString(`--heap-growing-percent=${GROWTH_PERCENT}`);

@@ -35,7 +35,7 @@ class BufferPool {
       this.#holders.delete(oldest!);
     }
     this.#holders.add(holder);
-    // Memory of its own: a small Buffer would keep a whole slab of Node's.
+    // Not from Node's pool: a small Buffer there would keep the whole pool block alive.
     return this.#spares.pop() ?? Buffer.allocUnsafeSlow(this.byteCount);
   }
 

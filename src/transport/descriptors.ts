@@ -1,6 +1,6 @@
 // The file descriptors of the process: how many it may have, and how many of them clients and upstreams may take. When
-// none is left the kernel's queue of clients is closed without a word (libuv does it, so that it does not spin), and the
-// admin port is as deaf as any other. So clients are refused and upstreams not connected to while a few are still there.
+// none is left, libuv closes waiting clients without an answer so that it does not spin, and the admin port cannot be
+// reached either. So the splitter refuses clients and opens no upstream connections while a few descriptors are left.
 // Sources: getrlimit(2), RLIMIT_NOFILE; open(2): the lowest free number is given.
 
 import { type Cause, causeOf } from '../errors.ts';

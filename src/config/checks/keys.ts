@@ -155,7 +155,7 @@ const WITHOUT_VARIABLE = 'reads no variable, so every request has the same key a
 const SOMETIMES_EMPTY =
   'a key that some requests do not have, because the cookie is read only if the key is missing';
 
-/** The key that a bare word stands for: "token" -> "$arg_token". */
+/** The key text that was meant by a bare word: "token" -> "$arg_token". */
 function meantKey(text: string): string {
   const word = /^(?:%\(|\{\{?\s*|<|:|@|#)?([A-Za-z][A-Za-z0-9_-]*)(?:\)s|\s*\}?\}|>)?$/.exec(text)?.[1];
   if (word === undefined) return '';

@@ -162,7 +162,7 @@ function checkTimes(path: Path, { time, timeMax }: UpstreamConfig['eject'], repo
 export function checkDestinations({ raw, document }: Written, report: CheckReport): void {
   const admin = document.admin === null ? [] : [{ name: 'admin', address: document.admin }];
   const own = [...document.listen.map((address) => ({ name: 'listen', address })), ...admin];
-  // An upstream is compared with the few addresses of its own port or socket.
+  // Each upstream is compared only with the few listening addresses that have the same port or socket.
   const byPlace = byKey(own, ({ address }) => address.path ?? address.port);
   const check = (path: Path, url: UpstreamUrl | undefined): void => {
     const near = url === undefined ? [] : (byPlace.get(url.path ?? url.port) ?? []);
@@ -209,10 +209,11 @@ function isAddressOf(address: ListenAddress, url: UpstreamUrl): boolean {
   return address.host === url.host || (isLoopback(address.host ?? '') && url.host === 'localhost');
 }
 
-/** Fields that all upstreams together may set: each upstream has its own of those that it inherits. */
+/** Fields that all upstreams together may set: each upstream gets a copy of those that it inherits. */
 export const SET_FIELDS_TOTAL_MAX = 200_000;
+export const SET_FIELDS_TOTAL_EXPECTED = `at most ${SET_FIELDS_TOTAL_MAX} fields that all upstreams set together, inherited ones included`;
 
-/** False when the upstreams set so many fields that reading them would hold up whoever waits for the configuration. */
+/** False, with a problem reported, when the upstreams set more fields than can be read in a second or two. */
 export function checkSetFieldsTotal(raw: RawMap, report: CheckReport): boolean {
   const count = (value: unknown): number => Object.keys(mapOf(mapOf(value).setHeaders)).length;
   const upstreams = Object.values(mapOf(raw.upstreams));
@@ -220,7 +221,6 @@ export function checkSetFieldsTotal(raw: RawMap, report: CheckReport): boolean {
   const total = upstreams.reduce<number>((sum, upstream) => sum + count(upstream), inherited);
   if (total <= SET_FIELDS_TOTAL_MAX) return true;
   const path: Path = raw.upstreamDefaults === undefined ? ['upstreams'] : ['upstreamDefaults', 'setHeaders'];
-  const expected = `at most ${SET_FIELDS_TOTAL_MAX} fields that all upstreams set together, inherited ones included`;
-  report.problem(path, expected, `${total} fields`);
+  report.problem(path, SET_FIELDS_TOTAL_EXPECTED, `${total} fields`);
   return false;
 }

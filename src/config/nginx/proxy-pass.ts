@@ -4,7 +4,7 @@
 
 import { didYouMean } from '../../did-you-mean.ts';
 import { checkKey } from '../../key/compile.ts';
-import { SET_FIELDS_TOTAL_MAX } from '../checks/upstreams.ts';
+import { SET_FIELDS_TOTAL_EXPECTED, SET_FIELDS_TOTAL_MAX } from '../checks/upstreams.ts';
 import { defaultTextOf } from '../declaration.ts';
 import { isSettableField, withoutValueVariables } from '../options/upstream.ts';
 import { type Path, showGot } from '../problem.ts';
@@ -247,8 +247,7 @@ export class ProxyDestinations {
   }
 
   #reportTooMany({ at }: SetField): void {
-    const expected = `at most ${SET_FIELDS_TOTAL_MAX} fields that all upstreams set together, inherited ones included`;
-    this.#report.fail(at, 'proxy_set_header', expected, 'more');
+    this.#report.fail(at, 'proxy_set_header', SET_FIELDS_TOTAL_EXPECTED, 'more');
   }
 
   #makeEdits(fields: readonly SetField[], known: ReadonlyMap<string, string>): FieldEdits {
