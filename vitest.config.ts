@@ -8,6 +8,9 @@ const SHARING = [
   'test/wire/{http1,upstream,config,admin}/**/*.test.ts',
 ];
 
+/** What `npm run test:long` runs instead. */
+const LONG = ['test/{long,chaos,soak}/**', 'test/repository/bench.test.ts'];
+
 const common = {
   // Some ten times what the slowest takes on a quiet machine: a limit is for a test that hangs.
   testTimeout: 120_000,
@@ -35,7 +38,7 @@ export default defineConfig({
           name: 'alone',
           globalSetup: ['test/support/build-program.ts'],
           include: ['test/**/*.test.ts'],
-          exclude: [...configDefaults.exclude, 'test/pods/**', ...SHARING],
+          exclude: [...configDefaults.exclude, 'test/pods/**', ...LONG, ...SHARING],
         },
       },
     ],

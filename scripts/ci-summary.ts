@@ -20,7 +20,7 @@ export interface Sum {
 
 /**
  * Sums a report (null: vitest wrote none) and outcomes like "npm run check=0". A step that failed is one failure,
- * but `npm test` and `npm run test:pods` are counted by their tests and only stand for themselves when none of those explains the code.
+ * but steps that run tests are counted by these and only stand for themselves when none of those explains the code.
  */
 export function sumUp(report: Report | null, outcomes: readonly string[]): Sum {
   let passed = 0;
@@ -41,7 +41,7 @@ export function sumUp(report: Report | null, outcomes: readonly string[]): Sum {
     const split = outcome.lastIndexOf('=');
     const step = outcome.slice(0, split);
     const code = Number(outcome.slice(split + 1));
-    const isCounted = step === 'npm test' || step === 'npm run test:pods';
+    const isCounted = step === 'npm test' || step.startsWith('npm run test:');
     if (code === 0 || (isCounted && explained)) continue;
     failures.push(`failed: ${step} ended with exit code ${code}${code === 124 ? ' (time limit)' : ''}`);
   }

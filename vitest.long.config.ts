@@ -1,0 +1,14 @@
+// `npm run test:long`: simulations, faults side by side with nginx and HAProxy, benches that run for real. CI runs them
+// on every change; `npm test` leaves them out, so that it ends while one waits.
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['test/{long,chaos,soak}/**/*.test.ts', 'test/repository/bench.test.ts'],
+    globalSetup: ['test/support/build-program.ts'],
+    testTimeout: 300_000,
+    hookTimeout: 120_000,
+    pool: 'forks',
+    maxWorkers: 3,
+  },
+});
