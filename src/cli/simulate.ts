@@ -7,7 +7,7 @@ import { formatPercent } from '../split/change.ts';
 import { compileKeys, describeKey } from '../split/key-list.ts';
 import { LibraryView } from '../split/request.ts';
 import { Splitter } from '../split/splitter.ts';
-import { chiSquareTail, testSampleRatio } from '../telemetry/sample-ratio.ts';
+import { chiSquareTail, testSampleRatio } from '../trust/sample-ratio.ts';
 import { type LoggedRequest, notHeld } from './log-lines.ts';
 import { addConfigOptions, type ConfigFlags, loadOrEnd, SPLIT_SETTINGS, splitOrEnd } from './options.ts';
 import { table } from './table.ts';

@@ -6,7 +6,7 @@ import type { SplitConfig } from '../config/options/split.ts';
 import { describeKey } from '../split/key-list.ts';
 import { HASH_COUNT } from '../split/ranges.ts';
 import type { Variant } from '../split/splitter.ts';
-import { type SampleVerdict, testSampleRatio } from './sample-ratio.ts';
+import { type SampleVerdict, testSampleRatio } from '../trust/sample-ratio.ts';
 import { type UniqueCount, Uniques } from './uniques.ts';
 
 /** Different keys of a split, by the position of their variant. */

@@ -43,6 +43,7 @@ const ROOMS: readonly (readonly [room: string, files: RegExp])[] = [
   ['config', /^src\/config\//],
   ['http1', /^src\/http1\//],
   ['split', /^src\/split\//],
+  ['trust', /^src\/trust\//],
   ['telemetry', /^src\/telemetry\//],
   ['transport', /^src\/transport\//],
   ['upstream', /^src\/upstream\//],
@@ -61,7 +62,7 @@ const ROOMS: readonly (readonly [room: string, files: RegExp])[] = [
 const roomOf = (path: string) => ROOMS.findIndex(([, pattern]) => pattern.test(path));
 
 /** Rooms that compute: no socket, no file, no clock. */
-const PURE = /^src\/(key|split|http1)\/|^src\/config\/(?!load)|^src\/upstream\/health\.ts$/;
+const PURE = /^src\/(key|split|http1|trust)\/|^src\/config\/(?!load)|^src\/upstream\/health\.ts$/;
 const isPure = (path: string) => PURE.test(path);
 
 describe('imports point one way', () => {

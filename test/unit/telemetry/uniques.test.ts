@@ -1,8 +1,8 @@
 // The number of different keys: error within what is stated from one key to ten million, merging, and no false alarm.
 import murmurhash from 'murmurhash';
 import { describe, expect, test } from 'vitest';
-import { testSampleRatio } from '../../../src/telemetry/sample-ratio.ts';
 import { Uniques } from '../../../src/telemetry/uniques.ts';
+import { testSampleRatio } from '../../../src/trust/sample-ratio.ts';
 import { randomWords } from '../../support/random.ts';
 
 const ALL = 2 ** 32;

@@ -3,14 +3,8 @@
 // on). A mismatch means that the sample cannot be trusted, whatever it says. Sources: Fabijan et al., "Diagnosing Sample
 // Ratio Mismatch in Online Controlled Experiments" (KDD 2019); Press et al., Numerical Recipes, §6.2.
 
-/** One variant of the sample. */
-export interface SampleCell {
-  /** Its share of all keys, from 0 to 1. */
-  readonly share: number;
-  readonly keys: number;
-  /** Standard error of `keys` from the way of counting, in keys; 0 for an exact count. */
-  readonly standardError: number;
-}
+import type { ShareCell } from './evidence.ts';
+import { logGamma } from './gamma.ts';
 
 /** What the test says. */
 export interface SampleVerdict {
@@ -31,7 +25,7 @@ const DEVIATION_RATIO_MIN = 0.001;
 const EXPECTED_KEYS_MIN = 5;
 
 /** Tests a sample. Variants without a share (parked ones) are left out: any key of theirs was forced there. */
-export function testSampleRatio(cells: readonly SampleCell[]): SampleVerdict {
+export function testSampleRatio(cells: readonly ShareCell[]): SampleVerdict {
   const sharing = cells.filter(({ share }) => share > 0);
   const total = sharing.reduce((sum, { keys }) => sum + keys, 0);
   if (total === 0) return { pValue: null, deviationRatio: null, isMismatch: false };
@@ -50,9 +44,9 @@ export function testSampleRatio(cells: readonly SampleCell[]): SampleVerdict {
 }
 
 /** Cells with the smallest ones added up until each has enough expected keys; one cell or none when there are too few. */
-function poolSmallCells(cells: readonly SampleCell[], total: number): SampleCell[] {
-  const pooled: SampleCell[] = [];
-  let rest: SampleCell = { share: 0, keys: 0, standardError: 0 };
+function poolSmallCells(cells: readonly ShareCell[], total: number): ShareCell[] {
+  const pooled: ShareCell[] = [];
+  let rest: ShareCell = { share: 0, keys: 0, standardError: 0 };
   for (const cell of [...cells].sort((a, b) => a.share - b.share)) {
     rest = {
       share: rest.share + cell.share,
@@ -71,8 +65,8 @@ function poolSmallCells(cells: readonly SampleCell[], total: number): SampleCell
  * Each count varies by chance (variance = expected keys) and by its counting error; the total is fitted with these weights.
  * With exact counts this is Pearson's statistic.
  */
-function distance(cells: readonly SampleCell[], total: number): number {
-  const variance = ({ share, standardError }: SampleCell) => share * total + standardError ** 2;
+function distance(cells: readonly ShareCell[], total: number): number {
+  const variance = ({ share, standardError }: ShareCell) => share * total + standardError ** 2;
   let weighted = 0;
   let weights = 0;
   for (const cell of cells) {
@@ -121,10 +115,3 @@ function upperGamma(a: number, x: number): number {
 }
 
 const notZero = (value: number) => (Math.abs(value) < TINY ? TINY : value);
-
-/** ln Γ of a half or whole number, which is all that degrees of freedom need: Γ(a + 1) = a Γ(a), from Γ(1/2) or Γ(1). */
-function logGamma(a: number): number {
-  let sum = Number.isInteger(a) ? 0 : 0.5 * Math.log(Math.PI);
-  for (let factor = a - 1; factor > 0; factor -= 1) sum += Math.log(factor);
-  return sum;
-}

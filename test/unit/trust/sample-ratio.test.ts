@@ -1,9 +1,10 @@
 // The test for sample-ratio mismatch: its probabilities against closed forms and tables, its verdict against cases.
 import { describe, expect, test } from 'vitest';
-import { chiSquareTail, type SampleCell, testSampleRatio } from '../../../src/telemetry/sample-ratio.ts';
+import type { ShareCell } from '../../../src/trust/evidence.ts';
+import { chiSquareTail, testSampleRatio } from '../../../src/trust/sample-ratio.ts';
 import { randomRatios } from '../../support/random.ts';
 
-const exact = (share: number, keys: number): SampleCell => ({ share, keys, standardError: 0 });
+const exact = (share: number, keys: number): ShareCell => ({ share, keys, standardError: 0 });
 
 describe('the tail of chi-square', () => {
   // Critical values as in every table (NIST/SEMATECH e-Handbook, §1.3.6.7.4), to more digits.
