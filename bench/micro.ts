@@ -15,6 +15,8 @@ import { Splitter } from '../src/split/splitter.ts';
 import { AccessLog } from '../src/telemetry/access-log.ts';
 import { Counters } from '../src/telemetry/counters.ts';
 import { Uniques } from '../src/telemetry/uniques.ts';
+import { Address, UpstreamServer } from '../src/upstream/address.ts';
+import { chooseAddress } from '../src/upstream/balance.ts';
 import { microTable } from './report.ts';
 import { DECIDE, type MicroRow } from './results.ts';
 import { requestsOf, SCENARIOS, serialize } from './scenarios.ts';
@@ -62,6 +64,18 @@ const splitter = new Splitter(
     },
   }).splits.bench!,
 );
+const upstream = documentSchema.parse({ upstreams: { bench: { url: 'http://bench:8080' } } }).upstreams
+  .bench!;
+const member = { url: upstream.url!, weight: 1, backup: false, down: false };
+const server = new UpstreamServer(
+  0,
+  member,
+  upstream,
+  () => undefined,
+  0,
+  () => Promise.resolve([]),
+);
+const addresses = Array.from({ length: 8 }, (_, at) => new Address(`10.0.0.${at + 1}`, server, ''));
 const rewrite = {
   host: null,
   authority: Buffer.from('backend'),
@@ -101,6 +115,10 @@ for (const [kind, heads] of Object.entries(HEADS)) {
     return end + splitter.decide(head).hash;
   });
   measure(`${DECIDE}, ${kind}`, (at) => splitter.decide(parsed[at]!.head).hash);
+  measure(`decide, and choose one of 8 addresses by key, ${kind}`, (at) => {
+    const { hash } = splitter.decide(parsed[at]!.head);
+    return chooseAddress(addresses, [], 0, hash, 1.25)!.inFlight;
+  });
   measure(`write the request head that goes on, ${kind}`, (at) => {
     const one = parsed[at]!;
     out.clear();

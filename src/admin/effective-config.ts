@@ -5,6 +5,7 @@
 import { optionRows } from '../config/declaration.ts';
 import type { ListenAddress } from '../config/listen-address.ts';
 import type { UpstreamUrl } from '../config/options/addresses.ts';
+import { BALANCE_KIND } from '../config/options/balance.ts';
 import type { Config } from '../config/options/document.ts';
 import { REMOVED, withoutLiterals } from '../config/secrets.ts';
 import { List, Members } from './json-pieces.ts';
@@ -52,6 +53,8 @@ function formatKind(kind: string | undefined, value: unknown): unknown {
       return formatUpstreamUrl(value as UpstreamUrl);
     case 'fail | { fallback: UPSTREAM }':
       return value === null ? 'fail' : { fallback: value };
+    case BALANCE_KIND:
+      return value ?? 'load';
     case 'secret':
       return REMOVED;
     case 'map of field values':

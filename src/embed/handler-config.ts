@@ -39,10 +39,12 @@ export function checkConfig(config: HandlerConfig): Config {
   const refuseOption = (path: Path, got: string) =>
     problems.push({ ...locate(path), expected: 'nothing, because only the program offers it', got });
   if (!isSplit && isObject && 'routes' in config) refuseOption(['routes'], 'routes');
-  for (const [name, { servers, host, setHeaders, probe, onDown }] of outcome.config?.upstreams ?? []) {
+  for (const [name, { servers, host, setHeaders, probe, onDown, balance }] of outcome.config?.upstreams ??
+    []) {
     if (servers !== undefined) refuseOption(['upstreams', name, 'servers'], 'several servers');
     if (host?.startsWith('$host') === true) refuseOption(['upstreams', name, 'host'], host);
     if (setHeaders !== undefined) refuseOption(['upstreams', name, 'setHeaders'], 'fields');
+    if (balance !== null) refuseOption(['upstreams', name, 'balance'], 'a choice by key');
     if (probe !== undefined) refuseOption(['upstreams', name, 'probe'], 'a probe');
     if (onDown !== null) refuseOption(['upstreams', name, 'onDown'], 'a fallback');
   }

@@ -73,6 +73,10 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     return this.#step !== STEP.idle;
   }
 
+  get keyHash(): number {
+    return this.#outcome.keyHash;
+  }
+
   get isRequestSent(): boolean {
     return this.#request.isSent;
   }
@@ -148,8 +152,7 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
 
   connecting(connection: PooledConnection, now: number): void {
     this.#connection = connection;
-    this.#outcome.connectAt = now;
-    this.#outcome.address = connection.address.name;
+    this.#outcome.connects(connection.address.name, now);
     this.#waits.forConnect();
   }
 
@@ -197,8 +200,7 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     this.#connection = connection;
     this.#step = STEP.sent;
     connection.expectResponse(this);
-    this.#outcome.sentAt = now;
-    this.#outcome.address = connection.address.name;
+    this.#outcome.sends(connection.address.name, now);
     const rewrite = this.#hop!.rewrites[connection.address.server.index]!;
     this.#request.send(connection.wire, rewrite, client.forwardedFacts);
     this.#updateWaits(now);

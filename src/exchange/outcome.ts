@@ -128,6 +128,18 @@ export class Outcome {
     if (this.#extras !== null) this.#countExtras(destination, this.#extras);
   }
 
+  /** A connection to this address is being opened for it. */
+  connects(address: string, now: number): void {
+    this.connectAt = now;
+    this.address = address;
+  }
+
+  /** The request head is written to this address. */
+  sends(address: string, now: number): void {
+    this.sentAt = now;
+    this.address = address;
+  }
+
   /** It is sent again. */
   retried(): void {
     this.retries++;
@@ -137,6 +149,12 @@ export class Outcome {
   /** What the decision brought along; null for nothing, and without a decision. */
   get extras(): DecisionExtras | null {
     return this.#extras;
+  }
+
+  /** Hash of the key that a split has decided by; -1 = none. A tester who forces a variant may have no key: its hash is 0. */
+  get keyHash(): number {
+    const isMissing = this.#reason === 'missing_key' || (this.#reason === 'override' && this.#hash === 0);
+    return isMissing ? -1 : this.#hash;
   }
 
   get reason(): Reason {

@@ -2,6 +2,7 @@
 // upstream connection of its exchange, an exchange of its client. Each interface lists its calls in their legal order.
 // Types only. The classes are in exchange/, upstream/ and downstream/; a test that needs a stand-in implements one of these.
 
+import type { RequestView } from '../bytes.ts';
 import type { Cause, FaultCode } from '../errors.ts';
 import type { FieldSection } from '../http1/fields.ts';
 import type { ForwardedFacts } from '../http1/forwarded.ts';
@@ -76,6 +77,10 @@ export interface AttemptFacts {
  * `upstreamLost`, `fail` and `switchProtocols` each take the place of what would come next, and nothing follows them.
  */
 export interface UpstreamExchange {
+  /** The client's request. */
+  readonly head: RequestView;
+  /** 32-bit hash of the key that a split has decided by; -1 = it had none, or no split has decided. */
+  readonly keyHash: number;
   /** The client's request is HEAD: the response has no body. */
   readonly isHead: boolean;
   /** The client asked for an Upgrade that may pass. */

@@ -3,6 +3,7 @@
 
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
+import murmurhash from 'murmurhash';
 import type { UpstreamUrl } from '../config/options/addresses.ts';
 import type { MemberConfig, UpstreamConfig } from '../config/options/upstream.ts';
 import type { PooledConnection } from '../transport/contracts.ts';
@@ -36,6 +37,9 @@ export class Address {
   readonly server: UpstreamServer;
   /** What people see: the host, with the port or as a path where the upstream has several servers. */
   readonly name: string;
+  /** A hash of what it is and an odd one, the same in every process: what a choice by key depends on. */
+  readonly seed: number;
+  readonly factor: number;
   /** Connections that wait for an exchange, the longest idle one about first. */
   readonly idle: IdleConnection[] = [];
   /** Of them, the first so many had been there before the turn in which one was put here last. */
@@ -63,6 +67,9 @@ export class Address {
     this.host = host;
     this.server = server;
     this.name = name;
+    const identity = Buffer.from(server.url.path ?? `${host} ${server.url.port}`);
+    this.seed = murmurhash.v2(identity, 0);
+    this.factor = murmurhash.v2(identity, this.seed) | 1;
   }
 
   /** Opens a socket to it; `connect` or `secureConnect` follows, or an error. */
@@ -124,6 +131,17 @@ export class Address {
     const settled = idle[this.#settled]!;
     idle[this.#settled] = last!;
     return settled;
+  }
+
+  /** The same, but none whose time is up. Null when none is left. The caller counts it as in flight. */
+  takeFresh(now: number): IdleConnection | null {
+    for (;;) {
+      const connection = this.takeIdle();
+      if (connection === undefined) return null;
+      if (connection.deadline > now && connection.retireAt > now) return connection;
+      this.inFlight++;
+      connection.destroy();
+    }
   }
 
   /** The connection is closed. False when it was not idle. */

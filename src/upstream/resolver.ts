@@ -1,13 +1,20 @@
 // Turns an upstream's host name into addresses, by getaddrinfo, so that a pod's search list and /etc/hosts count.
 // Answers live for a few seconds; when a lookup fails the old answer stays. It knows nothing of connections.
 
-import { isIP } from 'node:net';
+import { isIP, isIPv6, SocketAddress } from 'node:net';
 import { type Lookup, systemLookups } from './lookups.ts';
 
 /** How long an answer is taken as true; getaddrinfo tells no TTL. */
 const ANSWER_TTL_MS = 5000;
 /** How long a failed lookup keeps the next one waiting. */
 const FAILURE_TTL_MS = 1000;
+
+/** An IP address as every replica writes it: an IPv4-mapped one as IPv4, IPv6 in its shortest form (RFC 5952). */
+function canonicalAddress(text: string): string {
+  if (!isIPv6(text) || text.includes('%')) return text;
+  const { address } = new SocketAddress({ address: text, family: 'ipv6' });
+  return /^::ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(address)?.[1] ?? address;
+}
 
 /** The addresses of one name. */
 export class Resolver {
@@ -30,7 +37,7 @@ export class Resolver {
     this.#lookup = lookupHost ?? systemLookups.lookup;
     this.#want = lookupHost === undefined ? systemLookups.want : null;
     if (isIP(host) !== 0) {
-      this.addresses = [host];
+      this.addresses = [canonicalAddress(host)];
       this.#freshUntil = Number.POSITIVE_INFINITY;
     }
   }
@@ -60,7 +67,7 @@ export class Resolver {
     const startedAt = performance.now();
     const isWanted = this.#isWanted || this.addresses.length > 0;
     try {
-      const addresses = [...new Set(await this.#lookup(this.#host, isWanted))];
+      const addresses = [...new Set((await this.#lookup(this.#host, isWanted)).map(canonicalAddress))];
       if (addresses.length > 0) this.addresses = addresses;
       this.failure = addresses.length > 0 ? null : new Error(`${this.#host} has no address`);
     } catch (error) {

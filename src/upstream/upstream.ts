@@ -12,7 +12,7 @@ import type { UpstreamExchange } from '../transport/contracts.ts';
 import type { Deadlines } from '../transport/deadlines.ts';
 import { Descriptors } from '../transport/descriptors.ts';
 import type { Address, IdleConnection } from './address.ts';
-import { chooseAddress } from './balance.ts';
+import { Balance } from './balance.ts';
 import { describeLookupError } from './connect-failure.ts';
 import { UpstreamConnection } from './connection.ts';
 import type { UpstreamConnectionOwner } from './connection-owner.ts';
@@ -42,6 +42,7 @@ export class Upstream implements UpstreamConnectionOwner<UpstreamConnection>, Re
   readonly #waiting = new Set<UpstreamExchange>();
   readonly #limits: PoolLimits;
   readonly #review: PoolReview;
+  readonly #balance: Balance;
   readonly #reconnect: Reconnect;
   #isRetired = false;
   readonly #report: UpstreamReport;
@@ -63,6 +64,7 @@ export class Upstream implements UpstreamConnectionOwner<UpstreamConnection>, Re
     this.headLimits = responseLimits(config.limits);
     this.deadlines = deadlines;
     this.#counters = counters;
+    this.#balance = new Balance(config.balance);
     this.#limits = new PoolLimits(config, counters);
     this.#review = new PoolReview(this, this.#limits, counters);
     const limitMs = Math.min(config.connectTimeout, config.pool.queueTimeout);
@@ -106,7 +108,7 @@ export class Upstream implements UpstreamConnectionOwner<UpstreamConnection>, Re
       else this.#wait(exchange, now, this.config.connectTimeout);
       return;
     }
-    const address = chooseAddress(addresses, exchange.attempts.failedAddresses, now);
+    const address = this.#balance.choose(addresses, exchange, now);
     if (address === null) return exchange.unreachable('UPSTREAM_DOWN', now, servers.describeDown());
     // An idle connection from before the ejection proves nothing: a trial opens one.
     const isTrial = address.health.needsTrial && address.health.isHealthy(now);
@@ -118,7 +120,7 @@ export class Upstream implements UpstreamConnectionOwner<UpstreamConnection>, Re
         exchange.start(gathering, now);
         return;
       }
-      const connection = this.#popIdle(address, now);
+      const connection = address.takeFresh(now);
       if (connection !== null) {
         address.inFlight++;
         // Of one that was opened for an exchange that has gone nothing is known yet.
@@ -152,8 +154,13 @@ export class Upstream implements UpstreamConnectionOwner<UpstreamConnection>, Re
       now >= connection.retireAt || connection.exchanges >= connection.exchangesMax || idleMs <= 0;
     if (this.#isRetired || address.isGone || isSpent || !address.mayReuse(now)) return connection.destroy();
     if (!this.#limits.countAsPooled(connection)) return connection.destroy();
-    const next = this.#nextWaiting();
-    if (next !== null) return this.#startWaiting(next, connection, now);
+    if (this.#waiting.size > 0) {
+      const next = this.#balance.pickWaiting(this.#waiting, this.servers.addresses, address, now);
+      // The first that waits has a connection to its own address opened in place of this one.
+      if (next === null) return connection.destroy();
+      this.forget(next);
+      return this.#startWaiting(next, connection, now);
+    }
     address.inFlight--;
     address.putIdle(connection);
     this.deadlines.set(connection, now + idleMs);
@@ -178,7 +185,8 @@ export class Upstream implements UpstreamConnectionOwner<UpstreamConnection>, Re
     if (!pipelines) return;
     for (const exchange of this.#waiting) {
       if (!connection.takesAnother) return;
-      if (!exchange.isPipelinable) continue;
+      if (!exchange.isPipelinable || !this.#balance.suits(exchange, this.servers.addresses, address, now))
+        continue;
       this.forget(exchange);
       address.inFlight++;
       exchange.start(connection, now);
@@ -358,16 +366,6 @@ export class Upstream implements UpstreamConnectionOwner<UpstreamConnection>, Re
       return exchange;
     }
     return null;
-  }
-
-  #popIdle(address: Address, now: number): IdleConnection | null {
-    for (;;) {
-      const connection = address.takeIdle();
-      if (connection === undefined) return null;
-      if (connection.deadline > now && connection.retireAt > now) return connection;
-      address.inFlight++;
-      connection.destroy();
-    }
   }
 
   /** Makes room for a connection to an address that has none idle. False when no connection is idle. */

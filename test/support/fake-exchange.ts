@@ -1,5 +1,6 @@
 // A stand-in for an exchange: it has a name, records the calls that it gets, and sends nothing.
 import type { FaultCode } from '../../src/errors.ts';
+import { LibraryView } from '../../src/split/request.ts';
 import type { AttemptFacts, PooledConnection, UpstreamExchange } from '../../src/transport/contracts.ts';
 
 export class FakeExchange implements UpstreamExchange {
@@ -8,6 +9,8 @@ export class FakeExchange implements UpstreamExchange {
   readonly failures: FaultCode[] = [];
   /** Until when it was made to wait, each time. */
   readonly waits: number[] = [];
+  head = new LibraryView({ url: '/' });
+  keyHash = -1;
   isHead = false;
   passesUpgrade = false;
   isPipelinable = false;

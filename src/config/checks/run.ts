@@ -5,6 +5,7 @@ import { byKey } from '../by-key.ts';
 import type { CheckReport, Written } from '../findings.ts';
 import type { Path } from '../problem.ts';
 import { isMap, mapOf, type RawMap } from '../raw.ts';
+import { checkBalanceKey, checkBalanceUse } from './balance.ts';
 import { checkOwnFields, checkSharedValues, checkSplitKey } from './keys.ts';
 import { checkAddresses, checkPorts, checkReach, checkRoutes, checkUse } from './routes.ts';
 import { checkContradictions, checkSwitchedOff } from './settings.ts';
@@ -31,8 +32,10 @@ export function checkWritten(raw: RawMap, context: SecretContext): void {
   for (const [name, upstream] of Object.entries(mapOf(raw.upstreams))) {
     if (!isMap(upstream)) continue;
     checkPlaces(['upstreams', name], upstream, report);
+    checkBalanceKey(['upstreams', name, 'balance'], upstream.balance, report);
     checkSetHeaders(['upstreams', name, 'setHeaders'], mapOf(upstream.setHeaders), raw, report);
   }
+  checkBalanceKey(['upstreamDefaults', 'balance'], mapOf(raw.upstreamDefaults).balance, report);
   const common: Path = ['upstreamDefaults', 'setHeaders'];
   checkSetHeaders(common, mapOf(mapOf(raw.upstreamDefaults).setHeaders), raw, report);
   checkRoutes(raw, report);
@@ -63,6 +66,7 @@ export function checkEffects(written: Written, report: CheckReport): void {
   }
   checkDestinations(written, report);
   if (written.isTranslated) return;
+  checkBalanceUse(written, report);
   checkSwitchedOff(written, report);
   checkContradictions(written, report);
 }

@@ -32,6 +32,7 @@ export function checkSwitchedOff({ raw, document }: Written, report: CheckReport
     const only = upstream.url ?? (servers?.length === 1 ? servers[0]!.url : undefined);
     if (only !== undefined && isOneAddress(only)) {
       off([...at, 'eject'], 'the upstream has a single address, and the last one is never ejected');
+      if (upstream.balance !== null) off([...at, 'balance'], 'the upstream has a single address');
     }
     if (upstream.pool.maxQueued === 0)
       off([...at, 'pool', 'queueTimeout'], 'maxQueued is 0, so no request waits');

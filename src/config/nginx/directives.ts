@@ -35,7 +35,7 @@ const WITH_EFFECT =
   words(`http server location upstream split_clients listen server_name proxy_pass proxy_set_header
   proxy_connect_timeout proxy_read_timeout proxy_send_timeout proxy_next_upstream client_max_body_size client_body_timeout
   client_header_timeout send_timeout keepalive_timeout include gzip access_log
-  large_client_header_buffers proxy_buffer_size`);
+  large_client_header_buffers proxy_buffer_size least_conn hash ip_hash`);
 
 /** Settings that count from the innermost block that has them, and where all blocks here have to agree. */
 export const GLOBAL_SETTINGS = {
@@ -185,7 +185,7 @@ const DIRECTIVE_REMEDIES: readonly (readonly [names: RegExp, remedy: string])[] 
   [/^(?:mirror\w*)$/, 'requests are not copied here'],
   [/^(?:fastcgi|uwsgi|scgi|grpc|memcached)_pass$/, 'upstreams speak HTTP/1.1 here'],
   [/^proxy_(?:hide_header|pass_header|cookie_\w+|ignore_headers)$/, 'response fields pass unchanged'],
-  [/^(?:hash|ip_hash|random|least_time|sticky)$/, 'the servers of an upstream share its requests by weight'],
+  [/^(?:random|least_time|sticky)$/, 'the servers of an upstream share its requests by weight'],
 ];
 
 /**

@@ -195,6 +195,7 @@ export class ProxyDestinations {
         ...rest,
         eject: only?.eject ?? EJECT_DEFAULT,
         retry: { attempts: retries },
+        ...(block.key === undefined ? {} : { balance: { key: block.key } }),
         ...(only?.connectionsMax === undefined ? {} : { pool: { maxConnections: only.connectionsMax } }),
       },
     });

@@ -2,6 +2,7 @@
 // upstream share its requests differs from nginx, and a note says so.
 // Source: nginx's ngx_http_upstream.c.
 
+import { checkKey } from '../../key/compile.ts';
 import { showGot } from '../problem.ts';
 import { readTime, WITHOUT_EFFECT } from './directives.ts';
 import type { TranslationReport } from './report.ts';
@@ -12,6 +13,8 @@ export interface UpstreamBlock {
   readonly servers: readonly BlockServer[];
   /** "host:port" or socket of the only server, without anything that needs a list; undefined for several. */
   readonly only: BlockServer | undefined;
+  /** What `hash` or `ip_hash` chooses by; undefined without either. */
+  readonly key: string | undefined;
 }
 
 /** One server of it. */
@@ -36,16 +39,25 @@ export const EJECT_DEFAULT: Eject = { failures: 1, time: '10s', timeMax: '10s' }
 
 const CHOICE_NOTE =
   'a server of an upstream is chosen at random, by weight and load; nginx uses them in turn';
+const HASH_NOTE =
+  'hash is balance by key here: one server for each key, as in nginx, but not the same server as in nginx, and a server that is far busier than the others passes keys on';
+const IP_HASH_NOTE =
+  'ip_hash is balance by the key $remote_addr here: one server for each whole address; nginx takes the first three numbers of an IPv4 address, and its servers are others';
 const LEAST_NOTE = 'every upstream uses least_conn, between two servers that are drawn by weight';
 
 /** The servers of an upstream block; undefined where it has a problem, which is reported. */
 export function readUpstreamBlock(upstream: Directive, report: TranslationReport): UpstreamBlock | undefined {
   const servers: BlockServer[] = [];
+  let key: string | undefined;
   for (const directive of upstream.block!) {
     const { text } = directive.name;
     if (text === 'server') servers.push(...readServer(directive, report));
     else if (text === 'least_conn') report.note(LEAST_NOTE);
-    else if (WITHOUT_EFFECT.upstream!.has(text)) report.ignore(text);
+    else if (text === 'hash') key = readHashKey(directive, report) ?? key;
+    else if (text === 'ip_hash') {
+      key = '$remote_addr';
+      report.note(IP_HASH_NOTE);
+    } else if (WITHOUT_EFFECT.upstream!.has(text)) report.ignore(text);
     else report.unknown(directive, 'upstream');
   }
   const up = servers.filter(({ down }) => !down);
@@ -53,14 +65,35 @@ export function readUpstreamBlock(upstream: Directive, report: TranslationReport
     report.fail(upstream.name, 'upstream', 'a server that is not down', 'none');
     return undefined;
   }
-  if (servers.length === 1) return { servers, only: servers[0] };
-  report.note(CHOICE_NOTE);
+  if (servers.length === 1) return { servers, only: servers[0], key };
+  if (key === undefined) report.note(CHOICE_NOTE);
   const limited = servers.find(({ connectionsMax }) => connectionsMax !== undefined);
   if (limited !== undefined) {
     const expected = 'max_conns only in an upstream of one server';
     report.fail(upstream.name, 'upstream', expected, `${servers.length} servers`);
   }
-  return { servers, only: undefined };
+  return { servers, only: undefined, key };
+}
+
+/** The key of `hash KEY [consistent]`. */
+function readHashKey(
+  { name, words: [key, method, more] }: Directive,
+  report: TranslationReport,
+): string | undefined {
+  const isKnown = method === undefined || method.text === 'consistent';
+  if (key === undefined || !isKnown || more !== undefined) {
+    const got = key === undefined ? 'nothing' : showGot(more?.text ?? method!.text);
+    report.fail(name, 'hash', 'a key, and perhaps consistent', got);
+    return undefined;
+  }
+  const fault = checkKey(key.text);
+  if (fault !== null) {
+    const [expected, got] = fault.error.replace(/^expected /, '').split(', got ');
+    report.fail(key, 'hash', expected ?? fault.error, got ?? showGot(key.text));
+    return undefined;
+  }
+  report.note(HASH_NOTE);
+  return key.text;
 }
 
 function readServer({ name, words: args }: Directive, report: TranslationReport): BlockServer[] {
@@ -101,7 +134,7 @@ export function plainBlock(address: string): UpstreamBlock {
     eject: EJECT_DEFAULT,
     connectionsMax: undefined,
   };
-  return { servers: [only], only };
+  return { servers: [only], only, key: undefined };
 }
 
 /** Where a server is, as the document has it. */

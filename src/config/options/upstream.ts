@@ -3,6 +3,7 @@
 
 import * as z from 'zod/mini';
 import { upstreamName, upstreamUrl } from './addresses.ts';
+import { balance } from './balance.ts';
 import {
   documented,
   duration,
@@ -245,6 +246,7 @@ export const upstreamSettings = {
     'TLS towards an `https://` upstream. Certificates are always verified.',
     'map',
   ),
+  balance,
   eject: mapOption(eject, 'When an address is left out for a time.'),
   probe: documented(z.optional(probe), 'Checks each address regularly. Unset: no probes.', 'map'),
   onDown: documented(

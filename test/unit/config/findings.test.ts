@@ -356,3 +356,33 @@ describe('an nginx.conf', () => {
     ]);
   });
 });
+
+describe('balance', () => {
+  const upstream = (balance: string, more = 'routes: [{ upstream: u }]') =>
+    told(`upstreams:\n  u: { url: "http://app:81", balance: ${balance} }\n${more}\n`);
+
+  it('by the key of a split is without effect where no split leads', () => {
+    expect(upstream('key')).toEqual([
+      'warning: s.yaml:2:39 upstreams.u.balance: has no effect: no split leads to this upstream, so there is no key; write one as balance.key',
+    ]);
+    expect(upstream("{ key: '$cookie_sid' }")).toEqual([]);
+    expect(
+      upstream('key', 'splits: { s: { variants: [{ name: a, share: "*", upstream: u }] } }').filter((line) =>
+        line.includes('balance'),
+      ),
+    ).toEqual([]);
+  });
+
+  it('is refused with a key that is none, reads nothing or has a skew below 1', () => {
+    expect(upstream("{ key: '$nope' }")[0]).toContain('upstreams.u.balance.key: expected a variable of ');
+    expect(upstream('{ key: sid }')[0]).toContain(
+      "upstreams.u.balance.key: expected a variable like '$cookie_session', because a text alone",
+    );
+    expect(upstream('{ maxSkew: 0.5 }')).toEqual([
+      's.yaml:2:50 upstreams.u.balance.maxSkew: expected a number from 1 to 100 like 1.25, got 0.5',
+    ]);
+    expect(upstream('ring')).toEqual([
+      's.yaml:2:39 upstreams.u.balance: expected `load`, `key`, or a map like { key: \'$cookie_session\' }, got "ring"',
+    ]);
+  });
+});

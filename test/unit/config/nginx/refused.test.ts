@@ -104,10 +104,22 @@ describe('what cannot be kept is told with file and line, all at once', () => {
       ' upstream: expected max_conns only in an upstream of one server, got 2 servers',
     ],
     [
+      'a hash of an unknown variable',
+      asking({ http: 'upstream a { hash $bad; server b; }' }),
+      '$bad',
+      ' hash: expected a variable of $arg_NAME $http_NAME $cookie_NAME $remote_addr $host $uri $request_uri $request_method $args, got "$bad"',
+    ],
+    [
+      'another kind of hash',
+      asking({ http: 'upstream a { hash $uri ketama; server b; }' }),
+      'hash',
+      ' hash: expected a key, and perhaps consistent, got "ketama"',
+    ],
+    [
       'another way to choose a server',
-      asking({ http: 'upstream a { ip_hash; server b; }' }),
-      'ip_hash',
-      ': expected a directive that can be kept in upstream (the servers of an upstream share its requests by weight), got "ip_hash"',
+      asking({ http: 'upstream a { random; server b; }' }),
+      'random',
+      ': expected a directive that can be kept in upstream (the servers of an upstream share its requests by weight), got "random"',
     ],
     [
       'client times that differ between locations',

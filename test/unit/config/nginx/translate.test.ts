@@ -213,6 +213,26 @@ describe('what is kept', () => {
     ]);
   });
 
+  it('hash and ip_hash as a choice by key, with a note that the servers are others', () => {
+    const balanceOf = (how: string) => {
+      const { config, notes } = good(asking({ http: `upstream a { ${how}; server b:81; server c; }` }));
+      return [config.upstreams.get('a')!.balance, notes.filter((note) => note.includes('hash'))] as const;
+    };
+    const note =
+      'hash is balance by key here: one server for each key, as in nginx, but not the same server as in nginx, and a server that is far busier than the others passes keys on';
+    for (const how of ['hash $cookie_sid consistent', 'hash $cookie_sid'])
+      expect(balanceOf(how)).toEqual([{ key: '$cookie_sid', maxSkew: 1.25 }, [note]]);
+    expect(balanceOf('ip_hash')).toEqual([
+      { key: '$remote_addr', maxSkew: 1.25 },
+      [
+        'ip_hash is balance by the key $remote_addr here: one server for each whole address; nginx takes the first three numbers of an IPv4 address, and its servers are others',
+      ],
+    ]);
+    expect(
+      good(asking({ http: 'upstream a { server b:81; server c; }' })).config.upstreams.get('a')!.balance,
+    ).toBeNull();
+  });
+
   it('the only server of an upstream: its limit of connections, and when its addresses are left out', () => {
     const { config } = good(
       asking({ http: 'upstream a { server b max_conns=7 max_fails=2 fail_timeout=1m weight=5; }' }),
