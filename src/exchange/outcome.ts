@@ -6,7 +6,8 @@ import type { RequestHead } from '../http1/request-head.ts';
 import type { Destination, RoutedSplit } from '../routing/generation.ts';
 import { isPreflight } from '../split/preflight.ts';
 import type { Decision, DecisionExtras, Reason, Splitter } from '../split/splitter.ts';
-import type { AccessLog, ExchangeRecord } from '../telemetry/access-log.ts';
+import type { ExchangeRecord } from '../telemetry/access-line.ts';
+import type { AccessLog } from '../telemetry/access-log.ts';
 import type { Assignments } from '../telemetry/assignments.ts';
 import type { DownstreamCounters } from '../telemetry/counters.ts';
 

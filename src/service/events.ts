@@ -26,7 +26,7 @@ export function openEvents({ accessLog, assignments }: Config, output: LogOutput
   const file = to.startsWith('/') ? openFile(to, output.log) : null;
   const secret = to === 'off' ? '' : readSecret(secretFile ?? '');
   return {
-    accessLog: mode === 'off' ? null : new AccessLog(output.log, mode, sample / 10_000),
+    accessLog: mode === 'off' ? null : new AccessLog(output, mode, sample / 10_000),
     assignments:
       to === 'off'
         ? null

@@ -1,8 +1,8 @@
-// Writes lines to a file descriptor without ever blocking, retrying in a loop, or throwing: one asynchronous write at a
-// time, a bounded queue before it, and a device that fails (disk full, terminal gone, reader gone) is tried again once a
-// second. Lines that cannot be written are dropped and counted by reason. Knows nothing of what is in a line.
+// Writes lines to a file descriptor without ever blocking, retrying in a loop, or throwing: one write at a time, a bounded
+// queue before it, and a device that fails (disk full, terminal gone, reader gone) is tried again once a second. Lines that
+// cannot be written are dropped and counted by reason. Knows nothing of what is in a line.
 
-import { close, constants, fstatSync, open, openSync, type Stats, stat, write } from 'node:fs';
+import { close, constants, fstatSync, open, openSync, type Stats, stat, write, writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import { namedCells } from './rows.ts';
 
@@ -24,8 +24,9 @@ export type LineDropReason = (typeof DROP_REASONS)[number];
 const WAITING_BYTES_MAX = 1024 * 1024;
 /** Bytes of one write(2), unless one line is longer: what a pipe holds by default. */
 const WRITE_BYTES = 64 * 1024;
-/** Pause before a full pipe is tried again. */
-const FULL_PAUSE_MS = 100;
+/** Pauses before a full pipe is tried again: the first, which doubles each time, and the longest. */
+const FULL_PAUSE_MIN_MS = 1;
+const FULL_PAUSE_MAX_MS = 100;
 /** Pause before a device that failed is tried again. */
 const FAILED_PAUSE_MS = 1000;
 /** Time between two looks whether a file has been moved or removed. */
@@ -64,6 +65,11 @@ export class LogDevice {
   readonly #unblock: (() => void) | null;
   /** Drops that no line has reported yet. */
   readonly #unreported = new Float64Array(DROP_REASONS.length);
+  /**
+   * The lines of a turn of the loop go out in one write(2), by this thread: for a pipe that only this process has made
+   * non-blocking. Handing it to a thread costs more than the write. Anything else can block, and goes to a thread.
+   */
+  readonly #isDirect: boolean;
   /** -1 = not open. */
   #fd: number;
   #inode: { readonly dev: number; readonly ino: number } | null = null;
@@ -74,6 +80,7 @@ export class LogDevice {
   #chunk: Buffer = Buffer.alloc(0);
   #chunkAt = 0;
   #chunkLines = 0;
+  #fullPauseMs = FULL_PAUSE_MIN_MS;
   /** A write, a look or an opening is under way, or a pause before one. */
   #isBusy = false;
   /** Set while the device fails; lines are then dropped for this reason, except while it is tried again. */
@@ -99,8 +106,10 @@ export class LogDevice {
     if (destination === 1) {
       this.#fd = openStdout();
       this.#unblock = this.#fd === 1 ? unblockStdout() : null;
+      this.#isDirect = this.#fd !== 1 && fstatSync(this.#fd).isFIFO();
       return;
     }
+    this.#isDirect = false;
     this.#unblock = null;
     try {
       this.#fd = openSync(destination, APPEND_FLAGS);
@@ -120,7 +129,10 @@ export class LogDevice {
     if (this.#waitingBytes + bytes > WAITING_BYTES_MAX) return this.#drop('slow_reader', 1);
     this.#lines.push(line);
     this.#waitingBytes += bytes;
-    if (!this.#isBusy) this.#next();
+    if (this.#isBusy) return;
+    if (!this.#isDirect) return this.#next();
+    this.#isBusy = true;
+    setImmediate(() => this.#next());
   }
 
   /** Opens the path again, as after a rotation. When that fails, what was open stays in use. Stdout stays as it is. */
@@ -188,22 +200,40 @@ export class LogDevice {
 
   #writeChunk(): void {
     this.#isBusy = true;
+    if (this.#isDirect) return this.#writeNow();
     this.#unblock?.();
     write(this.#fd, this.#chunk, this.#chunkAt, this.#chunk.length - this.#chunkAt, null, (cause, bytes) => {
       if (cause !== null) return this.#writeFailed(cause);
-      this.#chunkAt += bytes;
-      if (this.#chunkAt < this.#chunk.length) return this.#writeChunk();
-      this.#waitingBytes -= this.#chunk.length;
-      this.#isTorn = false;
-      this.#chunkLines = 0;
-      if (this.#waitingBytes < WAITING_BYTES_MAX / 2) this.#tellDrops();
-      this.#next();
+      if (this.#written(bytes)) this.#next();
+      else this.#writeChunk();
     });
+  }
+
+  #writeNow(): void {
+    try {
+      while (!this.#written(writeSync(this.#fd, this.#chunk, this.#chunkAt)));
+    } catch (cause) {
+      return this.#writeFailed(cause as NodeJS.ErrnoException);
+    }
+    this.#next();
+  }
+
+  /** So many bytes more of the chunk; true when that was the rest of it. */
+  #written(bytes: number): boolean {
+    this.#fullPauseMs = FULL_PAUSE_MIN_MS;
+    this.#chunkAt += bytes;
+    if (this.#chunkAt < this.#chunk.length) return false;
+    this.#waitingBytes -= this.#chunk.length;
+    this.#isTorn = false;
+    this.#chunkLines = 0;
+    if (this.#waitingBytes < WAITING_BYTES_MAX / 2) this.#tellDrops();
+    return true;
   }
 
   #writeFailed(cause: NodeJS.ErrnoException): void {
     if (cause.code === 'EAGAIN' || cause.code === 'EBUSY') {
-      setTimeout(() => this.#writeChunk(), FULL_PAUSE_MS);
+      setTimeout(() => this.#writeChunk(), this.#fullPauseMs);
+      this.#fullPauseMs = Math.min(FULL_PAUSE_MAX_MS, this.#fullPauseMs * 2);
       return;
     }
     this.#fail(cause);

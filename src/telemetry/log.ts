@@ -13,6 +13,8 @@ const LIST_MAX = 8;
 /** An open output. */
 export interface LogOutput {
   readonly log: Logger;
+  /** Takes a line that is formatted already, its end included. */
+  write(line: string): void;
   /** `stdout`, or its path. */
   readonly file: string;
   /** Lines that could not be written, by position of the reason in DROP_REASONS. */
@@ -61,11 +63,12 @@ export function openLog(
       reports?.error({ file, code, problem: message }, 'log file not reopened: the old one stays in use'),
   };
   const device = new LogDevice(destination, owner, isShared ? ATOMIC_BYTES : undefined);
-  const log = pino(options, {
-    write: isShared ? (line) => device.write(cutLine(line)) : (line) => device.write(line),
-  });
+  const write = isShared
+    ? (line: string) => device.write(cutLine(line))
+    : (line: string) => device.write(line);
   return {
-    log,
+    log: pino(options, { write }),
+    write,
     file,
     linesDropped: device.dropped,
     reopen: () => device.reopen(),

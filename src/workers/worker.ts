@@ -103,7 +103,7 @@ class Duty {
     const ambassador = new Ambassador(config, {
       // The primary logs the rest once; here it would be logged once for each worker.
       log: this.#output.log.child({}, { level: 'warn' }),
-      accessLog: mode === 'off' ? null : new AccessLog(this.#output.log, mode, sample / 10_000),
+      accessLog: mode === 'off' ? null : new AccessLog(this.#output, mode, sample / 10_000),
       assignments: secret === null ? null : this.#assignments(secret, config),
       onUpstreamEvent: (event) => this.#channel.send({ type: 'upstream', event }),
       firstGeneration: generation,

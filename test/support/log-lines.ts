@@ -1,11 +1,12 @@
-// A pino logger whose lines a test can read as objects.
+// A log whose lines a test can read as objects: a pino logger, and an output for lines that are formatted already.
 import { type Logger, pino } from 'pino';
 
-export function logLines(): { log: Logger; lines: Record<string, unknown>[] } {
+export function logLines() {
   const lines: Record<string, unknown>[] = [];
-  const log = pino(
+  const write = (line: string): void => void lines.push(JSON.parse(line));
+  const log: Logger = pino(
     { base: null, timestamp: false, formatters: { level: (label) => ({ level: label }) } },
-    { write: (line) => void lines.push(JSON.parse(line)) },
+    { write },
   );
-  return { log, lines };
+  return { log, write, lines };
 }

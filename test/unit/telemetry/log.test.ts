@@ -1,7 +1,7 @@
 // The log's output: whole lines in order, and a reader that does not read costs lines but neither time nor memory.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -98,12 +98,14 @@ describe('a line of an output that other processes write to', () => {
       await output.close();
       process.exit(0);
     `;
-    // Both write to the pipe that the shell gave them.
-    const both = 'set -e; "$0" --input-type=module -e "$1" & "$0" --input-type=module -e "$1"; wait';
+    // Both write to one pipe. A process that does nothing else reads it: close() waits a second for a reader, no longer.
+    const both = '{ "$0" --input-type=module -e "$1" & "$0" --input-type=module -e "$1"; wait; } | cat';
+    const file = join(mkdtempSync(join(tmpdir(), 'log-')), 'lines');
     const shell = spawn('/bin/sh', ['-c', both, process.execPath, script], {
-      stdio: ['ignore', 'pipe', 'inherit'],
+      stdio: ['ignore', openSync(file, 'w'), 'inherit'],
     });
-    const lines = (await text(shell.stdout!)).trimEnd().split('\n');
+    await once(shell, 'exit');
+    const lines = readFileSync(file, 'utf8').trimEnd().split('\n');
     expect(lines.map((one) => JSON.parse(one).msg)).toEqual(Array(800).fill('line'));
   });
 });

@@ -12,10 +12,10 @@ const GET = 'GET / HTTP/1.1\r\nHost: h\r\n\r\n';
 
 /** A splitter before an upstream at `url`, and the lines of its access log. */
 async function startLogged(url: string, settings: Document = {}) {
-  const { log, lines } = logLines();
+  const { lines, ...output } = logLines();
   const splitter = await startSplitter(
     { upstreams: { u: { url, ...settings } }, routes: [{ upstream: 'u' }] },
-    { accessLog: new AccessLog(log, 'errors') },
+    { accessLog: new AccessLog(output, 'errors') },
   );
   return { splitter, lines };
 }

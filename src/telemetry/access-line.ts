@@ -1,0 +1,102 @@
+// The line of an exchange in the access log: JSON text, byte for byte what pino writes for the same members, for a fraction
+// of its cost. Decides nothing about which exchanges have one.
+
+import { type Cause, type FaultCode, formatCause } from '../errors.ts';
+
+/** One exchange that has ended. Times in milliseconds; -1 = it did not come to that. */
+export interface ExchangeRecord {
+  readonly method: string;
+  /** Path without the query, which often holds credentials. */
+  readonly path: string;
+  /** Client address. */
+  readonly client: string;
+  readonly requestId: string;
+  /** Empty for a route straight to an upstream and for a request that was refused before. */
+  readonly split: string;
+  readonly variant: string;
+  readonly reason: string;
+  /** 32-bit hash of the key; -1 when nothing was decided. */
+  readonly keyHash: number;
+  readonly upstream: string;
+  /** The upstream's address that was connected to; empty when none was. */
+  readonly address: string;
+  /** Status that was sent; 0 = none. */
+  readonly status: number;
+  readonly code: FaultCode | null;
+  /** What is known beyond the code; null when nothing is. */
+  readonly cause: Cause | null;
+  readonly queueMs: number;
+  readonly connectMs: number;
+  readonly firstByteMs: number;
+  readonly totalMs: number;
+  readonly receivedBytes: number;
+  readonly sentBytes: number;
+  readonly retries: number;
+}
+
+/** Characters that JSON holds as they are. */
+const PLAIN = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
+
+/** The line with its end. @param nowMs Unix time */
+export function formatAccessLine(record: ExchangeRecord, nowMs: number): string {
+  const { code, cause, split, keyHash } = record;
+  return (
+    (code === null ? '{"level":"info","time":"' : '{"level":"warn","time":"') +
+    formatTime(nowMs) +
+    '"' +
+    textMember(',"requestId":', record.requestId) +
+    ',"client":' +
+    quote(record.client) +
+    textMember(',"method":', record.method) +
+    textMember(',"path":', record.path) +
+    ',"status":' +
+    record.status +
+    (code === null ? '' : `,"code":"${code}"`) +
+    (cause === null ? '' : `,"cause":${quote(formatCause(cause))}`) +
+    textMember(',"split":', split) +
+    textMember(',"variant":', record.variant) +
+    (split === '' ? '' : `,"reason":${quote(record.reason)}`) +
+    (keyHash < 0 ? '' : `,"keyHash":"${hex8(keyHash)}"`) +
+    textMember(',"upstream":', record.upstream) +
+    textMember(',"address":', record.address) +
+    timeMember(',"queueMs":', record.queueMs) +
+    timeMember(',"connectMs":', record.connectMs) +
+    timeMember(',"firstByteMs":', record.firstByteMs) +
+    timeMember(',"totalMs":', record.totalMs) +
+    ',"receivedBytes":' +
+    record.receivedBytes +
+    ',"sentBytes":' +
+    record.sentBytes +
+    ',"retries":' +
+    record.retries +
+    ',"msg":"exchange"}\n'
+  );
+}
+
+const quote = (text: string): string => (PLAIN.test(text) ? `"${text}"` : JSON.stringify(text));
+
+const textMember = (name: string, text: string): string => (text === '' ? '' : name + quote(text));
+
+const timeMember = (name: string, ms: number): string => (ms < 0 ? '' : name + Math.round(ms * 1000) / 1000);
+
+const HEX_BYTES = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+
+const hex8 = (value: number): string =>
+  HEX_BYTES[value >>> 24]! +
+  HEX_BYTES[(value >>> 16) & 255]! +
+  HEX_BYTES[(value >>> 8) & 255]! +
+  HEX_BYTES[value & 255]!;
+
+let second = -1;
+let secondText = '';
+
+/** As `Date.prototype.toISOString`, which is called once a second. */
+function formatTime(ms: number): string {
+  const whole = Math.floor(ms / 1000);
+  if (whole !== second) {
+    second = whole;
+    secondText = new Date(whole * 1000).toISOString().slice(0, -4);
+  }
+  const rest = ms - whole * 1000;
+  return secondText + (rest < 10 ? '00' : rest < 100 ? '0' : '') + rest + 'Z';
+}
