@@ -1,11 +1,12 @@
 // Writes the generated parts of the documentation: the option table, the flags, docs/schema.json, the failure codes, the
-// index of decisions and the output of every command line. Run it after a change: `node scripts/write-docs.ts`. Tests
+// directives of nginx, the index of decisions and the output of every command line. Run it after a change: `node scripts/write-docs.ts`. Tests
 // compare the files with what it would write.
 
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { jsonSchema, optionRows } from '../src/config/declaration.ts';
 import { SETTINGS } from '../src/config/env.ts';
+import { type DirectiveMeaning, directiveMeanings } from '../src/config/nginx/meanings.ts';
 import { FAULTS } from '../src/errors.ts';
 import { playExamples } from './examples.ts';
 
@@ -16,6 +17,7 @@ export const MANUAL = join(root, 'docs/configuration.md');
 export const COMMANDS = join(root, 'docs/commands.md');
 export const SCHEMA = join(root, 'docs/schema.json');
 export const CODES = join(root, 'docs/failure-codes.md');
+export const NGINX = join(root, 'docs/nginx.md');
 export const DECISIONS = join(root, 'docs/decisions');
 
 const cell = (text: string): string => text.replaceAll('|', '\\|');
@@ -48,17 +50,56 @@ function flagTable(): string {
   return table(['Flag', 'Variable', 'Meaning'], rows);
 }
 
+const namesOf = (meanings: readonly DirectiveMeaning[]): string =>
+  meanings.map(({ name }) => `\`${name}\``).join(', ');
+
+/** Every directive of nginx, by what becomes of it. */
+function directiveTable(): string {
+  const all = directiveMeanings();
+  const of = (kind: DirectiveMeaning['kind']) => all.filter((one) => one.kind === kind);
+  const rows = (kind: DirectiveMeaning['kind']) =>
+    of(kind)
+      .filter(({ reason }) => reason !== '')
+      .map(({ name, reason }) => [`\`${name}\``, cell(reason)]);
+  const refused = [...Map.groupBy(of('refused'), ({ reason }) => reason)].map(([reason, names]) => [
+    namesOf(names),
+    cell(reason),
+  ]);
+  return `**Kept as in nginx**: ${namesOf(of('kept'))}.
+
+**Kept, with a difference**:
+
+${table(['Directive', 'Difference'], rows('different'))}
+**Without effect** on what is sent where, and named in one note at the start: ${namesOf(of('noted').filter(({ reason }) => reason === ''))}.
+
+**Without effect at some values**:
+
+${table(['Directive', 'Values'], rows('noted'))}
+**Refused**, with the sentence in the right column:
+
+${table(['Directives', 'Why, or what to do instead'], refused)}`;
+}
+
 const PARTS = { options: optionTable, flags: flagTable } as const;
 
 /** The manual with its generated parts brought up to date. Throws if a marker is missing. */
 export function renderManual(manual: string): string {
-  let text = manual;
-  for (const [name, render] of Object.entries(PARTS)) {
+  return renderParts(manual, MANUAL, PARTS);
+}
+
+/** The page about nginx.conf with its table brought up to date. Throws if a marker is missing. */
+export function renderNginx(page: string): string {
+  return renderParts(page, NGINX, { directives: directiveTable });
+}
+
+function renderParts(page: string, path: string, parts: Readonly<Record<string, () => string>>): string {
+  let text = page;
+  for (const [name, render] of Object.entries(parts)) {
     const begin = `<!-- ${name}: written by scripts/write-docs.ts -->\n`;
     const end = `<!-- /${name} -->`;
     const from = text.indexOf(begin);
     const to = text.indexOf(end, from);
-    if (from < 0 || to < 0) throw new Error(`${MANUAL} lacks the markers of "${name}"`);
+    if (from < 0 || to < 0) throw new Error(`${path} lacks the markers of "${name}"`);
     text = `${text.slice(0, from + begin.length)}\n${render()}\n${text.slice(to)}`;
   }
   return text;
@@ -119,6 +160,7 @@ ${table(['Number', 'Decision', 'Date'], rows)}`;
 if (import.meta.main) {
   writeFileSync(SCHEMA, renderSchema());
   writeFileSync(CODES, renderCodes());
+  writeFileSync(NGINX, renderNginx(readFileSync(NGINX, 'utf8')));
   writeFileSync(join(DECISIONS, 'README.md'), renderDecisions());
   const documents = [renderManual(readFileSync(MANUAL, 'utf8')), readFileSync(COMMANDS, 'utf8')];
   const [manual, commands] = playExamples(documents);

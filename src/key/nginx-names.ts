@@ -162,8 +162,8 @@ export function isNginxVariable(name: string): boolean {
   return variables.has(name) || VARIABLE_FAMILIES.test(name);
 }
 
-/** True for the name of a directive of nginx. */
-export function isNginxDirective(name: string): boolean {
+/** The names of all directives of nginx. */
+export function nginxDirectives(): ReadonlySet<string> {
   directives ??= new Set(words(DIRECTIVES));
-  return directives.has(name);
+  return directives;
 }

@@ -1,41 +1,8 @@
-// What each directive of nginx means here: without effect, inherited, or with a handler in config/nginx; and how nginx
-// writes times, sizes, addresses and names. Tables and pure readers; translates nothing.
+// Which directives inner blocks inherit, and how nginx writes times, sizes, addresses and names. Tables and pure readers;
+// translates nothing. meanings.ts says what becomes of each directive.
 // Sources: nginx's ngx_parse.c, ngx_http_core_module.c, ngx_http_proxy_module.c.
 
-import { didYouMean } from '../../did-you-mean.ts';
-import { isNginxDirective, words } from '../../key/nginx-names.ts';
 import type { Directive } from './syntax.ts';
-
-/** Directives that change nothing about which request goes where, by the block that may have them. */
-export const WITHOUT_EFFECT: { readonly [block: string]: ReadonlySet<string> } = {
-  main: new Set(
-    words(`user worker_processes worker_rlimit_nofile worker_cpu_affinity worker_priority
-      pid error_log daemon master_process events load_module pcre_jit timer_resolution lock_file thread_pool env debug_points`),
-  ),
-  // Of http, server and location alike.
-  http: new Set(
-    words(`error_log log_format log_not_found log_subrequest open_log_file_cache types default_type
-      root index sendfile sendfile_max_chunk tcp_nopush tcp_nodelay aio aio_write directio output_buffers postpone_output
-      server_tokens types_hash_max_size types_hash_bucket_size server_names_hash_max_size server_names_hash_bucket_size
-      variables_hash_max_size variables_hash_bucket_size proxy_headers_hash_max_size proxy_headers_hash_bucket_size
-      map_hash_max_size map_hash_bucket_size keepalive_requests keepalive_disable keepalive_min_timeout lingering_close
-      lingering_time lingering_timeout reset_timedout_connection connection_pool_size request_pool_size
-      client_header_buffer_size client_body_buffer_size client_body_temp_path
-      client_body_in_file_only client_body_in_single_buffer resolver resolver_timeout absolute_redirect port_in_redirect
-      server_name_in_redirect max_ranges proxy_http_version proxy_buffering proxy_buffers
-      proxy_busy_buffers_size proxy_request_buffering proxy_temp_path proxy_max_temp_file_size
-      proxy_temp_file_write_size proxy_socket_keepalive gzip_vary gzip_types gzip_proxied gzip_min_length
-      gzip_comp_level gzip_http_version gzip_buffers gzip_disable`),
-  ),
-  upstream: new Set(words('zone keepalive keepalive_requests keepalive_timeout keepalive_time')),
-};
-
-/** Directives with a meaning of their own, for "did you mean". */
-const WITH_EFFECT =
-  words(`http server location upstream split_clients listen server_name proxy_pass proxy_set_header
-  proxy_connect_timeout proxy_read_timeout proxy_send_timeout proxy_next_upstream client_max_body_size client_body_timeout
-  client_header_timeout send_timeout keepalive_timeout include gzip access_log
-  large_client_header_buffers proxy_buffer_size least_conn hash ip_hash`);
 
 /** Settings that count from the innermost block that has them, and where all blocks here have to agree. */
 export const GLOBAL_SETTINGS = {
@@ -156,48 +123,6 @@ export function inheritedDirective(scope: Scope, name: string): Directive | unde
 /** True for a listen that makes its server the one for every other host. */
 export function isDefaultListen({ words: args }: Directive): boolean {
   return args.some(({ text }) => text === 'default_server' || text === 'default');
-}
-
-/** What to do in place of a directive of nginx that is not kept. */
-const DIRECTIVE_REMEDIES: readonly (readonly [names: RegExp, remedy: string])[] = [
-  [/^return$/, 'for a health check delete it: /healthz and /readyz are on the admin port'],
-  [/^stub_status$/, 'delete it: the numbers are at /metrics on the admin port'],
-  [
-    /^(?:add_header|add_trailer|more_(?:set|clear)_headers)$/,
-    "variantHeader sends the name of the variant to the client; other fields are the upstream's",
-  ],
-  [/^error_page$/, 'error answers of the splitter are fixed; those of the upstream pass unchanged'],
-  [
-    /^(?:map|geo|geoip_\w+|set|if|perl_set|js_set)$/,
-    'values cannot be computed here; the split reads its key directly',
-  ],
-  [/^(?:rewrite|alias|root|index|try_files|autoindex)$/, 'paths pass unchanged, and no files are served'],
-  [
-    /^(?:proxy_cache|fastcgi_cache|open_file_cache)/,
-    'nothing is cached here; put a cache before the splitter',
-  ],
-  [/^(?:gzip|gunzip|brotli)/, 'let the upstreams compress'],
-  [
-    /^(?:allow|deny|satisfy|auth_\w+|limit_req\w*|limit_conn\w*)$/,
-    'access and rates are limited before or after the splitter',
-  ],
-  [/^(?:set_real_ip_from|real_ip_\w+)$/, '$remote_addr is always the address of the connection here'],
-  [/^(?:mirror\w*)$/, 'requests are not copied here'],
-  [/^(?:fastcgi|uwsgi|scgi|grpc|memcached)_pass$/, 'upstreams speak HTTP/1.1 here'],
-  [/^proxy_(?:hide_header|pass_header|cookie_\w+|ignore_headers)$/, 'response fields pass unchanged'],
-  [/^(?:random|least_time|sticky)$/, 'the servers of an upstream share its requests by weight'],
-];
-
-/**
- * After "a directive that can be kept": what to do in place of one that nginx has, ` (did you mean …)` for one that looks
- * like a slip of the pen.
- */
-export function guessDirective(name: string): string {
-  const remedy = DIRECTIVE_REMEDIES.find(([names]) => names.test(name))?.[1];
-  if (remedy !== undefined) return ` (${remedy})`;
-  if (isNginxDirective(name)) return '';
-  const known = [...WITH_EFFECT, ...Object.values(WITHOUT_EFFECT).flatMap((names) => [...names])];
-  return didYouMean(name, known);
 }
 
 /** A name that the file may have, made of a host or socket. */

@@ -5,7 +5,6 @@
 import { didYouMean } from '../../did-you-mean.ts';
 import { checkKey } from '../../key/compile.ts';
 import { SET_FIELDS_TOTAL_EXPECTED, SET_FIELDS_TOTAL_MAX } from '../checks/upstreams.ts';
-import { defaultTextOf } from '../declaration.ts';
 import { isSettableField, withoutValueVariables } from '../options/upstream.ts';
 import { type Path, showGot } from '../problem.ts';
 import { describeSecret, hasLiterals } from '../secrets.ts';
@@ -19,7 +18,15 @@ import {
 } from './directives.ts';
 import { REDIRECT_NOTE, type TranslationReport } from './report.ts';
 import type { Directive, Position } from './syntax.ts';
-import { EJECT_DEFAULT, plainBlock, readUpstreamBlock, serverOf, urlOf } from './upstream-block.ts';
+import {
+  EJECT_DEFAULT,
+  plainBlock,
+  poolOf,
+  readUpstreamBlock,
+  serverOf,
+  urlOf,
+  writtenSettings,
+} from './upstream-block.ts';
 
 /** What counts for one destination; the same twice is one upstream of the document. */
 interface Settings {
@@ -58,6 +65,7 @@ interface SetField {
  */
 export class ProxyDestinations {
   readonly #report: TranslationReport;
+  /** By name in lower case: nginx compares these names without case. */
   readonly #blocks = new Map<string, Directive>();
   readonly #clients = new Map<string, Directive>();
   readonly #upstreams = new Map<string, UpstreamEntry>();
@@ -79,7 +87,15 @@ export class ProxyDestinations {
   collect(directive: Directive): boolean {
     const { name, words: args, block } = directive;
     if (name.text === 'upstream' && block !== null && args.length === 1) {
-      this.#blocks.set(args[0]!.text, directive);
+      const id = args[0]!.text.toLowerCase();
+      if (this.#blocks.has(id))
+        this.#report.fail(
+          args[0]!,
+          name.text,
+          'each name of an upstream once',
+          `${showGot(args[0]!.text)} again`,
+        );
+      this.#blocks.set(id, directive);
       return true;
     }
     if (name.text !== 'split_clients' || block === null || args.length !== 2) return false;
@@ -111,6 +127,8 @@ export class ProxyDestinations {
     if (variable === undefined) {
       if (inheritedDirective(scope, 'proxy_redirect') === undefined) this.#report.note(REDIRECT_NOTE);
       const destination = socket ?? `${host}${port ?? ''}`;
+      if (port !== undefined && this.#blocks.has(host!.toLowerCase()))
+        return fail(`${showGot(word.text)}, where an upstream block with this name has the ports`);
       const name = this.#upstream(scheme!, destination, word, settingsFor(destination));
       return name === undefined ? undefined : { upstream: name };
     }
@@ -167,7 +185,7 @@ export class ProxyDestinations {
 
   /** Entry of `upstreams` for an upstream block, a host or a socket, with these settings. */
   #upstream(scheme: string, destination: string, at: Position, settings: Settings): string | undefined {
-    const named = this.#blocks.get(destination);
+    const named = this.#blocks.get(destination.toLowerCase());
     const id = JSON.stringify(['upstream', scheme, destination, settings]);
     const made = this.#made.get(id);
     if (made !== undefined) return made;
@@ -196,7 +214,7 @@ export class ProxyDestinations {
         eject: only?.eject ?? EJECT_DEFAULT,
         retry: { attempts: retries },
         ...(block.key === undefined ? {} : { balance: { key: block.key } }),
-        ...(only?.connectionsMax === undefined ? {} : { pool: { maxConnections: only.connectionsMax } }),
+        ...poolOf(block),
       },
     });
     this.#report.origin(
@@ -341,12 +359,12 @@ export class ProxyDestinations {
     const common = Object.entries(upstreams[0]?.[1].options ?? {}).filter(([option, value]) =>
       upstreams.every(([, { options }]) => JSON.stringify(options[option]) === JSON.stringify(value)),
     );
-    const defaults = written(Object.fromEntries(common));
+    const defaults = writtenSettings(Object.fromEntries(common));
     if (Object.keys(defaults).length > 0) document.upstreamDefaults = defaults;
     document.upstreams = Object.fromEntries(
       upstreams.map(([name, { place, options }]) => {
         const own = Object.entries(options).filter(([option]) => !common.some(([one]) => one === option));
-        return [name, { ...place, ...written(Object.fromEntries(own)) }];
+        return [name, { ...place, ...writtenSettings(Object.fromEntries(own)) }];
       }),
     );
     if (this.#splits.size > 0) document.splits = Object.fromEntries(this.#splits);
@@ -372,18 +390,4 @@ function withLiterals(text: string, literals: ReadonlyMap<string, string>): stri
 /** What $proxy_host is for a value of proxy_pass. */
 function hostOf(destination: string): string {
   return destination.replace(/^unix:.*/, 'localhost');
-}
-
-/** Settings as the file has them: without its defaults. */
-function written({ retry, setHeaders, ...all }: Record<string, unknown>): Record<string, unknown> {
-  const settings = Object.entries(all).filter(
-    ([option, value]) => value !== undefined && defaultTextOf(`upstreamDefaults.${option}`) !== value,
-  );
-  const { attempts = 1 } = (retry ?? {}) as { attempts?: number };
-  const hasFields = Object.keys(setHeaders ?? {}).length > 0;
-  return {
-    ...Object.fromEntries(settings),
-    ...(attempts === 1 ? {} : { retry: { attempts } }),
-    ...(hasFields ? { setHeaders } : {}),
-  };
 }

@@ -2,12 +2,15 @@
 // document comes from. Knows which directives are without effect, but translates none.
 
 import { type Path, type Place, PROBLEMS_SHOWN_MAX, type Problem, showGot } from '../problem.ts';
-import { guessDirective, INHERITED, readSize, readTime, WITHOUT_EFFECT } from './directives.ts';
+import { INHERITED, readSize, readTime } from './directives.ts';
+import { ALLOWED_IN, guessDirective, NEUTRAL_VALUES, TLS_DIRECTIVE, WITHOUT_EFFECT } from './meanings.ts';
 import { type Directive, type Position, problemAt } from './syntax.ts';
 
 /** What nginx does by default with the Location of a response, and we do not. */
 export const REDIRECT_NOTE =
   'Location of a response is passed on unchanged; nginx replaces the address of the upstream by its own';
+
+const GZIP_NOTE = 'gzip: answers are not compressed here; those that an upstream compresses pass as they are';
 
 interface DirectiveOrigin {
   readonly position: Position;
@@ -91,20 +94,28 @@ export class TranslationReport {
   /** A directive that inner blocks inherit, or one without effect; else a problem. */
   inheritable(directive: Directive, block: string): void {
     const { text } = directive.name;
+    const places = ALLOWED_IN.get(text);
+    if (places?.includes(block) === false)
+      return this.fail(
+        directive.name,
+        '',
+        `${text} in ${places.join(' or ')}, as nginx has it`,
+        `it in ${block}`,
+      );
     if (INHERITED.has(text)) {
       if (directive.words.length === 0) this.fail(directive.name, text, 'a value', 'nothing');
       return;
     }
     const value = directive.words.map((word) => word.text).join(' ');
-    if (WITHOUT_EFFECT.http!.has(text)) this.ignore(text);
+    if (text === 'gzip' && value !== 'off') this.note(GZIP_NOTE);
+    else if (WITHOUT_EFFECT.http!.has(text)) this.ignore(text);
+    else if (NEUTRAL_VALUES.get(text)?.test(value) === true) this.ignore(`${text} ${value}`);
     else if (text === 'access_log') this.#readAccessLog(directive);
     else if (text === 'large_client_header_buffers') this.#readRequestBuffers(directive);
     else if (text === 'proxy_buffer_size') this.#readResponseBuffer(directive);
     else if (text === 'proxy_redirect' && value === 'default') this.note(REDIRECT_NOTE);
     else if (text === 'proxy_redirect' && value === 'off') this.ignore(text);
-    else if (text === 'gzip' && value === 'off') this.ignore(text);
-    // Without a listen for TLS, which is refused, these have nothing to work on.
-    else if (/^ssl_[a-z_]+$/.test(text)) this.ignore(text);
+    else if (TLS_DIRECTIVE.test(text)) this.ignore(text);
     else this.unknown(directive, block);
   }
 

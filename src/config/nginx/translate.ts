@@ -8,21 +8,13 @@ import { type ConfigResult, linkSource } from '../link.ts';
 import { type Problem, showGot } from '../problem.ts';
 import type { LocatedDocument } from '../raw.ts';
 import { refuseText } from '../text.ts';
-import {
-  GLOBAL_SETTINGS,
-  inheritedDirective,
-  isBelow,
-  isDefaultListen,
-  LISTEN_PARAMETER,
-  ownDirectives,
-  readHostNames,
-  readListen,
-  type Scope,
-  WITHOUT_EFFECT,
-} from './directives.ts';
+import { GLOBAL_SETTINGS, inheritedDirective, isBelow, ownDirectives, type Scope } from './directives.ts';
+import { type Listen, listenedAddresses, readListens } from './listens.ts';
+import { WITHOUT_EFFECT } from './meanings.ts';
 import { ProxyDestinations } from './proxy-pass.ts';
 import { headSize, TranslationReport } from './report.ts';
-import { type Directive, type Position, type ReadInclude, readDirectives } from './syntax.ts';
+import { namesOf } from './server-names.ts';
+import { type Directive, type ReadInclude, readDirectives } from './syntax.ts';
 
 /** A translated nginx.conf: the document as YAML would have it, and what the user should know. */
 export interface Translation {
@@ -77,14 +69,6 @@ interface ServerBlock {
   readonly listens: readonly Listen[];
 }
 
-/** One address of a server block. */
-interface Listen {
-  /** As the file has it. */
-  readonly address: string;
-  readonly isDefault: boolean;
-  readonly at: Position;
-}
-
 /** What becomes a route; the limit is written where not all routes have the same. */
 interface Location {
   readonly route: Record<string, unknown>;
@@ -108,6 +92,7 @@ class Translator {
     const https = top.filter(({ name, block }) => name.text === 'http' && block !== null);
     // A file without http is one that http would include: its top level is http's.
     const main: Scope = { parent: null, directives: https.length > 0 ? [] : top };
+    for (const second of https.slice(1)) this.#report.fail(second.name, '', 'one http block', 'a second one');
     const scopes =
       https.length > 0 ? https.map((http) => ({ parent: null, directives: http.block! })) : [main];
     if (https.length > 0) for (const directive of top) this.#report.main(directive);
@@ -134,7 +119,7 @@ class Translator {
       .filter(({ name, block }) => name.text === 'server' && block !== null)
       .map((directive) => {
         const inner: Scope = { parent: scope, directives: directive.block! };
-        return { scope: inner, directive, listens: this.#listens(directive) };
+        return { scope: inner, directive, listens: readListens(directive, this.#report) };
       });
   }
 
@@ -162,7 +147,7 @@ class Translator {
 
   /** The servers at one address (undefined: at all of them); the one at `rest` takes every other host. */
   #translateGroup(servers: readonly ServerBlock[], rest: number, address: string | undefined): void {
-    const named = servers.map(({ scope }) => this.#hosts(scope.directives));
+    const named = namesOf(servers, this.#report);
     // The default server takes what no other one does; its own names need a route only where another's wildcard is over them.
     const others = named.filter((_, index) => index !== rest).flat();
     const own = (named[rest] ?? []).filter((name) => others.some((other) => isBelow(name, other)));
@@ -184,24 +169,6 @@ class Translator {
         );
       }
     }
-  }
-
-  #hosts(directives: readonly Directive[]): string[] {
-    const hosts: string[] = [];
-    for (const word of directives
-      .filter(({ name }) => name.text === 'server_name')
-      .flatMap(({ words }) => words)) {
-      const names = readHostNames(word.text);
-      if (names !== undefined) hosts.push(...names);
-      else
-        this.#report.fail(
-          word,
-          'server_name',
-          'a name like shop.example or *.shop.example',
-          showGot(word.text),
-        );
-    }
-    return hosts;
   }
 
   /** Makes the routes of one location; gives its prefix, nothing for an exact path. */
@@ -234,8 +201,11 @@ class Translator {
     let pass: Directive | undefined;
     const known = this.#report.problems.length;
     for (const inner of block) {
-      if (inner.name.text === 'proxy_pass') pass = inner;
-      else this.#report.inheritable(inner, 'location');
+      if (inner.name.text === 'proxy_pass') {
+        if (pass !== undefined)
+          this.#report.fail(inner.name, 'proxy_pass', 'one in a location', 'a second one');
+        pass = inner;
+      } else this.#report.inheritable(inner, 'location');
     }
     if (pass === undefined) {
       // Where a directive that answers in place of an upstream was refused, that is the cause.
@@ -283,7 +253,7 @@ class Translator {
   }
 
   #document(servers: readonly ServerBlock[]): Record<string, unknown> {
-    const document: Record<string, unknown> = { listen: this.#listen(servers) };
+    const document: Record<string, unknown> = { listen: listenedAddresses(servers, this.#report) };
     const { forwarded, upgrades, ...made } = this.#destinations.document();
     Object.assign(document, made);
     const [first] = this.#routes;
@@ -323,60 +293,6 @@ class Translator {
     if (responseHead === undefined) return;
     const ofResponse = { responseHead: headSize(responseHead), responseFields: FIELDS_MAX };
     document.upstreamDefaults = { ...(document.upstreamDefaults as object | undefined), limits: ofResponse };
-  }
-
-  /** Addresses of all servers. An address of every host leaves no room for one of a single host on the same port. */
-  #listen(servers: readonly ServerBlock[]): string | string[] {
-    const places = new Map(
-      servers.flatMap(({ listens }) => listens).map(({ address, at }) => [address, at] as const),
-    );
-    for (const [address, at] of places) {
-      const wide = /:\d+$/.exec(address)?.[0];
-      if (wide !== undefined && wide !== address && places.has(wide)) {
-        const expected = `no address besides ${wide}, which includes every address of this port`;
-        this.#report.fail(at, 'listen', expected, address);
-      }
-    }
-    for (const at of [...places.values()].slice(0, 1)) this.#report.origin(['listen'], at, 'listen');
-    const addresses = [...places.keys()].sort();
-    return addresses.length === 1 ? addresses[0]! : addresses;
-  }
-
-  #listens({ name, block }: Directive): Listen[] {
-    const lines = block!.filter((directive) => directive.name.text === 'listen');
-    if (lines.length === 0) return [{ address: ':80', isDefault: false, at: name }];
-    const listens = lines.flatMap((line) => {
-      const address = this.#address(line);
-      return address === undefined ? [] : [{ address, isDefault: isDefaultListen(line), at: line.name }];
-    });
-    // Port 8000 alone means both families here, so nginx's second line for IPv6 says nothing new.
-    const all = new Set(listens.map(({ address }) => address));
-    const known = new Map<string, Listen>();
-    for (const listen of listens) {
-      const wide = listen.address.startsWith('[::]:') ? listen.address.slice(4) : listen.address;
-      const address = all.has(wide) ? wide : listen.address;
-      const before = known.get(address);
-      known.set(address, {
-        ...listen,
-        ...before,
-        address,
-        isDefault: listen.isDefault || before?.isDefault === true,
-      });
-    }
-    return [...known.values()].sort((a, b) => (a.address < b.address ? -1 : 1));
-  }
-
-  #address({ name, words: args }: Directive): string | undefined {
-    const [word, ...parameters] = args.map(({ text }) => text);
-    for (const parameter of parameters) {
-      if (!LISTEN_PARAMETER.test(parameter)) {
-        const expected = 'an address with default_server, reuseport or socket options';
-        this.#report.fail(name, 'listen', expected, showGot(parameter));
-        return undefined;
-      }
-      if (!parameter.startsWith('default')) this.#report.ignore(`${parameter.replace(/=.*/, '')} of listen`);
-    }
-    return word === undefined ? undefined : readListen(word);
   }
 
   /** The one time that all locations have of a setting; null without locations. */

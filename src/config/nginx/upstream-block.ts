@@ -3,8 +3,10 @@
 // Source: nginx's ngx_http_upstream.c.
 
 import { checkKey } from '../../key/compile.ts';
+import { defaultTextOf } from '../declaration.ts';
 import { showGot } from '../problem.ts';
-import { readTime, WITHOUT_EFFECT } from './directives.ts';
+import { readTime } from './directives.ts';
+import { WITHOUT_EFFECT } from './meanings.ts';
 import type { TranslationReport } from './report.ts';
 import type { Directive } from './syntax.ts';
 
@@ -15,6 +17,8 @@ export interface UpstreamBlock {
   readonly only: BlockServer | undefined;
   /** What `hash` or `ip_hash` chooses by; undefined without either. */
   readonly key: string | undefined;
+  /** What keepalive_requests and keepalive_timeout are in `pool`. */
+  readonly pool: Readonly<Record<string, unknown>>;
 }
 
 /** One server of it. */
@@ -53,6 +57,7 @@ export function readUpstreamBlock(upstream: Directive, report: TranslationReport
     const { text } = directive.name;
     if (text === 'server') servers.push(...readServer(directive, report));
     else if (text === 'least_conn') report.note(LEAST_NOTE);
+    else if (text === 'keepalive_requests' || text === 'keepalive_timeout') continue;
     else if (text === 'hash') key = readHashKey(directive, report) ?? key;
     else if (text === 'ip_hash') {
       key = '$remote_addr';
@@ -60,19 +65,20 @@ export function readUpstreamBlock(upstream: Directive, report: TranslationReport
     } else if (WITHOUT_EFFECT.upstream!.has(text)) report.ignore(text);
     else report.unknown(directive, 'upstream');
   }
+  const pool = readKeepAlive(upstream.block!, report);
   const up = servers.filter(({ down }) => !down);
   if (up.length === 0) {
     report.fail(upstream.name, 'upstream', 'a server that is not down', 'none');
     return undefined;
   }
-  if (servers.length === 1) return { servers, only: servers[0], key };
+  if (servers.length === 1) return { servers, only: servers[0], key, pool };
   if (key === undefined) report.note(CHOICE_NOTE);
   const limited = servers.find(({ connectionsMax }) => connectionsMax !== undefined);
   if (limited !== undefined) {
     const expected = 'max_conns only in an upstream of one server';
     report.fail(upstream.name, 'upstream', expected, `${servers.length} servers`);
   }
-  return { servers, only: undefined, key };
+  return { servers, only: undefined, key, pool };
 }
 
 /** The key of `hash KEY [consistent]`. */
@@ -94,6 +100,24 @@ function readHashKey(
   }
   report.note(HASH_NOTE);
   return key.text;
+}
+
+/** Without `keepalive` nginx keeps no connection, and the limits of those that are kept say nothing. */
+function readKeepAlive(block: readonly Directive[], report: TranslationReport): Record<string, unknown> {
+  const last = (name: string) => block.findLast((directive) => directive.name.text === name);
+  const [requests, timeout] = [last('keepalive_requests'), last('keepalive_timeout')];
+  if (last('keepalive') === undefined) {
+    for (const one of [requests, timeout])
+      if (one !== undefined) report.ignore(`${one.name.text} of an upstream`);
+    return {};
+  }
+  const number = requests?.words[0]?.text ?? '';
+  if (requests !== undefined && !/^[1-9]\d{0,8}$/.test(number))
+    report.fail(requests.name, requests.name.text, 'a number above 0', showGot(number));
+  return {
+    ...(requests === undefined ? {} : { maxExchanges: Number(number) }),
+    ...(timeout === undefined ? {} : { idleTimeout: report.time(timeout, '60s') }),
+  };
 }
 
 function readServer({ name, words: args }: Directive, report: TranslationReport): BlockServer[] {
@@ -134,7 +158,7 @@ export function plainBlock(address: string): UpstreamBlock {
     eject: EJECT_DEFAULT,
     connectionsMax: undefined,
   };
-  return { servers: [only], only, key: undefined };
+  return { servers: [only], only, key: undefined, pool: {} };
 }
 
 /** Where a server is, as the document has it. */
@@ -156,5 +180,32 @@ export function serverOf(
     ...(backup ? { backup } : {}),
     ...(down ? { down } : {}),
     ...(JSON.stringify(eject) === JSON.stringify(EJECT_DEFAULT) ? {} : { eject }),
+  };
+}
+
+/** What an upstream block says of its connections, as the document has it. */
+export function poolOf({ only, pool }: UpstreamBlock): { pool?: Record<string, unknown> } {
+  const all = {
+    ...(only?.connectionsMax === undefined ? {} : { maxConnections: only.connectionsMax }),
+    ...pool,
+  };
+  return Object.keys(all).length === 0 ? {} : { pool: all };
+}
+
+/** Settings as the file has them: without its defaults. */
+export function writtenSettings({
+  retry,
+  setHeaders,
+  ...all
+}: Record<string, unknown>): Record<string, unknown> {
+  const settings = Object.entries(all).filter(
+    ([option, value]) => value !== undefined && defaultTextOf(`upstreamDefaults.${option}`) !== value,
+  );
+  const { attempts = 1 } = (retry ?? {}) as { attempts?: number };
+  const hasFields = Object.keys(setHeaders ?? {}).length > 0;
+  return {
+    ...Object.fromEntries(settings),
+    ...(attempts === 1 ? {} : { retry: { attempts } }),
+    ...(hasFields ? { setHeaders } : {}),
   };
 }

@@ -1,6 +1,6 @@
 // Names of nginx: those that people use most are known, slips of the pen are not.
 import { expect, it } from 'vitest';
-import { isNginxDirective, isNginxVariable } from '../../../src/key/nginx-names.ts';
+import { isNginxVariable, nginxDirectives } from '../../../src/key/nginx-names.ts';
 
 it.each([
   'request_id',
@@ -24,8 +24,8 @@ it.each([
   'return',
   'map',
   'stub_status',
-])('the directive %s is one of nginx', (name) => expect(isNginxDirective(name)).toBe(true));
+])('the directive %s is one of nginx', (name) => expect(nginxDirectives().has(name)).toBe(true));
 
 it.each(['proxy_pas', 'locaton', 'proxy_set_headers'])('the directive %s is none of nginx', (name) =>
-  expect(isNginxDirective(name)).toBe(false),
+  expect(nginxDirectives().has(name)).toBe(false),
 );

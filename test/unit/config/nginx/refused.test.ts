@@ -44,10 +44,10 @@ describe('what cannot be kept is told with file and line, all at once', () => {
       ': expected a directive that can be kept in server (did you mean "client_max_body_size"?), got "client_max_bodysize"',
     ],
     [
-      'gzip',
-      asking({ http: 'gzip on;' }),
-      'gzip',
-      ': expected a directive that can be kept in http (let the upstreams compress), got "gzip"',
+      'decompression',
+      asking({ http: 'gunzip on;' }),
+      'gunzip',
+      ': expected a directive that can be kept in http (let the upstreams compress), got "gunzip"',
     ],
     [
       'TLS',
@@ -196,7 +196,7 @@ describe('what cannot be kept is told with file and line, all at once', () => {
   it('a name of nginx is never answered with a guess', () => {
     for (const name of [
       'error_page',
-      'proxy_cache_path',
+      'proxy_cache_purge',
       'proxy_hide_header',
       'grpc_set_header',
       'http2',
