@@ -31,11 +31,14 @@ export function explainQuery(running: Running, query: string): Explained | Refus
 /** What of a generation decides; a command makes one from a configuration that does not run. */
 export type DecidingGeneration = Pick<RunningGeneration, 'number' | 'splitters'> & {
   readonly config: Pick<Config, 'hash' | 'limits'>;
-  readonly route: (
-    head: RequestHead,
-  ) =>
+  readonly route: (head: RequestHead) =>
     | { readonly splitter: Splitter }
     | { readonly splitter: null; readonly destination: { readonly upstream: { readonly name: string } } }
+    | {
+        readonly splitter: null;
+        readonly destination: null;
+        readonly fixed: { readonly answer: { readonly status: number } };
+      }
     | FaultCode;
 };
 
@@ -47,6 +50,8 @@ export interface Explained extends Partial<Omit<Explanation, 'split' | 'variant'
   readonly split?: string | null;
   readonly variant?: string | null;
   readonly upstream?: string | null;
+  /** The answer that its route gives without an upstream. */
+  readonly answer?: { readonly status: number };
   readonly positionPercent?: number;
   readonly shareRatio?: number | null;
   readonly fault?: { readonly code: FaultCode; readonly status: number; readonly sentence: string };
@@ -66,14 +71,11 @@ export function explainRequest(deciding: DecidingGeneration, asked: ExplainQuest
     const target = route(head);
     if (typeof target === 'string') return { version: 1, generation, request, ...refusedBy(target) };
     if (target.splitter === null) {
-      return {
-        version: 1,
-        generation,
-        request,
-        split: null,
-        variant: null,
-        upstream: target.destination.upstream.name,
-      };
+      const end =
+        target.destination === null
+          ? { upstream: null, answer: { status: target.fixed.answer.status } }
+          : { upstream: target.destination.upstream.name };
+      return { version: 1, generation, request, split: null, variant: null, ...end };
     }
     splitter = target.splitter;
   } else {

@@ -1,6 +1,7 @@
 // What /status says: a running splitter as one JSON value of a documented shape, version 1. A member may be added
 // under the same version; one that goes or changes its meaning makes version 2. Knows nothing of HTTP.
 
+import { answerNames } from '../config/options/route.ts';
 import { membersOf } from '../config/options/upstream.ts';
 import { describeKey } from '../split/key-list.ts';
 import type { VariantCounters } from '../telemetry/counters.ts';
@@ -96,17 +97,25 @@ function splitsOf({ counters, generation }: Running, withRegisters: boolean) {
 }
 
 function routesOf({ counters, generation }: Running) {
+  const { routes } = generation.config;
+  const names = answerNames(routes);
   return List.of(
-    generation.config.routes,
-    ({ listen, host = null, path, exact = false, split = null, upstream = null }) => ({
-      listen: listen === undefined ? null : formatAddress(listen),
-      host,
-      path,
-      exact,
-      split,
-      upstream,
-      ...(upstream === null ? {} : exchangesOf(counters.peekVariant('', '', upstream))),
-    }),
+    [...routes.entries()],
+    ([index, { listen, host = null, path, exact = false, split = null, upstream = null, respond }]) => {
+      const counted = upstream ?? names[index];
+      return {
+        listen: listen === undefined ? null : formatAddress(listen),
+        host,
+        path,
+        exact,
+        split,
+        upstream,
+        ...(respond === undefined ? {} : { respond: respond.status }),
+        ...(counted === null || counted === undefined
+          ? {}
+          : exchangesOf(counters.peekVariant('', '', counted))),
+      };
+    },
   );
 }
 

@@ -75,11 +75,15 @@ function ownedRange(range: Ranges['list'][number] | undefined) {
 }
 
 function routesJson({ routes }: Config) {
-  return routes.map(({ listen, host, path, exact, split, upstream }) => ({
+  return routes.map(({ listen, host, path, exact, split, upstream, respond }) => ({
     listen: listen === undefined ? null : formatAddress(listen),
     host: host ?? null,
     path,
     exact: exact === true,
-    ...(split === undefined ? { upstream } : { split }),
+    ...(split === undefined
+      ? respond === undefined
+        ? { upstream }
+        : { respond: respond.status }
+      : { split }),
   }));
 }

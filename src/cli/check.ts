@@ -175,6 +175,7 @@ function routeLines(routes: readonly RouteConfig[]): string[] {
     const isAll = route.host === undefined && route.path === '/' && !route.exact;
     const requests = isAll ? 'every request' : `${hosts} ${route.exact ? '= ' : ''}${route.path}`;
     const taken = route.listen === undefined ? requests : `${requests} on ${formatAddress(route.listen)}`;
+    if (route.respond !== undefined) return [taken, `-> answer ${route.respond.status}`];
     return [taken, route.split === undefined ? `-> upstream ${route.upstream}` : `-> split ${route.split}`];
   });
   return table(rows).map((row) => `  ${row}`);

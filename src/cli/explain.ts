@@ -53,7 +53,9 @@ export function explainCommand(terminal: Terminal): Command {
           const route = routeOf(head);
           if (typeof route === 'string') return route;
           if (route.split !== undefined) return { splitter: splitters.get(route.split)! };
-          return { splitter: null, destination: { upstream: { name: route.upstream } } };
+          if (route.respond === undefined)
+            return { splitter: null, destination: { upstream: { name: route.upstream } } };
+          return { splitter: null, destination: null, fixed: { answer: route.respond } };
         },
       },
       {
@@ -95,16 +97,24 @@ function asSent(text: string): string {
 }
 
 function explanationLines(explained: Explained): string[] {
-  const { request, split, variant, upstream, fault } = explained;
+  const { request, split, variant, upstream, answer, fault } = explained;
   const url = Buffer.from(request.url, 'latin1').toString('utf8');
   const head =
     fault !== undefined
       ? `${url} is refused with ${fault.status} ${fault.code}: ${fault.sentence}`
-      : split === null
-        ? `${url} goes to upstream ${upstream}, because its route has no split`
-        : `${url} goes to ${variant}${variant === upstream ? '' : ` (${upstream})`}`;
+      : answer !== undefined
+        ? answeredHere(url, answer.status)
+        : split === null
+          ? `${url} goes to upstream ${upstream}, because its route has no split`
+          : `${url} goes to ${variant}${variant === upstream ? '' : ` (${upstream})`}`;
   const rows = facts(explained);
   return rows.length === 0 ? [head] : [head, '', ...table(rows).map((row) => `  ${row}`)];
+}
+
+function answeredHere(url: string, status: number): string {
+  if (status === 444)
+    return `the connection of ${url} is closed without an answer, because its route says so`;
+  return `${url} is answered with ${status} by its route, without an upstream`;
 }
 
 function facts({

@@ -68,9 +68,10 @@ function configOf(
   const linked: RouteConfig[] =
     routes.length === 0 && only !== undefined
       ? [{ path: '/', exact: false, split: only }]
-      : routes.map(({ split, upstream, ...place }) =>
-          split === undefined ? { ...place, upstream: upstream! } : { ...place, split },
-        );
+      : routes.map(({ split, upstream, respond, ...place }) => {
+          if (split !== undefined) return { ...place, split };
+          return respond === undefined ? { ...place, upstream: upstream! } : { ...place, respond };
+        });
   const effective = {
     ...rest,
     upstreams: new Map([...Object.entries(upstreams), ...inline].map(withoutSelf)),

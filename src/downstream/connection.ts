@@ -124,6 +124,7 @@ export class Downstream extends ClientSocket<Downstream> implements Client<Gener
       minorVersion: head.minorVersion,
       isHead: framing.isHead,
       persists: keepAlive && !this.isLastAnswer,
+      isHtml: this.listener.generation.config.errorPages === 'html',
     };
   }
 

@@ -8,13 +8,14 @@ import type { FieldSection } from '../http1/fields.ts';
 import { BODY, RequestFraming, type ResponseFraming } from '../http1/framing.ts';
 import { RequestHead } from '../http1/request-head.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
-import type { Edits } from '../routing/edits.ts';
+import type { AnswerContent } from '../routing/fixed-answer.ts';
 import type { Destination, Generation, Hop, RoutedSplit } from '../routing/generation.ts';
 import type { DownstreamCounters } from '../telemetry/counters.ts';
 import type { Client, ClientExchange, PooledConnection, UpstreamExchange } from '../transport/contracts.ts';
 import { Tunnel } from '../transport/tunnel.ts';
+import { applyEdits } from './apply-edits.ts';
 import { type Observers, Outcome } from './outcome.ts';
-import { composeFault, composeLastHop, lastHopStatus } from './own-answer.ts';
+import { composeAnswer, composeFault, isLastAnswer, lastHopAnswer } from './own-answer.ts';
 import { RequestRelay } from './request-relay.ts';
 import { ResponseRelay } from './response-relay.ts';
 import { Attempts, speaksAgainstAddress } from './retry.ts';
@@ -117,18 +118,25 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     this.isHead = framing.isHead;
     const routed = generation.route(head, client.listenedOn);
     if (typeof routed === 'string') return this.fail(routed);
+    this.#response.addForRoute(routed.responseFields);
+    const isTooLarge = !this.#request.limit(routed.bodyBytesMax);
+    if (routed.splitter === null && routed.fixed !== null) {
+      this.#outcome.belongsTo(routed.fixed.counters, routed.fixed.name);
+      if (isTooLarge) return this.fail('BODY_TOO_LARGE', this.#request.describeFault());
+      return this.#answer(routed.fixed.answer.contentFor(head));
+    }
     const destination = routed.splitter === null ? routed.destination : this.#decide(routed, head);
     if (destination === null) return this.fail('KEY_MISSING');
     this.#destination = destination;
     this.#hop = destination;
     this.#waits.responseTimeoutMs = destination.upstream.config.responseTimeout;
-    this.#outcome.belongsTo(destination);
-    if (destination.edits !== null) this.#prepareEdits(destination.edits, head);
+    this.#outcome.belongsTo(destination.counters, destination.upstream.name);
+    if (destination.edits !== null)
+      applyEdits(destination.edits, head, this.#outcome, this.#request, this.#response);
     if (this.passesUpgrade && !this.isRequestSent) return this.fail('BAD_UPGRADE');
-    if (!this.#request.limit(routed.bodyBytesMax))
-      return this.fail('BODY_TOO_LARGE', this.#request.describeFault());
-    const status = lastHopStatus(head);
-    if (status !== 0) return this.#answerLastHop(status);
+    if (isTooLarge) return this.fail('BODY_TOO_LARGE', this.#request.describeFault());
+    const answer = lastHopAnswer(head);
+    if (answer !== null) return this.#answer(answer);
     destination.upstream.checkOut(this, now, false);
   }
 
@@ -138,16 +146,6 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     if (variant === null) return null;
     this.#outcome.decided(routed, variant.index, decision);
     return routed.destinations[variant.index]!;
-  }
-
-  /** Once for each exchange: a request that is sent again has the same ids, and its answer the same cookie. */
-  #prepareEdits(edits: Edits, head: RequestHead): void {
-    const { extras, reason } = this.#outcome;
-    const requestId = edits.makeRequestId(head);
-    this.#outcome.requestId = requestId;
-    this.#request.edit = edits.ofRequest(head, extras, requestId);
-    this.#response.drop(edits.droppedFromResponse);
-    this.#response.add(edits.linesOfResponse(extras, reason));
   }
 
   connecting(connection: PooledConnection, now: number): void {
@@ -260,13 +258,13 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     this.#step = STEP.responding;
     this.#outcome.status = head.status;
     this.#outcome.firstByteAt = now;
-    const dateLine = client.listener.dateLine(now);
+    this.#response.completeFields(this.head, head.status);
     this.#outcome.bytesSent += this.#response.writeFinal(
       head,
       framing,
       headEnd,
       this.#mayKeepAlive,
-      dateLine,
+      client.listener.dateLine(now),
     );
     if (framing.body >= BODY.chunked && isEventStream(head)) this.#connection!.countAsStream();
     if (client.wire.isBlocked) this.downstreamBlocked(now);
@@ -351,6 +349,7 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     const keepAlive = this.#mayKeepAlive;
     const upstream = this.#hop?.upstream;
     const isCut = hasBegun || status === 0;
+    if (!isCut) this.#response.completeFields(this.head, status);
     const answer = isCut
       ? ''
       : composeFault(code, cause, this.#response.addedLines, client.answerFrame(keepAlive, now));
@@ -379,16 +378,17 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     if (this.#connection !== null) this.#waits.update(this.#connection, this.hasResponseBegun, now);
   }
 
-  /** OPTIONS and TRACE that may go no further are answered here (RFC 9110 §7.6.2). */
-  #answerLastHop(status: number): void {
+  /** A body that has not come yet is not waited for: the connection closes after the answer. */
+  #answer(content: AnswerContent): void {
     const client = this.#client!;
     const now = performance.now();
-    const frame = client.answerFrame(this.framing.keepAlive && this.isRequestSent, now);
-    const answer = composeLastHop(status, frame);
-    this.#outcome.status = status;
-    this.#outcome.bytesSent += answer.length;
+    const frame = client.answerFrame(this.#mayKeepAlive && !isLastAnswer(content), now);
+    this.#response.completeFields(this.head, content.status);
+    const text = composeAnswer(content, this.#response.addedLines, frame);
+    this.#outcome.status = content.status;
+    if (client.isAnswerable) this.#outcome.bytesSent += text.length;
     this.#settle(-1, now);
-    client.answer(answer, frame.persists, now);
+    client.answer(text, frame.persists, now);
   }
 
   #settle(fault: number, now: number, cause: Cause | null = null): void {

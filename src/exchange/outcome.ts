@@ -3,13 +3,13 @@
 
 import { type Cause, FAULT_CODES, FAULTS, type FaultCode } from '../errors.ts';
 import type { RequestHead } from '../http1/request-head.ts';
-import type { Destination, RoutedSplit } from '../routing/generation.ts';
+import type { RoutedSplit } from '../routing/generation.ts';
 import { isPreflight } from '../split/preflight.ts';
 import type { Decision, DecisionExtras, Reason, Splitter } from '../split/splitter.ts';
 import type { ExchangeRecord } from '../telemetry/access-line.ts';
 import type { AccessLog } from '../telemetry/access-log.ts';
 import type { Assignments } from '../telemetry/assignments.ts';
-import type { DownstreamCounters } from '../telemetry/counters.ts';
+import type { DownstreamCounters, VariantCounters } from '../telemetry/counters.ts';
 
 /** Who else wants to know of exchanges; null = nobody asked. */
 export interface Observers {
@@ -63,7 +63,7 @@ export class Outcome {
   readonly #observers: Observers;
   readonly #refusals: DownstreamCounters;
   #generation = 0;
-  #destination: Destination | null = null;
+  #counters: VariantCounters | null = null;
   #upstream = '';
   #split: RoutedSplit | null = null;
   #variant = 0;
@@ -90,7 +90,7 @@ export class Outcome {
     this.connectAt = 0;
     this.firstByteAt = 0;
     this.requestId = null;
-    this.#destination = null;
+    this.#counters = null;
     this.#upstream = '';
     this.#split = null;
     this.#hash = -1;
@@ -119,14 +119,14 @@ export class Outcome {
     this.#extras = extras;
   }
 
-  /** The exchange belongs to this destination from now on: it is counted there. */
-  belongsTo(destination: Destination): void {
-    this.#destination = destination;
-    this.#upstream = destination.upstream.name;
-    destination.counters.begin();
+  /** The exchange is counted here from now on. `upstream`: its name, or that of a fixed answer. */
+  belongsTo(counters: VariantCounters, upstream: string): void {
+    this.#counters = counters;
+    this.#upstream = upstream;
+    counters.begin();
     if (this.#split === null) return;
-    if (this.#reason === 'missing_key') destination.counters.missingKey();
-    if (this.#extras !== null) this.#countExtras(destination, this.#extras);
+    if (this.#reason === 'missing_key') counters.missingKey();
+    if (this.#extras !== null) this.#countExtras(counters, this.#extras);
   }
 
   /** A connection to this address is being opened for it. */
@@ -144,7 +144,7 @@ export class Outcome {
   /** It is sent again. */
   retried(): void {
     this.retries++;
-    this.#destination?.counters.retry();
+    this.#counters?.retry();
   }
 
   /** What the decision brought along; null for nothing, and without a decision. */
@@ -166,24 +166,23 @@ export class Outcome {
   fellBack(upstream: string): void {
     this.#isFallback = true;
     this.#upstream = upstream;
-    this.#destination?.counters.fallback();
+    this.#counters?.fallback();
   }
 
   /** It has ended. `fault` is a position in FAULT_CODES, -1 = none. `head` is the request's, for the log. */
   settle(fault: number, now: number, head: RequestHead, cause: Cause | null): void {
-    const destination = this.#destination;
-    if (destination === null) this.#refusals.refused(fault);
-    else
-      destination.counters.end(this.status, fault, now - this.startedAt, this.bytesReceived, this.bytesSent);
+    const counters = this.#counters;
+    if (counters === null) this.#refusals.refused(fault);
+    else counters.end(this.status, fault, now - this.startedAt, this.bytesReceived, this.bytesSent);
     const split = this.#split;
-    if (split !== null && destination !== null && isPreflight(head)) destination.counters.preflight();
-    else if (split !== null && destination !== null && this.#reason === 'share' && !this.#isFallback) {
+    if (split !== null && counters !== null && isPreflight(head)) counters.preflight();
+    else if (split !== null && counters !== null && this.#reason === 'share' && !this.#isFallback) {
       split.sample.add(this.#variant, this.#hash);
       if (this.#observers.assignments !== null) this.#assign(this.#observers.assignments, split, head);
     }
     const { accessLog } = this.#observers;
     if (accessLog?.wants(this.status, fault)) this.#log(accessLog, fault, now, head, cause);
-    this.#destination = null;
+    this.#counters = null;
     this.#split = null;
   }
 
@@ -197,7 +196,7 @@ export class Outcome {
     accessLog.write({ ...UNKNOWN_REQUEST, client, status, code, cause, sentBytes });
   }
 
-  #countExtras({ counters }: Destination, { mintedKey, setCookie, override }: DecisionExtras): void {
+  #countExtras(counters: VariantCounters, { mintedKey, setCookie, override }: DecisionExtras): void {
     if (mintedKey !== null) counters.keyMinted();
     else if (setCookie !== null) counters.keyRemembered();
     if (override === null || override.place === null) return;

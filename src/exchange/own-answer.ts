@@ -1,14 +1,20 @@
 // Composes the answers that the splitter gives itself, as they go on the wire. It decides nothing and writes nothing.
 // Source: RFC 9112 §4, §9.6.
 
-import { STATUS_CODES } from 'node:http';
 import { type Cause, FAULTS, type FaultCode } from '../errors.ts';
 import { FIELD } from '../http1/fields.ts';
 import { isHopLimited } from '../http1/forward-request.ts';
 import type { RequestHead } from '../http1/request-head.ts';
+import { type AnswerContent, CLOSE_WITHOUT_ANSWER } from '../routing/fixed-answer.ts';
 import type { AnswerFrame } from '../transport/contracts.ts';
+import { hasPage, isLastPage, pageOf, phraseOf } from './status-pages.ts';
 
+const PLAIN_TEXT = 'text/plain; charset=utf-8';
 const ALLOW = 'Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n';
+
+/** The answers to requests that may go no further. */
+const ALLOWED: AnswerContent = { status: 200, body: '', contentType: '', location: null };
+const NOT_ALLOWED: AnswerContent = { ...ALLOWED, status: 405 };
 
 /** The answer to a request that failed. `addedLines` end with CRLF. Printable ASCII, but for what these hold. */
 export function composeFault(
@@ -18,12 +24,12 @@ export function composeFault(
   frame: AnswerFrame,
 ): string {
   const { status } = FAULTS[code];
-  return compose(
-    status,
-    `${status === 405 ? ALLOW : ''}x-splitter-error: ${code}\r\n${addedLines}`,
-    faultText(code, cause),
-    frame,
-  );
+  const fields = `${status === 405 ? ALLOW : ''}x-splitter-error: ${code}\r\n${addedLines}`;
+  if (frame.isHtml) {
+    const page = pageOf(status, true);
+    return compose(status, fields, page.body, page.type, frame);
+  }
+  return compose(status, fields, faultText(code, cause), PLAIN_TEXT, frame);
 }
 
 /** The text of a failed request's answer. A cause that says all that the code's sentence says takes its place. */
@@ -34,29 +40,43 @@ export function faultText(code: FaultCode, cause: Cause | null): string {
   return `${code}: ${sentence} (${cause.text})\n`;
 }
 
-/** The answer to OPTIONS or TRACE that may go no further (RFC 9110 §7.6.2). */
-export function composeLastHop(status: number, frame: AnswerFrame): string {
-  return compose(status, ALLOW, '', frame);
+/** True when the connection does not outlive this answer, as in nginx. */
+export function isLastAnswer({ status, body }: AnswerContent): boolean {
+  return status === CLOSE_WITHOUT_ANSWER || (body === null && isLastPage(status));
 }
 
-/** The status with which a request that may go no further is answered; 0 = it may (RFC 9110 §7.6.2). */
-export function lastHopStatus(head: RequestHead): number {
+/** An answer that is no failure. `addedLines` end with CRLF. */
+export function composeAnswer(content: AnswerContent, addedLines: string, frame: AnswerFrame): string {
+  const { status, body, contentType, location } = content;
+  if (status === CLOSE_WITHOUT_ANSWER) return '';
+  const allow = content === ALLOWED || content === NOT_ALLOWED ? ALLOW : '';
+  const fields = `${allow}${addedLines}${location === null ? '' : `Location: ${location}\r\n`}`;
+  if (body !== null || !hasPage(status)) return compose(status, fields, body ?? '', contentType, frame);
+  const page = pageOf(status, frame.isHtml);
+  return compose(status, fields, page.body, page.type, frame);
+}
+
+/** The answer to OPTIONS or TRACE that may go no further; null for a request that may (RFC 9110 §7.6.2). */
+export function lastHopAnswer(head: RequestHead): AnswerContent | null {
   for (let i = 0; i < head.count; i++) {
     if (head.ids[i] !== FIELD.maxForwards || !isHopLimited(head)) continue;
     if (!/^0+$/.test(head.bytes.toString('latin1', head.at[i * 4 + 2]!, head.at[i * 4 + 3]!))) continue;
-    return head.bytes[head.methodStart] === 79 ? 200 : 405;
+    return head.bytes[head.methodStart] === 79 ? ALLOWED : NOT_ALLOWED;
   }
-  return 0;
+  return null;
 }
 
-function compose(status: number, fields: string, body: string, frame: AnswerFrame): string {
-  const { dateLine, minorVersion, isHead, persists } = frame;
-  const type = body === '' ? '' : 'Content-Type: text/plain; charset=utf-8\r\n';
+function compose(status: number, fields: string, body: string, type: string, frame: AnswerFrame): string {
+  const { dateLine, minorVersion, isHead, persists, isHtml } = frame;
+  const hasContent = status !== 204;
+  const content = hasContent
+    ? `${type === '' ? '' : `Content-Type: ${type}\r\n`}Content-Length: ${body.length}\r\n`
+    : '';
   const connection = !persists
     ? 'Connection: close\r\n'
     : minorVersion === 0
       ? 'Connection: keep-alive\r\n'
       : '';
-  const head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${dateLine}${fields}${type}Content-Length: ${body.length}\r\n${connection}\r\n`;
-  return isHead ? head : head + body;
+  const head = `HTTP/1.1 ${status} ${phraseOf(status, isHtml)}\r\n${dateLine}${fields}${content}${connection}\r\n`;
+  return isHead || !hasContent || status === 304 ? head : head + body;
 }

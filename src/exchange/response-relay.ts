@@ -1,12 +1,14 @@
 // A response on its way to the client: its head, rewritten, and its body in a framing that the client understands. It
 // counts what it writes and decides nothing about the exchange. Sources: RFC 9110 §7.6, RFC 9112 §6-7.
 
+import type { RequestView } from '../bytes.ts';
 import { chunkHead, LAST_CHUNK } from '../http1/chunked.ts';
 import type { FieldSection } from '../http1/fields.ts';
 import { type ResponseRewrite, writeResponseHead } from '../http1/forward-response.ts';
 import { BODY, type ResponseFraming } from '../http1/framing.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
 import { writeLastChunk } from '../http1/trailers.ts';
+import type { ResponseFields } from '../routing/response-fields.ts';
 import type { Wire } from '../transport/wire.ts';
 
 /** One response at a time, for the exchange that owns it; `reset` before each. Its methods return the bytes that they wrote. */
@@ -24,12 +26,15 @@ export class ResponseRelay {
   #wire: Wire | null = null;
   #minorVersion = 1;
   #via = false;
+  /** Fields that the route of the request adds to its responses; null = none. */
+  #routeFields: ResponseFields | null = null;
 
   /** A response is written to `wire` next. `minorVersion`: the client's. */
   reset(wire: Wire, minorVersion: number, via: boolean): void {
     this.#wire = wire;
     this.#minorVersion = minorVersion;
     this.#via = via;
+    this.#routeFields = null;
     this.#rewrite.droppedFields = null;
     this.#rewrite.addedLines = '';
   }
@@ -44,6 +49,22 @@ export class ResponseRelay {
   /** Fields of the upstream's that do not pass; null = all do. */
   drop(fields: readonly Uint8Array[] | null): void {
     this.#rewrite.droppedFields = fields;
+  }
+
+  /** What the route of the request adds to its responses. */
+  addForRoute(fields: ResponseFields | null): void {
+    this.#routeFields = fields;
+  }
+
+  /** Adds what the route adds to a response of this status. `request` is the one that it answers. */
+  completeFields(request: RequestView, status: number): void {
+    const fields = this.#routeFields;
+    if (fields === null) return;
+    this.#routeFields = null;
+    const { droppedFields } = this.#rewrite;
+    if (droppedFields === null) this.#rewrite.droppedFields = fields.dropped;
+    else if (fields.dropped !== null) this.#rewrite.droppedFields = [...droppedFields, ...fields.dropped];
+    this.#rewrite.addedLines += fields.linesFor(request, status);
   }
 
   /** Lines for the head, each with its CRLF. */

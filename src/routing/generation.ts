@@ -2,6 +2,7 @@
 // Which route takes a request is routes.ts. An exchange keeps the generation that it started with.
 
 import type { Config } from '../config/options/document.ts';
+import { answerNames } from '../config/options/route.ts';
 import { membersOf } from '../config/options/upstream.ts';
 import type { HeadLimits } from '../http1/fields.ts';
 import type { RequestRewrite } from '../http1/forward-request.ts';
@@ -12,6 +13,8 @@ import type { Counters, VariantCounters } from '../telemetry/counters.ts';
 import type { Sample } from '../telemetry/sample.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { type Edits, editsFor } from './edits.ts';
+import { FixedAnswer } from './fixed-answer.ts';
+import { compileResponseFields, type ResponseFields } from './response-fields.ts';
 import { compileRoutes, type RouteOf } from './routes.ts';
 import { compileHost, compileSetFields } from './set-fields.ts';
 
@@ -43,10 +46,24 @@ export interface RoutedSplit {
   readonly assigned: AssignedSplit | null;
 }
 
-/** What a route leads to: a splitter with its destinations, or one destination; and what the route says of its own. */
-type Routed = (RoutedSplit | { readonly splitter: null; readonly destination: Destination }) & {
+/** An answer that is given without an upstream, and what is counted for it. */
+interface RoutedAnswer {
+  readonly answer: FixedAnswer;
+  /** In place of an upstream's. */
+  readonly name: string;
+  readonly counters: VariantCounters;
+}
+
+/** What a route leads to: a splitter with its destinations, one destination or an answer; and what the route says of its own. */
+type Routed = (
+  | RoutedSplit
+  | { readonly splitter: null; readonly destination: Destination; readonly fixed: null }
+  | { readonly splitter: null; readonly destination: null; readonly fixed: RoutedAnswer }
+) & {
   /** Largest request body in bytes. */
   readonly bodyBytesMax: number;
+  /** Fields that are added to responses; null = none. */
+  readonly responseFields: ResponseFields | null;
 };
 
 export interface Generation {
@@ -99,15 +116,28 @@ export function buildGeneration(
     const sample = counters.sample(name, splitter.variants, split);
     splits.set(name, { splitter, destinations, sample, assigned: assignments?.enroll(sample) ?? null });
   }
-  const ends = config.routes.map((route): Routed => {
-    const bodyBytesMax = route.limits?.requestBody ?? config.limits.requestBody;
+  const names = answerNames(config.routes);
+  const ends = config.routes.map((route, index): Routed => {
+    const own = {
+      bodyBytesMax: route.limits?.requestBody ?? config.limits.requestBody,
+      responseFields: compileResponseFields(route.setResponseHeaders),
+    };
+    if (route.respond !== undefined) {
+      const name = names[index]!;
+      const fixed = {
+        answer: new FixedAnswer(route.respond),
+        name,
+        counters: counters.variant('', '', name),
+      };
+      return { splitter: null, destination: null, fixed, ...own };
+    }
     if (route.split === undefined) {
-      return { splitter: null, destination: destinationFor(null, '', route.upstream), bodyBytesMax };
+      return { splitter: null, destination: destinationFor(null, '', route.upstream), fixed: null, ...own };
     }
     const routed = splits.get(route.split);
     if (routed === undefined)
       throw new Error(`the configuration names a split that it lacks: ${route.split}`);
-    return { ...routed, bodyBytesMax };
+    return { ...routed, ...own };
   });
   return {
     number,

@@ -41,10 +41,15 @@ export interface AddressView {
   readonly idle: number;
 }
 
-/** What a route leads to: a splitter, or an upstream without one. */
+/** What a route leads to: a splitter, an upstream without one, or a fixed answer. */
 type RunningTarget =
   | { readonly splitter: Splitter }
-  | { readonly splitter: null; readonly destination: { readonly upstream: RunningUpstream } };
+  | { readonly splitter: null; readonly destination: { readonly upstream: RunningUpstream } }
+  | {
+      readonly splitter: null;
+      readonly destination: null;
+      readonly fixed: { readonly answer: { readonly status: number } };
+    };
 
 /** The configuration that new exchanges run on. */
 export interface RunningGeneration {

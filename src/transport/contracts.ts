@@ -149,6 +149,8 @@ export interface AnswerFrame {
   readonly isHead: boolean;
   /** The connection stays open. */
   readonly persists: boolean;
+  /** Statuses have nginx's pages, which are HTML. */
+  readonly isHtml: boolean;
 }
 
 /** What an exchange reads of the listener that took its client. */

@@ -294,11 +294,12 @@ export class Crew implements Running, WorkerSlotHost {
     for (const [name, { variants }] of splitters) {
       this.counters.sample(name, variants, config.splits.get(name)!);
     }
-    const ends = config.routes.map(({ split, upstream }) =>
-      split !== undefined
-        ? { splitter: splitters.get(split)! }
-        : ({ splitter: null, destination: { upstream: upstreams.get(upstream)! } } as const),
-    );
+    const ends = config.routes.map(({ split, upstream, respond }) => {
+      if (split !== undefined) return { splitter: splitters.get(split)! };
+      if (respond === undefined)
+        return { splitter: null, destination: { upstream: upstreams.get(upstream)! } } as const;
+      return { splitter: null, destination: null, fixed: { answer: respond } } as const;
+    });
     return {
       number,
       config,

@@ -6,6 +6,7 @@ import type { CheckReport, Written } from '../findings.ts';
 import { ADMIN_DEFAULT, isWide, LISTEN_DEFAULT, type ListenAddress, parseListen } from '../listen-address.ts';
 import { type Path, showGot } from '../problem.ts';
 import { isMap, mapOf, type RawMap, valueAt } from '../raw.ts';
+import { checkAnswer } from './answers.ts';
 
 /** What the routes of a document may name, and what those before it take. */
 interface RouteNames {
@@ -45,10 +46,11 @@ function checkRoute(
   { splits, addresses, taken }: RouteNames,
   report: CheckReport,
 ): void {
-  const { split, upstream } = route;
-  const expected = 'either split or upstream';
-  if (split !== undefined && upstream !== undefined) report.problem(path, expected, 'both');
-  if (split === undefined && upstream === undefined) report.problem(path, expected, 'neither');
+  const { split, upstream, respond } = route;
+  const ends = [split, upstream, respond].filter((end) => end !== undefined).length;
+  const expected = 'one of split, upstream and respond';
+  if (ends !== 1) report.problem(path, expected, ends === 0 ? 'none of them' : `${ends} of them`);
+  checkAnswer(path, route, report);
   if (typeof split === 'string' && !splits.has(split)) {
     const known = splits.size === 0 ? 'the name of a split, but there are none' : 'the name of a split';
     report.problem([...path, 'split'], (guess) => `${known}${guess(split, splits)}`, showGot(split));

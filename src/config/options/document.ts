@@ -276,6 +276,10 @@ export const documentSchema = z.strictObject({
     default: 'off',
     doc: 'Adds a traceparent (W3C Trace Context) to a request without one, with or without the sampled flag; an existing one is kept.',
   }),
+  errorPages: choice(['text', 'html'], {
+    default: 'text',
+    doc: "Bodies of the splitter's own answers: `text` names the failure code and the reason, `html` are nginx's pages. The field x-splitter-error is there in both cases.",
+  }),
   via: flag({
     default: false,
     doc: 'Adds Via as RFC 9110 §7.6.3 says. Off: nginx upstreams turn gzip off when they see it.',

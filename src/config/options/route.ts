@@ -3,6 +3,7 @@
 
 import * as z from 'zod/mini';
 import { listenAddress } from './addresses.ts';
+import { type RespondOptions, respondSchema, setResponseHeaders } from './answer.ts';
 import { documented, flag, matching, sizeWithoutDefault } from './values.ts';
 
 /** The limit that a route may have of its own. */
@@ -43,6 +44,16 @@ export const routeSchema = z.strictObject({
     z.optional(z.string({ error: 'the name of an upstream or a URL' })),
     'Upstream that serves all requests of the route, without a split.',
   ),
+  respond: documented(
+    z.optional(respondSchema),
+    'Answer that the splitter gives itself, without a split or an upstream.',
+    'map',
+  ),
+  setResponseHeaders: documented(
+    z.optional(setResponseHeaders),
+    'Fields of responses to this route, also of those that the splitter gives itself: by name a value, `{ value, mode, on }`, or a list of these.',
+    'map of response fields',
+  ),
   limits: documented(
     z.optional(z.strictObject({ requestBody: z.optional(sizeWithoutDefault(BODY_LIMIT)) })),
     'Limits of this route, instead of the general ones.',
@@ -52,7 +63,23 @@ export const routeSchema = z.strictObject({
 
 /** Options of one route, defaults filled in. */
 export type RouteOptions = z.output<typeof routeSchema>;
-/** Which split or upstream takes a host and path; exactly one of the two is set. */
-export type RouteConfig = Omit<RouteOptions, 'split' | 'upstream' | 'exact'> & {
+/** What takes a host and path: a split, an upstream or an answer; exactly one of the three is set. */
+export type RouteConfig = Omit<RouteOptions, 'split' | 'upstream' | 'respond' | 'exact'> & {
   exact?: boolean;
-} & ({ split: string; upstream?: undefined } | { split?: undefined; upstream: string });
+} & (
+    | { split: string; upstream?: undefined; respond?: undefined }
+    | { split?: undefined; upstream: string; respond?: undefined }
+    | { split?: undefined; upstream?: undefined; respond: RespondOptions }
+  );
+
+/** Fixed answers that are counted one by one; the numbers of all others are those of "respond". */
+const NAMED_ANSWERS_MAX = 256;
+
+/** Names under which fixed answers are counted, in place of an upstream's, by their place in the list of routes. */
+export function answerNames(routes: readonly RouteConfig[]): (string | null)[] {
+  let count = 0;
+  return routes.map(({ respond, host = '', path, exact = false }) => {
+    if (respond === undefined) return null;
+    return ++count > NAMED_ANSWERS_MAX ? 'respond' : `respond ${host}${exact ? '=' : ''}${path}`;
+  });
+}

@@ -453,12 +453,12 @@ describe('each kind of mistake is answered with its place, what was expected and
     [
       'a route to nothing',
       `${variants(A, REST)}routes: [{ path: /x }]\n`,
-      ['s.yaml:7:10 routes[0]: expected either split or upstream, got neither'],
+      ['s.yaml:7:10 routes[0]: expected one of split, upstream and respond, got none of them'],
     ],
     [
       'a route to a split and an upstream',
       `${variants(A, REST)}routes: [{ split: s, upstream: u }]\n`,
-      ['s.yaml:7:10 routes[0]: expected either split or upstream, got both'],
+      ['s.yaml:7:10 routes[0]: expected one of split, upstream and respond, got 2 of them'],
     ],
     [
       'an address of a route on which nobody listens, and a path with dots',
