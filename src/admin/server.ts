@@ -2,7 +2,7 @@
 //   /         the page and its files            /metrics  Prometheus text    /history  the last 15 minutes, JSON version 1
 //   /healthz  200 while the process lives       /status   numbers and state, JSON version 1
 //   /readyz   200 ready, 503 and what is not    /config   effective configuration, secrets removed, JSON version 1
-//   /explain?url=/x?token=42  why a request goes where it goes, JSON version 1
+//   /explain?url=/x?token=42  why a request goes where it goes, JSON version 1      /status.csv  the variants as a table
 // Who may ask is decided in host-check.ts. It knows no sockets of the data plane.
 
 import { hostname } from 'node:os';
@@ -23,7 +23,8 @@ import { jsonPieces } from './json-pieces.ts';
 import { AdminListener, type Endpoints } from './listener.ts';
 import { type Pieces, RenderCredit, Rendering, render, SharedRendering } from './rendering.ts';
 import { type AdminRequest, type Answer, text } from './request.ts';
-import { describeStatus } from './status.ts';
+import { describeStatus, splitsAsJson } from './status.ts';
+import { csvPieces } from './status-csv.ts';
 
 /** Smaller bodies are not worth compressing. */
 const GZIP_BYTES_MIN = 1024;
@@ -38,6 +39,8 @@ const ENDPOINTS = `request-splitter, admin port (read-only)
 /metrics   Prometheus text format
 /status    JSON: state, splits, variants, upstreams
            /status?registers adds the registers behind the unique keys
+/status.csv
+           the variants as a table
 /history   JSON: the last 15 minutes, /history?since=MS what came after a Unix time
 /config    JSON: the effective configuration
 /explain?url=/x?token=42
@@ -46,6 +49,7 @@ const ENDPOINTS = `request-splitter, admin port (read-only)
 `;
 
 const JSON_TYPE = 'application/json; charset=utf-8';
+const CSV_TYPE = 'text/csv; charset=utf-8';
 
 /** Nothing of it is given back, so that everybody gets the same one. */
 const ALIVE = text(200, 'ok\n');
@@ -102,6 +106,7 @@ class AdminEndpoints implements Endpoints {
   readonly #metrics: SharedRendering;
   readonly #status: SharedRendering;
   readonly #registers: SharedRendering;
+  readonly #csv: SharedRendering;
   readonly #config: SharedRendering;
   readonly #wholeHistory: SharedRendering;
   #page: Promise<Page> | undefined;
@@ -119,6 +124,10 @@ class AdminEndpoints implements Endpoints {
     });
     this.#status = shared(() => this.#statusPieces(false));
     this.#registers = shared(() => this.#statusPieces(true));
+    this.#csv = shared(async () => {
+      await running.workers?.refresh();
+      return csvPieces(splitsAsJson(running));
+    });
     this.#config = shared(() => this.#configPieces());
     this.#wholeHistory = shared(() => jsonPieces(history.describe(0)));
   }
@@ -146,6 +155,8 @@ class AdminEndpoints implements Endpoints {
         // Registers look random, so compressing them costs much and gains little.
         if (query === 'registers') return this.#shared(this.#registers, false);
         return this.#shared(this.#status, acceptsGzip);
+      case '/status.csv':
+        return this.#shared(this.#csv, acceptsGzip, CSV_TYPE);
       case '/config':
         return this.#shared(this.#config, acceptsGzip);
       case '/explain': {

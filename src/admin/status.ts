@@ -1,6 +1,7 @@
 // What /status says: a running splitter as one JSON value of a documented shape, version 1. A member may be added
 // under the same version; one that goes or changes its meaning makes version 2. Knows nothing of HTTP.
 
+import { hostname } from 'node:os';
 import { answerNames } from '../config/options/route.ts';
 import { membersOf } from '../config/options/upstream.ts';
 import { describeKey } from '../split/key-list.ts';
@@ -12,6 +13,9 @@ import { type AsJson, List } from './json-pieces.ts';
 
 /** The answer of /status as a client reads it. */
 export type StatusV1 = AsJson<ReturnType<typeof describeStatus>>;
+
+/** The name of the pod, which is the host name of its containers. */
+const POD = hostname();
 
 function exchangesOf(row: VariantCounters) {
   return { requests: row.ended, ...row.status() };
@@ -30,6 +34,7 @@ export function describeStatus(running: Running, reloads: ReloadStatus, withRegi
   const { config } = generation;
   return {
     version: 1,
+    pod: POD,
     state: running.state,
     program: {
       version: VERSION,
@@ -55,6 +60,13 @@ export function describeStatus(running: Running, reloads: ReloadStatus, withRegi
     upstreams: upstreamsOf(running),
     downstream: counters.downstream.status(),
   };
+}
+
+/** The splits of /status one by one, as a client reads them. */
+export function* splitsAsJson(running: Running): Iterable<StatusV1['splits'][number]> {
+  for (const split of splitsOf(running, false).entries()) {
+    yield { ...split, variants: split.variants.toJSON() } as StatusV1['splits'][number];
+  }
 }
 
 function splitsOf({ counters, generation }: Running, withRegisters: boolean) {

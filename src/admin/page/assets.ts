@@ -4,7 +4,17 @@
 import { readFileSync } from 'node:fs';
 
 /** The modules of the page; page.js imports the others. */
-const MODULES = ['page.js', 'answers.js', 'elements.js', 'explain.js', 'plot.js', 'split-view.js'];
+const MODULES = [
+  'page.js',
+  'answers.js',
+  'bar.js',
+  'elements.js',
+  'explain.js',
+  'plot.js',
+  'reading.js',
+  'split-view.js',
+  'upstream-view.js',
+];
 
 /** One file as it is sent. */
 interface Asset {
