@@ -115,9 +115,10 @@ for (const [kind, heads] of Object.entries(HEADS)) {
     return end + splitter.decide(head).hash;
   });
   measure(`${DECIDE}, ${kind}`, (at) => splitter.decide(parsed[at]!.head).hash);
+  const exchange = { isPipelinable: true, attempts: { failedAddresses: [] } };
   measure(`decide, and choose one of 8 addresses by key, ${kind}`, (at) => {
     const { hash } = splitter.decide(parsed[at]!.head);
-    return chooseAddress(addresses, [], 0, hash, 1.25)!.inFlight;
+    return chooseAddress(addresses, exchange, 0, hash, 1.25)!.inFlight;
   });
   measure(`write the request head that goes on, ${kind}`, (at) => {
     const one = parsed[at]!;

@@ -15,6 +15,11 @@ const BUSY_MIN = 8;
 /** Waiting exchanges that are looked at for one whose address has a connection free. */
 const LOOKAHEAD_MAX = 16;
 
+/** What the choice depends on besides the addresses and the key. */
+export type ChoosingExchange = Pick<UpstreamExchange, 'isPipelinable'> & {
+  readonly attempts: Pick<UpstreamExchange['attempts'], 'failedAddresses'>;
+};
+
 /** Those that the present choice is made from: one array for all choices, as none outlives its call. */
 const choices: Address[] = [];
 
@@ -39,9 +44,8 @@ export class Balance {
 
   /** The address for this exchange, none where one of its connects has failed; null as `chooseAddress` gives it. */
   choose(addresses: readonly Address[], exchange: UpstreamExchange, now: number): Address | null {
-    const failed = exchange.attempts.failedAddresses;
-    if (!this.isByKey || addresses.length === 1) return chooseAddress(addresses, failed, now);
-    return chooseAddress(addresses, failed, now, this.#hashOf(exchange), this.#skewMax);
+    if (!this.isByKey || addresses.length === 1) return chooseAddress(addresses, exchange, now);
+    return chooseAddress(addresses, exchange, now, this.#hashOf(exchange), this.#skewMax);
   }
 
   /**
@@ -80,13 +84,14 @@ export class Balance {
 }
 
 /**
- * The address for an exchange that could not connect to `failed`: one of the healthy ones, backups only while no other
- * is healthy, or else the ejected one that comes back first. Null when the probes found all of them down. `hash` is that
- * of the exchange's key, -1 = none; with a key no address takes more than `skewMax` times the mean.
+ * The address for an exchange: a healthy one at which it has not failed, backups only while no other is healthy, or else
+ * the ejected one that comes back first. Null when the probes found all of them down. `hash` is that of the exchange's
+ * key, -1 = none; with a key no address takes more than `skewMax` times the mean. Without a key, a request that cannot be
+ * sent again goes to no address on probation, as long as at least half of them are not.
  */
 export function chooseAddress(
   addresses: readonly Address[],
-  failed: readonly AddressFacts[],
+  exchange: ChoosingExchange,
   now: number,
   hash = -1,
   skewMax = 1,
@@ -95,12 +100,14 @@ export function chooseAddress(
     const only = addresses[0]!;
     return only.health.isProbedDown ? null : only;
   }
+  const failed = exchange.attempts.failedAddresses;
   // The way of nearly every choice by key: nothing is left out (bench/micro.ts: 8 addresses in half the time).
   if (hash >= 0 && failed.length === 0 && areAllWell(addresses, now))
     return pickByHash(addresses, hash, skewMax);
   choices.length = 0;
   let isBackup = true;
   let needsTrial = false;
+  let onProbation = 0;
   for (let i = 0; i < addresses.length; i++) {
     const address = addresses[i]!;
     const { health, server } = address;
@@ -108,12 +115,19 @@ export function chooseAddress(
     if (isBackup && !server.isBackup) {
       isBackup = false;
       choices.length = 0;
+      onProbation = 0;
     }
     if (server.isBackup !== isBackup) continue;
     needsTrial ||= health.needsTrial;
+    if (health.isOnProbation(now)) onProbation++;
     choices.push(address);
   }
   if (choices.length === 0) return chooseUnhealthy(addresses, failed);
+  if (hash < 0 && onProbation > 0 && onProbation * 2 <= choices.length && !exchange.isPipelinable) {
+    for (let i = choices.length - 1; i >= 0; i--)
+      if (choices[i]!.health.isOnProbation(now)) choices.splice(i, 1);
+    return drawOne();
+  }
   if (needsTrial && (hash < 0 || failed.length > 0)) {
     const trial = choices.find(({ health }) => health.needsTrial);
     // The first exchange after an ejection is the trial. One that has failed already goes where it is safer. With a key

@@ -35,6 +35,8 @@ export class UpstreamConnection implements PooledConnection, Timed, WireOwner {
   exchange: UpstreamExchange | null = null;
   /** It decides whether its address, which was ejected, is well again. */
   isTrial = false;
+  /** The address has heard of the loss. */
+  #isCounted = false;
   exchanges = 0;
   /** What it counts as in the limits of the pool. */
   countsAs: number = COUNTS_AS.pooled;
@@ -158,7 +160,7 @@ export class UpstreamConnection implements PooledConnection, Timed, WireOwner {
   }
 
   blame(code: FaultCode, now: number, cause: Cause | null): void {
-    this.#upstream.servers.observeFailure(this.address, now, code, cause);
+    if (!this.#isCounted) this.#upstream.servers.observeFailure(this.address, now, code, cause);
   }
 
   hasAlternative(now: number): boolean {
@@ -252,16 +254,14 @@ export class UpstreamConnection implements PooledConnection, Timed, WireOwner {
     // After a reset it is unknown whether the last bytes have come.
     if (isBusy && this.#reader.endsWithConnection && !this.#hasRefused) {
       this.#readAt = performance.now();
-      this.#finish(true);
-      return;
+      return void this.#finish(true);
     }
     this.#lost('UPSTREAM_RESET', isBusy && this.#reader.isBetween ? ENDED_SILENTLY : ENDED);
   };
 
   readonly #onError = (error: NodeJS.ErrnoException): void => {
     const cause = describeConnectError(error, this.#isInHandshake);
-    this.#error = { code: codeOfConnectError(error, this.#isInHandshake), cause };
-    // 'close' follows.
+    this.#error = { code: codeOfConnectError(error, this.#isInHandshake), cause }; // 'close' follows.
   };
 
   readonly #onClose = (): void => {
@@ -283,7 +283,8 @@ export class UpstreamConnection implements PooledConnection, Timed, WireOwner {
       // Before the connection closes: an exchange that waits for its place must not become the next trial.
       this.isTrial = false;
       this.blame(fault, performance.now(), cause);
-    }
+    } else if (isSilent && wasSent && exchange !== null && this.exchanges > 1)
+      this.#isCounted = this.#upstream.servers.observeLoss(this.address, performance.now(), code, cause);
     this.destroy();
     if (wasConnecting) this.#upstream.connectFailed(this, exchange, fault, performance.now(), cause);
     else exchange?.upstreamLost(this, code, isSilent, wasSent, cause);
@@ -320,15 +321,15 @@ export class UpstreamConnection implements PooledConnection, Timed, WireOwner {
     if (end === INCOMPLETE) return -1;
     if (end === REFUSED) return this.#refuse(exchange, reader.fault!, causeOf(reader.describeFault()));
     const { head, framing } = reader;
+    // For a trial a whole head is answer enough, however long the rest takes.
+    if (this.isTrial) this.address.health.observeAnswer();
+    this.isTrial = false;
     if (framing.isInterim) {
       if (head.status === 101) return this.#switchProtocols(exchange, bytes, end, to);
       if (!reader.nextHead()) return this.#refuse(exchange, 'UPSTREAM_BAD_RESPONSE', TOO_MANY_INTERIMS);
       exchange.receiveInterim(head, framing, end);
       return end;
     }
-    // For a trial a whole head is answer enough, however long the body takes.
-    if (this.isTrial) this.address.health.observeAnswer();
-    this.isTrial = false;
     if (framing.exchangesLeft >= 0) {
       const exchanges = this.exchanges - this.#pipeline.length + framing.exchangesLeft;
       this.exchangesMax = Math.min(this.exchangesMax, exchanges);
@@ -354,11 +355,10 @@ export class UpstreamConnection implements PooledConnection, Timed, WireOwner {
   }
 
   #readBody(bytes: Buffer, from: number, to: number): number {
-    const exchange = this.exchange!;
     const reader = this.#reader;
-    const end = reader.readBody(bytes, from, to, exchange);
+    const end = reader.readBody(bytes, from, to, this.exchange!);
     if (end !== REFUSED) return reader.isDone ? this.#finishAt(end, to) : end;
-    exchange.fail('UPSTREAM_BODY_CUT', causeOf(reader.describeFault()));
+    this.exchange!.fail('UPSTREAM_BODY_CUT', causeOf(reader.describeFault()));
     return -1;
   }
 

@@ -15,7 +15,7 @@ const EXHAUSTED_MS = 10_000;
 /** The same for all upstreams of the process together. */
 const ALL_EVENTS_MAX = 100;
 const ALL_REFILL_MS = 500;
-/** Failed exchanges in a row after which an address counts as failing where `eject.failures` is 0. */
+/** Failed exchanges in a row after which an address counts as failing where `eject.failures` is 0 or unset. */
 const FAILURES_DEFAULT = 3;
 
 /** Codes that say that no connection was made: the next one that is made ends this state. */
@@ -96,7 +96,7 @@ export interface LastFailure {
 export interface ReportedAddress {
   readonly name: string;
   readonly health: AddressHealth;
-  readonly server: { readonly eject: { readonly failures: number } };
+  readonly server: { readonly eject: { readonly failures?: number | undefined } };
   /** It fails, and nothing has shown since that it works. */
   isOut: boolean;
   /** When `isOut` changed last, by the wall clock. */
@@ -148,8 +148,7 @@ export class UpstreamReport {
   ): void {
     const failure = { at: Date.now(), code, cause };
     address.lastFailure = failure;
-    const { failures } = address.server.eject;
-    const limit = failures === 0 ? FAILURES_DEFAULT : failures;
+    const limit = address.server.eject.failures || FAILURES_DEFAULT;
     const isOut = UNREACHED.has(code) || code === 'UPSTREAM_DOWN' || address.health.hasFailed(limit);
     if (ejectedMs > 0)
       this.#report('address ejected', { address: address.name, ...said(failure), ejectedMs });

@@ -8,6 +8,7 @@ import type { UpstreamCounters } from '../telemetry/counters.ts';
 import type { AddressView } from '../telemetry/running.ts';
 import { Address, UpstreamServer } from './address.ts';
 import { describeLookupError } from './connect-failure.ts';
+import { OTHERS } from './health.ts';
 import type { Lookup } from './lookups.ts';
 import { Probe } from './probe.ts';
 import { addressView, describeFailure, type UpstreamReport } from './report.ts';
@@ -76,17 +77,39 @@ export class Servers {
   /** An exchange ended well at this address, or began a tunnel. */
   succeeded(address: Address): void {
     const wasEjected = address.health.observeSuccess();
-    if ((address.isOut || wasEjected) && !address.health.isProbedDown)
+    const { isFailing, isProbedDown } = address.health;
+    if ((address.isOut || wasEjected) && !isFailing && !isProbedDown)
       this.#report.recovered(address, wasEjected ? 'address reinstated' : null);
   }
 
   /** An exchange failed in a way that speaks against the address: a reset, silence, or something that is no HTTP. */
   observeFailure(address: Address, now: number, code: FaultCode, cause: Cause | null): void {
-    const isLastHealthy = !this.addresses.some((other) => other !== address && other.health.isHealthy(now));
-    const isEjected = address.health.observeFailure(now, address.server.eject, isLastHealthy);
+    const isEjected = address.health.observeFailure(now, address.server.eject, this.#others(address, now));
     if (isEjected) this.#counters.ejected();
     const ejectedMs = isEjected ? Math.round(address.health.ejectedUntil - now) : 0;
     this.#report.failed(address, this.addresses, code, cause, ejectedMs);
+  }
+
+  /**
+   * An exchange was lost on a connection that had carried others, without one byte of an answer. Returns true when this
+   * was taken for the end of an idle connection; otherwise it is a failure like others.
+   */
+  observeLoss(address: Address, now: number, code: FaultCode, cause: Cause | null): boolean {
+    if (this.addresses.length === 1) return false;
+    if (address.health.observeLoss(now)) this.observeFailure(address, now, code, cause);
+    else this.#report.failed(address, this.addresses, code, cause, 0);
+    return true;
+  }
+
+  #others(address: Address, now: number): number {
+    let [healthy, unhealthy] = [0, 0];
+    for (const other of this.addresses) {
+      if (other === address) continue;
+      if (other.health.isHealthy(now)) healthy++;
+      if (!other.health.isHealthy(now) || other.health.needsTrial) unhealthy++;
+    }
+    if (healthy === 0) return OTHERS.noneHealthy;
+    return unhealthy === 0 ? OTHERS.allHealthy : OTHERS.someHealthy;
   }
 
   /** An exchange that was lost at this address may go to another one that is healthy without a trial. */

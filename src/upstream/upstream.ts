@@ -111,7 +111,7 @@ export class Upstream implements UpstreamConnectionOwner<UpstreamConnection>, Re
     const address = this.#balance.choose(addresses, exchange, now);
     if (address === null) return exchange.unreachable('UPSTREAM_DOWN', now, servers.describeDown());
     // An idle connection from before the ejection proves nothing: a trial opens one.
-    const isTrial = address.health.needsTrial && address.health.isHealthy(now);
+    const isTrial = address.health.needsTrial;
     if (!needsFresh && !isTrial && address.mayReuse(now)) {
       const pipelines = this.config.pool.pipelining > 1 && address.mayPipeline(now) && exchange.isPipelinable;
       const { gathering } = address;

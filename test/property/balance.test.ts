@@ -7,7 +7,10 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { membersOf } from '../../src/config/options/upstream.ts';
 import { Address, UpstreamServer } from '../../src/upstream/address.ts';
 import { chooseAddress } from '../../src/upstream/balance.ts';
+import { OTHERS } from '../../src/upstream/health.ts';
 import { configOf } from '../support/splitter.ts';
+
+const GET = { isPipelinable: true, attempts: { failedAddresses: [] } };
 
 const KEYS = 100_000;
 const HOSTS = ['10.0.0.1', '10.0.0.2', '10.0.0.3', '10.0.0.4', '10.0.1.1', '10.0.1.2', 'fd00::1', 'fd00::2'];
@@ -27,7 +30,7 @@ function addressesOf(hosts: readonly string[], weights: readonly number[] = []):
 /** The host of each key; `skewMax` counts only where exchanges stay in flight. */
 function choose(addresses: readonly Address[], keys: readonly number[], staysInFlight = false): string[] {
   return keys.map((hash) => {
-    const address = chooseAddress(addresses, [], 0, hash, 1.25)!;
+    const address = chooseAddress(addresses, GET, 0, hash, 1.25)!;
     if (staysInFlight) address.inFlight++;
     return address.host;
   });
@@ -65,7 +68,7 @@ describe('the choice by key', () => {
       const addresses = ${JSON.stringify(HOSTS)}.map((host) =>
         Object.assign(new Address(host, { url: { port: 8080, path: null }, weight: 1, isBackup: false }, host), { health }));
       const hashes = ${JSON.stringify(hashes.slice(0, 2000))};
-      console.log(JSON.stringify(hashes.map((hash) => chooseAddress(addresses, [], 0, hash, 1.25).host)));`;
+      console.log(JSON.stringify(hashes.map((hash) => chooseAddress(addresses, ${JSON.stringify(GET)}, 0, hash, 1.25).host)));`;
     const output = execFileSync(process.execPath, ['--input-type=module-typescript', '-e', script], {
       cwd: fileURLToPath(new URL('../..', import.meta.url)),
       encoding: 'utf8',
@@ -80,7 +83,7 @@ describe('the choice by key', () => {
     expect(without.every((host, at) => chosen[at] === gone || host === chosen[at])).toBe(true);
     expect(moved / KEYS).toBeLessThan(1 / 8 + 0.005);
     const addresses = addressesOf(HOSTS);
-    addresses[2]!.health.observeFailure(0, { failures: 1, time: 1000, timeMax: 1000 }, false);
+    addresses[2]!.health.observeFailure(0, { failures: 1, time: 1000, timeMax: 1000 }, OTHERS.allHealthy);
     expect(choose(addresses, hashes)).toEqual(without);
   });
 

@@ -12,6 +12,7 @@ import {
   HEAD_BYTES,
   HEAD_FIELDS,
   integer,
+  integerWithoutDefault,
   mapOption,
   matching,
   size,
@@ -90,11 +91,10 @@ const tls = z.strictObject({
 });
 
 const eject = {
-  failures: integer({
+  failures: integerWithoutDefault({
     min: 0,
     max: 1000,
-    default: 3,
-    doc: 'Failures in a row (connect, reset, silence, bad response) after which an address is left out; 0 = never. The last healthy address is never left out.',
+    doc: 'Failures in a row (connect, reset, silence, bad response) after which an address is left out; 0 = never. Unset: 1 while all other addresses are healthy, otherwise 3. The last healthy address is never left out.',
   }),
   time: duration({
     min: '10ms',

@@ -128,6 +128,12 @@ export function numberWithin({ min, max }: { min: number; max: number }, expecte
     .check(z.minimum(min, { error: expected }), z.maximum(max, { error: expected }));
 }
 
+/** A whole number that has no default. */
+export function integerWithoutDefault(option: Omit<Bounds<number>, 'default'>) {
+  const number = numberWithin(option, `a whole number from ${rangeOf(option)}`);
+  return documented(z.optional(number), option.doc, { kind: 'integer', range: rangeOf(option) });
+}
+
 /** A whole number with a default. */
 export function integer(option: Bounds<number>) {
   const number = numberWithin(option, `a whole number from ${rangeOf(option)}`);

@@ -3,7 +3,8 @@
 import { describe, expect, it } from 'vitest';
 import { membersOf } from '../../../src/config/options/upstream.ts';
 import { Address, UpstreamServer } from '../../../src/upstream/address.ts';
-import { chooseAddress } from '../../../src/upstream/balance.ts';
+import { type ChoosingExchange, chooseAddress } from '../../../src/upstream/balance.ts';
+import { OTHERS } from '../../../src/upstream/health.ts';
 import { configOf } from '../../support/splitter.ts';
 
 const eject = { failures: 1, time: 1000, timeMax: 60_000 };
@@ -17,12 +18,20 @@ function addressOf(weight = 1, inFlight = 0, backup = false): Address {
   return address;
 }
 
-const ejectAt = (now: number, address: Address) => address.health.observeFailure(now, eject, false);
+const ejectAt = (now: number, address: Address) =>
+  address.health.observeFailure(now, eject, OTHERS.allHealthy);
+
+/** An exchange that failed at these addresses. */
+const exchangeOf = (failedAddresses: Address[] = [], isPipelinable = true): ChoosingExchange => ({
+  isPipelinable,
+  attempts: { failedAddresses },
+});
 
 /** How often each address is chosen. */
 function count(addresses: readonly Address[], times: number, failed: Address[] = [], now = 0): number[] {
   const counts = addresses.map(() => 0);
-  for (let i = 0; i < times; i++) counts[addresses.indexOf(chooseAddress(addresses, failed, now)!)]!++;
+  const exchange = exchangeOf(failed);
+  for (let i = 0; i < times; i++) counts[addresses.indexOf(chooseAddress(addresses, exchange, now)!)]!++;
   return counts;
 }
 
@@ -63,14 +72,38 @@ describe('the choice of an address', () => {
     expect(count([a, b, c], 50, [], 1000)[0]).toBe(0);
   });
 
+  it('keeps what cannot be sent again from an address that failed a short time ago', () => {
+    const [a, b] = [addressOf(), addressOf(1, 5)];
+    const post = exchangeOf([], false);
+    expect(chooseAddress([a, b], post, 0)).toBe(a);
+    expect(a.health.observeLoss(0)).toBe(false);
+    expect(chooseAddress([a, b], post, 9_999)).toBe(b);
+    expect(chooseAddress([a, b], exchangeOf(), 9_999)).toBe(a);
+    expect(chooseAddress([a, b], post, 10_000)).toBe(a);
+    // With most of them on probation one would carry everything.
+    const c = addressOf(1, 9);
+    b.health.observeLoss(9_000);
+    a.health.observeLoss(10_000);
+    expect(chooseAddress([a, b, c], post, 10_000)).not.toBe(c);
+  });
+
+  it('makes no request the trial that cannot be sent again, before the probation ends', () => {
+    const [a, b] = [addressOf(), addressOf(1, 5)];
+    ejectAt(0, a);
+    const post = exchangeOf([], false);
+    expect([1000, 10_999].map((now) => chooseAddress([a, b], post, now))).toEqual([b, b]);
+    expect(chooseAddress([a, b], post, 11_000)).toBe(a);
+    expect(chooseAddress([a, b], exchangeOf(), 1000)).toBe(a);
+  });
+
   it('falls on the one that comes back first when all are ejected, and on none when the probes found all down', () => {
     const [a, b, down] = [addressOf(), addressOf(), addressOf()];
     down.health.observeProbe(false);
     ejectAt(500, a);
     ejectAt(0, b);
-    expect(chooseAddress([a, b, down], [], 900)).toBe(b);
-    expect(chooseAddress([a, b, down], [b], 900)).toBe(a);
-    expect(chooseAddress([down], [], 0)).toBeNull();
-    expect(chooseAddress([down, down], [], 0)).toBeNull();
+    expect(chooseAddress([a, b, down], exchangeOf(), 900)).toBe(b);
+    expect(chooseAddress([a, b, down], exchangeOf([b]), 900)).toBe(a);
+    expect(chooseAddress([down], exchangeOf(), 0)).toBeNull();
+    expect(chooseAddress([down, down], exchangeOf(), 0)).toBeNull();
   });
 });

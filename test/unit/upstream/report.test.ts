@@ -2,7 +2,7 @@
 // always the state that it is in.
 import { beforeEach, expect, it, onTestFinished, vi } from 'vitest';
 import { causeOf } from '../../../src/errors.ts';
-import { AddressHealth } from '../../../src/upstream/health.ts';
+import { AddressHealth, OTHERS } from '../../../src/upstream/health.ts';
 import {
   type ReportedAddress,
   type ReportedName,
@@ -69,7 +69,7 @@ it('single failed exchanges are no state; as many in a row as eject an address a
   const { report, events } = makeReport();
   const address = makeAddress('a');
   const fail = () => {
-    address.health.observeFailure(0, { failures: 3, time: 1, timeMax: 1 }, true);
+    address.health.observeFailure(0, { failures: 3, time: 1, timeMax: 1 }, OTHERS.noneHealthy);
     report.failed(address, [address], 'UPSTREAM_RESPONSE_TIMEOUT', null, 0);
   };
   fail();

@@ -89,6 +89,51 @@ describe('an ejected address', () => {
   });
 });
 
+describe('of two servers, by default', () => {
+  /** "a" resets every `nth` request, counted over its connections, at most `times`; "b" answers all. */
+  async function startFlaky(nth: number, times: number) {
+    const seen = { a: 0, resets: 0 };
+    const a = await startUpstream(async (peer) => {
+      for (;;) {
+        await peer.request();
+        seen.a++;
+        if (seen.a % nth === 0 && seen.resets < times) {
+          seen.resets++;
+          return peer.reset();
+        }
+        await peer.ok('a');
+      }
+    });
+    const b = await startUpstream(answering('b'));
+    const servers = [{ url: a.url }, { url: b.url }];
+    const splitter = await startSplitter({ upstreams: { u: { servers } }, routes: [{ upstream: 'u' }] });
+    const ejections = () => splitter.ambassador.counters.upstream('u').ejections;
+    return { splitter, seen, ejections };
+  }
+
+  it('one that resets every third request costs at most one request: the other one takes what cannot be sent again', async () => {
+    const { splitter, seen } = await startFlaky(3, Number.POSITIVE_INFINITY);
+    const client = await splitter.client();
+    const lost: string[] = [];
+    for (let i = 0; i < 300; i++) {
+      const answer = await client.ask(i % 4 === 0 ? POST : GET);
+      if (statusOf(answer) !== 200) lost.push(i % 4 === 0 ? 'POST' : 'GET');
+    }
+    expect(['', 'POST']).toContain(lost.join());
+    expect(seen.resets).toBeGreaterThan(0);
+  });
+
+  it('one that resets a single kept connection is not ejected, and goes on to get what can be sent again', async () => {
+    const { splitter, seen, ejections } = await startFlaky(3, 1);
+    const client = await splitter.client();
+    while (seen.resets === 0) expect((await client.ask(GET)).body).toMatch(/^[ab]$/);
+    const before = seen.a;
+    while (seen.a < before + 5) await client.ask(GET);
+    for (let i = 0; i < 20; i++) expect((await client.ask(POST)).body).toBe('b');
+    expect(ejections()).toBe(0);
+  });
+});
+
 describe('a GET that was lost on a reused connection', () => {
   it('goes to another address, where there is a healthy one', async () => {
     // "a" answers the first request of each connection and resets the second one.
