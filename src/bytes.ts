@@ -77,4 +77,56 @@ export interface RequestView {
   readonly remoteAddress: string;
   /** The client's own connection uses TLS; absent where none can. */
   readonly isEncrypted?: boolean;
+  /** What variables keep of this request and know of what surrounds it; absent where nothing does. */
+  context?(): RequestContext;
+  /** The request line as it came, without its line end; absent where only its parts are known. */
+  requestLine?(): Uint8Array;
+  /** Bytes of the head with its empty line; absent where that is not known. */
+  readonly headBytes?: number;
+}
+
+/** What variables keep of one request, so that each is made once, and what they know of its surroundings and its response. */
+export interface RequestContext {
+  /** Values of variables that are kept, by their slot in the scope that made them; null or undefined = not yet. */
+  readonly values: (Uint8Array | null | undefined)[];
+  /** 32 hexadecimal digits, the same each time for one request. */
+  requestId(): string;
+  /** When the request began, on the clock of `Surroundings.elapsedMs`. */
+  readonly beganAtMs: number;
+  readonly surroundings: Surroundings;
+  /** Null before there is one. Set by who writes the response, before texts for it are made. */
+  response: ResponseFacts | null;
+}
+
+/** The connection that a request came by, and the process that serves it. */
+export interface Surroundings {
+  /** Port of the client; 0 on a Unix socket. */
+  readonly remotePort: number;
+  /** Address and port that the client came in by; "unix:" and 0 on a Unix socket. */
+  readonly localAddress: string;
+  readonly localPort: number;
+  /** Serial number of the connection in this process, from 1. */
+  readonly connectionNumber: number;
+  /** Requests on the connection so far, the present one among them. */
+  readonly requestCount: number;
+  readonly hostname: string;
+  readonly pid: number;
+  /** Milliseconds since 1970. */
+  timeMs(): number;
+  /** Milliseconds on a clock that never goes back. */
+  elapsedMs(): number;
+}
+
+/** What variables read of a response: `$status`, `$upstream_addr`, `$upstream_http_X`, `$sent_http_X`. */
+export interface ResponseFacts {
+  /** The status that is sent. */
+  readonly status: number;
+  /** The status that came; 0 where no upstream answered. */
+  readonly upstreamStatus: number;
+  /** IP address and port or socket path of the server that answered; empty where none did. */
+  readonly upstreamAddress: string;
+  /** Values of the upstream's fields with this lower-case name, in order; none where no upstream answered. */
+  upstreamFieldValues(name: string): readonly Uint8Array[];
+  /** The same of the fields that are sent to the client, as far as they are known by then. */
+  sentFieldValues(name: string): readonly Uint8Array[];
 }

@@ -1,13 +1,16 @@
 // The library: the pure decision for any Node server, in-process. Brings configuration check and splitter together;
 // imports no sockets and no proxy code.
 
+import { createRequire } from 'node:module';
 import type * as z from 'zod/mini';
 import { warningLines } from './config/findings.ts';
 import { linkSource } from './config/link.ts';
 import type { documentSchema } from './config/options/document.ts';
 import { formatPath, formatProblem, type Path } from './config/problem.ts';
+import { PatternEngineNeeded, usePatternEngine } from './key/pattern.ts';
+import { compileSplits } from './split/own.ts';
 import { LibraryView, type RequestLike } from './split/request.ts';
-import { type Decision, type Explanation, Splitter, type Variant } from './split/splitter.ts';
+import type { Decision, Explanation, Variant } from './split/splitter.ts';
 
 export type { RequestLike } from './split/request.ts';
 export type { Decision, Explanation, Reason, Variant } from './split/splitter.ts';
@@ -23,6 +26,8 @@ export interface VariantOptions extends Omit<SplitInput['variants'][number], 'up
 /** A split as the configuration file has it under `splits.NAME`. */
 export interface SplitOptions extends Omit<SplitInput, 'variants'> {
   readonly variants: readonly VariantOptions[];
+  /** Variables that the key can read, as the configuration file has them under `variables`. */
+  readonly variables?: z.input<typeof documentSchema>['variables'];
 }
 
 /** What `createSplitter` gives. `V` is the type of a decision's variant. */
@@ -65,17 +70,22 @@ export function createSplitter<const C extends SplitOptions>(
   config: C,
   random: () => number = Math.random,
 ): RequestSplitter<VariantOf<C>> {
-  const outcome = linkSource({ document: documentOf(config), locate });
+  const outcome = withPatternsAtOnce(() => linkSource({ document: documentOf(config), locate }));
   if (outcome.config === undefined) {
     const lines = outcome.problems.map((problem) => `  ${formatProblem(problem)}`);
     throw new TypeError(`createSplitter: the split cannot be used\n${lines.join('\n')}`);
   }
-  const split = outcome.config.splits.get(SPLIT)!;
+  const { variables, splits } = outcome.config;
+  const split = splits.get(SPLIT)!;
   const variants = split.variants.map((variant, index) => ({
     ...variant,
     upstream: config.variants[index]!.upstream ?? variant.name,
   }));
-  const splitter = new Splitter(SPLIT, { ...split, variants }, random);
+  const compiled = compileSplits(
+    { variables, splits: new Map([[SPLIT, { ...split, variants }]]) },
+    { random },
+  );
+  const splitter = compiled.splitters.get(SPLIT)!;
   type V = VariantOf<C>;
   return {
     variants: splitter.variants,
@@ -87,20 +97,39 @@ export function createSplitter<const C extends SplitOptions>(
 
 const SPLIT = 'split';
 
+/** What `read` gives. The engine of regular expressions is loaded by the first caller that has one, and at once. */
+function withPatternsAtOnce<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    if (!(cause instanceof PatternEngineNeeded)) throw cause;
+    const { RE2JS } = createRequire(import.meta.url)('re2js') as typeof import('re2js');
+    usePatternEngine(RE2JS);
+    return read();
+  }
+}
+
 /** Place of a problem: the path inside the split, as the caller wrote it. */
 function locate(path: Path) {
-  return { at: formatPath(path.slice(2)) || 'split', path: '', order: 0 };
+  const own = path[0] === 'variables' ? path : path.slice(2);
+  return { at: formatPath(own) || 'split', path: '', order: 0 };
 }
 
 /** The document that the one declaration of all options checks. Upstreams are only labels here, so one is enough. */
-function documentOf(config: SplitOptions): unknown {
-  const variants: unknown = (config as Partial<SplitOptions> | null | undefined)?.variants;
-  if (!Array.isArray(variants)) return { splits: { [SPLIT]: config } };
+function documentOf(options: SplitOptions): unknown {
+  const { variables, ...config } = (options ?? {}) as Partial<SplitOptions>;
+  const own = variables === undefined ? {} : { variables };
+  const { variants }: { readonly variants?: unknown } = config;
+  if (!Array.isArray(variants))
+    return {
+      ...own,
+      splits: { [SPLIT]: typeof options === 'object' && options !== null ? config : options },
+    };
   const labelled = variants.map((variant: Partial<VariantOptions> | null) => {
     const upstream: unknown = variant?.upstream ?? 'absent';
     const label =
       typeof variant === 'object' && variant !== null && typeof upstream === 'string' && upstream !== '';
     return label ? { ...variant, upstream: 'http://localhost' } : variant;
   });
-  return { splits: { [SPLIT]: { ...config, variants: labelled } } };
+  return { ...own, splits: { [SPLIT]: { ...config, variants: labelled } } };
 }

@@ -9,8 +9,9 @@ import type { SplitConfig } from '../config/options/split.ts';
 import { formatProblem } from '../config/problem.ts';
 import { formatPercent } from '../split/change.ts';
 import { keyTexts } from '../split/key-list.ts';
+import { compileSplits } from '../split/own.ts';
 import { Ranges } from '../split/ranges.ts';
-import { Splitter } from '../split/splitter.ts';
+import type { Splitter } from '../split/splitter.ts';
 
 /** What one connect to an address of an upstream gave; `failure` is null when it was accepted. */
 export interface ReachedUpstream {
@@ -38,7 +39,10 @@ export function checkedJson(loaded: Loaded, reached: readonly ReachedUpstream[] 
     listen: config?.listen.map(formatAddress) ?? [],
     admin: config === undefined ? null : config.admin === null ? 'off' : formatAddress(config.admin),
     splits: Object.fromEntries(
-      [...(config?.splits ?? [])].map(([name, split]) => [name, splitJson(name, split)]),
+      [...(config?.splits ?? [])].map(([name, split]) => [
+        name,
+        splitJson(compileSplits(config!).splitters.get(name)!, split),
+      ]),
     ),
     routes: config === undefined ? [] : routesJson(config),
     upstreams: [...(config?.upstreams.keys() ?? [])],
@@ -52,8 +56,7 @@ function ofLevel(findings: readonly Finding[], level: Finding['level']) {
     .map(({ at, path, sentence }) => ({ at, path, message: sentence }));
 }
 
-function splitJson(name: string, split: SplitConfig) {
-  const splitter = new Splitter(name, split);
+function splitJson(splitter: Splitter, split: SplitConfig) {
   const ranges = split.method === 'ranges' ? new Ranges(split.variants).list : [];
   return {
     key: keyTexts(split.key),

@@ -12,9 +12,10 @@ import type { SplitConfig } from '../config/options/split.ts';
 import { membersOf } from '../config/options/upstream.ts';
 import { formatPercent } from '../split/change.ts';
 import { describeKey } from '../split/key-list.ts';
+import { compileSplits } from '../split/own.ts';
 import { Ranges } from '../split/ranges.ts';
 import { LibraryView } from '../split/request.ts';
-import { Splitter } from '../split/splitter.ts';
+import type { Splitter } from '../split/splitter.ts';
 import { reach } from '../upstream/reach.ts';
 import { checkedJson, type ReachedUpstream } from './check-json.ts';
 import { addConfigOptions, type ConfigFlags } from './options.ts';
@@ -118,13 +119,14 @@ function summary(config: Config, from: string, warnings: number): string[] {
     `  listen  ${config.listen.map(formatAddress).join(', ')}`,
     `  admin   ${config.admin === null ? 'off' : formatAddress(config.admin)}`,
   ];
-  for (const [name, split] of config.splits) lines.push('', ...splitLines(name, split));
+  const { splitters } = compileSplits(config);
+  for (const [name, split] of config.splits) lines.push('', ...splitLines(splitters.get(name)!, split));
   lines.push('', ...routeLines(config.routes));
   return lines;
 }
 
-function splitLines(name: string, split: SplitConfig): string[] {
-  const splitter = new Splitter(name, split);
+function splitLines(splitter: Splitter, split: SplitConfig): string[] {
+  const { name } = splitter;
   const ranges = split.method === 'ranges' ? new Ranges(split.variants).list : [];
   const rows = splitter.variants.map(({ name: variant, upstream, share }, index) => {
     const { share: written, weight } = split.variants[index]!;

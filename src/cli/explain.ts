@@ -8,7 +8,7 @@ import { variablesOf } from '../key/key-text.ts';
 import { compileRoutes } from '../routing/routes.ts';
 import { formatPercent } from '../split/change.ts';
 import { keyTexts } from '../split/key-list.ts';
-import { Splitter } from '../split/splitter.ts';
+import { compileSplits } from '../split/own.ts';
 import { addConfigOptions, type ConfigFlags, loadOrEnd, SPLIT_SETTINGS } from './options.ts';
 import { table } from './table.ts';
 import type { Terminal } from './terminal.ts';
@@ -42,7 +42,7 @@ export function explainCommand(terminal: Terminal): Command {
     .option('--json', 'print the answer of /explain on the admin port');
   return addConfigOptions(command, SPLIT_SETTINGS).action(async (url: string, flags: ExplainFlags) => {
     const { config } = await loadOrEnd(flags, terminal);
-    const splitters = new Map([...config.splits].map(([name, split]) => [name, new Splitter(name, split)]));
+    const { splitters } = compileSplits(config);
     const routeOf = compileRoutes(config, config.routes);
     const explained = explainRequest(
       {

@@ -9,7 +9,9 @@ import type { SplitConfig } from '../config/options/split.ts';
 import { parseShare } from '../config/options/split.ts';
 import { formatPercent } from '../split/change.ts';
 import { describeKey, keyTexts } from '../split/key-list.ts';
+import { compileSplits } from '../split/own.ts';
 import { type Plan, planChange } from '../split/plan.ts';
+import type { Splitter } from '../split/splitter.ts';
 import { loadOrEnd } from './options.ts';
 import { wholeNumber } from './simulate.ts';
 import { table } from './table.ts';
@@ -44,7 +46,7 @@ export function planCommand(terminal: Terminal): Command {
       const files: Terminal = { ...terminal, environment: {} };
       const before = await loadEither(oldFile, files);
       const after = await loadEither(newFile, files);
-      const changes = changesOf(before.config, renamedAs(after, before), flags, terminal);
+      const changes = changesOf(before, { ...after, config: renamedAs(after, before) }, flags, terminal);
       terminal.showProgress?.('');
       const text =
         flags.json === true
@@ -75,12 +77,14 @@ interface Change {
 interface Side {
   readonly config: Config;
   readonly isNginx: boolean;
+  /** In the order of the configuration's splits. */
+  readonly splitters: readonly Splitter[];
 }
 
 async function loadEither(file: string, terminal: Terminal): Promise<Side> {
   const isNginx = await isNginxFile(file);
   const { config } = await loadOrEnd(isNginx ? { nginx: file } : { config: file }, terminal);
-  return { config, isNginx };
+  return { config, isNginx, splitters: [...compileSplits(config).splitters.values()] };
 }
 
 /**
@@ -95,7 +99,9 @@ function renamedAs(after: Side, before: Side): Config {
   return { ...after.config, splits: new Map([[old!, next!]]) };
 }
 
-function changesOf(before: Config, after: Config, flags: PlanFlags, terminal: Terminal): Change[] {
+function changesOf(sideBefore: Side, sideAfter: Side, flags: PlanFlags, terminal: Terminal): Change[] {
+  const { config: before } = sideBefore;
+  const { config: after } = sideAfter;
   const names = new Set([...before.splits.keys(), ...after.splits.keys()]);
   return [...names].map((split) => {
     const old = before.splits.get(split);
@@ -108,15 +114,24 @@ function changesOf(before: Config, after: Config, flags: PlanFlags, terminal: Te
       return { split, plan: null, notes: [old === undefined ? 'is new' : 'is gone'], from, to };
     }
     const texts = [...keyTexts(old.key), ...keyTexts(next.key)];
-    const plan = planChange(old, next, function* () {
-      let made = 0;
-      for (const token of randomTokens(flags.samples, flags.seed)) {
-        if (++made % PROGRESS_EVERY === 0) terminal.showProgress?.(`split ${split}: ${made} keys …`);
-        yield requestWith(token, texts);
-      }
-    });
+    const plan = planChange(
+      old,
+      next,
+      function* () {
+        let made = 0;
+        for (const token of randomTokens(flags.samples, flags.seed)) {
+          if (++made % PROGRESS_EVERY === 0) terminal.showProgress?.(`split ${split}: ${made} keys …`);
+          yield requestWith(token, texts);
+        }
+      },
+      [splitterOf(sideBefore, split), splitterOf(sideAfter, split)],
+    );
     return { split, plan, notes: notesOf([old, before], [next, after]), from, to };
   });
+}
+
+function splitterOf({ config, splitters }: Side, split: string): Splitter {
+  return splitters[[...config.splits.keys()].indexOf(split)]!;
 }
 
 /** Where an upstream leads: its URL, else its servers, whatever its name. */

@@ -5,8 +5,9 @@ import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import type { CompiledKey } from '../key/compile.ts';
 import { formatPercent } from '../split/change.ts';
 import { compileKeys, describeKey } from '../split/key-list.ts';
+import { compileSplits } from '../split/own.ts';
 import { LibraryView } from '../split/request.ts';
-import { Splitter } from '../split/splitter.ts';
+import type { Splitter } from '../split/splitter.ts';
 import { chiSquareTail, testSampleRatio } from '../trust/sample-ratio.ts';
 import { type LoggedRequest, notHeld } from './log-lines.ts';
 import { addConfigOptions, type ConfigFlags, loadOrEnd, SPLIT_SETTINGS, splitOrEnd } from './options.ts';
@@ -46,7 +47,9 @@ export function simulateCommand(terminal: Terminal): Command {
       usage(command, 'TOKEN and --stdin name two sources; give one of them');
     const { config } = await loadOrEnd(flags, terminal);
     const [name, split] = splitOrEnd(config, flags.of, command);
-    const sample = new TokenSample(new Splitter(name, split), compileKeys(name, split.key), terminal);
+    const { own, splitters } = compileSplits(config);
+    const keys = compileKeys(name, split.key, own.scope('request'));
+    const sample = new TokenSample(splitters.get(name)!, keys, terminal);
     let source: string;
     if (flags.stdin === true) {
       source = 'standard input';

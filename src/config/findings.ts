@@ -2,9 +2,11 @@
 // is probably not what was meant, a note is worth knowing.
 
 import { didYouMean } from '../did-you-mean.ts';
+import type { TextScope } from '../key/own-variables.ts';
 import type { ConfigDocument } from './options/document.ts';
 import { type Path, type Place, PROBLEMS_SHOWN_MAX, type Problem } from './problem.ts';
-import type { LocatedDocument, RawMap } from './raw.ts';
+import { type LocatedDocument, mapOf, type RawMap } from './raw.ts';
+import { ownVariablesOf } from './scope.ts';
 
 /** Something in a configuration that runs. */
 export interface Finding extends Place {
@@ -19,6 +21,10 @@ export type Expected = string | ((guess: typeof didYouMean) => string);
 export interface CheckReport {
   /** Translated from an nginx.conf: options that the translation wrote are not the user's choice, and no shell read the file. */
   readonly isTranslated: boolean;
+  /** What texts that are made of a request can read in this document. */
+  readonly scope: TextScope;
+  /** What texts for the client can read in it. */
+  readonly responseScope: TextScope;
   /** Keeps the configuration from running. */
   problem(path: Path, expected: Expected, got: string, part?: 'value' | 'key', offset?: number): void;
   /** A certain mistake: a problem, or a warning where everything that nginx runs has to run. */
@@ -44,6 +50,8 @@ const FINDINGS_MAX = 50;
  */
 export class CheckResults implements CheckReport {
   readonly isTranslated: boolean;
+  readonly scope: TextScope;
+  readonly responseScope: TextScope;
   readonly #source: LocatedDocument;
   readonly #problems: (Omit<Problem, 'expected'> & { readonly expected: Expected })[] = [];
   readonly #findings: Finding[] = [];
@@ -53,6 +61,9 @@ export class CheckResults implements CheckReport {
   constructor(source: LocatedDocument) {
     this.#source = source;
     this.isTranslated = source.isTranslated === true;
+    const own = ownVariablesOf(mapOf(source.document));
+    this.scope = own.scope('request');
+    this.responseScope = own.scope('response');
   }
 
   get hasProblems(): boolean {

@@ -17,6 +17,7 @@ import {
 import type { ConfigResult } from './link.ts';
 import type { ReadInclude } from './nginx/syntax.ts';
 import type * as nginx from './nginx/translate.ts';
+import { withPatterns } from './patterns.ts';
 import type { Problem } from './problem.ts';
 import type { ReadSecret } from './secrets.ts';
 import { nginxBlockAt, TEXT_BYTES_MAX, tooLarge } from './text.ts';
@@ -96,7 +97,7 @@ async function loadChosen(request: LoadRequest, options: LoadOptions): Promise<L
     const readSecret = secretReader(request.environment, files);
     // The grammars are loaded by those who have such a file: a sidecar that is configured by variables has none.
     const { parseConfig } = await import('./parse.ts');
-    const outcome = parseConfig(read, file, { ...options, settings, readSecret });
+    const outcome = await withPatterns(() => parseConfig(read, file, { ...options, settings, readSecret }));
     return { ...outcome, file, files: files.names, texts: files.texts, notes: [] };
   }
   if (choice !== undefined || !read.missing) return refused(read.problem, file);
@@ -151,7 +152,8 @@ export async function translateNginx(
   const read = await files.read(file);
   if (typeof read !== 'string') return { problems: [read.problem] };
   const { parseNginx } = await import('./nginx/translate.ts');
-  return parseNginx(read, file, { ...options, readInclude: includesBeside(file, files) });
+  const readInclude = includesBeside(file, files);
+  return withPatterns(() => parseNginx(read, file, { ...options, readInclude }));
 }
 
 /** Files that one `include` may name. */

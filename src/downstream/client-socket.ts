@@ -2,6 +2,8 @@
 // it does not read. It decides nothing about requests; connection.ts does.
 
 import type { Socket } from 'node:net';
+import { hostname } from 'node:os';
+import type { Surroundings } from '../bytes.ts';
 import type { Config } from '../config/options/document.ts';
 import type { ForwardedFacts } from '../http1/forwarded.ts';
 import type { Timed } from '../transport/deadlines.ts';
@@ -9,14 +11,19 @@ import { Wire, type WireOwner } from '../transport/wire.ts';
 import { Backlog } from './backlog.ts';
 import type { ConnectionHost } from './connection-host.ts';
 
+/** Connections of this process so far. */
+let connectionCount = 0;
+
 /** The part of a client connection, of the class `Connection`, that knows no request. It is as old as its socket. */
-export abstract class ClientSocket<Connection> implements Timed, WireOwner {
+export abstract class ClientSocket<Connection> implements Timed, WireOwner, Surroundings {
   deadline = Number.POSITIVE_INFINITY;
   readonly listener: ConnectionHost<Connection>;
   readonly wire: Wire;
   readonly forwardedFacts: ForwardedFacts;
   readonly remoteAddress: string;
   readonly listenedOn: string;
+  readonly connectionNumber = ++connectionCount;
+  requestCount = 0;
   /** What waits for a client that does not read; null while it reads. */
   #backlog: Backlog | null = null;
 
@@ -33,6 +40,36 @@ export abstract class ClientSocket<Connection> implements Timed, WireOwner {
     this.remoteAddress = remoteAddress;
     this.wire = new Wire(socket, this, true);
     listener.deadlines.add(this);
+  }
+
+  get remotePort(): number {
+    return this.wire.socket.remotePort ?? 0;
+  }
+
+  /** A Unix socket has none, and "unix:" is what nginx says of it. */
+  get localAddress(): string {
+    return this.wire.socket.localAddress?.replace(/^::ffff:(?=\d+\.)/i, '') ?? 'unix:';
+  }
+
+  get localPort(): number {
+    return this.wire.socket.localPort ?? 0;
+  }
+
+  /** In lower case, as in nginx. */
+  get hostname(): string {
+    return hostname().toLowerCase();
+  }
+
+  get pid(): number {
+    return process.pid;
+  }
+
+  timeMs(): number {
+    return Date.now();
+  }
+
+  elapsedMs(): number {
+    return performance.now();
   }
 
   abstract onDeadline(now: number): void;

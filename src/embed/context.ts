@@ -4,7 +4,8 @@
 import httpProxy from 'http-proxy';
 import type { Config } from '../config/options/document.ts';
 import { type Edits, editsFor } from '../routing/edits.ts';
-import { Splitter } from '../split/splitter.ts';
+import { compileSplits } from '../split/own.ts';
+import type { Splitter } from '../split/splitter.ts';
 import { AgentUpstream } from './agent-upstream.ts';
 import type { HandlerOptions } from './handler-config.ts';
 
@@ -21,8 +22,7 @@ export interface HandlerContext {
 
 /** Compiles the one split of `config` and opens a pool for each upstream. Throws when a TLS file cannot be read. */
 export function createContext(config: Config, options: HandlerOptions): HandlerContext {
-  const [name, split] = [...config.splits][0]!;
-  const splitter = new Splitter(name, split);
+  const [splitter] = [...compileSplits(config).splitters.values()] as [Splitter];
   return {
     config,
     splitter,

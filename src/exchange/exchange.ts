@@ -50,9 +50,7 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
 
   attach(client: Client<Generation>): void {
     this.#client = client;
-    this.head.remoteAddress = client.remoteAddress;
-    this.head.limits = client.listener.generation.headLimits;
-    this.head.reset();
+    this.head.attach(client, client.listener.generation.headLimits);
   }
 
   detach(): void {
@@ -110,6 +108,8 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     const { head, framing } = this;
     const generation = client.listener.generation;
     this.#step = STEP.waiting;
+    client.requestCount++;
+    head.beganAtMs = now;
     this.attempts.reset();
     this.#outcome.begin(now, headEnd - head.start, generation.number);
     this.#request.reset(headEnd, generation.upgrades);

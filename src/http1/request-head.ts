@@ -12,11 +12,14 @@ import {
   LF,
   LOWER,
   QUESTION,
+  type RequestContext,
   SLASH,
   SP,
+  type Surroundings,
   TOKEN,
 } from '../bytes.ts';
 import type { FaultCode } from '../errors.ts';
+import { KeptValues, NO_SURROUNDINGS } from '../key/request-context.ts';
 import { isAuthority } from './authority.ts';
 import { type HeadLimits, INCOMPLETE, VALUE_BYTE } from './fields.ts';
 import { Head, isVersionPrefix } from './head.ts';
@@ -43,6 +46,7 @@ const CONNECT = Buffer.from('connect');
 const OPTIONS_METHOD = Buffer.from('OPTIONS');
 const HTTP = Buffer.from('http://');
 const HTTPS = Buffer.from('https://');
+const EMPTY_LINE = '\r\n\r\n';
 
 /** How a request names its target (RFC 9112 §3.2). */
 export const TARGET_FORM = { origin: 0, absolute: 1, asterisk: 2 } as const;
@@ -63,12 +67,51 @@ export class RequestHead extends Head {
   hostEnd = 0;
   /** Client address as text, set by the reader of the socket. */
   remoteAddress = '';
+  /** When the request began, on the clock of `surroundings`; set by the exchange. */
+  beganAtMs = 0;
+  /** The connection and the process around the request; set by the reader of the socket. */
+  surroundings: Surroundings = NO_SURROUNDINGS;
+  /** What variables keep; null until one does. */
+  #context: RequestContext | null = null;
 
   protected readonly badField = 'BAD_FIELD';
   protected readonly tooLarge = 'HEAD_TOO_LARGE';
 
   constructor() {
     super(false);
+  }
+
+  /** Heads are read of this client from now on, within these limits. */
+  attach(client: Surroundings & { readonly remoteAddress: string }, limits: HeadLimits): void {
+    this.remoteAddress = client.remoteAddress;
+    this.limits = limits;
+    this.surroundings = client;
+    this.reset();
+  }
+
+  override reset(): void {
+    super.reset();
+    this.#context = null;
+  }
+
+  override release(): void {
+    super.release();
+    this.surroundings = NO_SURROUNDINGS;
+  }
+
+  context(): RequestContext {
+    this.#context ??= new KeptValues(this.surroundings, this.beganAtMs);
+    return this.#context;
+  }
+
+  requestLine(): Uint8Array {
+    return this.bytes.subarray(this.methodStart, this.fieldsStart - 2);
+  }
+
+  get headBytes(): number {
+    const { at, count } = this;
+    const end = this.bytes.indexOf(EMPTY_LINE, count === 0 ? this.fieldsStart - 2 : at[count * 4 - 1]!);
+    return end + EMPTY_LINE.length - this.start;
   }
 
   override describeFault(): string {

@@ -1,11 +1,13 @@
-// Compiles a key text, in nginx's spelling: which bytes of a request are hashed. Each variable becomes a part that
-// appends its bytes to the key. Knows nothing of shares or variants.
+// Compiles a text with variables, in nginx's spelling: a key, the value of a field, a value of a map, a body. Each variable
+// becomes a part that appends its bytes to the text that is being made. Which variables a text can read is its scope's.
 // Source: nginx, src/http/ngx_http_script.c.
 
 import type { RequestView } from '../bytes.ts';
 import { hintFor } from './hints.ts';
 import { canonicalName } from './key-text.ts';
-import { beginKey, type KeyPart, keyVariable, Literal, takeKey, valueVariable } from './variables.ts';
+import { knownVariable } from './known-variables.ts';
+import { REQUEST_SCOPE, type TextScope } from './own-variables.ts';
+import { beginKey, type KeyPart, Literal, takeKey } from './variables.ts';
 
 /** Why a key text cannot be compiled: "expected …, got …", and the position of the offending "$" in the text. */
 export interface KeyFault {
@@ -17,7 +19,7 @@ export interface KeyFault {
  * A compiled key text: immutable, and usable for as many requests as its owner, a split or a field of an upstream, lives.
  * All keys are built in one buffer, so a key is read before the next one is expanded.
  */
-export class CompiledKey {
+export class CompiledKey implements KeyPart {
   /** The text as it was written. */
   readonly text: string;
   /** How many variables the text has; without any the key is a constant and never missing. */
@@ -42,6 +44,11 @@ export class CompiledKey {
     return takeKey();
   }
 
+  /** Appends the bytes to the text that is being made. */
+  append(view: RequestView): void {
+    for (let i = 0; i < this.#parts.length; i++) this.#parts[i]!.append(view);
+  }
+
   /** True when every variable of the text was empty in the request that `key` was expanded from. */
   isMissing(key: Uint8Array): boolean {
     return key.length === this.#literalLength && this.variables > 0;
@@ -53,20 +60,11 @@ const VARIABLE_START = /^\$(?:(\{)([A-Za-z0-9_.~-]*)|([A-Za-z0-9_]*))/;
 const VARIABLE_EXPECTED =
   'a variable of $arg_NAME $http_NAME $cookie_NAME $remote_addr $host $uri $request_uri $request_method $args';
 
-/** Compiles the value of a field: a key text that also knows $proxy_add_x_forwarded_for and $scheme, which is http. */
-export function compileValue(text: string): CompiledKey | KeyFault {
-  return compileText(text, valueVariable);
-}
-
 /**
- * Compiles a key text: variables as `$name` or `${name}` (names in any case, as in nginx), everything else is literal
- * and taken as UTF-8. A "$" always starts a variable.
+ * Compiles a text in its scope: variables as `$name` or `${name}` (names in any case, as in nginx), everything else is
+ * literal and taken as UTF-8. A "$" always starts a variable.
  */
-export function compileKey(text: string): CompiledKey | KeyFault {
-  return compileText(text, keyVariable);
-}
-
-function compileText(text: string, partOf: (name: string) => KeyPart | undefined): CompiledKey | KeyFault {
+export function compileKey(text: string, scope: TextScope = REQUEST_SCOPE): CompiledKey | KeyFault {
   const parts: KeyPart[] = [];
   let literalLength = 0;
   let at = 0;
@@ -87,13 +85,10 @@ function compileText(text: string, partOf: (name: string) => KeyPart | undefined
       return { error: `expected "}" after ${JSON.stringify(whole)}, got ${got}`, offset: dollar };
     }
     if (open !== '' && name !== '') end++;
-    const part = partOf(canonicalName(name));
-    if (part === undefined) {
+    const part = findVariable(name, scope);
+    if (typeof part === 'string') {
       const got = JSON.stringify(text.slice(dollar, end));
-      return {
-        error: `expected ${VARIABLE_EXPECTED}${hintFor(name.toLowerCase())}, got ${got}`,
-        offset: dollar,
-      };
+      return { error: `expected ${part}, got ${got}`, offset: dollar };
     }
     parts.push(part);
     at = end;
@@ -101,8 +96,18 @@ function compileText(text: string, partOf: (name: string) => KeyPart | undefined
   return new CompiledKey(text, parts, literalLength);
 }
 
-/** What is wrong with a key text, or null: for the checks of a configuration. */
-export function checkKey(text: string): KeyFault | null {
-  const key = compileKey(text);
+/** The part of a variable, or what is expected in its place. An own variable hides a family like $arg_NAME, as in nginx. */
+function findVariable(name: string, scope: TextScope): KeyPart | string {
+  const own = scope.own(name.toLowerCase());
+  if (own !== undefined && 'refusal' in own) {
+    return `another variable than $${name.toLowerCase()} here, because ${own.refusal}`;
+  }
+  const part = own ?? knownVariable(canonicalName(name), scope.place);
+  return part ?? `${VARIABLE_EXPECTED}${hintFor(name.toLowerCase())}`;
+}
+
+/** What is wrong with a text in its scope, or null: for the checks of a configuration. */
+export function checkKey(text: string, scope: TextScope = REQUEST_SCOPE): KeyFault | null {
+  const key = compileKey(text, scope);
   return 'error' in key ? key : null;
 }

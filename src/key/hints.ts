@@ -3,8 +3,9 @@
 
 import { nearest } from '../did-you-mean.ts';
 import { writeVariable } from './key-text.ts';
+import { fixedNames } from './known-variables.ts';
 import { isNginxVariable } from './nginx-names.ts';
-import { FIXED_VARIABLES, PREFIXED_VARIABLES } from './variables.ts';
+import { PREFIXED_VARIABLES } from './variables.ts';
 
 /** What people write, and what it is called here. */
 const OTHER_NAMES: ReadonlyMap<string, string> = new Map([
@@ -31,28 +32,23 @@ export function hintFor(name: string): string {
 /** What serves the purpose of a variable that only nginx has. */
 const NGINX_REMEDIES: readonly (readonly [name: RegExp, remedy: string])[] = [
   [
-    /^(?:request_id|msec|time_|date_|request_time|pid$|connection|remote_port|realip_remote_port|session_log_|otel_)/,
-    'it differs from request to request. For a random split use missingKey: random with a key that no request has; for clients that keep their variant end the key list with { mint: uid }',
+    /^(?:session_log_|otel_)/,
+    'it differs from request to request. For a random split use $request_id; for clients that keep their variant end the key list with { mint: uid }',
   ],
-  [/^(?:binary_remote_addr|realip_remote_addr|proxy_protocol_addr)$/, 'use $remote_addr'],
+  [/^(?:realip_remote_addr|proxy_protocol_addr)$/, 'use $remote_addr'],
   [
-    /^(?:request_body|request_body_file|request_length)$/,
-    'the variant is chosen before the body is read. Put the key into the query or a header or a cookie',
+    /^(?:request_body|request_body_file)$/,
+    'the text is made before the body is read. Put the value into the query or a header or a cookie',
   ],
-  [/^(?:proxy_add_x_forwarded_for|proxy_protocol_)/, 'use $http_x_forwarded_for'],
-  [/^content_type$/, 'use $http_content_type'],
-  [/^content_length$/, 'use $http_content_length'],
-  [/^remote_user$/, 'use $http_authorization'],
-  [/^request$/, 'use $request_uri or $request_method'],
+  [/^proxy_protocol_/, 'use $http_x_forwarded_for'],
   [/^(?:request_filename|document_root|realpath_root|fastcgi_)/, 'use $uri'],
-  [/^is_args$/, 'use $args'],
   [/^(?:proxy_host|proxy_port)$/, 'the variant decides the upstream. Use $host'],
   [
-    /^(?:server_|scheme$|https$|hostname$|nginx_version$|http2$|http3$)/,
+    /^(?:server_name$|nginx_version$|http2$|http3$)/,
     'it is the same for most requests. Use $host if the splitter serves several hosts',
   ],
   [
-    /^(?:sent_|upstream_|status$|body_bytes_sent$|bytes_|gzip_ratio$|tcpinfo_)/,
+    /^(?:sent_|upstream_|status$|body_bytes_sent$|bytes_|request_completion$|gzip_ratio$|tcpinfo_)/,
     'it is known only after the upstream has answered',
   ],
   [/^uid_/, 'end the key list with { mint: uid }'],
@@ -80,5 +76,5 @@ function meantVariable(name: string): string | undefined {
     const bare = known.slice(0, -1);
     if (name.startsWith(bare)) return known + name.slice(bare.length).replace(/^[-.~]/, '');
   }
-  return nearest(name, FIXED_VARIABLES.keys(), 1 + Math.floor(name.length / 4));
+  return nearest(name, fixedNames(), 1 + Math.floor(name.length / 4));
 }

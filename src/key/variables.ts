@@ -17,7 +17,7 @@ import {
 } from '../bytes.ts';
 import { endOfPath, writeNormalPath } from './path.ts';
 
-const COMMA_SPACE = Uint8Array.of(COMMA, SP);
+export const COMMA_SPACE = Uint8Array.of(COMMA, SP);
 const SEMICOLON_SPACE = Uint8Array.of(SEMICOLON, SP);
 
 // The key that is being built. v2() of murmurhash hashes a whole array, so a view is kept for each short length:
@@ -73,6 +73,43 @@ export function takeKey(): Uint8Array {
   return length <= VIEW_LENGTH_MAX ? keyViews[length]! : scratch.subarray(0, length);
 }
 
+/** How many bytes the key has so far. */
+export function keyLength(): number {
+  return length;
+}
+
+/** The bytes of the key from `start` on. Valid until anything is appended. */
+export function keyFrom(start: number): Uint8Array {
+  return scratch.subarray(start, length);
+}
+
+/** Takes back what was appended after the first `size` bytes. */
+export function cutKey(size: number): void {
+  length = size;
+}
+
+/** A copy of the key so far, so that another one can be built in between. */
+export function suspendKey(): Uint8Array {
+  return scratch.slice(0, length);
+}
+
+/** Goes on with a key that was suspended. */
+export function resumeKey(suspended: Uint8Array): void {
+  length = 0;
+  append(suspended, 0, suspended.length);
+}
+
+/** Appends all of `bytes` to the key. */
+export function appendBytes(bytes: Uint8Array): void {
+  append(bytes, 0, bytes.length);
+}
+
+/** Appends a text of characters up to U+00FF, one byte each. */
+export function appendLatin1(text: string): void {
+  if (length + text.length > scratch.length) grow(length + text.length);
+  for (let i = 0; i < text.length; i++) scratch[length++] = text.charCodeAt(i);
+}
+
 /** One piece of a key text: appends its bytes for this request to the key. */
 export interface KeyPart {
   append(view: RequestView): void;
@@ -124,7 +161,7 @@ class Argument implements KeyPart {
 }
 
 /** $http_X: the values of all fields of that name, as nginx joins them since 1.23 (1.22 took the first one alone). */
-class Field implements KeyPart {
+export class Field implements KeyPart {
   readonly #name: string;
   readonly #separator: Uint8Array;
 
@@ -212,7 +249,7 @@ const HOST_NAME: KeyPart = {
 };
 
 /** $remote_addr: its bytes are kept until another client's request comes. */
-class RemoteAddress implements KeyPart {
+export class RemoteAddress implements KeyPart {
   #text = '';
   #bytes: Uint8Array = EMPTY;
 
@@ -251,8 +288,8 @@ function afterSpaces(bytes: Uint8Array, from: number): number {
   return at;
 }
 
-/** Variables that are a name alone. */
-export const FIXED_VARIABLES: ReadonlyMap<string, () => KeyPart> = new Map([
+/** Variables that are a name alone, of the request itself. */
+export const REQUEST_VARIABLES: ReadonlyMap<string, () => KeyPart> = new Map([
   ['remote_addr', () => new RemoteAddress()],
   ['host', () => HOST_NAME],
   ['uri', () => URI],
@@ -267,37 +304,3 @@ export const PREFIXED_VARIABLES: ReadonlyMap<string, (name: string) => KeyPart> 
   ['http_', (name: string): KeyPart => new Field(name)],
   ['cookie_', (name: string): KeyPart => new Cookie(name)],
 ]);
-
-/** $proxy_add_x_forwarded_for: the client's X-Forwarded-For, then its address. */
-class ForwardedFor implements KeyPart {
-  readonly #fields = new Field('x_forwarded_for');
-  readonly #address = new RemoteAddress();
-
-  append(view: RequestView): void {
-    const before = length;
-    this.#fields.append(view);
-    if (length > before) append(COMMA_SPACE, 0, 2);
-    this.#address.append(view);
-  }
-}
-
-/** Variables that only the value of a field has. */
-const VALUE_VARIABLES: ReadonlyMap<string, () => KeyPart> = new Map<string, () => KeyPart>([
-  ['proxy_add_x_forwarded_for', () => new ForwardedFor()],
-  ['scheme', () => new Literal('http')],
-]);
-
-/** The variable of this canonical name in a key text. */
-export function keyVariable(name: string): KeyPart | undefined {
-  const fixed = FIXED_VARIABLES.get(name);
-  if (fixed !== undefined) return fixed();
-  for (const [prefix, make] of PREFIXED_VARIABLES) {
-    if (name.length > prefix.length && name.startsWith(prefix)) return make(name.slice(prefix.length));
-  }
-  return undefined;
-}
-
-/** The same in the value of a field, which also has $proxy_add_x_forwarded_for and $scheme. */
-export function valueVariable(name: string): KeyPart | undefined {
-  return VALUE_VARIABLES.get(name)?.() ?? keyVariable(name);
-}

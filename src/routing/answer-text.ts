@@ -2,7 +2,8 @@
 // Knows nothing of what they are for. Source: nginx's ngx_http_complex_value.
 
 import type { RequestView } from '../bytes.ts';
-import { compileValue } from '../key/compile.ts';
+import { compileKey } from '../key/compile.ts';
+import type { TextScope } from '../key/own-variables.ts';
 
 /** A compiled text. Each character of what it makes is one byte. */
 export interface AnswerText {
@@ -10,8 +11,8 @@ export interface AnswerText {
 }
 
 /** Compiles a text that was checked before. */
-export function compileAnswerText(text: string): AnswerText {
-  const value = compileValue(text);
+export function compileAnswerText(text: string, scope: TextScope): AnswerText {
+  const value = compileKey(text, scope);
   if ('error' in value) throw new Error(`broken invariant: a text that was checked: ${value.error}`);
   return {
     make: (view) => {

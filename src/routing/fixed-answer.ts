@@ -3,6 +3,7 @@
 
 import type { RequestView } from '../bytes.ts';
 import type { RespondOptions } from '../config/options/answer.ts';
+import type { TextScope } from '../key/own-variables.ts';
 import { normalisePath } from '../key/path.ts';
 import { type AnswerText, compileAnswerText, toFieldValue } from './answer-text.ts';
 
@@ -28,11 +29,14 @@ export class FixedAnswer {
   readonly #contentType: string;
   readonly #contentTypes: ReadonlyMap<string, string> | null;
 
-  constructor({ status, body, location, locationBase, contentType, contentTypes }: RespondOptions) {
+  constructor(
+    { status, body, location, locationBase, contentType, contentTypes }: RespondOptions,
+    scope: TextScope,
+  ) {
     this.status = status;
-    this.#body = body === undefined ? null : compileAnswerText(body);
-    this.#location = location === undefined ? null : compileAnswerText(location);
-    this.#base = locationBase === undefined ? null : compileAnswerText(locationBase);
+    this.#body = body === undefined ? null : compileAnswerText(body, scope);
+    this.#location = location === undefined ? null : compileAnswerText(location, scope);
+    this.#base = locationBase === undefined ? null : compileAnswerText(locationBase, scope);
     this.#contentType = contentType;
     this.#contentTypes = contentTypes === undefined ? null : new Map(Object.entries(contentTypes));
   }

@@ -7,7 +7,9 @@ import { membersOf } from '../config/options/upstream.ts';
 import type { HeadLimits } from '../http1/fields.ts';
 import type { RequestRewrite } from '../http1/forward-request.ts';
 import { requestLimits } from '../http1/request-head.ts';
-import { Splitter } from '../split/splitter.ts';
+import type { TextScope } from '../key/own-variables.ts';
+import { compileSplits } from '../split/own.ts';
+import type { Splitter } from '../split/splitter.ts';
 import type { AssignedSplit, Assignments } from '../telemetry/assignments.ts';
 import type { Counters, VariantCounters } from '../telemetry/counters.ts';
 import type { Sample } from '../telemetry/sample.ts';
@@ -91,7 +93,7 @@ export function buildGeneration(
   const hopFor = (name: string): Hop => {
     const upstream = upstreams.get(name);
     if (upstream === undefined) throw new Error(`the configuration names an upstream that it lacks: ${name}`);
-    return { upstream, rewrites: rewritesFor(config, upstream) };
+    return { upstream, rewrites: rewritesFor(config, upstream, scope) };
   };
   const destinationFor = (splitter: Splitter | null, variant: string, name: string): Destination => {
     const hop = hopFor(name);
@@ -105,11 +107,11 @@ export function buildGeneration(
       counters: counters.variant(splitter?.name ?? '', variant, name),
     };
   };
-  const splitters = new Map<string, Splitter>();
+  const { own, splitters } = compileSplits(config);
+  const scope = own.scope('request');
   const splits = new Map<string, RoutedSplit>();
   for (const [name, split] of config.splits) {
-    const splitter = new Splitter(name, split);
-    splitters.set(name, splitter);
+    const splitter = splitters.get(name)!;
     const destinations = splitter.variants.map((variant) =>
       destinationFor(splitter, variant.name, variant.upstream),
     );
@@ -120,12 +122,12 @@ export function buildGeneration(
   const ends = config.routes.map((route, index): Routed => {
     const own = {
       bodyBytesMax: route.limits?.requestBody ?? config.limits.requestBody,
-      responseFields: compileResponseFields(route.setResponseHeaders),
+      responseFields: compileResponseFields(route.setResponseHeaders, scope),
     };
     if (route.respond !== undefined) {
       const name = names[index]!;
       const fixed = {
-        answer: new FixedAnswer(route.respond),
+        answer: new FixedAnswer(route.respond, scope),
         name,
         counters: counters.variant('', '', name),
       };
@@ -151,12 +153,12 @@ export function buildGeneration(
   };
 }
 
-function rewritesFor({ forwarded, via }: Config, { config }: Upstream): RequestRewrite[] {
+function rewritesFor({ forwarded, via }: Config, { config }: Upstream, scope: TextScope): RequestRewrite[] {
   const { host } = config;
-  const set = compileSetFields(config.setHeaders);
+  const set = compileSetFields(config.setHeaders, scope);
   return membersOf(config).map(({ url }) => {
     const authority = Buffer.from(url.authority, 'latin1');
-    const hostText = host?.startsWith('$host') === true ? compileHost(host, url.authority) : null;
+    const hostText = host?.startsWith('$host') === true ? compileHost(host, url.authority, scope) : null;
     const isOwn = host === undefined || hostText !== null;
     const replaced = host === '$proxy_host' ? authority : isOwn ? null : Buffer.from(host, 'latin1');
     return { host: replaced, hostText, authority, forwarded, via, set };

@@ -4,6 +4,7 @@
 import type { RequestView } from '../bytes.ts';
 import { listResponseFields, type ResponseFieldOptions } from '../config/options/answer.ts';
 import { foldedName } from '../http1/field-names.ts';
+import type { TextScope } from '../key/own-variables.ts';
 import { type AnswerText, compileAnswerText, toFieldValue } from './answer-text.ts';
 
 interface ResponseField {
@@ -21,13 +22,13 @@ export class ResponseFields {
   readonly dropped: readonly Uint8Array[] | null;
   readonly #fields: readonly ResponseField[];
 
-  constructor(options: ResponseFieldOptions) {
+  constructor(options: ResponseFieldOptions, scope: TextScope) {
     const fields = listResponseFields(options);
     const dropped = fields.filter(({ mode }) => mode === 'replace').map(({ name }) => foldedName(name));
     this.dropped = dropped.length === 0 ? null : dropped;
     this.#fields = fields.map(({ name, value, on }) => ({
       name,
-      value: compileAnswerText(value),
+      value: compileAnswerText(value, scope),
       isForAll: on === 'all',
     }));
   }
@@ -45,6 +46,10 @@ export class ResponseFields {
 }
 
 /** The fields that a route adds; null for none. */
-export function compileResponseFields(options: ResponseFieldOptions | undefined): ResponseFields | null {
-  return options === undefined || Object.keys(options).length === 0 ? null : new ResponseFields(options);
+export function compileResponseFields(
+  options: ResponseFieldOptions | undefined,
+  scope: TextScope,
+): ResponseFields | null {
+  if (options === undefined || Object.keys(options).length === 0) return null;
+  return new ResponseFields(options, scope);
 }

@@ -6,18 +6,22 @@ import type { RequestView } from '../bytes.ts';
 import { foldedName } from '../http1/field-names.ts';
 import type { HostText, SetFields } from '../http1/forward-request.ts';
 import { FORWARDED_FIELD } from '../http1/forwarded.ts';
-import { type CompiledKey, compileValue } from '../key/compile.ts';
+import { type CompiledKey, compileKey } from '../key/compile.ts';
+import { REQUEST_SCOPE, type TextScope } from '../key/own-variables.ts';
 
 /** Compiles `setHeaders` of an upstream; null when it sets nothing. */
-export function compileSetFields(fields: Readonly<Record<string, string>> | undefined): SetFields | null {
+export function compileSetFields(
+  fields: Readonly<Record<string, string>> | undefined,
+  scope: TextScope = REQUEST_SCOPE,
+): SetFields | null {
   // What an upstream sets stands above what all of them set, in whatever case either is written.
   const own = new Map(Object.entries(fields ?? {}).map((field) => [field[0].toLowerCase(), field]));
-  return own.size === 0 ? null : new CompiledFields([...own.values()]);
+  return own.size === 0 ? null : new CompiledFields([...own.values()], scope);
 }
 
 /** Compiles `host` of an upstream that has variables. Without a host in the request it is `authority`. */
-export function compileHost(text: string, authority: string): HostText {
-  const key = compiled(text);
+export function compileHost(text: string, authority: string, scope: TextScope = REQUEST_SCOPE): HostText {
+  const key = compiled(text, scope);
   const bare = text.replace('$host', '').length;
   return {
     textFor: (head) => {
@@ -32,13 +36,13 @@ class CompiledFields implements SetFields {
   readonly forwarded: number;
   readonly #lines: readonly { readonly start: string; readonly value: CompiledKey }[];
 
-  constructor(fields: readonly (readonly [name: string, value: string])[]) {
+  constructor(fields: readonly (readonly [name: string, value: string])[], scope: TextScope) {
     this.names = fields.map(([name]) => foldedName(name));
     this.forwarded = fields.reduce(
       (bits, [name]) => bits | (FORWARDED_FIELD.get(name.toLowerCase()) ?? 0),
       0,
     );
-    this.#lines = fields.map(([name, value]) => ({ start: `${name}: `, value: compiled(value) }));
+    this.#lines = fields.map(([name, value]) => ({ start: `${name}: `, value: compiled(value, scope) }));
   }
 
   linesFor(request: RequestView): string {
@@ -51,8 +55,8 @@ class CompiledFields implements SetFields {
   }
 }
 
-function compiled(text: string): CompiledKey {
-  const value = compileValue(text);
+function compiled(text: string, scope: TextScope): CompiledKey {
+  const value = compileKey(text, scope);
   if ('error' in value) throw new Error(`broken invariant: a value that was checked: ${value.error}`);
   return value;
 }

@@ -3,6 +3,7 @@
 
 import type { Worker } from 'node:worker_threads';
 import { type Loaded, type LoadRequest, loadConfig } from '../config/load.ts';
+import { loadPatternsOf } from '../config/patterns.ts';
 
 /** Longest time that a configuration is read for. The largest one takes about a second on an idle core. */
 const READ_LIMIT_MS = 20_000;
@@ -39,7 +40,9 @@ export class ReloadReader {
       limit.resolve(stopped(expected, 'one that takes longer'));
     }, this.#limitMs);
     try {
-      return await Promise.race([this.#run(request), limit.promise]);
+      const loaded = await Promise.race([this.#run(request), limit.promise]);
+      if (loaded.config !== undefined) await loadPatternsOf(loaded.config);
+      return loaded;
     } catch (cause) {
       const { code } = cause as NodeJS.ErrnoException;
       if (code !== 'ERR_WORKER_OUT_OF_MEMORY') return loadConfig(request, { texts: request.texts });

@@ -37,12 +37,14 @@ export function describeSplits({ config, splitters }: Deciding) {
 export function describeChange(before: Deciding, after: Deciding) {
   const moved = [...after.config.splits].flatMap(([name, next]) => {
     const old = before.config.splits.get(name);
-    return old === undefined ? [] : [[name, movedBetween(old, next)] as const];
+    if (old === undefined) return [];
+    const splitters = [before.splitters.get(name)!, after.splitters.get(name)!] as const;
+    return [[name, movedBetween(old, next, splitters)] as const];
   });
   return { ...describeSplits(after), moved: Object.fromEntries(moved) };
 }
 
-function movedBetween(old: SplitConfig, next: SplitConfig): string {
+function movedBetween(old: SplitConfig, next: SplitConfig, splitters: readonly [Splitter, Splitter]): string {
   if (
     JSON.stringify([old.key, old.method, old.variants]) ===
     JSON.stringify([next.key, next.method, next.variants])
@@ -50,10 +52,15 @@ function movedBetween(old: SplitConfig, next: SplitConfig): string {
     return '0%';
   }
   let sampled = false;
-  const plan = planChange(old, next, () => {
-    sampled = true;
-    return [];
-  });
+  const plan = planChange(
+    old,
+    next,
+    () => {
+      sampled = true;
+      return [];
+    },
+    splitters,
+  );
   return sampled ? 'unknown' : formatPercent(plan.moved);
 }
 

@@ -7,6 +7,7 @@ import type { RequestView } from '../bytes.ts';
 import type { KeyConfig, MintConfig, RememberConfig } from '../config/options/split.ts';
 import { type CompiledKey, compileKey } from '../key/compile.ts';
 import { variablesOf, writeVariable } from '../key/key-text.ts';
+import { REQUEST_SCOPE, type TextScope } from '../key/own-variables.ts';
 
 /** 128 bits: of a billion clients no two will have the same key. */
 const MINTED_BYTES = 16;
@@ -56,9 +57,9 @@ export function fieldsOf(key: KeyConfig): string[] {
 }
 
 /** The compiled key texts; throws on a broken invariant, as the configuration was validated before. */
-export function compileKeys(split: string, key: KeyConfig): CompiledKey[] {
+export function compileKeys(split: string, key: KeyConfig, scope: TextScope = REQUEST_SCOPE): CompiledKey[] {
   return keyTexts(key).map((text) => {
-    const compiled = compileKey(text);
+    const compiled = compileKey(text, scope);
     if ('error' in compiled) throw new Error(`broken invariant: the key text of ${split}: ${compiled.error}`);
     return compiled;
   });

@@ -3,8 +3,19 @@
 // Names are found without case, as in key texts. It knows nothing of shares. Source: RFC 6265 §4.2 for Cookie.
 
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { AMPERSAND, EQUALS, isSpace, LOWER, QUESTION, type RequestView, SEMICOLON, SP } from '../bytes.ts';
+import {
+  AMPERSAND,
+  EQUALS,
+  isSpace,
+  LOWER,
+  QUESTION,
+  type RequestContext,
+  type RequestView,
+  SEMICOLON,
+  SP,
+} from '../bytes.ts';
 import type { OverrideConfig } from '../config/options/split.ts';
+import { KeptValues, requestContextOf } from '../key/request-context.ts';
 
 /** Where an override was found. What was said for one request alone is asked before what a browser sends by itself. */
 const OVERRIDE_PLACES = ['query', 'header', 'cookie'] as const;
@@ -233,6 +244,7 @@ class ViewWithout implements RequestView {
   readonly targetStart: number;
   readonly targetEnd: number;
   readonly #whole: RequestView;
+  #context: RequestContext | null = null;
   readonly #header: string | null;
   readonly #cookie: Uint8Array | null;
 
@@ -261,6 +273,15 @@ class ViewWithout implements RequestView {
 
   get isEncrypted(): boolean {
     return this.#whole.isEncrypted === true;
+  }
+
+  /** Values of own variables are those of the request without its override; its id is that of the whole. */
+  context(): RequestContext {
+    if (this.#context === null) {
+      const whole = requestContextOf(this.#whole);
+      this.#context = new KeptValues(whole.surroundings, whole.beganAtMs, whole);
+    }
+    return this.#context;
   }
 
   fieldValues(name: string): readonly Uint8Array[] {

@@ -18,15 +18,21 @@ export interface Plan {
   readonly flows: readonly { readonly from: string; readonly to: string; readonly ratio: number }[];
 }
 
-/** The plan for a change from `before` to `after`; `sample` is read only where arithmetic cannot tell. */
+/**
+ * The plan for a change from `before` to `after`; `sample` is read only where arithmetic cannot tell,
+ * and decided by `splitters`, which are needed where a key reads variables of the configuration.
+ */
 export function planChange(
   before: SplitConfig,
   after: SplitConfig,
   sample: () => Iterable<RequestView>,
+  splitters: readonly [Splitter, Splitter] | null = null,
 ): Plan {
   const isSameKey = describeKey(before.key) === describeKey(after.key);
   const isExact = isSameKey && before.method === 'ranges' && after.method === 'ranges';
-  const parts = isExact ? overlaps(before, after) : observed(before, after, sample());
+  const parts = isExact
+    ? overlaps(before, after)
+    : observed(splitters ?? [new Splitter('before', before), new Splitter('after', after)], sample());
   const total = [...parts.values()].reduce((sum, { amount }) => sum + amount, 0);
   const flows = [...parts.values()]
     .filter(({ amount }) => amount > 0)
@@ -60,9 +66,8 @@ function overlaps(before: SplitConfig, after: SplitConfig): Parts {
   return parts;
 }
 
-function observed(before: SplitConfig, after: SplitConfig, sample: Iterable<RequestView>): Parts {
+function observed([old, next]: readonly [Splitter, Splitter], sample: Iterable<RequestView>): Parts {
   const parts: Parts = new Map();
-  const [old, next] = [new Splitter('before', before), new Splitter('after', after)];
   for (const view of sample) {
     const from = old.decide(view).variant;
     const to = next.decide(view).variant;

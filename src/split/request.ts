@@ -2,7 +2,8 @@
 // uses it: the data plane's parsed head is such a view already. Knows nothing of keys or shares.
 // Source: RFC 9112 §3.2 for the forms of a target; nginx's ngx_http_validate_host for the host.
 
-import { EMPTY, type RequestView } from '../bytes.ts';
+import { EMPTY, type RequestContext, type RequestView, type Surroundings } from '../bytes.ts';
+import { KeptValues, NO_SURROUNDINGS } from '../key/request-context.ts';
 
 /** Fields as an object by name, in any case, with the values of a repeated one in an array. */
 type HeaderRecord = Readonly<Record<string, string | readonly string[] | undefined>>;
@@ -44,6 +45,7 @@ export class LibraryView implements RequestView {
   /** Authority of an absolute-form. */
   readonly authority: string | undefined;
   readonly #request: RequestLike;
+  #context: RequestContext | null = null;
 
   /** `url` replaces the request's own target. Throws a TypeError for a value that is not a request. */
   constructor(request: RequestLike, url: string = targetOf(request)) {
@@ -58,6 +60,11 @@ export class LibraryView implements RequestView {
     this.targetStart = method.length;
     this.targetEnd = this.bytes.length;
     this.#request = request;
+  }
+
+  context(): RequestContext {
+    this.#context ??= new KeptValues(surroundingsOf(this.#request), 0);
+    return this.#context;
   }
 
   fieldValues(name: string): readonly Uint8Array[] {
@@ -95,6 +102,12 @@ export class LibraryView implements RequestView {
       .filter(([key, value]) => value !== undefined && key.toLowerCase() === name)
       .flatMap(([, value]) => value!);
   }
+}
+
+/** A framework shows the socket at most: its own clock, and no number of the connection. */
+function surroundingsOf({ socket }: RequestLike): Surroundings {
+  const { remotePort = 0, localAddress = '', localPort = 0 } = (socket ?? {}) as Partial<Surroundings>;
+  return { ...NO_SURROUNDINGS, remotePort, localAddress, localPort };
 }
 
 function targetOf(request: RequestLike): string {

@@ -5,6 +5,7 @@ import murmurhash from 'murmurhash';
 import type { RequestView } from '../bytes.ts';
 import type { MintConfig, RememberConfig, SplitConfig } from '../config/options/split.ts';
 import type { CompiledKey } from '../key/compile.ts';
+import { REQUEST_SCOPE, type TextScope } from '../key/own-variables.ts';
 import { type FoundKey, findPageKey, pageKeys } from '../key/page-key.ts';
 import {
   canBeRemembered,
@@ -82,6 +83,8 @@ export interface Explanation extends Omit<Decision, 'extras'> {
 export class Splitter {
   readonly name: string;
   readonly variants: readonly Variant[];
+  /** What the variable of the split is in other texts for each variant. */
+  readonly values: readonly string[];
   /** Names of the request fields on which a decision depends, for Vary; "*" where it depends on the client's address. */
   readonly varyBy: readonly string[];
   /** Decisions may bring extras along. */
@@ -110,17 +113,18 @@ export class Splitter {
 
   /**
    * Throws only on a broken invariant: the configuration was validated before. `random` gives ratios from 0 to below 1,
-   * `makeKey` the keys that are minted.
+   * `makeKey` the keys that are minted, `scope` the variables that its keys can read.
    */
   constructor(
     name: string,
     config: SplitConfig,
     random: () => number = Math.random,
     makeKey: () => string = makeRandomKey,
+    scope: TextScope = REQUEST_SCOPE,
   ) {
     this.name = name;
     this.#config = config;
-    this.#keys = compileKeys(name, config.key);
+    this.#keys = compileKeys(name, config.key, scope);
     this.#key = this.#keys[0]!;
     this.#remembers = remembersOf(config.key);
     this.#mint = mintOf(config.key);
@@ -135,6 +139,7 @@ export class Splitter {
       upstream,
       share: this.#rendezvous?.shares[index] ?? shareOf(this.#ranges.list[index]!),
     }));
+    this.values = config.variants.map(({ name: variant, value = variant }) => value);
     this.#missingVariant = variantWithoutKey(config, this.variants);
     const names = this.variants.map((variant) => variant.name);
     this.#override = config.override === undefined ? null : new Override(config.override, names);
@@ -142,7 +147,7 @@ export class Splitter {
       this.#mint !== null || this.#override !== null || this.#remembers.some((one) => one !== null);
     this.#isPlain = this.#keys.length === 1 && !this.hasExtras;
     this.overrideHeader = this.#override?.header ?? null;
-    this.varyBy = fieldsReadBy(config);
+    this.varyBy = fieldsReadBy(config, this.#keys);
     this.isChanceWithoutKey = config.missingKey === 'random';
   }
 
@@ -268,11 +273,11 @@ export class Splitter {
   }
 }
 
-function fieldsReadBy({ key, override }: SplitConfig): string[] {
+function fieldsReadBy({ key, override }: SplitConfig, keys: readonly CompiledKey[]): string[] {
   const fields = fieldsOf(key);
   if (override?.header !== undefined) fields.push(override.header);
   if (override?.cookie !== undefined) fields.push('Cookie');
-  if (mintOf(key) !== null && pageKeys(compileKeys('', key)).length > 0) fields.push('Referer');
+  if (mintOf(key) !== null && pageKeys(keys).length > 0) fields.push('Referer');
   return fields.includes('*') ? ['*'] : [...new Set(fields)];
 }
 

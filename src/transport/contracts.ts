@@ -2,7 +2,7 @@
 // upstream connection of its exchange, an exchange of its client. Each interface lists its calls in their legal order.
 // Types only. The classes are in exchange/, upstream/ and downstream/; a test that needs a stand-in implements one of these.
 
-import type { RequestView } from '../bytes.ts';
+import type { RequestView, Surroundings } from '../bytes.ts';
 import type { Cause, FaultCode } from '../errors.ts';
 import type { FieldSection } from '../http1/fields.ts';
 import type { ForwardedFacts } from '../http1/forwarded.ts';
@@ -168,7 +168,9 @@ export interface ClientListener<Generation> extends TunnelHost {
  * `wire` with `bufferResponse` for what the client does not read; then exactly one of `exchangeEnded` (the response is
  * whole), `answer` (the splitter's own), `cut` (it can no longer be whole) and `becomeTunnel`. Nothing follows these.
  */
-export interface Client<Generation> extends ClientTunnelEnd {
+export interface Client<Generation> extends ClientTunnelEnd, Surroundings {
+  /** Counted by the exchange, at its beginning. */
+  requestCount: number;
   readonly wire: Wire;
   readonly listener: ClientListener<Generation>;
   /** Client address as text; "unix:" on a Unix socket. */

@@ -8,7 +8,7 @@ import type { Config } from '../config/options/document.ts';
 import { membersOf } from '../config/options/upstream.ts';
 import { compileRoutes } from '../routing/routes.ts';
 import { describeChange } from '../split/change.ts';
-import { Splitter } from '../split/splitter.ts';
+import { compileSplits } from '../split/own.ts';
 import type { Assignments } from '../telemetry/assignments.ts';
 import { OWN_PROCESS } from '../telemetry/own-process.ts';
 import type { Running, RunningGeneration, RunningWorkers } from '../telemetry/running.ts';
@@ -285,9 +285,7 @@ export class Crew implements Running, WorkerSlotHost {
 
   #describe(number: number, config: Config): RunningGeneration {
     checkCertificates(config);
-    const splitters = new Map(
-      Array.from(config.splits, ([name, split]) => [name, new Splitter(name, split)]),
-    );
+    const { splitters } = compileSplits(config);
     const upstreams = new Map(
       Array.from(config.upstreams.keys(), (name) => [name, this.#upstreamView(name)]),
     );

@@ -4,6 +4,7 @@
 
 import { Ambassador, ListenFailure, UnusableUpstream } from '../ambassador.ts';
 import type { Config } from '../config/options/document.ts';
+import { loadPatternsOf } from '../config/patterns.ts';
 import { AccessLog } from '../telemetry/access-log.ts';
 import {
   type AssignmentEvent,
@@ -70,7 +71,10 @@ class Duty {
       case 'run':
         return void this.#use(() => this.#run(message));
       case 'reload':
-        return void this.#use(() => this.#ambassador?.reload(message.config));
+        return void this.#use(async () => {
+          await loadPatternsOf(message.config);
+          this.#ambassador?.reload(message.config);
+        });
       case 'read':
         if (this.#ambassador === null) return;
         return this.#channel.send({
@@ -100,6 +104,7 @@ class Duty {
 
   async #run({ config, generation, secret }: Orders): Promise<void> {
     const { mode, sample } = config.accessLog;
+    await loadPatternsOf(config);
     const ambassador = new Ambassador(config, {
       // The primary logs the rest once; here it would be logged once for each worker.
       log: this.#output.log.child({}, { level: 'warn' }),

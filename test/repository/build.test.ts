@@ -283,9 +283,11 @@ describe('the packed library', () => {
       readFileSync(join(packed, 'dist', file), 'utf8'),
     );
     const imported = entries.flatMap((text) =>
-      [...text.matchAll(/^(?:import|export) .*?from "(?!node:|\.)((?:@[^/"]+\/)?[^/"]+)/gm)].map(
-        ([, name]) => name!,
-      ),
+      [
+        ...text.matchAll(
+          /^(?:import|export) .*?from "(?!node:|\.)((?:@[^/"]+\/)?[^/"]+)|createRequire\(import\.meta\.url\)\("([^"]+)"\)/gm,
+        ),
+      ].map(([, name, loadedLate]) => (name ?? loadedLate)!),
     );
     const peers = Object.keys(manifest.peerDependencies);
     expect([...new Set(imported)].sort()).toEqual([...Object.keys(manifest.dependencies), ...peers].sort());

@@ -3,7 +3,6 @@
 
 import { checkKey } from '../../key/compile.ts';
 import type { CheckReport } from '../findings.ts';
-import { withoutValueVariables } from '../options/upstream.ts';
 import { type Path, showGot } from '../problem.ts';
 import { isMap, mapOf, type RawMap } from '../raw.ts';
 import { reportKeyFault } from './keys.ts';
@@ -39,6 +38,6 @@ function checkRespond(path: Path, respond: RawMap, report: CheckReport): void {
 
 function checkText(path: Path, text: unknown, report: CheckReport): void {
   if (typeof text !== 'string') return;
-  const fault = checkKey(withoutValueVariables(text));
+  const fault = checkKey(text, report.scope);
   if (fault !== null) reportKeyFault(path, text, fault, report);
 }

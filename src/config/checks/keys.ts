@@ -4,6 +4,7 @@
 
 import { checkKey, type KeyFault } from '../../key/compile.ts';
 import { canonicalName, cutVariables, variablesOf } from '../../key/key-text.ts';
+import { randomnessOf } from '../../key/surrounding-variables.ts';
 import type { CheckReport } from '../findings.ts';
 import { isLoopback, type ListenAddress } from '../listen-address.ts';
 import type { RouteOptions } from '../options/route.ts';
@@ -26,7 +27,7 @@ export function checkSplitKey(path: Path, split: RawMap, report: CheckReport): v
 
 function checkKeyText(path: Path, text: unknown, report: CheckReport): void {
   if (typeof text !== 'string' || text === '') return;
-  const fault = checkKey(text);
+  const fault = checkKey(text, report.scope);
   if (fault !== null) reportKeyFault(path, text, fault, report);
 }
 
@@ -39,8 +40,8 @@ export function reportKeyFault(path: Path, text: string, fault: KeyFault, report
 }
 
 /** True for a key text that can be compiled; others have been reported. */
-function isKnown(text: string): boolean {
-  return checkKey(text) === null;
+function isKnown(text: string, report: CheckReport): boolean {
+  return checkKey(text, report.scope) === null;
 }
 
 function checkEntries(path: Path, split: RawMap, report: CheckReport): void {
@@ -63,10 +64,10 @@ function checkEntries(path: Path, split: RawMap, report: CheckReport): void {
     const isRemembered = isMap(entry);
     const text: unknown = isRemembered ? entry.remember : entry;
     const place: Path = isRemembered ? [...at, 'remember'] : at;
-    if (typeof text !== 'string' || text === '' || !isKnown(text)) continue;
+    if (typeof text !== 'string' || text === '' || !isKnown(text, report)) continue;
     const variables = variablesOf(text);
     if (variables.length === 0) {
-      const meant = meantKey(text);
+      const meant = meantKey(text, report);
       if (report.isTranslated) report.warn(place, `${WITHOUT_VARIABLE}${meant}`);
       else report.mistake(place, `${WITH_VARIABLE}${meant}`, showGot(text));
       return;
@@ -156,12 +157,12 @@ const SOMETIMES_EMPTY =
   'a key that some requests do not have, because the cookie is read only if the key is missing';
 
 /** The key text that was meant by a bare word: "token" -> "$arg_token". */
-function meantKey(text: string): string {
+function meantKey(text: string, report: CheckReport): string {
   const word = /^(?:%\(|\{\{?\s*|<|:|@|#)?([A-Za-z][A-Za-z0-9_-]*)(?:\)s|\s*\}?\}|>)?$/.exec(text)?.[1];
   if (word === undefined) return '';
   const plain = word.replaceAll('-', '_');
   const own = `$${plain}`;
-  const isVariable = isKnown(own) && variablesOf(own).length > 0;
+  const isVariable = isKnown(own, report) && variablesOf(own).length > 0;
   const meant = isVariable ? own : word === plain ? `$arg_${word}` : `\${arg_${word}}`;
   return ` (did you mean ${JSON.stringify(meant)}?)`;
 }
@@ -214,6 +215,12 @@ export function checkSharedValues(
     const [first, ...more] = variablesOf(text);
     if (first === undefined) continue;
     const at: Path = isList ? [...path, 'key', index] : [...path, 'key'];
+    const random = [first, ...more].find(({ name }) => randomnessOf(name) !== undefined);
+    if (random !== undefined) {
+      const reason = `${random.written} ${randomnessOf(random.name)}`;
+      report.warn(at, `gives one client now this and now that variant: ${reason}`);
+      continue;
+    }
     if ([first, ...more].every(({ name }) => shared.has(name))) {
       const which = index === 0 ? 'every request' : 'every request without an earlier key';
       const reason = `${first.written} ${shared.get(first.name)}`;

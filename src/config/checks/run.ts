@@ -17,10 +17,12 @@ import {
   type SecretContext,
 } from './splits.ts';
 import { checkDestinations, checkPlaces, checkSetHeaders, checkUpstreamOptions } from './upstreams.ts';
+import { checkVariables } from './variables.ts';
 
 /** Checks the document as it was written, whether its values could be read or not. */
 export function checkWritten(raw: RawMap, context: SecretContext): void {
   const { report } = context;
+  checkVariables(raw, report);
   for (const [name, value] of Object.entries(mapOf(raw.splits))) {
     const path: Path = ['splits', name];
     const split = mapOf(value);

@@ -6,12 +6,7 @@ import { byKey } from '../by-key.ts';
 import type { CheckReport, Expected, Written } from '../findings.ts';
 import { isLoopback, isWide, type ListenAddress } from '../listen-address.ts';
 import { parseUpstreamUrl, type UpstreamUrl, URL_EXPECTED } from '../options/addresses.ts';
-import {
-  type TlsConfig,
-  type UpstreamConfig,
-  upstreamSchema,
-  withoutValueVariables,
-} from '../options/upstream.ts';
+import { type TlsConfig, type UpstreamConfig, upstreamSchema } from '../options/upstream.ts';
 import { type Path, showGot } from '../problem.ts';
 import { mapOf, type RawMap, valueAt } from '../raw.ts';
 import { reportCut, reportKeyFault } from './keys.ts';
@@ -97,7 +92,7 @@ export function checkSetHeaders(path: Path, fields: RawMap, raw: RawMap, report:
       report.problem([...path, name], expected, showGot(name), 'key');
     }
     if (typeof value !== 'string') continue;
-    const fault = checkKey(withoutValueVariables(value));
+    const fault = checkKey(value, report.scope);
     if (fault !== null) reportKeyFault([...path, name], value, fault, report);
   }
 }

@@ -5,7 +5,7 @@
 import { didYouMean } from '../../did-you-mean.ts';
 import { checkKey } from '../../key/compile.ts';
 import { SET_FIELDS_TOTAL_EXPECTED, SET_FIELDS_TOTAL_MAX } from '../checks/upstreams.ts';
-import { isSettableField, withoutValueVariables } from '../options/upstream.ts';
+import { isSettableField } from '../options/upstream.ts';
 import { type Path, showGot } from '../problem.ts';
 import { describeSecret, hasLiterals } from '../secrets.ts';
 import {
@@ -333,7 +333,7 @@ export class ProxyDestinations {
       this.#report.fail(at, 'proxy_set_header', expected, showGot(name));
     }
     const text = withLiterals(value, literals);
-    const fault = checkKey(withoutValueVariables(text));
+    const fault = checkKey(text);
     if (fault !== null) this.#keyFault(at, 'proxy_set_header', value, fault);
     return text;
   }

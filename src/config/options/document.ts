@@ -25,6 +25,7 @@ import {
   size,
   textRead,
 } from './values.ts';
+import { variableSchema } from './variable.ts';
 
 const timeouts = {
   requestHead: duration({
@@ -209,6 +210,11 @@ const upgrades = z
     z.refine((names) => !names.some((name) => /^h2c?$/i.test(name)), { error: 'protocols other than h2c' }),
   );
 
+const variableName = matching(
+  /^[A-Za-z_][A-Za-z0-9_]{0,62}$/,
+  'the name of a variable, of letters, digits and "_", 63 characters at most',
+);
+
 /** A configuration document as a user writes it. `config/parse` turns it into a Config. */
 export const documentSchema = z.strictObject({
   listen: documented(
@@ -241,6 +247,11 @@ export const documentSchema = z.strictObject({
   splits: documented(
     z._default(z.record(entryName, splitSchema, { error: 'a map of name to split' }), {}),
     'Splits by name.',
+    'map',
+  ),
+  variables: documented(
+    z._default(z.record(variableName, variableSchema, { error: 'a map of name to variable' }), {}),
+    'Variables of your own, which every text can read as `$NAME`: the value is looked up by a text. The result of each split is such a variable, too.',
     'map',
   ),
   routes: documented(

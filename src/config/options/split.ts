@@ -30,6 +30,8 @@ export function parseShare(text: string): number | null | undefined {
   return hundredths <= 10_000 ? hundredths : undefined;
 }
 
+const VALUE_EXPECTED = 'a text of 4096 characters at most';
+
 const variant = z.strictObject({
   name: documented(z.clone(entryName), 'Name of the variant, as metrics and logs show it.'),
   share: documented(
@@ -43,6 +45,10 @@ const variant = z.strictObject({
     'integer',
   ),
   upstream: documented(z.clone(upstreamName), 'Name of an entry in `upstreams`, or a URL.'),
+  value: documented(
+    z.optional(z.string({ error: VALUE_EXPECTED }).check(z.maxLength(4096, { error: VALUE_EXPECTED }))),
+    'What the variable of the split, `$NAME`, is in other texts for this variant. Unset: the name of the variant.',
+  ),
 });
 
 const KEY_EXPECTED =

@@ -145,14 +145,6 @@ export function isSettableField(name: string): boolean {
   return /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$/.test(name) && !FRAMING_FIELD.test(name);
 }
 
-/** A value of a field as a key text of the same length: without the variables that only such a value has. */
-export function withoutValueVariables(text: string): string {
-  return text.replace(
-    /\$(?:\{(?:proxy_add_x_forwarded_for|scheme)\}|(?:proxy_add_x_forwarded_for|scheme)(?!\w))/g,
-    (name) => '-'.repeat(name.length),
-  );
-}
-
 const HOST_VALUE_EXPECTED = 'a Host field value like "backend.example:8080", "$host" or "$proxy_host"';
 const SET_NAME_EXPECTED =
   'the name of a field that is not about the connection or the length of the message (Host is set by host)';

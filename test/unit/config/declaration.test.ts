@@ -53,7 +53,13 @@ describe('the declaration', () => {
 
   it('knows the keys of every map, and none where the user picks the names', () => {
     expect(knownKeys([])).toContain('listen');
-    expect(knownKeys(['splits', 'any', 'variants', 3])).toEqual(['name', 'share', 'weight', 'upstream']);
+    expect(knownKeys(['splits', 'any', 'variants', 3])).toEqual([
+      'name',
+      'share',
+      'weight',
+      'upstream',
+      'value',
+    ]);
     expect(knownKeys(['upstreams', 'any', 'pool'])).toContain('maxConnections');
     expect(knownKeys(['upstreams'])).toEqual([]);
     expect(knownKeys(['listen', 0, 'x'])).toEqual([]);

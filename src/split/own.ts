@@ -1,0 +1,62 @@
+// The own variables of a configuration, compiled, and its splitters, whose keys can read them and whose results are such
+// variables. Made once for each generation, and by the commands that decide without one.
+
+import type { RequestView } from '../bytes.ts';
+import type { Config } from '../config/options/document.ts';
+import { OwnVariables } from '../key/own-variables.ts';
+import { compileMap } from '../key/value-map.ts';
+import { appendBytes, type KeyPart, resumeKey, suspendKey } from '../key/variables.ts';
+import { Splitter } from './splitter.ts';
+
+/** The splitters of a configuration, and every variable that its texts can read. */
+export interface CompiledSplits {
+  readonly own: OwnVariables;
+  readonly splitters: ReadonlyMap<string, Splitter>;
+}
+
+/** What a splitter may be given beside its configuration. */
+interface Chance {
+  readonly random?: () => number;
+  readonly makeKey?: () => string;
+}
+
+/** Compiles `variables` and `splits`. Throws only on a broken invariant: the configuration was validated before. */
+export function compileSplits(
+  { variables, splits }: Pick<Config, 'variables' | 'splits'>,
+  { random, makeKey }: Chance = {},
+): CompiledSplits {
+  const own = new OwnVariables();
+  for (const name of [...splits.keys(), ...Object.keys(variables)]) own.variable(name);
+  for (const [name, source] of Object.entries(variables)) {
+    const compiled = compileMap(source, own.scope('response'));
+    if ('faults' in compiled)
+      throw new Error(`broken invariant: the variable ${name}: ${compiled.faults[0]!.expected}`);
+    own.variable(name).define(compiled, !source.volatile);
+  }
+  const scope = own.scope('request');
+  const splitters = new Map<string, Splitter>();
+  for (const [name, split] of splits) {
+    const splitter = new Splitter(name, split, random, makeKey, scope);
+    splitters.set(name, splitter);
+    own.variable(name).define(new SplitVariable(splitter), true);
+  }
+  return { own, splitters };
+}
+
+/** The variable of a split: the value of the variant that it gives to this request; empty where it gives none. */
+class SplitVariable implements KeyPart {
+  readonly #splitter: Splitter;
+  readonly #values: readonly Uint8Array[];
+
+  constructor(splitter: Splitter) {
+    this.#splitter = splitter;
+    this.#values = splitter.values.map((value) => Buffer.from(value));
+  }
+
+  append(view: RequestView): void {
+    const suspended = suspendKey();
+    const { variant } = this.#splitter.decide(view);
+    resumeKey(suspended);
+    if (variant !== null) appendBytes(this.#values[variant.index]!);
+  }
+}
