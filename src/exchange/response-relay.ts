@@ -89,7 +89,7 @@ export class ResponseRelay {
   /** Writes a head that no body follows: an interim one, or that of a tunnel. */
   writeInterim(head: ResponseHead, framing: ResponseFraming, headEnd: number): number {
     this.#rewrite.minorVersion = 1;
-    this.#rewrite.via = false;
+    this.#rewrite.via = this.#via;
     return this.#writeHead(head, framing, headEnd);
   }
 

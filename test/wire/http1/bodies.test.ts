@@ -9,7 +9,7 @@ import type { RawSocket } from '../../support/raw-socket.ts';
 import { startLine } from '../../support/splitter.ts';
 
 const MIB = 1024 * 1024;
-const BODY_BYTES = 64 * MIB;
+const BODY_BYTES = 100 * MIB;
 /** What may be under way between writer and reader: four kernel buffers of some MiB, and what the splitter holds. */
 const UNDER_WAY_BYTES_MAX = 40 * MIB;
 /** Growth of the live buffers of this process: those of the splitter and of both ends of the test. */
@@ -108,7 +108,7 @@ function dechunker(): (data: Buffer) => Buffer {
   };
 }
 
-describe('a body of 64 MiB with a slow reader', () => {
+describe('a body of 100 MiB with a slow reader', () => {
   it.each(['with a length', 'chunked'])(
     'goes up %s, and memory stays bounded',
     async (how) => {

@@ -1,7 +1,7 @@
 // What a request and a response look like on the other side of the splitter: RFC 9110 §7.6 on real sockets, with every
 // kind of body, interim responses and trailers.
 import { describe, expect, it } from 'vitest';
-import { valuesOf } from '../../support/message.ts';
+import { statusOf, valuesOf } from '../../support/message.ts';
 import { startLine, startSplitter, startUpstream } from '../../support/splitter.ts';
 
 const OWN = 'X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: h\r\n';
@@ -61,6 +61,31 @@ describe('a request arrives', () => {
     expect(valuesOf(upstream.requests[0]!, 'via')).toEqual(['1.1 request-splitter']);
     expect(valuesOf(response, 'via')).toEqual(['1.1 request-splitter']);
   });
+
+  it.each([true, false])(
+    'with via: %s, which holds for interim responses as well, whatever came before them on the connection',
+    async (via) => {
+      const { client } = await startLine(
+        async (peer) => {
+          for (let i = 0; i < 2; i++) {
+            await peer.request();
+            await peer.send('HTTP/1.1 103 Early Hints\r\n\r\n');
+            await peer.ok();
+          }
+        },
+        { via },
+      );
+      const expected = via ? ['1.1 request-splitter'] : [];
+      for (let i = 0; i < 2; i++) {
+        await client.send('GET / HTTP/1.1\r\nHost: h\r\n\r\n');
+        for (const status of [103, 200]) {
+          const response = await client.response();
+          expect(statusOf(response)).toBe(status);
+          expect(valuesOf(response, 'via')).toEqual(expected);
+        }
+      }
+    },
+  );
 
   it.each(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE', 'PROPFIND', 'x-own'])(
     'with its method %s',

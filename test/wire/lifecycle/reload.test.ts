@@ -16,7 +16,7 @@ import { configOf, startSplitter } from '../../support/splitter.ts';
 const RELOADS = scaled(40);
 const CONNECTIONS = 64;
 /** Answers between a reload and the next change of the file. */
-const ANSWERS_APART = 60;
+const ANSWERS_APART = 200;
 
 /** One answered request: its token, what came back, and the generations that ran when it was sent and when it was answered. */
 interface Answered {
@@ -146,8 +146,9 @@ describe('dozens of reloads under load', () => {
     const told = log.filter(({ token }) => variantIn(0, token) !== variantIn(1, token));
     expect(told.length).toBeGreaterThan(log.length / 3);
     const single = told.filter(({ sentIn, answeredIn }) => sentIn === answeredIn);
+    // At most CONNECTIONS answers of each generation were asked for in the one before it.
     for (const kind of [0, 1]) {
-      expect(single.filter(({ sentIn }) => sentIn % 2 === kind).length).toBeGreaterThan(RELOADS / 2);
+      expect(single.filter(({ sentIn }) => sentIn % 2 === kind).length).toBeGreaterThan(10 * RELOADS);
     }
   });
 });
