@@ -86,11 +86,11 @@ function splitsOf({ counters, generation }: Running, withRegisters: boolean) {
       missingKey: split.missingKey,
       requests,
       sample: {
-        since: sample.uniques.since.toISOString(),
+        since: sample.since.toISOString(),
         pValue,
         deviationRatio,
         mismatch: isMismatch,
-        precision: sample.uniques.precision,
+        precision: sample.assigned.registers.precision,
       },
       variants: List.of([...splitter.variants.entries()], ([index, variant]) => ({
         name: variant.name,
@@ -101,7 +101,7 @@ function splitsOf({ counters, generation }: Running, withRegisters: boolean) {
         uniqueKeys: Math.round(counts[index]!.keys),
         uniqueKeysStandardError: Math.round(counts[index]!.standardError),
         ...(withRegisters
-          ? { registers: Buffer.from(sample.uniques.registers(index)).toString('base64') }
+          ? { registers: Buffer.from(sample.assigned.registers.registers(index)).toString('base64') }
           : {}),
       })),
     };

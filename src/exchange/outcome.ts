@@ -10,6 +10,7 @@ import type { ExchangeRecord } from '../telemetry/access-line.ts';
 import type { AccessLog } from '../telemetry/access-log.ts';
 import type { Assignments } from '../telemetry/assignments.ts';
 import type { DownstreamCounters, VariantCounters } from '../telemetry/counters.ts';
+import { endingOf, type Outside } from '../telemetry/epoch.ts';
 
 /** Who else wants to know of exchanges; null = nobody asked. */
 export interface Observers {
@@ -175,11 +176,7 @@ export class Outcome {
     if (counters === null) this.#refusals.refused(fault);
     else counters.end(this.status, fault, now - this.startedAt, this.bytesReceived, this.bytesSent);
     const split = this.#split;
-    if (split !== null && counters !== null && isPreflight(head)) counters.preflight();
-    else if (split !== null && counters !== null && this.#reason === 'share' && !this.#isFallback) {
-      split.sample.add(this.#variant, this.#hash);
-      if (this.#observers.assignments !== null) this.#assign(this.#observers.assignments, split, head);
-    }
+    if (split !== null && counters !== null) this.#sample(split, counters, fault, now, head);
     const { accessLog } = this.#observers;
     if (accessLog?.wants(this.status, fault)) this.#log(accessLog, fault, now, head, cause);
     this.#counters = null;
@@ -194,6 +191,30 @@ export class Outcome {
     const { accessLog } = this.#observers;
     if (!accessLog?.wants(status, fault)) return;
     accessLog.write({ ...UNKNOWN_REQUEST, client, status, code, cause, sentBytes });
+  }
+
+  /** Counts the exchange in the sample of its split, or what keeps it out. */
+  #sample(
+    split: RoutedSplit,
+    counters: VariantCounters,
+    fault: number,
+    now: number,
+    head: RequestHead,
+  ): void {
+    const { sample } = split;
+    const ending = endingOf(this.status, fault);
+    if (this.retries > 0) sample.retried(this.#variant, this.retries);
+    if (isPreflight(head)) {
+      counters.preflight();
+      sample.leftOut(this.#variant, 'preflights', ending);
+    } else if (this.#isFallback) {
+      sample.leftOut(this.#variant, 'fallbacks', ending);
+    } else if (this.#reason !== 'share') {
+      sample.leftOut(this.#variant, keptOutBy(this.#reason), ending);
+    } else {
+      sample.add(this.#variant, this.#hash, ending, now - this.startedAt);
+      if (this.#observers.assignments !== null) this.#assign(this.#observers.assignments, split, head);
+    }
   }
 
   #countExtras(counters: VariantCounters, { mintedKey, setCookie, override }: DecisionExtras): void {
@@ -242,4 +263,10 @@ export class Outcome {
       retries: this.retries,
     });
   }
+}
+
+/** What a reason other than the share is counted as. */
+function keptOutBy(reason: Reason): Outside {
+  if (reason === 'missing_key') return 'keyless';
+  return reason === 'override' ? 'overrides' : 'others';
 }

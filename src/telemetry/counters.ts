@@ -3,35 +3,10 @@
 // Rows are found by name once per generation and live as long as the process, so a reload resets no number.
 
 import type { SplitConfig } from '../config/options/split.ts';
-import type { Variant } from '../split/splitter.ts';
-import {
-  DOWNSTREAM_ROW,
-  DURATION_BOUNDS_SECONDS,
-  FAILED_CLASSES,
-  STATUS_CLASSES,
-  UPSTREAM_ROW,
-  VARIANT_ROW,
-} from './counts.ts';
+import { DOWNSTREAM_ROW, FAILED_CLASSES, STATUS_CLASSES, UPSTREAM_ROW, VARIANT_ROW } from './counts.ts';
+import { findBucket } from './duration-buckets.ts';
 import { type RowReading, rowClass } from './rows.ts';
-import { defineSample, Sample } from './sample.ts';
-
-const BOUNDS_US = Float64Array.from(DURATION_BOUNDS_SECONDS, (seconds) => Math.round(seconds * 1e6));
-const LAST_BOUND_US = BOUNDS_US.at(-1)!;
-
-// FIRST_BUCKET[bits] = bucket of the smallest duration that needs so many bits. Two neighbouring bounds are at least
-// a factor of 2 apart, so a duration with that many bits is in this bucket or in the next: one comparison finds it.
-const FIRST_BUCKET = Uint8Array.from({ length: 33 }, (_, bits) => {
-  const smallest = bits === 0 ? 0 : 2 ** (bits - 1);
-  const index = BOUNDS_US.findIndex((bound) => smallest <= bound);
-  return index === -1 ? BOUNDS_US.length : index;
-});
-
-/** Bucket of a duration in whole microseconds; the last one, `DURATION_BOUNDS_SECONDS.length`, is "+Inf". */
-function findBucket(durationUs: number): number {
-  if (durationUs > LAST_BOUND_US) return BOUNDS_US.length;
-  const bucket = FIRST_BUCKET[32 - Math.clz32(durationUs)]!;
-  return durationUs > BOUNDS_US[bucket]! ? bucket + 1 : bucket;
-}
+import { defineSample, identifySample, Sample, type SampledVariant } from './sample.ts';
 
 const LAST_CLASS = STATUS_CLASSES.length - 1;
 const FAILED_SLOTS = FAILED_CLASSES.map((name) => STATUS_CLASSES.indexOf(name));
@@ -279,16 +254,25 @@ export class Counters {
    * The sample of different keys of a split: the same one as long as no key can change its variant, else a new one, which
    * takes the old one's place. Looked up once per generation.
    */
-  sample(split: string, variants: readonly Variant[], config: SplitConfig): Sample {
-    const sample = this.peekSample(split, variants, config);
+  sample(split: string, variants: readonly SampledVariant[], config: SplitConfig): Sample {
+    const known = this.#samples.get(split);
+    if (known?.definition === defineSample(config)) return known;
+    const sample = new Sample(identifySample(split, variants, config), known ?? null);
     this.#samples.set(split, sample);
     return sample;
   }
 
   /** The sample to read from; an empty one, which is not kept, where the split has none of this definition. */
-  peekSample(split: string, variants: readonly Variant[], config: SplitConfig): Sample {
+  peekSample(split: string, variants: readonly SampledVariant[], config: SplitConfig): Sample {
     const sample = this.#samples.get(split);
-    return sample?.definition === defineSample(config) ? sample : new Sample(split, variants, config);
+    return sample?.definition === defineSample(config)
+      ? sample
+      : new Sample(identifySample(split, variants, config));
+  }
+
+  /** The present sample of this split; undefined where it has none. */
+  presentSample(split: string): Sample | undefined {
+    return this.#samples.get(split);
   }
 
   /** The present sample of each split that has one. */

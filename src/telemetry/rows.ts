@@ -17,7 +17,7 @@ export interface Dimension {
 /** A number that only grows, or one of what is there now; one cell, or one for each name of a dimension. */
 interface NumberCount {
   readonly kind: 'counter' | 'gauge';
-  /** Null for the sum of a histogram, which belongs to the histogram's family. */
+  /** Null for the sum of a histogram, which belongs to the histogram's family, and for counts of a sample, which are in /status. */
   readonly metric: string | null;
   readonly help: string;
   readonly by?: Dimension;
@@ -26,10 +26,10 @@ interface NumberCount {
   readonly perUnit?: number;
 }
 
-/** A distribution: one cell a bucket, not cumulative, the last one "+Inf". It is in /metrics alone. */
+/** A distribution: one cell a bucket, not cumulative, the last one "+Inf". It is in /metrics alone, if its metric is not null. */
 interface HistogramCount {
   readonly kind: 'histogram';
-  readonly metric: string;
+  readonly metric: string | null;
   readonly help: string;
   readonly bounds: readonly number[];
   /** The count of the same row that holds the sum of all values; in the metric it is divided by `sumPerUnit`. */

@@ -1,51 +1,292 @@
-// Keeps the sample of one split: the different keys of each variant since the split last changed, and whether their numbers
-// fit the shares. Only keys that were assigned by their share belong to it: overrides, fallbacks and requests without a key
-// say nothing about the shares. A change of key, method, variants or shares begins a new sample.
+// The sample of a split: the different keys that came to each of its variants, how exchanges ended for them, and what was
+// left out. Only keys that were assigned by their share belong to it: overrides, fallbacks and requests without a key say
+// nothing about the shares. A change of key, method, variants or shares begins a new sample.
 
 import type { SplitConfig } from '../config/options/split.ts';
 import { describeKey } from '../split/key-list.ts';
 import { HASH_COUNT } from '../split/ranges.ts';
-import type { Variant } from '../split/splitter.ts';
-import { type SampleVerdict, testSampleRatio } from '../trust/sample-ratio.ts';
-import { type UniqueCount, Uniques } from './uniques.ts';
+import { judgeSample, type VariantFacts } from '../trust/judge.ts';
+import { findBucket } from './duration-buckets.ts';
+import { ENDING, EPOCH_ROW, EpochCounters, type Outside } from './epoch.ts';
+import { countCommon, type KeyChanges, KeySet } from './key-set.ts';
+import { mixHash, type UniqueCount } from './uniques.ts';
+import { Evidence, type SplitVerdict } from './verdict.ts';
 
-/** Different keys of a split, by the position of their variant. */
-export class Sample {
+/** The sets of keys of a sample: all, those with a whole good answer, and those that met a failure. */
+export const KEY_SETS = ['assigned', 'answered', 'failed'] as const;
+type KeySetName = (typeof KEY_SETS)[number];
+
+/** What is added up for each group of keys: exchanges, good answers, logarithms of their durations, clients that left. */
+const GROUP_SUMS = { requests: 0, answers: 1, logDurations: 2, left: 3 } as const;
+const GROUP_SUMS_COUNT = 4;
+
+const EPOCH = EPOCH_ROW.at;
+/** Logarithms are added up in whole parts of this size: sums of integers are the same in any order. */
+const LOG_PARTS = 4096;
+/** The shortest duration that is told from a shorter one. */
+const DURATION_MIN_MS = 0.001;
+
+/** One variant of a sample. */
+export interface SampledVariant {
+  readonly name: string;
+  /** Part of all keys that it owns, from 0 to 1. */
+  readonly share: number;
+}
+
+/** What a sample is of; plain data, so that another process can make the same one. */
+export interface SampleIdentity {
   readonly split: string;
-  readonly variants: readonly Variant[];
-  readonly uniques: Uniques;
+  readonly variants: readonly SampledVariant[];
   /** Equal for configurations under which a key belongs to the same variant, so that the sample goes on. */
   readonly definition: string;
+  /** The key of the split: samples of different ones have no keys in common. */
+  readonly key: string;
+  /** Keys of a variant may have any hash; false where a variant owns a range of them. */
+  readonly hasAnyHash: boolean;
+}
 
-  constructor(split: string, variants: readonly Variant[], config: SplitConfig) {
-    this.split = split;
-    this.variants = variants;
-    this.definition = defineSample(config);
+/** What one process has counted in a sample: numbers to be added up, and keys to be united. */
+export interface SampleReading {
+  readonly split: string;
+  readonly definition: string;
+  /** Unix time in milliseconds. */
+  readonly sinceMs: number;
+  /** Cells of each variant's EpochCounters, and the sums of all groups. */
+  readonly cells: readonly Float64Array[];
+  readonly sums: Float64Array;
+  /** Of each set what has changed since the last reading. */
+  readonly keys: Readonly<Record<KeySetName, KeyChanges | null>>;
+}
+
+/**
+ * The keys and numbers of a split under one definition. Counters owns it from the reload that begins it to the one that ends
+ * it; it keeps the one before it for as long, for the keys that changed their variant.
+ */
+export class Sample {
+  readonly identity: SampleIdentity;
+  readonly assigned: KeySet;
+  readonly answered: KeySet;
+  readonly failed: KeySet;
+  readonly rows: readonly EpochCounters[];
+  /** GROUP_SUMS_COUNT sums for each group of each variant. */
+  readonly sums: Float64Array;
+  readonly #groupShift: number;
+  #since: Date;
+  #before: Sample | null;
+  readonly #evidence = new Evidence();
+  #verdict: { readonly version: number; readonly verdict: SplitVerdict } | null = null;
+  #moved: { readonly additions: number; readonly count: UniqueCount | null } | null = null;
+
+  /** @param before the sample that this one replaces; null for the first of its split */
+  constructor(identity: SampleIdentity, before: Sample | null = null, since = new Date()) {
+    this.identity = identity;
+    this.#since = since;
+    this.#before = before;
+    if (before !== null) before.#before = null;
+    const { variants, hasAnyHash } = identity;
     // With ranges a variant's keys can only have the hashes that it owns; with rendezvous any.
-    this.uniques = new Uniques(
-      variants.map(({ share }) => (config.method === 'ranges' ? share * HASH_COUNT : HASH_COUNT)),
-    );
+    const hashCounts = variants.map(({ share }) => (hasAnyHash ? HASH_COUNT : share * HASH_COUNT));
+    this.assigned = new KeySet(hashCounts);
+    this.answered = new KeySet(hashCounts);
+    this.failed = new KeySet(hashCounts);
+    this.rows = variants.map(() => new EpochCounters());
+    this.#groupShift = 32 - this.assigned.groupBits;
+    this.sums = new Float64Array((variants.length << this.assigned.groupBits) * GROUP_SUMS_COUNT);
+  }
+
+  get split(): string {
+    return this.identity.split;
+  }
+
+  get variants(): readonly SampledVariant[] {
+    return this.identity.variants;
+  }
+
+  /** Equal for configurations under which a key belongs to the same variant, so that the sample goes on. */
+  get definition(): string {
+    return this.identity.definition;
+  }
+
+  /** When it began. */
+  get since(): Date {
+    return this.#since;
+  }
+
+  /** The sample that this one replaced; null for the first of its split. */
+  get before(): Sample | null {
+    return this.#before;
   }
 
   /**
-   * Counts the key with this hash for the variant at this position. Hot path. Call it for decisions by share alone, when
-   * the exchange has ended without a fallback.
+   * An exchange of a key that came to the variant at this position by its share, without a fallback, has ended. Hot path.
+   * @param ending position in ENDINGS @param durationMs from the first byte of the request to the last one of the response
    */
-  add(variant: number, hash: number): void {
-    this.uniques.add(variant, hash);
+  add(variant: number, hash: number, ending: number = ENDING.answered, durationMs = 0): void {
+    const mixed = mixHash(hash);
+    const { sums } = this;
+    const { cells } = this.rows[variant]!;
+    const group = ((variant << this.assigned.groupBits) + (mixed >>> this.#groupShift)) * GROUP_SUMS_COUNT;
+    this.assigned.addMixed(variant, mixed);
+    cells[EPOCH.endings + ending]! += 1;
+    sums[group]! += 1;
+    if (ending === ENDING.answered) {
+      this.answered.addMixed(variant, mixed);
+      const durationUs = durationMs > 0 ? Math.round(durationMs * 1000) : 0;
+      cells[EPOCH.durations + findBucket(durationUs)]! += 1;
+      cells[EPOCH.durationSumUs]! += durationUs;
+      sums[group + GROUP_SUMS.answers]! += 1;
+      sums[group + GROUP_SUMS.logDurations]! += Math.round(
+        Math.log(Math.max(durationMs, DURATION_MIN_MS)) * LOG_PARTS,
+      );
+    } else if (ending === ENDING.failed) {
+      this.failed.addMixed(variant, mixed);
+    } else if (ending === ENDING.left) {
+      sums[group + GROUP_SUMS.left]! += 1;
+    }
   }
 
-  /** The count of each variant, in their order. */
-  counts(): UniqueCount[] {
-    return this.variants.map((_, index) => this.uniques.count(index));
+  /** An exchange of the variant at this position that is no part of the sample has ended. Hot path. */
+  leftOut(variant: number, outside: Outside, ending: number): void {
+    const { cells } = this.rows[variant]!;
+    cells[EPOCH[outside]]! += 1;
+    if (ending === ENDING.failed) cells[EPOCH.failedOutside]! += 1;
   }
 
-  /** Whether the counts fit the shares. */
-  verdict(): SampleVerdict {
-    return testSampleRatio(
-      this.counts().map((count, index) => ({ share: this.variants[index]!.share, ...count })),
-    );
+  /** An exchange of the variant at this position was sent again so often. */
+  retried(variant: number, retries: number): void {
+    this.rows[variant]!.cells[EPOCH.retries]! += retries;
   }
+
+  /** The count of different keys of each variant, in their order. */
+  counts(set: KeySetName = 'assigned'): UniqueCount[] {
+    return this.variants.map((_, index) => this[set].count(index));
+  }
+
+  /** What the numbers say, and have said before. Judged again when exchanges have ended since. @param nowMs Unix time */
+  verdict(nowMs = Date.now()): SplitVerdict {
+    const version = this.#version();
+    if (this.#verdict?.version !== version) {
+      const facts = this.variants.map((_, index) => this.#facts(index));
+      const verdict = this.#evidence.take(
+        judgeSample(facts),
+        facts.map(({ assigned }) => assigned),
+        nowMs,
+      );
+      this.#verdict = { version, verdict };
+    }
+    return this.#verdict!.verdict;
+  }
+
+  /** Grows with every exchange and with every key that another process has brought. */
+  #version(): number {
+    let version = this.assigned.additions + this.answered.additions + this.failed.additions;
+    for (const { cells } of this.rows) for (let at = 0; at < EPOCH.retries; at += 1) version += cells[at]!;
+    return version;
+  }
+
+  #facts(index: number): VariantFacts {
+    const { name, share } = this.variants[index]!;
+    const { keyless, overrides, fallbacks, preflights, others } = this.rows[index]!;
+    const groups = 2 ** this.assigned.groupBits;
+    const sums = (sum: number) =>
+      Float64Array.from({ length: groups }, (_, group) => {
+        return this.sums[(index * groups + group) * GROUP_SUMS_COUNT + sum]!;
+      });
+    return {
+      name,
+      share,
+      assigned: this.assigned.count(index),
+      answered: this.answered.count(index),
+      failed: this.failed.count(index),
+      groupKeys: this.assigned.groups(index),
+      requests: sums(GROUP_SUMS.requests),
+      answers: sums(GROUP_SUMS.answers),
+      logDurations: sums(GROUP_SUMS.logDurations).map((parts) => parts / LOG_PARTS),
+      left: sums(GROUP_SUMS.left),
+      keyless,
+      fallbacks,
+      outside: keyless + overrides + fallbacks + preflights + others,
+    };
+  }
+
+  /** Alarms so far, to be handed on with the sample. */
+  get evidence(): Evidence {
+    return this.#evidence;
+  }
+
+  /**
+   * Keys of this sample that had another variant in the one before it; null where there is none, where it had other keys, and
+   * where too many keys have come to tell. Counted again when keys have come since.
+   */
+  moved(): UniqueCount | null {
+    const before = this.#before;
+    if (before === null || before.identity.key !== this.identity.key) return null;
+    const additions = this.assigned.additions + before.assigned.additions;
+    if (this.#moved?.additions !== additions) this.#moved = { additions, count: this.#countMoved(before) };
+    return this.#moved.count;
+  }
+
+  #countMoved(before: Sample): UniqueCount | null {
+    let keys = 0;
+    let variance = 0;
+    const old = before.variants.map(({ name }, index) => ({ name, words: before.assigned.words(index) }));
+    for (const [index, { name }] of this.variants.entries()) {
+      const others = old.filter((one) => one.name !== name).map(({ words }) => words);
+      const common = countCommon([this.assigned.words(index)], others);
+      if (common === null) return null;
+      keys += common.keys;
+      variance += common.standardError ** 2;
+    }
+    return { keys, standardError: Math.sqrt(variance) };
+  }
+
+  /** Everything counted so far, and of the keys what has changed since the last call. For one reader alone. */
+  read(): SampleReading {
+    return {
+      split: this.split,
+      definition: this.definition,
+      sinceMs: this.#since.getTime(),
+      cells: this.rows.map((row) => row.read()),
+      sums: this.sums.slice(),
+      keys: {
+        assigned: this.assigned.takeChanges(),
+        answered: this.answered.takeChanges(),
+        failed: this.failed.takeChanges(),
+      },
+    };
+  }
+
+  /** Adds what another process has counted in this sample since its reading `before`; null = from its begin on. */
+  advance(before: SampleReading | null, now: SampleReading): void {
+    for (const [index, row] of this.rows.entries()) {
+      row.add(row.difference(before?.cells[index], now.cells[index]));
+    }
+    for (const [at, sum] of now.sums.entries()) this.sums[at]! += sum - (before?.sums[at] ?? 0);
+    for (const set of KEY_SETS) {
+      const changes = now.keys[set];
+      if (changes !== null) this[set].apply(changes);
+    }
+  }
+
+  /** It began before: it goes on from an earlier process. */
+  beganAt(since: Date): void {
+    if (since < this.#since) this.#since = since;
+  }
+}
+
+/** The sample of a split under this configuration. */
+export function identifySample(
+  split: string,
+  variants: readonly SampledVariant[],
+  config: SplitConfig,
+): SampleIdentity {
+  return {
+    split,
+    variants: variants.map(({ name, share }) => ({ name, share })),
+    definition: defineSample(config),
+    key: JSON.stringify(describeKey(config.key)),
+    hasAnyHash: config.method !== 'ranges',
+  };
 }
 
 /** What of a split decides which variant a key belongs to. Upstreams and the missing-key policy do not. */

@@ -5,7 +5,7 @@
 
 import { HASH_COUNT } from '../split/ranges.ts';
 
-const HASH_BITS = 32;
+export const HASH_BITS = 32;
 const ALPHA = 1 / (2 * Math.LN2);
 
 /** Up to so many variants of a split get precise registers (64 KiB each), more of them small ones (4 KiB each). */
@@ -21,11 +21,23 @@ export interface UniqueCount {
   readonly standardError: number;
 }
 
-/** Different keys of every variant of one split, from its creation on. */
+/**
+ * Spreads a key hash over all 32 bits (murmurhash3's finalizer, a bijection): the hashes of a variant are an interval, so that
+ * their high bits choose nothing.
+ */
+export function mixHash(hash: number): number {
+  let mixed = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35);
+  return mixed ^ (mixed >>> 16);
+}
+
+/**
+ * HyperLogLog registers of every variant of one split, from its creation on. A KeySet owns them: they take over where its
+ * bitmap is full.
+ */
 export class Uniques {
   /** log2 of the registers of each variant: 16 (error 0.41 %), above 32 variants 12 (1.6 %). */
   readonly precision: number;
-  readonly since = new Date();
   readonly #variants: number;
   /** How many hashes a key of each variant can have; two keys with the same hash are counted as one. */
   readonly #hashCounts: readonly number[];
@@ -33,7 +45,6 @@ export class Uniques {
   /** For each variant, how many of its registers hold 0, 1, 2, …: kept up to date, so that reading costs nothing. */
   readonly #histogram: Float64Array;
   readonly #ranks: number;
-  #raises = 0;
 
   /** @param hashCounts for each variant how many of the 2^32 hashes can belong to it */
   constructor(hashCounts: readonly number[]) {
@@ -48,37 +59,33 @@ export class Uniques {
     }
   }
 
-  /** Counts a key of the variant at this position of the split's list. Hot path. */
+  /** Counts a key of the variant at this position of the split's list, by its hash. */
   add(variant: number, hash: number): void {
+    this.addMixed(variant, mixHash(hash));
+  }
+
+  /** As add(), with what mixHash() has made of the hash. Hot path. True when a register was raised. */
+  addMixed(variant: number, mixed: number): boolean {
     const { precision } = this;
-    // The hashes of a variant are an interval: only mixed are their high bits spread (murmurhash3's finalizer, a bijection).
-    let mixed = hash ^ (hash >>> 16);
-    mixed = Math.imul(mixed, 0x85ebca6b);
-    mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35);
-    mixed ^= mixed >>> 16;
     const index = (variant << precision) | (mixed >>> (HASH_BITS - precision));
     const rank = Math.clz32((mixed << precision) | (1 << (precision - 1))) + 1;
-    if (rank > this.#registers[index]!) this.#raise(variant, index, rank);
+    if (rank <= this.#registers[index]!) return false;
+    this.#raise(variant, index, rank);
+    return true;
   }
 
   #raise(variant: number, index: number, rank: number): void {
     const row = variant * this.#ranks;
-    this.#raises += 1;
     this.#histogram[row + this.#registers[index]!]! -= 1;
     this.#histogram[row + rank]! += 1;
     this.#registers[index] = rank;
-  }
-
-  /** How often a register was raised: equal numbers mean equal registers. */
-  get raises(): number {
-    return this.#raises;
   }
 
   /** The count of the variant at this position. */
   count(variant: number): UniqueCount {
     const row = variant * this.#ranks;
     const estimated = estimate(this.#histogram.subarray(row, row + this.#ranks), this.precision);
-    const keys = correct(estimated, this.#hashCounts[variant]!);
+    const keys = keysFromHashes(estimated, this.#hashCounts[variant]!);
     return { keys, standardError: standardError(keys, this.precision) };
   }
 
@@ -88,6 +95,11 @@ export class Uniques {
    */
   registers(variant: number): Uint8Array {
     return this.#registers.subarray(variant << this.precision, (variant + 1) << this.precision);
+  }
+
+  /** Registers of all variants, in their order. */
+  get all(): Uint8Array {
+    return this.#registers;
   }
 
   /** Takes in the registers of the same variant elsewhere. Throws when they are of another precision. */
@@ -112,7 +124,7 @@ export class Uniques {
  * 2^32 (1 - e^(-estimate / 2^32)); and n keys on R hashes give R (1 - e^(-n / R)) different ones.
  * docs/decisions/0011-unique-keys-and-their-test.md; scripts/unique-keys.ts draws up to 400 million keys.
  */
-function correct(estimated: number, hashCount: number): number {
+export function keysFromHashes(estimated: number, hashCount: number): number {
   if (hashCount === 0) return 0;
   const differentHashes = -HASH_COUNT * Math.expm1(-estimated / HASH_COUNT);
   const taken = Math.min(differentHashes / hashCount, 1 - 1 / HASH_COUNT);

@@ -73,14 +73,14 @@ export interface Proportion {
 export function proportionDifference(first: Proportion, second: Proportion): Difference {
   const keys = 1 / (1 / first.keys + 1 / second.keys);
   return {
-    value: proportionOf(second) - proportionOf(first),
+    value: partOf(second) - partOf(first),
     standardError: Math.sqrt(varianceOf(first) + varianceOf(second)),
     keys: Number.isFinite(keys) ? keys : 0,
     degrees: Number.POSITIVE_INFINITY,
   };
 }
 
-function proportionOf({ keys, hits }: Proportion): number {
+function partOf({ keys, hits }: Proportion): number {
   return keys > 0 ? Math.min(1, hits / keys) : 0;
 }
 
@@ -88,6 +88,6 @@ function varianceOf(group: Proportion): number {
   const { keys, keysError, hits, hitsError } = group;
   if (keys <= 0) return 0;
   const smoothed = (Math.min(hits, keys) + 1) / (keys + 2);
-  const counting = (hitsError / keys) ** 2 + (proportionOf(group) * (keysError / keys)) ** 2;
+  const counting = (hitsError / keys) ** 2 + (partOf(group) * (keysError / keys)) ** 2;
   return (smoothed * (1 - smoothed)) / keys + counting;
 }

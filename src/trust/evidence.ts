@@ -5,6 +5,21 @@
 
 import { HALF_LOG_TWO_PI, logGamma, stirlingRest } from './gamma.ts';
 
+/** How far a verdict goes: nothing to see, worth a look, do not trust it or do not go on. */
+export const ALARM_LEVELS = ['none', 'look', 'stop'] as const;
+export type Level = (typeof ALARM_LEVELS)[number];
+
+/** Evidence that is worth a look: chance alone ever brings it in one of 100 samples. */
+const LOOK_LOG_EVIDENCE = Math.log(100);
+/** Evidence that says stop: chance alone ever brings it in one of 1,000 samples. */
+const STOP_LOG_EVIDENCE = Math.log(1000);
+
+/** The level of evidence, where `isLarge` = the effect is large enough to matter; one that is not is worth a look at most. */
+export function levelOf(logEvidence: number, isLarge = true): Level {
+  if (logEvidence >= STOP_LOG_EVIDENCE && isLarge) return 'stop';
+  return logEvidence >= LOOK_LOG_EVIDENCE ? 'look' : 'none';
+}
+
 /**
  * Keys that the prior of the alternative weighs as much as. A larger number finds small deviations earlier and large ones
  * later; with 1,000 a share of 50.5 % in place of 50 % takes some 170,000 keys, one of 52 % some 11,000.

@@ -268,7 +268,7 @@ export class Crew implements Running, WorkerSlotHost {
     this.#listening = listening;
     if (slot.starts > 1) this.#log.info({ worker: slot.number, pid: slot.pid }, 'worker replaced');
     // The first reading brings its rows.
-    void slot.ask(false).then(() => this.#begun(slot));
+    void slot.ask().then(() => this.#begun(slot));
   }
 
   #begun(slot: WorkerSlot): void {
@@ -324,7 +324,7 @@ export class Crew implements Running, WorkerSlotHost {
         this.#log.error({ worker: slot.number, pid: slot.pid }, 'worker hangs and is killed');
         slot.kill();
       }
-      void slot.ask(false);
+      void slot.ask();
     }
   }
 
@@ -336,7 +336,7 @@ export class Crew implements Running, WorkerSlotHost {
           slot.isAnswering = false;
           limit.resolve();
         }, ANSWER_LIMIT_MS);
-        await Promise.race([slot.ask(true), limit.promise]);
+        await Promise.race([slot.ask(), limit.promise]);
         clearTimeout(timer);
       }),
     );

@@ -6,6 +6,7 @@ import type { AssignmentEvent } from '../telemetry/assignments.ts';
 import type { CountersReading } from '../telemetry/counters.ts';
 import type { ProcessFacts } from '../telemetry/own-process.ts';
 import type { AddressView } from '../telemetry/running.ts';
+import type { SampleReading } from '../telemetry/sample.ts';
 import type { UpstreamEvent } from '../upstream/report.ts';
 
 /** The argument that makes a process a worker. */
@@ -24,8 +25,7 @@ export interface Orders {
 export type ToWorker =
   | ({ readonly type: 'run' } & Orders)
   | { readonly type: 'reload'; readonly config: Config }
-  /** Registers are large, so they are sent only on request. */
-  | { readonly type: 'read'; readonly withRegisters: boolean }
+  | { readonly type: 'read' }
   | { readonly type: 'drain' }
   | { readonly type: 'stop' };
 
@@ -46,6 +46,7 @@ export interface Reading {
   readonly counters: CountersReading;
   /** Of the upstreams that its generation uses, by name. */
   readonly upstreams: ReadonlyMap<string, UpstreamHealth>;
+  /** The present samples; their keys are those that came since the last reading. */
   readonly samples: readonly SampleReading[];
   /** By position of the reason in DROP_REASONS. */
   readonly linesDropped: Float64Array;
@@ -57,12 +58,4 @@ export interface Reading {
 export interface UpstreamHealth {
   readonly trouble: string | null;
   readonly addresses: readonly AddressView[];
-}
-
-/** Registers of a split's unique keys that have changed since they were last sent. */
-export interface SampleReading {
-  readonly split: string;
-  readonly definition: string;
-  /** Those of each variant, in their order. */
-  readonly registers: readonly Uint8Array[];
 }

@@ -113,11 +113,11 @@ export class WorkerSlot {
   }
 
   /** Resolves when the worker has answered a question that is asked now, or is gone. */
-  ask(withRegisters: boolean): Promise<void> {
+  ask(): Promise<void> {
     if (this.#worker === null || this.state === 'starting') return Promise.resolve();
     if (this.unanswered < QUESTIONS_MAX) {
       this.#asked += 1;
-      this.tell({ type: 'read', withRegisters });
+      this.tell({ type: 'read' });
     }
     const question = this.#asked;
     return new Promise((resolve) => {

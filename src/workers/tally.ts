@@ -5,7 +5,8 @@
 import { Counters } from '../telemetry/counters.ts';
 import { DROP_REASONS } from '../telemetry/log-device.ts';
 import { PROCESS_FACTS, type ProcessFacts } from '../telemetry/own-process.ts';
-import type { Reading, SampleReading } from './messages.ts';
+import type { SampleReading } from '../telemetry/sample.ts';
+import type { Reading } from './messages.ts';
 
 /** Numbers of all workers together. The crew owns it from its start to its end. */
 export class Tally {
@@ -24,7 +25,8 @@ export class Tally {
     for (const [reason, lines] of now.linesDropped.entries()) {
       this.linesDropped[reason]! += lines - (before?.linesDropped[reason] ?? 0);
     }
-    for (const sample of now.samples) this.#merge(sample);
+    const samplesBefore = new Map(before?.samples.map((one) => [sampleIdOf(one), one]));
+    for (const sample of now.samples) this.#advance(samplesBefore.get(sampleIdOf(sample)) ?? null, sample);
   }
 
   /** Removes the gauges of a process that has ended. @param last its last reading */
@@ -47,11 +49,15 @@ export class Tally {
     return Object.fromEntries(sums);
   }
 
-  /** Merges registers into the sample of their split, unless a reload has changed the split since. */
-  #merge({ split, definition, registers }: SampleReading): void {
-    for (const sample of this.counters.samples()) {
-      if (sample.split !== split || sample.definition !== definition) continue;
-      for (const [variant, ranks] of registers.entries()) sample.uniques.merge(variant, ranks);
+  /** Adds to the sample of that definition, the present one or the one that a reload has just replaced. */
+  #advance(before: SampleReading | null, now: SampleReading): void {
+    const present = this.counters.presentSample(now.split);
+    for (const sample of [present, present?.before]) {
+      if (sample?.definition === now.definition) return sample.advance(before, now);
     }
   }
+}
+
+function sampleIdOf({ split, definition, sinceMs }: SampleReading): string {
+  return `${split}\0${definition}\0${sinceMs}`;
 }

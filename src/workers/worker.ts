@@ -12,11 +12,12 @@ import {
   Assignments,
   BEGAN_EARLY,
 } from '../telemetry/assignments.ts';
+import type { Counters } from '../telemetry/counters.ts';
 import { type LogOutput, openLog } from '../telemetry/log.ts';
 import { OWN_PROCESS } from '../telemetry/own-process.ts';
-import type { Sample } from '../telemetry/sample.ts';
+import type { SampleReading } from '../telemetry/sample.ts';
 import { keepYoungGenerationSmall } from '../young-generation.ts';
-import type { FromWorker, Orders, Reading, SampleReading, ToWorker } from './messages.ts';
+import type { FromWorker, Orders, Reading, ToWorker } from './messages.ts';
 
 /** How long assignment events are gathered before they go to the primary in one message. */
 const GATHER_MS = 20;
@@ -48,8 +49,6 @@ class Duty {
   readonly #channel: Channel;
   readonly #output: LogOutput = openLog(1, { isShared: true });
   readonly #ended = Promise.withResolvers<number>();
-  /** For each sample how far its registers had been raised when they were last sent. */
-  readonly #raisesSent = new WeakMap<Sample, number>();
   #ambassador: Ambassador | null = null;
   #assigned: Assignments | null = null;
   #isLeaving = false;
@@ -79,7 +78,7 @@ class Duty {
         if (this.#ambassador === null) return;
         return this.#channel.send({
           type: 'reading',
-          reading: this.#read(this.#ambassador, message.withRegisters),
+          reading: this.#read(this.#ambassador),
         });
       case 'drain':
         return void this.#drain();
@@ -149,7 +148,7 @@ class Duty {
     return this.#assigned;
   }
 
-  #read({ counters, generation }: Ambassador, withRegisters: boolean): Reading {
+  #read({ counters, generation }: Ambassador): Reading {
     return {
       generation: generation.number,
       counters: counters.read(),
@@ -159,26 +158,18 @@ class Duty {
           { trouble: upstream.trouble, addresses: upstream.describe() },
         ]),
       ),
-      samples: withRegisters ? Array.from(counters.samples()).flatMap((one) => this.#readSample(one)) : [],
+      samples: readSamples(counters),
       linesDropped: this.#output.linesDropped,
       earlyWindows: this.#assigned?.earlyWindows ?? 0,
       process: { ...OWN_PROCESS },
     };
   }
 
-  #readSample(sample: Sample): SampleReading[] {
-    const { split, definition, uniques, variants } = sample;
-    if (uniques.raises === (this.#raisesSent.get(sample) ?? 0)) return [];
-    this.#raisesSent.set(sample, uniques.raises);
-    // Each variant's own copy: a view would take the buffer of all of them along.
-    return [{ split, definition, registers: variants.map((_, index) => uniques.registers(index).slice()) }];
-  }
-
   async #drain(): Promise<void> {
     const ambassador = this.#ambassador;
     if (ambassador === null) return this.#leave(0);
     const result = await ambassador.drain();
-    return this.#leave(0, { type: 'drained', result, reading: this.#read(ambassador, true) });
+    return this.#leave(0, { type: 'drained', result, reading: this.#read(ambassador) });
   }
 
   async #stop(): Promise<void> {
@@ -195,4 +186,11 @@ class Duty {
     if (last !== undefined) await new Promise<void>((resolve) => this.#channel.send(last, resolve));
     this.#ended.resolve(code);
   }
+}
+
+/** Exchanges that began before a reload still come to the sample that it replaced. */
+function readSamples(counters: Counters): SampleReading[] {
+  return Array.from(counters.samples()).flatMap((sample) =>
+    sample.before === null ? [sample.read()] : [sample.before.read(), sample.read()],
+  );
 }

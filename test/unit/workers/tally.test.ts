@@ -3,7 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { Counters } from '../../../src/telemetry/counters.ts';
 import { DROP_REASONS } from '../../../src/telemetry/log-device.ts';
 import type { ProcessFacts } from '../../../src/telemetry/own-process.ts';
-import type { Reading, SampleReading } from '../../../src/workers/messages.ts';
+import { KEY_SETS, type SampleReading } from '../../../src/telemetry/sample.ts';
+import type { Reading } from '../../../src/workers/messages.ts';
 import { Tally } from '../../../src/workers/tally.ts';
 import { fakeGeneration } from '../../support/fake-running.ts';
 
@@ -116,10 +117,7 @@ describe('unique keys', () => {
     const [name, splitter] = [...splitters][0]!;
     return counters.sample(name, splitter.variants, config.splits.get(name)!);
   };
-  const readingOf = (counters: Counters): SampleReading => {
-    const { split, definition, uniques } = sampleOf(counters);
-    return { split, definition, registers: [0, 1].map((variant) => uniques.registers(variant).slice()) };
-  };
+  const readingOf = (counters: Counters): SampleReading => structuredClone(sampleOf(counters).read());
 
   test('that came to two workers are counted once', () => {
     const tally = new Tally();
@@ -137,6 +135,46 @@ describe('unique keys', () => {
       .counts()
       .map(({ keys }) => Math.round(keys));
     expect(counts).toEqual([50, 50]);
+    expect(sampleOf(tally.counters).rows.map(({ endings }) => endings[0])).toEqual([60, 60]);
+  });
+
+  test('that are read again and again are the same as in the worker, exchanges and keys alike', () => {
+    const [tally, counters] = [new Tally(), new Counters()];
+    sampleOf(tally.counters);
+    const sample = sampleOf(counters);
+    let before: Reading | null = null;
+    for (let round = 0; round < 5; round += 1) {
+      for (let key = 0; key < 300 * round; key += 1) {
+        sample.add(key % 2, Math.imul(key, 0x9e3779b1) >>> 0, key % 4, key % 50);
+        if (key % 3 === 0) sample.leftOut(key % 2, 'fallbacks', 0);
+      }
+      const now = read(counters, { samples: [readingOf(counters)] });
+      tally.advance(before, now);
+      before = now;
+    }
+    const merged = sampleOf(tally.counters);
+    expect(merged.rows.map(({ cells }) => cells)).toEqual(sample.rows.map(({ cells }) => cells));
+    expect(merged.sums).toEqual(sample.sums);
+    for (const set of KEY_SETS) {
+      expect(
+        Buffer.compare(Buffer.from(merged[set].allWords.buffer), Buffer.from(sample[set].allWords.buffer)),
+      ).toBe(0);
+      expect(merged.counts(set)).toEqual(sample.counts(set));
+    }
+    expect(merged.verdict(1).judgement).toEqual(sample.verdict(1).judgement);
+  });
+
+  test('of exchanges that began before a reload come to the sample that it replaced', () => {
+    const tally = new Tally();
+    const old = sampleOf(tally.counters);
+    const counters = new Counters();
+    sampleOf(counters).add(0, 1);
+    const [name, splitter] = [...splitters][0]!;
+    const changed = { ...config.splits.get(name)!, method: 'rendezvous' as const };
+    const next = tally.counters.sample(name, splitter.variants, changed);
+    tally.advance(null, read(counters, { samples: [readingOf(counters)] }));
+    expect(Math.round(old.counts()[0]!.keys)).toBe(1);
+    expect(next.counts()[0]!.keys).toBe(0);
   });
 
   test('of a split that has changed since are left out', () => {

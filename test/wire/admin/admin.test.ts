@@ -148,7 +148,7 @@ describe('numbers', () => {
     });
     expect(split.variants[0]).not.toHaveProperty('registers');
     const { registers } = (await ask('/status?registers')).variants[0] as { registers: string };
-    expect(Buffer.from(registers, 'base64')).toEqual(Buffer.from(sample.uniques.registers(0)));
+    expect(Buffer.from(registers, 'base64')).toEqual(Buffer.from(sample.assigned.registers.registers(0)));
   });
 
   test('/status names the problems of a refused configuration', async () => {

@@ -1,0 +1,136 @@
+// Writes a whole sample as bytes and reads it again, so that it can be sent to another pod or outlive its process: a header in
+// JSON (version 1: what the sample is of, when it began, its alarms), then bitmaps, registers and numbers. Keys are united
+// when states come together, numbers are added up: the numbers of a process may be taken in once only.
+
+import type { KeyChanges } from './key-set.ts';
+import { KEY_SETS, Sample, type SampleIdentity, type SampleReading } from './sample.ts';
+import type { KeptEvidence } from './verdict.ts';
+
+/** "RSS" and the version of the form. */
+const MAGIC = Buffer.from('RSS\x01', 'latin1');
+const MAGIC_BYTES = 8;
+/** Arrays begin at multiples of this. */
+const ALIGNMENT = 8;
+
+/** A sample as one process has left it. */
+export interface SampleState {
+  readonly identity: SampleIdentity;
+  readonly reading: SampleReading;
+  readonly evidence: KeptEvidence;
+}
+
+interface Header {
+  readonly identity: SampleIdentity;
+  readonly sinceMs: number;
+  readonly evidence: KeptEvidence;
+  /** Lengths in bytes of what follows: of each set bitmap and registers, the cells of each variant, the sums. */
+  readonly parts: readonly number[];
+}
+
+/** The whole sample. Some MiB for two variants; mostly zeros while keys are few, so compress it. */
+export function encodeSample(sample: Sample): Buffer {
+  const parts = [
+    ...KEY_SETS.flatMap((set) => [sample[set].allWords, sample[set].registers.all]),
+    ...sample.rows.map(({ cells }) => cells),
+    sample.sums,
+  ].map(({ buffer, byteOffset, byteLength }) => Buffer.from(buffer, byteOffset, byteLength));
+  const header = Buffer.from(
+    JSON.stringify({
+      identity: sample.identity,
+      sinceMs: sample.since.getTime(),
+      evidence: sample.evidence.kept,
+      parts: parts.map(({ length }) => length),
+    } satisfies Header),
+  );
+  const head = Buffer.alloc(MAGIC_BYTES);
+  MAGIC.copy(head);
+  head.writeUInt32LE(header.length, MAGIC.length);
+  const pieces: Buffer[] = [head, header, padding(MAGIC_BYTES + header.length)];
+  for (const part of parts) pieces.push(part, padding(part.length));
+  return Buffer.concat(pieces);
+}
+
+function padding(length: number): Buffer {
+  return Buffer.alloc((ALIGNMENT - (length % ALIGNMENT)) % ALIGNMENT);
+}
+
+/** Reads what encodeSample() wrote. Throws RangeError for anything else: another version, another size, bytes that are missing. */
+export function decodeSample(bytes: Buffer): SampleState {
+  if (bytes.length < MAGIC_BYTES || !bytes.subarray(0, MAGIC.length).equals(MAGIC)) {
+    throw new RangeError('expected a sample of version 1, got something else');
+  }
+  const headerEnd = MAGIC_BYTES + bytes.readUInt32LE(MAGIC.length);
+  const { identity, sinceMs, evidence, parts } = readHeader(bytes.subarray(MAGIC_BYTES, headerEnd));
+  // A sample of this identity says how long everything has to be.
+  const model = new Sample(identity);
+  const lengths = [
+    ...KEY_SETS.flatMap((set) => [model[set].allWords.byteLength, model[set].registers.all.byteLength]),
+    ...model.rows.map(({ cells }) => cells.byteLength),
+    model.sums.byteLength,
+  ];
+  if (JSON.stringify(parts) !== JSON.stringify(lengths)) {
+    throw new RangeError('expected a sample of this version of the program, got one with other sizes');
+  }
+  let at = headerEnd + padding(headerEnd).length;
+  const take = (length: number): ArrayBuffer => {
+    if (at + length > bytes.length) throw new RangeError(`expected ${length} bytes at ${at}, got the end`);
+    // A copy is aligned, and does not keep the rest alive.
+    const copy = new Uint8Array(bytes.subarray(at, at + length)).buffer;
+    at += length + padding(length).length;
+    return copy;
+  };
+  const keys = Object.fromEntries(
+    KEY_SETS.map((set): [string, KeyChanges] => [
+      set,
+      {
+        words: new Uint32Array(take(model[set].allWords.byteLength)),
+        registers: new Uint8Array(take(model[set].registers.all.byteLength)),
+      },
+    ]),
+  ) as SampleReading['keys'];
+  const cells = model.rows.map((row) => new Float64Array(take(row.cells.byteLength)));
+  const sums = new Float64Array(take(model.sums.byteLength));
+  const { split, definition } = identity;
+  return { identity, evidence, reading: { split, definition, sinceMs, cells, sums, keys } };
+}
+
+function readHeader(bytes: Buffer): Header {
+  let header: Partial<Header>;
+  try {
+    header = JSON.parse(bytes.toString()) as Partial<Header>;
+  } catch (cause) {
+    throw new RangeError('expected a header in JSON', { cause });
+  }
+  const { identity, sinceMs, evidence, parts } = header;
+  const isWhole =
+    Array.isArray(identity?.variants) &&
+    identity.variants.length > 0 &&
+    typeof identity.definition === 'string' &&
+    typeof sinceMs === 'number' &&
+    Array.isArray(evidence?.alarms) &&
+    Array.isArray(parts);
+  if (!isWhole) throw new RangeError('expected the header of a sample, got another one');
+  return { identity, sinceMs, evidence: evidence!, parts };
+}
+
+/** A sample with what this state holds, alarms included. */
+export function restoreSample(state: SampleState): Sample {
+  const sample = new Sample(state.identity);
+  adoptSample(sample, state);
+  return sample;
+}
+
+/** Goes on from an earlier process: keys, numbers, begin and alarms. The caller has compared the definitions. */
+export function adoptSample(sample: Sample, { reading, evidence }: SampleState): void {
+  mergeSample(sample, reading);
+  sample.evidence.restore(evidence);
+}
+
+/**
+ * Takes in what another pod has counted: keys, numbers and begin, but no alarms, as a pod that sees a part of the requests
+ * alone raises false ones. The caller has compared the definitions.
+ */
+export function mergeSample(sample: Sample, reading: SampleReading): void {
+  sample.advance(null, reading);
+  sample.beganAt(new Date(reading.sinceMs));
+}
