@@ -50,6 +50,7 @@ export const FAULTS = {
   KEY_MISSING: fault('downstream', 400, 'the request has no key and the split rejects such requests'),
   NO_ROUTE: fault('downstream', 404, 'no route matches this host and path'),
   CONNECT_REFUSED: fault('downstream', 405, 'CONNECT is not served: this is not a forward proxy'),
+  TRACE_REFUSED: fault('downstream', 405, 'TRACE is not served: trace is refuse'),
   HEAD_TIMEOUT: fault('downstream', 408, 'the request head did not arrive in time'),
   BODY_TIMEOUT: fault('downstream', 408, 'the request body made no progress in time'),
   BODY_TOO_LARGE: fault('downstream', 413, 'the request body is larger than limits.requestBody'),

@@ -7,12 +7,19 @@ import { words } from '../key/nginx-names.ts';
 /** nginx's phrases where they are not those of the IANA registry. */
 const NGINX_PHRASES: ReadonlyMap<number, string> = new Map([
   [302, 'Moved Temporarily'],
+  [405, 'Not Allowed'],
   [408, 'Request Time-out'],
   [413, 'Request Entity Too Large'],
   [414, 'Request-URI Too Large'],
   [416, 'Requested Range Not Satisfiable'],
   [503, 'Service Temporarily Unavailable'],
   [504, 'Gateway Time-out'],
+]);
+
+/** Titles of nginx's pages that are not its phrases. */
+const NGINX_TITLES: ReadonlyMap<number, string> = new Map([
+  [302, '302 Found'],
+  [401, '401 Authorization Required'],
 ]);
 
 /** Statuses for which nginx 1.22 has a phrase; it sends all others without one. */
@@ -53,6 +60,7 @@ export function pageOf(status: number, isHtml: boolean): StatusPage {
   const title = `${status} ${phraseOf(status, isHtml)}`.trimEnd();
   if (!isHtml) return { body: `${title}\n`, type: 'text/plain; charset=utf-8' };
   if (!title.includes(' ')) return { body: '', type: '' };
-  const body = `<html>\r\n<head><title>${title}</title></head>\r\n<body>\r\n<center><h1>${title}</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n`;
+  const shown = NGINX_TITLES.get(status) ?? title;
+  const body = `<html>\r\n<head><title>${shown}</title></head>\r\n<body>\r\n<center><h1>${shown}</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n`;
   return { body, type: 'text/html' };
 }

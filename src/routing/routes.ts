@@ -9,8 +9,8 @@ import type { RouteConfig } from '../config/options/route.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import { normalisePath } from '../key/path.ts';
 
-/** Why no route takes a request: none is for it, or its path has no meaning (bad encoding, a way above the root). */
-type RouteFault = 'NO_ROUTE' | 'BAD_TARGET';
+/** Why no route takes a request: none is for it, its path has no meaning (bad encoding, a way above the root), or its method. */
+type RouteFault = 'NO_ROUTE' | 'BAD_TARGET' | 'TRACE_REFUSED';
 
 /** What takes a request that came in by `listenedOn`, the first listening address unless it is given. */
 export type RouteOf<T> = (head: RequestHead, listenedOn?: string) => T | RouteFault;
@@ -32,6 +32,21 @@ export function addressId(address: ListenAddress): string {
 
 /** The choice among the routes of a configuration; `ends[i]` is what route i leads to. */
 export function compileRoutes<T>(
+  config: Pick<Config, 'routes' | 'listen' | 'trace'>,
+  ends: readonly T[],
+): RouteOf<T> {
+  const route = compileTable(config, ends);
+  if (config.trace === 'pass') return route;
+  return (head, listenedOn) => (isTrace(head) ? 'TRACE_REFUSED' : route(head, listenedOn));
+}
+
+/** The only method of five letters that begins with "T" and is not an extension: TRACE (RFC 9110 §9.3.8). */
+function isTrace({ bytes, methodStart, methodEnd }: RequestHead): boolean {
+  if (methodEnd - methodStart !== 5 || bytes[methodStart] !== 0x54) return false;
+  return bytes.toString('latin1', methodStart, methodEnd) === 'TRACE';
+}
+
+function compileTable<T>(
   { routes, listen }: Pick<Config, 'routes' | 'listen'>,
   ends: readonly T[],
 ): RouteOf<T> {

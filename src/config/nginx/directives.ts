@@ -25,6 +25,14 @@ export const INHERITED = new Set<string>([
   'proxy_set_header',
   'proxy_send_timeout',
   'proxy_next_upstream',
+  'absolute_redirect',
+  'port_in_redirect',
+  'server_name_in_redirect',
+  'default_type',
+  'types',
+  'add_header',
+  'proxy_hide_header',
+  'expires',
 ]);
 
 /** A block with the directives that its inner blocks inherit. */

@@ -15,7 +15,7 @@ export const WITHOUT_EFFECT: { readonly [block: string]: ReadonlySet<string> } =
   ),
   // Of http, server and location alike.
   http: new Set(
-    words(`error_log log_format log_not_found log_subrequest open_log_file_cache types default_type
+    words(`error_log log_format log_not_found log_subrequest open_log_file_cache
       root index sendfile sendfile_max_chunk tcp_nopush tcp_nodelay aio aio_write directio directio_alignment output_buffers
       postpone_output read_ahead subrequest_output_buffer_size disable_symlinks
       server_tokens types_hash_max_size types_hash_bucket_size server_names_hash_max_size server_names_hash_bucket_size
@@ -23,8 +23,7 @@ export const WITHOUT_EFFECT: { readonly [block: string]: ReadonlySet<string> } =
       map_hash_max_size map_hash_bucket_size keepalive_requests keepalive_disable keepalive_min_timeout keepalive_time
       lingering_close lingering_time lingering_timeout reset_timedout_connection connection_pool_size request_pool_size
       client_header_buffer_size client_body_buffer_size client_body_temp_path
-      client_body_in_file_only client_body_in_single_buffer resolver resolver_timeout absolute_redirect port_in_redirect
-      server_name_in_redirect max_ranges proxy_http_version proxy_buffering proxy_buffers
+      client_body_in_file_only client_body_in_single_buffer resolver resolver_timeout max_ranges proxy_http_version proxy_buffering proxy_buffers
       proxy_busy_buffers_size proxy_request_buffering proxy_temp_path proxy_max_temp_file_size
       proxy_temp_file_write_size proxy_socket_keepalive proxy_send_lowat send_lowat
       fastcgi_temp_path uwsgi_temp_path scgi_temp_path
@@ -70,7 +69,6 @@ export const NEUTRAL_VALUES: ReadonlyMap<string, RegExp> = new Map([
   ['proxy_cookie_flags', /^off$/],
   ['limit_rate', /^0$/],
   ['charset', /^off$/],
-  ['expires', /^off$/],
   ['gunzip', /^off$/],
   ['ssi', /^off$/],
   ['mirror', /^off$/],
@@ -111,6 +109,16 @@ const KEPT_DIRECTIVES: ReadonlyMap<string, string> = new Map([
   ['split_clients', 'shares below 100 % without "*" are refused; nginx leaves a hole and answers 500'],
   ['listen', '`listen 8000` also takes IPv6, because `localhost` in a pod is ::1 first'],
   ['server_name', ''],
+  ['return', 'a request body is not read: the connection closes after the answer'],
+  ['types', ''],
+  ['default_type', ''],
+  ['absolute_redirect', ''],
+  ['port_in_redirect', ''],
+  ['server_name_in_redirect', ''],
+  ['add_header', 'control bytes in a value are percent-encoded, so that no request can add a field'],
+  ['proxy_hide_header', ''],
+  ['proxy_pass_header', 'fields of responses pass unless proxy_hide_header names them'],
+  ['expires', 'epoch, max and off; a time is refused'],
   ['proxy_pass', ''],
   ['proxy_set_header', 'fields about the connection and the length of the message are left to the splitter'],
   ['proxy_redirect', 'default: the Location of a response is passed on unchanged'],
@@ -131,14 +139,13 @@ const KEPT_DIRECTIVES: ReadonlyMap<string, string> = new Map([
 
 /** What to do in place of a directive of nginx that is not kept. */
 const DIRECTIVE_REMEDIES: readonly (readonly [names: RegExp, remedy: string])[] = [
-  [/^return$/, 'for a health check delete it: /healthz and /readyz are on the admin port'],
   [
     /^(?:stub_status|status|status_zone|status_format|api|upstream_conf)$/,
     'delete it: the numbers are at /metrics on the admin port',
   ],
   [
-    /^(?:add_header|add_trailer|more_(?:set|clear)_(?:headers|input_headers))$/,
-    "variantHeader sends the name of the variant to the client; other fields are the upstream's",
+    /^(?:add_trailer|more_(?:set|clear)_(?:headers|input_headers))$/,
+    'add_header and proxy_hide_header are kept',
   ],
   [/^error_page$/, 'error answers of the splitter are fixed; those of the upstream pass unchanged'],
   [
@@ -173,8 +180,7 @@ const DIRECTIVE_REMEDIES: readonly (readonly [names: RegExp, remedy: string])[] 
   ],
   [/^grpc_/, 'upstreams speak HTTP/1.1 here: gRPC needs HTTP/2, split it by a mesh or a service'],
   [/^memcached_/, 'upstreams speak HTTP/1.1 here'],
-  [/^proxy_(?:pass_header|cookie_\w+|ignore_headers)$/, 'response fields pass unchanged'],
-  [/^proxy_hide_header$/, 'response fields pass unchanged; let the upstream leave the field out'],
+  [/^proxy_(?:cookie_\w+|ignore_headers)$/, 'response fields pass unchanged'],
   [
     /^proxy_(?:method|set_body|pass_request_\w+)$/,
     'requests keep their method and body; change them in the app or the upstream',
@@ -190,7 +196,6 @@ const DIRECTIVE_REMEDIES: readonly (readonly [names: RegExp, remedy: string])[] 
   ],
   [/^(?:random|least_time|sticky\w*|queue|ntlm)$/, 'the servers of an upstream share its requests by weight'],
   [/^(?:state|match|health_check\w*|check\w*)$/, 'probe of an upstream checks its servers'],
-  [/^expires$/, 'let the upstream send Expires and Cache-Control'],
   [/^(?:http2|http3|quic)/, 'clients speak HTTP/1.1 here; the proxy before the splitter ends HTTP/2'],
   [/^ssl/, 'clients speak plain HTTP here'],
   [/^(?:userid|userid_\w+)$/, 'end the key list with { mint: uid }'],

@@ -103,7 +103,8 @@ export class TranslationReport {
         `it in ${block}`,
       );
     if (INHERITED.has(text)) {
-      if (directive.words.length === 0) this.fail(directive.name, text, 'a value', 'nothing');
+      if (directive.words.length === 0 && directive.block === null)
+        this.fail(directive.name, text, 'a value', 'nothing');
       return;
     }
     const value = directive.words.map((word) => word.text).join(' ');
@@ -115,7 +116,7 @@ export class TranslationReport {
     else if (text === 'proxy_buffer_size') this.#readResponseBuffer(directive);
     else if (text === 'proxy_redirect' && value === 'default') this.note(REDIRECT_NOTE);
     else if (text === 'proxy_redirect' && value === 'off') this.ignore(text);
-    else if (TLS_DIRECTIVE.test(text)) this.ignore(text);
+    else if (TLS_DIRECTIVE.test(text) || text === 'proxy_pass_header') this.ignore(text);
     else this.unknown(directive, block);
   }
 

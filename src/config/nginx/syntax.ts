@@ -4,6 +4,7 @@
 
 import type { Problem } from '../problem.ts';
 import { showGot } from '../problem.ts';
+import { MIME_TYPES } from './mime-types.ts';
 
 /** A position in a file. */
 export interface Position {
@@ -127,8 +128,6 @@ class Reader {
       this.#fail(name, 'include with one file or pattern', `${words.length} words`);
       return;
     }
-    // A map of file types, which decides nothing about requests; images without nginx lack it.
-    if (/(^|\/)mime\.types$/.test(pattern.text)) return;
     if (this.#depth >= DEPTH_MAX || this.files.length + this.#emptyIncludes >= FILES_MAX) {
       this.#fail(
         pattern,
@@ -138,6 +137,11 @@ class Reader {
       return;
     }
     const texts = this.#readInclude(pattern.text);
+    if ('got' in texts && /(^|\/)mime\.types$/.test(pattern.text)) {
+      // Images without nginx lack its table of media types.
+      list.push(...readDirectives(MIME_TYPES, pattern.text, this.#readInclude).directives);
+      return;
+    }
     if ('got' in texts) {
       this.#fail(pattern, 'a file that can be read', `${showGot(pattern.text)}: ${texts.got}`);
       return;

@@ -5,11 +5,12 @@
 import { defaultTextOf } from '../declaration.ts';
 import { type GivenSetting, overlay } from '../env.ts';
 import { type ConfigResult, linkSource } from '../link.ts';
-import { type Problem, showGot } from '../problem.ts';
+import type { Problem } from '../problem.ts';
 import type { LocatedDocument } from '../raw.ts';
 import { refuseText } from '../text.ts';
 import { GLOBAL_SETTINGS, inheritedDirective, isBelow, ownDirectives, type Scope } from './directives.ts';
 import { type Listen, listenedAddresses, readListens } from './listens.ts';
+import { LocationRoutes, NO_BODY_LIMIT } from './locations.ts';
 import { WITHOUT_EFFECT } from './meanings.ts';
 import { ProxyDestinations } from './proxy-pass.ts';
 import { headSize, TranslationReport } from './report.ts';
@@ -27,9 +28,6 @@ export interface Translation {
 
 /** Fields of a head where nginx's buffers are the limit. */
 const FIELDS_MAX = 1000;
-/** What "client_max_body_size 0" is in the file. */
-const NO_BODY_LIMIT = '1024GiB';
-
 interface NginxOptions {
   readonly readInclude: ReadInclude;
   readonly settings?: readonly GivenSetting[];
@@ -69,23 +67,17 @@ interface ServerBlock {
   readonly listens: readonly Listen[];
 }
 
-/** What becomes a route; the limit is written where not all routes have the same. */
-interface Location {
-  readonly route: Record<string, unknown>;
-  readonly bodyMax: string;
-}
-
 class Translator {
   readonly #file: string;
   readonly #report: TranslationReport;
   readonly #destinations: ProxyDestinations;
-  readonly #routes: Location[] = [];
-  readonly #locations: Scope[] = [];
+  readonly #locations: LocationRoutes;
 
   constructor(file: string, report: TranslationReport) {
     this.#file = file;
     this.#report = report;
     this.#destinations = new ProxyDestinations(report);
+    this.#locations = new LocationRoutes(report, this.#destinations);
   }
 
   translate(top: readonly Directive[]): Record<string, unknown> {
@@ -153,87 +145,11 @@ class Translator {
     const own = (named[rest] ?? []).filter((name) => others.some((other) => isBelow(name, other)));
     for (const [index, server] of servers.entries()) {
       const hosts = index === rest ? [undefined, ...own] : named[index]!;
-      const paths: string[] = [];
-      for (const inner of server.scope.directives) {
-        const { text } = inner.name;
-        if (text === 'location') paths.push(...this.#location(inner, server, hosts, address));
-        else if (text !== 'listen' && text !== 'server_name') this.#report.inheritable(inner, 'server');
-      }
-      // Here a request whose host has no route for its path goes on to the routes for every host.
-      if (servers.length > 1 && !paths.includes('/')) {
-        this.#report.fail(
-          server.directive.name,
-          'server',
-          'a "location /" in each server if there are several',
-          'none',
-        );
-      }
+      const literals = this.#literals(server, address);
+      const { scope, directive } = server;
+      const isShared = servers.length > 1;
+      this.#locations.add({ scope, at: directive.name, hosts, address, literals, isShared });
     }
-  }
-
-  /** Makes the routes of one location; gives its prefix, nothing for an exact path. */
-  #location(
-    directive: Directive,
-    server: ServerBlock,
-    hosts: readonly (string | undefined)[],
-    address: string | undefined,
-  ): string[] {
-    const { name, words: args, block } = directive;
-    if (args.length === 0 || block === null) {
-      this.#report.fail(name, 'location', 'a path and a block', `${args.length} words`);
-      return [];
-    }
-    const written = args.map(({ text }) => text).join(' ');
-    const [, modifier, path = ''] = /^(=|\^~|~\*?|@)? ?(.*)$/s.exec(written)!;
-    const odd =
-      modifier?.startsWith('~') === true
-        ? 'a path, because regular expressions are not kept'
-        : modifier === '@' || args.length > 2 || !path.startsWith('/')
-          ? 'a path like /api/'
-          : null;
-    if (odd !== null) {
-      this.#report.fail(name, 'location', odd, showGot(written));
-      return [];
-    }
-    const exact = modifier === '=';
-    const found = exact ? [] : [path];
-    const scope: Scope = { parent: server.scope, directives: block };
-    let pass: Directive | undefined;
-    const known = this.#report.problems.length;
-    for (const inner of block) {
-      if (inner.name.text === 'proxy_pass') {
-        if (pass !== undefined)
-          this.#report.fail(inner.name, 'proxy_pass', 'one in a location', 'a second one');
-        pass = inner;
-      } else this.#report.inheritable(inner, 'location');
-    }
-    if (pass === undefined) {
-      // Where a directive that answers in place of an upstream was refused, that is the cause.
-      if (this.#report.problems.length === known) {
-        this.#report.fail(name, 'location', 'a proxy_pass, because no files are served', 'none');
-      }
-      return found;
-    }
-    this.#locations.push(scope);
-    const destination = this.#destinations.destination(pass, scope, this.#literals(server, address));
-    const bodyMax = this.#bodyMax(scope);
-    for (const host of hosts) {
-      const route = {
-        ...(address === undefined ? {} : { listen: address }),
-        ...(host === undefined ? {} : { host }),
-        ...(path === '/' && !exact ? {} : { path }),
-        ...(exact ? { exact } : {}),
-        ...destination,
-      };
-      this.#report.origin(['routes', this.#routes.length], name, 'location');
-      if (destination !== undefined) this.#routes.push({ route, bodyMax });
-    }
-    if (!exact && path.length > 1 && path.endsWith('/')) {
-      this.#report.note(
-        `a request for ${path.slice(0, -1)} (without the last slash) is not redirected to ${path}`,
-      );
-    }
-    return found;
   }
 
   /** Variables of nginx that have one value for all requests of a server at an address. */
@@ -248,17 +164,13 @@ class Translator {
     ]);
   }
 
-  #bodyMax(scope: Scope): string {
-    return this.#report.size(inheritedDirective(scope, 'client_max_body_size'), '1m') ?? NO_BODY_LIMIT;
-  }
-
   #document(servers: readonly ServerBlock[]): Record<string, unknown> {
     const document: Record<string, unknown> = { listen: listenedAddresses(servers, this.#report) };
     const { forwarded, upgrades, ...made } = this.#destinations.document();
     Object.assign(document, made);
-    const [first] = this.#routes;
+    const [first] = this.#locations.routes;
     const bodyMax = first?.bodyMax ?? NO_BODY_LIMIT;
-    const routes = this.#routes.map(({ route, bodyMax: own }) =>
+    const routes = this.#locations.routes.map(({ route, bodyMax: own }) =>
       own === bodyMax ? route : { ...route, limits: { requestBody: own } },
     );
     const isPlain = routes.length === 1 && Object.keys(routes[0]!).join() === 'split';
@@ -273,6 +185,8 @@ class Translator {
     }
     if (this.#report.logsRequests) document.accessLog = { mode: 'all' };
     document.forwarded = forwarded;
+    document.errorPages = 'html';
+    document.trace = 'refuse';
     document.upgrades = upgrades;
     return document;
   }
@@ -298,7 +212,7 @@ class Translator {
   /** The one time that all locations have of a setting; null without locations. */
   #agreed(directive: string, defaultText: string): string | null {
     let agreed: string | null = null;
-    for (const scope of this.#locations) {
+    for (const scope of this.#locations.proxied) {
       const found = inheritedDirective(scope, directive);
       const value = this.#report.time(found, defaultText);
       agreed ??= value;

@@ -291,6 +291,10 @@ export const documentSchema = z.strictObject({
     default: 'text',
     doc: "Bodies of the splitter's own answers: `text` names the failure code and the reason, `html` are nginx's pages. The field x-splitter-error is there in both cases.",
   }),
+  trace: choice(['pass', 'refuse'], {
+    default: 'pass',
+    doc: 'What happens to TRACE requests: `pass` = they go to an upstream like any other, `refuse` = 405.',
+  }),
   via: flag({
     default: false,
     doc: 'Adds Via as RFC 9110 §7.6.3 says. Off: nginx upstreams turn gzip off when they see it.',

@@ -30,6 +30,8 @@ describe('the file of the design, unchanged', () => {
       limits: { requestBody: '1MiB' },
       timeouts: { requestHead: '60s' },
       forwarded: 'keep',
+      errorPages: 'html',
+      trace: 'refuse',
       upgrades: [],
     });
     expect(config.routes).toEqual([{ path: '/', exact: false, split: 'appversion' }]);
@@ -99,6 +101,7 @@ describe('what is kept', () => {
     expect(config.routes.map(({ path, upstream }) => [path, upstream])).toEqual([
       ['/slow', 'a'],
       ['/img/', 'img:81'],
+      ['/img', undefined],
       ['/', 'a-2'],
     ]);
     expect([...config.upstreams].map(([name, { responseTimeout }]) => [name, responseTimeout])).toEqual([
@@ -287,6 +290,16 @@ describe('what is kept', () => {
     ]);
   });
 
+  it('a server without a location for every path answers the others with 404', () => {
+    const { config } = good(`server { listen 80; location / { proxy_pass http://a; } }
+      server { listen 80; server_name b; location /x { proxy_pass http://a; } }`);
+    expect(config.routes.map(({ host, path, respond }) => [host, path, respond?.status])).toEqual([
+      [undefined, '/', undefined],
+      ['b', '/x', undefined],
+      ['b', '/', 404],
+    ]);
+  });
+
   it('includes, and the file types that images without nginx lack', () => {
     const { files } = good('http { include mime.types; include conf.d/*.conf; include site.conf; }', {
       'site.conf': SECTION_1,
@@ -374,6 +387,5 @@ describe('buffers for message heads become limits', () => {
 it('what is done a little otherwise is told in a sentence of its own', () => {
   expect(good(asking({ server: 'location /img/ { proxy_pass http://a; }' })).notes).toEqual([
     'Location of a response is passed on unchanged; nginx replaces the address of the upstream by its own',
-    'a request for /img (without the last slash) is not redirected to /img/',
   ]);
 });

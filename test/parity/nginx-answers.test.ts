@@ -1,0 +1,157 @@
+// What nginx answers itself, and what it adds to responses: the same nginx.conf run by nginx and by the splitter gives the
+// same status, fields and body for every request.
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { pino } from 'pino';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { stringify } from 'yaml';
+import { Ambassador } from '../../src/ambassador.ts';
+import { parseNginx } from '../../src/config/nginx/translate.ts';
+import { parseConfig } from '../../src/config/parse.ts';
+import { formatProblems } from '../../src/config/problem.ts';
+import { NGINX_VERSION, startNginx } from '../support/nginx.ts';
+import { RawClient } from '../support/raw-client.ts';
+
+/** What stands in http and in the server, and the requests: a target, or a method and a target, and fields. */
+interface Shape {
+  readonly http?: string;
+  readonly server: string;
+  readonly asked: readonly (string | readonly string[])[];
+}
+
+const SPLIT = `split_clients $arg_token $v { 50% a; * b; } upstream a { server <A>; } upstream b { server <A>; }`;
+
+const SHAPES: Record<string, Shape> = {
+  'health checks, redirects and refusals': {
+    server: `location / { return 301 https://$host$request_uri; }
+      location = /healthz { return 200 "ok\\n"; } location = /empty { return 204; } location = /plain { return 200; }
+      location /type { default_type application/json; return 200 '{"status":"up"}'; }
+      location = /x.html { return 200 html; } location /file { return 200 text; }
+      location /rel { return 302 /new$uri?$args; } location = /url { return https://example.com/; }
+      location /308 { return 308 /x; } location /gone { return 410 "gone $arg_token"; } location /404 { return 404; }
+      location /503 { return 503; } location /418 { return 418; } location /300 { return 300 x; } location /500 { return 500; }`,
+    asked: [
+      ...'/ /a?b=c /healthz /empty /plain /type /x.html /file /file.html /file.gif?x /file/.jpg'.split(' '),
+      ...'/rel?x=1 /url /308 /gone?token=7 /404 /503 /418 /300 /500'.split(' '),
+      ['HEAD /healthz'],
+      ['HEAD /404'],
+      ['/a', 'Host: Other.Example:99'],
+      ['TRACE /'],
+    ],
+  },
+  'a server that redirects to https, beside one that serves': {
+    http: `server { listen 127.0.0.1:PORT; server_name www.example; return 301 $scheme://example.com$request_uri; }
+      server { listen 127.0.0.1:PORT; server_name none.example; location /x { return 200 x; } }`,
+    server: `server_name main.example; location / { return 200 main; }`,
+    asked: ['www.example', 'none.example', 'main.example'].flatMap((host) =>
+      ['/', '/x', '/a?b'].map((path) => [path, `Host: ${host}`]),
+    ),
+  },
+  'how a location is made whole': {
+    http: 'absolute_redirect off;',
+    server: `location /off { return 302 /x; } location /on { absolute_redirect on; return 302 /x; }
+      location /port { absolute_redirect on; port_in_redirect off; return 302 /x; }
+      location /name { absolute_redirect on; server_name_in_redirect on; return 302 /x; } server_name n.example other;`,
+    asked: ['/off', '/on', '/port', '/name', '/none'],
+  },
+  'fields by level, status and value': {
+    http: 'add_header X-Http 1;',
+    server: `add_header X-Server 1; add_header X-Always 1 always;
+      location /in { return 200 x; } location /own { add_header X-Own "$arg_token;$host" always; return 404; }
+      location /bad { return 404; } location /up { proxy_pass http://<A>; proxy_hide_header X-Up; add_header X-Up new; }
+      location /plain { proxy_pass http://<A>; add_header Cache-Control no-store; add_header Set-Cookie "v=1; Path=/";
+        add_header Set-Cookie b=2; add_header X-None $arg_none; }
+      location /expires { expires epoch; proxy_pass http://<A>; } location /max { expires max; return 200 x; }`,
+    asked: '/in /own?token=7 /bad /up /plain /up?status=404 /plain?status=404 /expires /max /none'.split(' '),
+  },
+  'a path without its last slash': {
+    http: SPLIT,
+    server: `location /api/ { proxy_pass http://$v; } location /a%20b/ { proxy_pass http://a; }
+      location "/c d/" { proxy_pass http://a; } location /both/ { proxy_pass http://a; } location /both { return 200 both; }
+      location /x/ { return 200 x; } location = /e/ { proxy_pass http://a; add_header X-E 1; }
+      location /out/ { proxy_pass http://a; location /out/in/ { return 200 in; } location = /out/e { return 200 e; } }`,
+    asked:
+      `/api /api?x=1 /api/ /ap /both /both/ /x /x/ /e /e?y /c%20d /c%20d?z /out /out/in /out/in/ /out/e /out/x`
+        .split(/\s+/)
+        .flatMap((target) => [[target], [`POST ${target}`]]),
+  },
+};
+
+interface Answer {
+  readonly line: string;
+  readonly fields: readonly string[];
+  readonly body: string;
+}
+
+/** Fields that no file decides: the clock, the name of the program, and how the connection goes on. */
+const OWN_FIELDS = /^(?:date|server|connection|x-splitter-error|keep-alive|allow)$/;
+
+async function answersOf(port: number, asked: Shape['asked']): Promise<Answer[]> {
+  const answers: Answer[] = [];
+  for (const one of asked) {
+    const [target = '', ...fields] = [one].flat();
+    const method = target.startsWith('/') ? 'GET' : target.split(' ')[0]!;
+    const host = fields.some((field) => field.startsWith('Host:')) ? [] : ['Host: localhost'];
+    const line = `${target.startsWith('/') ? 'GET ' : ''}${target} HTTP/1.1`;
+    const client = await RawClient.connect(port);
+    await client.send(`${[line, ...host, 'Connection: close', ...fields].join('\r\n')}\r\n\r\n`);
+    const response = await client.response(method);
+    client.close();
+    answers.push({
+      line: response.line,
+      fields: response.fields
+        .filter(([name]) => !OWN_FIELDS.test(name.toLowerCase()))
+        .map(([name, value]) => `${name.toLowerCase()}: ${value.replace(/:(?:\d+)(?=\/)/, ':PORT')}`)
+        .filter((field) => !field.startsWith('transfer-encoding') && !field.startsWith('content-length'))
+        .sort(),
+      body: response.body,
+    });
+  }
+  return answers;
+}
+
+describe.skipIf(NGINX_VERSION === null)('answers of an nginx.conf', () => {
+  let upstream: Server;
+  let address = '';
+  beforeAll(async () => {
+    upstream = createServer((asked, response) => {
+      const status = Number(/status=(\d+)/.exec(asked.url!)?.[1] ?? 200);
+      response.writeHead(status, {
+        'X-Up': 'up',
+        'Cache-Control': 'private',
+        Expires: 'x',
+        'X-Url': asked.url,
+      });
+      response.end(`${asked.method} ${asked.url}`);
+    });
+    await new Promise<void>((resolve) => upstream.listen(0, '127.0.0.1', resolve));
+    address = `127.0.0.1:${(upstream.address() as AddressInfo).port}`;
+  });
+  afterAll(() => {
+    upstream.close().closeAllConnections();
+  });
+
+  it.each(Object.entries(SHAPES))(
+    '%s: not one answer differs',
+    async (_what, { http = '', server, asked }) => {
+      const put = (text: string) => text.replaceAll('<A>', address);
+      const text = `http { default_type text/plain; ${put(http).replaceAll('PORT', '0')}\nserver { listen 127.0.0.1:0; ${put(server)} } }`;
+      const { config, problems, translation } = parseNginx(text, 'nginx.conf', { readInclude: () => [] });
+      expect(formatProblems(problems ?? [])).toEqual([]);
+      const again = parseConfig(stringify(translation!.document), 'import.yaml');
+      expect(formatProblems(again.problems ?? [])).toEqual([]);
+      expect(again.config).toEqual(config);
+
+      const nginx = await startNginx(`server_tokens off; ${put(http)}`, put(server));
+      onTestFinished(() => nginx.stop());
+      const ambassador = new Ambassador(config!, { log: pino({ level: 'silent' }) });
+      onTestFinished(() => ambassador.stop());
+      await ambassador.start();
+      const port = Number(/:(\d+)$/.exec(ambassador.listening[0]!)![1]);
+      const [ours, theirs] = [await answersOf(port, asked), await answersOf(nginx.port, asked)];
+      const named = (answers: readonly Answer[]) =>
+        answers.map((answer, at) => ({ asked: asked[at], ...answer }));
+      expect(named(ours)).toEqual(named(theirs));
+    },
+  );
+});
