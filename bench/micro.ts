@@ -51,19 +51,35 @@ const CHUNKS = Buffer.from('1\r\nx\r\n'.repeat(64));
 const chunkMemory = Buffer.alloc(CHUNKS.length);
 const decoder = new ChunkedDecoder(true);
 
-const splitter = new Splitter(
-  'bench',
-  documentSchema.parse({
-    splits: {
-      bench: {
-        variants: [
-          { name: 'a', share: '50%', upstream: 'http://a' },
-          { name: 'b', share: '*', upstream: 'http://b' },
-        ],
+const splitterWith = (options: object) =>
+  new Splitter(
+    'bench',
+    documentSchema.parse({
+      splits: {
+        bench: {
+          variants: [
+            { name: 'a', share: '50%', upstream: 'http://a' },
+            { name: 'b', share: '*', upstream: 'http://b' },
+          ],
+          ...options,
+        },
       },
+    }).splits.bench!,
+    undefined,
+    undefined,
+    undefined,
+    { clock: Date.now },
+  );
+const splitter = splitterWith({});
+const experiments = {
+  'coverage of 10 %': splitterWith({ coverage: '10%' }),
+  'coverage by the clock': splitterWith({ coverage: { steps: [{ at: '2020-01-01T00:00Z', to: '10%' }] } }),
+  'two conditions': splitterWith({
+    when: {
+      all: [{ variable: '$request_method', is: 'GET' }, { not: { variable: '$uri', prefix: '/admin' } }],
     },
-  }).splits.bench!,
-);
+  }),
+};
 const upstream = documentSchema.parse({ upstreams: { bench: { url: 'http://bench:8080' } } }).upstreams
   .bench!;
 const member = { url: upstream.url!, weight: 1, backup: false, down: false };
@@ -120,6 +136,9 @@ for (const [kind, heads] of Object.entries(HEADS)) {
     const { hash } = splitter.decide(parsed[at]!.head);
     return chooseAddress(addresses, exchange, 0, hash, 1.25)!.inFlight;
   });
+  for (const [what, experiment] of Object.entries(experiments)) {
+    measure(`decide with ${what}, ${kind}`, (at) => experiment.decide(parsed[at]!.head).hash);
+  }
   measure(`write the request head that goes on, ${kind}`, (at) => {
     const one = parsed[at]!;
     out.clear();

@@ -6,11 +6,13 @@ import type * as z from 'zod/mini';
 import { warningLines } from './config/findings.ts';
 import { linkSource } from './config/link.ts';
 import type { documentSchema } from './config/options/document.ts';
+import { formatSlot, parseSlot } from './config/options/experiment.ts';
 import { formatPath, formatProblem, type Path } from './config/problem.ts';
 import { PatternEngineNeeded, usePatternEngine } from './key/pattern.ts';
 import { compileSplits } from './split/own.ts';
 import { LibraryView, type RequestLike } from './split/request.ts';
 import type { Decision, Explanation, Variant } from './split/splitter.ts';
+import { wallClock } from './wall-clock.ts';
 
 export type { RequestLike } from './split/request.ts';
 export type { Decision, Explanation, Reason, Variant } from './split/splitter.ts';
@@ -28,6 +30,20 @@ export interface SplitOptions extends Omit<SplitInput, 'variants'> {
   readonly variants: readonly VariantOptions[];
   /** Variables that the key can read, as the configuration file has them under `variables`. */
   readonly variables?: z.input<typeof documentSchema>['variables'];
+}
+
+type LayersInput = NonNullable<z.input<typeof documentSchema>['layers']>;
+
+/** What a splitter needs beside its split. */
+export interface SplitterOptions {
+  /** Name of the split, by which keys are enrolled: the same as in a configuration file, so that both enrol the same keys. */
+  readonly name?: string | undefined;
+  /** Layers by name, as the configuration file has them. The slots of other splits are not known here, so gaps are none. */
+  readonly layers?: LayersInput | undefined;
+  /** Serves `missingKey: random`: ratios from 0 to below 1. */
+  readonly random?: (() => number) | undefined;
+  /** Milliseconds since 1970, for steps of coverage and shares; the system's time unless it is given. */
+  readonly clock?: (() => number) | undefined;
 }
 
 /** What `createSplitter` gives. `V` is the type of a decision's variant. */
@@ -63,32 +79,42 @@ type VariantOf<C extends SplitOptions> = 'missingKey' extends keyof C
  *     });
  *     const { variant } = splitter.decide(request);
  *
- * Throws one TypeError that lists every problem of `config`. `random` serves `missingKey: random`: ratios from 0 to
- * below 1.
+ * Throws one TypeError that lists every problem of `config`. `options` may be `random` alone. A guard has nothing to count
+ * here, so it never stops anything.
  */
 export function createSplitter<const C extends SplitOptions>(
   config: C,
-  random: () => number = Math.random,
+  options: (() => number) | SplitterOptions = {},
 ): RequestSplitter<VariantOf<C>> {
-  const outcome = withPatternsAtOnce(() => linkSource({ document: documentOf(config), locate }));
+  const {
+    name = SPLIT,
+    layers,
+    random,
+    clock = wallClock,
+  }: SplitterOptions = typeof options === 'function' ? { random: options } : options;
+  const outcome = withPatternsAtOnce(() =>
+    linkSource({ document: documentOf(config, name, layers), locate }),
+  );
   if (outcome.config === undefined) {
     const lines = outcome.problems.map((problem) => `  ${formatProblem(problem)}`);
     throw new TypeError(`createSplitter: the split cannot be used\n${lines.join('\n')}`);
   }
   const { variables, splits } = outcome.config;
-  const split = splits.get(SPLIT)!;
+  const split = splits.get(name)!;
   const variants = split.variants.map((variant, index) => ({
     ...variant,
     upstream: config.variants[index]!.upstream ?? variant.name,
   }));
   const compiled = compileSplits(
-    { variables, splits: new Map([[SPLIT, { ...split, variants }]]) },
-    { random },
+    { variables, splits: new Map([[name, { ...split, variants }]]) },
+    { random, clock },
   );
-  const splitter = compiled.splitters.get(SPLIT)!;
+  const splitter = compiled.splitters.get(name)!;
   type V = VariantOf<C>;
   return {
-    variants: splitter.variants,
+    get variants() {
+      return splitter.variants;
+    },
     warnings: warningLines(outcome.findings),
     decide: (request) => splitter.decide(new LibraryView(request)) as Decision & { variant: V },
     explain: (request) => splitter.explain(new LibraryView(request)) as Explanation & { variant: V },
@@ -111,19 +137,22 @@ function withPatternsAtOnce<T>(read: () => T): T {
 
 /** Place of a problem: the path inside the split, as the caller wrote it. */
 function locate(path: Path) {
-  const own = path[0] === 'variables' ? path : path.slice(2);
+  const own = path[0] === 'splits' ? path.slice(2) : path;
   return { at: formatPath(own) || 'split', path: '', order: 0 };
 }
 
 /** The document that the one declaration of all options checks. Upstreams are only labels here, so one is enough. */
-function documentOf(options: SplitOptions): unknown {
+function documentOf(options: SplitOptions, name: string, layers: LayersInput | undefined): unknown {
   const { variables, ...config } = (options ?? {}) as Partial<SplitOptions>;
-  const own = variables === undefined ? {} : { variables };
+  const own = {
+    ...(variables === undefined ? {} : { variables }),
+    ...(layers === undefined ? {} : { layers: withoutGaps(config, layers) }),
+  };
   const { variants }: { readonly variants?: unknown } = config;
   if (!Array.isArray(variants))
     return {
       ...own,
-      splits: { [SPLIT]: typeof options === 'object' && options !== null ? config : options },
+      splits: { [name]: typeof options === 'object' && options !== null ? config : options },
     };
   const labelled = variants.map((variant: Partial<VariantOptions> | null) => {
     const upstream: unknown = variant?.upstream ?? 'absent';
@@ -131,5 +160,14 @@ function documentOf(options: SplitOptions): unknown {
       typeof variant === 'object' && variant !== null && typeof upstream === 'string' && upstream !== '';
     return label ? { ...variant, upstream: 'http://localhost' } : variant;
   });
-  return { ...own, splits: { [SPLIT]: { ...config, variants: labelled } } };
+  return { ...own, splits: { [name]: { ...config, variants: labelled } } };
+}
+
+/** The only layer that counts is that of the split, and what it has beside the slot belongs to splits elsewhere. */
+function withoutGaps({ layer, slot }: Partial<SplitOptions>, layers: LayersInput): unknown {
+  const own = layer === undefined ? undefined : layers[layer];
+  const part = typeof slot === 'string' ? parseSlot(slot) : undefined;
+  if (layer === undefined || own === undefined) return {};
+  if (part === undefined || part.from <= 0 || part.from > 10_000) return { [layer]: own };
+  return { [layer]: { ...own, free: [formatSlot({ from: 0, to: part.from })] } };
 }

@@ -7,6 +7,7 @@ import type { ListenAddress } from '../config/listen-address.ts';
 import type { UpstreamUrl } from '../config/options/addresses.ts';
 import { BALANCE_KIND } from '../config/options/balance.ts';
 import type { Config } from '../config/options/document.ts';
+import { formatInstant, formatSlot, type Slot } from '../config/options/experiment.ts';
 import { REMOVED, withoutLiterals } from '../config/secrets.ts';
 import { List, Members } from './json-pieces.ts';
 
@@ -47,6 +48,23 @@ function formatKind(kind: string | undefined, value: unknown): unknown {
       return inUnits(value as number, SIZE_UNITS, 'B');
     case 'share':
       return value === null ? '*' : `${(value as number) / 100}%`;
+    case 'coverage':
+      return typeof value === 'number' ? `${value / 100}%` : undefined;
+    case 'time':
+      return formatInstant(value as number);
+    case 'slot':
+      return formatSlot(value as Slot);
+    case 'points':
+      return `${(value as number) / 100} points`;
+    case 'percent':
+      return `${value}%`;
+    case 'map of shares':
+      return Object.fromEntries(
+        Object.entries(value as Record<string, number | null>).map(([name, share]) => [
+          name,
+          formatKind('share', share),
+        ]),
+      );
     case 'address':
       return value === null ? 'off' : formatAddress(value as ListenAddress);
     case 'URL':
@@ -76,7 +94,7 @@ export function describeConfig(config: Config): unknown {
   const describe = (value: unknown, path: string): unknown => {
     if (value === undefined) return undefined;
     if (Array.isArray(value)) {
-      const isAddress = kinds.get(path) === 'address';
+      const isAddress = kinds.get(path) === 'address' || kinds.get(path) === 'slot';
       const describeItem = (item: unknown) => describe(item, isAddress ? path : `${path}[]`);
       return value.length > SHORT_LIST ? List.of(value, describeItem) : value.map(describeItem);
     }
@@ -96,6 +114,15 @@ export function describeConfig(config: Config): unknown {
     return value;
   };
 
-  const { hash: _, ...options } = config;
-  return describe(options, '');
+  const { hash: _, splits, layers, ...options } = config;
+  // The key of a split in a layer is that of the layer, where alone it may be written.
+  const own = Array.from(
+    splits,
+    ([name, split]) => [name, split.layer === undefined ? split : { ...split, key: undefined }] as const,
+  );
+  const described = { ...options, splits: new Map(own) };
+  return describe(
+    layers === undefined ? described : { ...described, layers: new Map(Object.entries(layers)) },
+    '',
+  );
 }

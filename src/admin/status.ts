@@ -9,6 +9,7 @@ import type { VariantCounters } from '../telemetry/counters.ts';
 import type { ReloadStatus, Running } from '../telemetry/running.ts';
 import { VERSION } from '../telemetry/version.ts';
 import { formatAddress, formatUpstreamUrl } from './effective-config.ts';
+import { describeExperiment } from './experiment.ts';
 import { type AsJson, List } from './json-pieces.ts';
 
 /** The answer of /status as a client reads it. */
@@ -76,7 +77,7 @@ function splitsOf({ counters, generation }: Running, withRegisters: boolean) {
     );
     const requests = rows.reduce((sum, row) => sum + row.ended, 0);
     const split = generation.config.splits.get(name)!;
-    const sample = counters.peekSample(name, splitter.variants, split);
+    const sample = counters.peekSample(name, splitter.variants, splitter.config);
     const counts = sample.counts();
     const { pValue, deviationRatio, isMismatch } = sample.verdict();
     return {
@@ -84,6 +85,7 @@ function splitsOf({ counters, generation }: Running, withRegisters: boolean) {
       key: describeKey(split.key),
       method: split.method,
       missingKey: split.missingKey,
+      experiment: describeExperiment(splitter),
       requests,
       sample: {
         since: sample.since.toISOString(),

@@ -2,6 +2,7 @@
 // removed, within a version. A configuration with problems has the same members, those that need one empty or null.
 
 import { formatAddress } from '../admin/effective-config.ts';
+import { describeExperiment } from '../admin/experiment.ts';
 import type { Finding } from '../config/findings.ts';
 import type { Loaded } from '../config/load.ts';
 import type { Config } from '../config/options/document.ts';
@@ -12,6 +13,7 @@ import { keyTexts } from '../split/key-list.ts';
 import { compileSplits } from '../split/own.ts';
 import { Ranges } from '../split/ranges.ts';
 import type { Splitter } from '../split/splitter.ts';
+import { wallClock } from '../wall-clock.ts';
 
 /** What one connect to an address of an upstream gave; `failure` is null when it was accepted. */
 export interface ReachedUpstream {
@@ -41,7 +43,7 @@ export function checkedJson(loaded: Loaded, reached: readonly ReachedUpstream[] 
     splits: Object.fromEntries(
       [...(config?.splits ?? [])].map(([name, split]) => [
         name,
-        splitJson(compileSplits(config!).splitters.get(name)!, split),
+        splitJson(compileSplits(config!, { clock: wallClock }).splitters.get(name)!, split),
       ]),
     ),
     routes: config === undefined ? [] : routesJson(config),
@@ -57,11 +59,13 @@ function ofLevel(findings: readonly Finding[], level: Finding['level']) {
 }
 
 function splitJson(splitter: Splitter, split: SplitConfig) {
-  const ranges = split.method === 'ranges' ? new Ranges(split.variants).list : [];
+  const ranges = split.method === 'ranges' ? new Ranges(splitter.config.variants).list : [];
   return {
     key: keyTexts(split.key),
     method: split.method,
     missingKey: split.missingKey,
+    control: splitter.control.name,
+    experiment: describeExperiment(splitter),
     variants: splitter.variants.map(({ name: variant, share, upstream, index }) => ({
       name: variant,
       share: formatPercent(share),

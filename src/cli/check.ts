@@ -17,7 +17,9 @@ import { Ranges } from '../split/ranges.ts';
 import { LibraryView } from '../split/request.ts';
 import type { Splitter } from '../split/splitter.ts';
 import { reach } from '../upstream/reach.ts';
+import { wallClock } from '../wall-clock.ts';
 import { checkedJson, type ReachedUpstream } from './check-json.ts';
+import { experimentLines } from './experiment-lines.ts';
 import { addConfigOptions, type ConfigFlags } from './options.ts';
 import { printProblems } from './problems.ts';
 import { table } from './table.ts';
@@ -119,17 +121,17 @@ function summary(config: Config, from: string, warnings: number): string[] {
     `  listen  ${config.listen.map(formatAddress).join(', ')}`,
     `  admin   ${config.admin === null ? 'off' : formatAddress(config.admin)}`,
   ];
-  const { splitters } = compileSplits(config);
+  const { splitters } = compileSplits(config, { clock: wallClock });
   for (const [name, split] of config.splits) lines.push('', ...splitLines(splitters.get(name)!, split));
   lines.push('', ...routeLines(config.routes));
   return lines;
 }
 
 function splitLines(splitter: Splitter, split: SplitConfig): string[] {
-  const { name } = splitter;
-  const ranges = split.method === 'ranges' ? new Ranges(split.variants).list : [];
+  const { name, config: now } = splitter;
+  const ranges = split.method === 'ranges' ? new Ranges(now.variants).list : [];
   const rows = splitter.variants.map(({ name: variant, upstream, share }, index) => {
-    const { share: written, weight } = split.variants[index]!;
+    const { share: written, weight } = now.variants[index]!;
     const owned = formatPercent(share);
     const range = ranges[index];
     const hashes =
@@ -144,6 +146,7 @@ function splitLines(splitter: Splitter, split: SplitConfig): string[] {
   return [
     `  split ${name}: ${describeKey(split.key)} by ${split.method}${withoutKey(splitter, split)}`,
     ...table(rows).map((row) => `    ${row}`),
+    ...experimentLines(split, splitter).map((line) => `    ${line}`),
     ...overrideLines(split),
   ];
 }

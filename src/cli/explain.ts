@@ -4,12 +4,21 @@
 import { Command, CommanderError } from 'commander';
 import { type Explained, explainRequest } from '../admin/explain.ts';
 import type { Config } from '../config/options/document.ts';
+import { formatSlot } from '../config/options/experiment.ts';
 import { variablesOf } from '../key/key-text.ts';
 import { compileRoutes } from '../routing/routes.ts';
 import { formatPercent } from '../split/change.ts';
+import type { EnrolmentFacts } from '../split/enrolment.ts';
 import { keyTexts } from '../split/key-list.ts';
 import { compileSplits } from '../split/own.ts';
-import { addConfigOptions, type ConfigFlags, loadOrEnd, SPLIT_SETTINGS } from './options.ts';
+import {
+  addConfigOptions,
+  addTimeOption,
+  type ConfigFlags,
+  commandClock,
+  loadOrEnd,
+  SPLIT_SETTINGS,
+} from './options.ts';
 import { table } from './table.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -20,6 +29,7 @@ interface ExplainFlags extends ConfigFlags {
   readonly header?: readonly string[];
   readonly of?: string;
   readonly json?: boolean;
+  readonly at?: number;
 }
 
 /** The command, ready to be added to the program. */
@@ -40,9 +50,10 @@ export function explainCommand(terminal: Terminal): Command {
     )
     .option('--of <SPLIT>', 'use this split, whatever the routes say')
     .option('--json', 'print the answer of /explain on the admin port');
+  addTimeOption(command);
   return addConfigOptions(command, SPLIT_SETTINGS).action(async (url: string, flags: ExplainFlags) => {
     const { config } = await loadOrEnd(flags, terminal);
-    const { splitters } = compileSplits(config);
+    const { splitters } = compileSplits(config, { clock: commandClock(flags) });
     const routeOf = compileRoutes(config, config.routes);
     const explained = explainRequest(
       {
@@ -132,6 +143,7 @@ function facts({
   shareRatio,
   reason,
   missingKey,
+  enrolment,
 }: Explained): string[][] {
   if (split === null || hash === undefined || positionPercent === undefined) return [];
   const rows = [
@@ -153,13 +165,31 @@ function facts({
   if (override !== null && override !== undefined && !override.isGranted) {
     rows.push(['override', `asked for by ${override.place}, not granted`]);
   }
+  if (enrolment !== null && enrolment !== undefined) rows.push(...enrolmentRows(enrolment));
   rows.push([
     'reason',
     reason === 'missing_key'
       ? `missing_key (the request has no key, missingKey is ${missingKey})`
       : reason === 'override'
         ? `override (asked for by ${override?.place})`
-        : String(reason),
+        : reason === 'not_targeted'
+          ? 'not_targeted (the request does not fulfil `when`)'
+          : String(reason),
   ]);
+  return rows;
+}
+
+function enrolmentRows({ layer, isStopped, coverageRatio, positionPercent }: EnrolmentFacts): string[][] {
+  const rows: string[][] = [];
+  if (layer !== null) {
+    const { name, slot, isInSlot } = layer;
+    const place = `${isInSlot ? 'in' : 'outside'} slot ${formatSlot(slot)}`;
+    rows.push(['layer', `${name}, at ${layer.positionPercent.toFixed(4)}%, ${place}`]);
+  }
+  if (isStopped) rows.push(['coverage', '0%: the guard has stopped the split']);
+  else {
+    const place = positionPercent < coverageRatio * 100 ? 'below' : 'not below';
+    rows.push(['coverage', `at ${positionPercent.toFixed(4)}%, ${place} ${formatPercent(coverageRatio)}`]);
+  }
   return rows;
 }

@@ -1,13 +1,15 @@
 // The options that every command on a configuration shares, and reading a Config from them. Names, variables and
 // sentences come from config/env; here they only become commander's.
 
-import { type Command, CommanderError, Option } from 'commander';
+import { type Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { SETTINGS, type Setting } from '../config/env.ts';
 import { warningLines } from '../config/findings.ts';
 import { type Loaded, loadConfig } from '../config/load.ts';
 import type { Config } from '../config/options/document.ts';
+import { parseInstant, TIME_EXPECTED } from '../config/options/experiment.ts';
 import type { SplitConfig } from '../config/options/split.ts';
 import { showGot } from '../config/problem.ts';
+import { wallClock } from '../wall-clock.ts';
 import { printProblems } from './problems.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -27,6 +29,24 @@ export function addConfigOptions(
     command.addOption(new Option(`${flag} <${argument}>`, `${doc} (environment: ${variable})`));
   }
   return command;
+}
+
+/** Adds --at to a command that decides. */
+export function addTimeOption(command: Command): Command {
+  return command.option(
+    '--at <TIME>',
+    'decide as at this time, like 2026-12-01T09:00Z, instead of now',
+    (text) => {
+      const time = parseInstant(text);
+      if (time !== undefined) return time;
+      throw new InvalidArgumentError(`expected ${TIME_EXPECTED}.`);
+    },
+  );
+}
+
+/** The clock of a command: the time of --at, or that of now. */
+export function commandClock({ at }: { readonly at?: number | undefined }): () => number {
+  return at === undefined ? wallClock : () => at;
 }
 
 /**

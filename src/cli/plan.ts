@@ -2,17 +2,20 @@
 // and new variants. With --max-moved the exit code says whether that is too much. Reads both files; changes nothing.
 
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import type { RequestView } from '../bytes.ts';
 import { isNginxFile } from '../config/load.ts';
 import type { UpstreamUrl } from '../config/options/addresses.ts';
 import type { Config } from '../config/options/document.ts';
+import { formatInstant } from '../config/options/experiment.ts';
+import { parseShare } from '../config/options/share.ts';
 import type { SplitConfig } from '../config/options/split.ts';
-import { parseShare } from '../config/options/split.ts';
 import { formatPercent } from '../split/change.ts';
 import { describeKey, keyTexts } from '../split/key-list.ts';
 import { compileSplits } from '../split/own.ts';
-import { type Plan, planChange } from '../split/plan.ts';
+import { type Plan, planChange, splitAt, withoutWhen } from '../split/plan.ts';
 import type { Splitter } from '../split/splitter.ts';
-import { loadOrEnd } from './options.ts';
+import { describeWhen } from '../split/targeting.ts';
+import { addTimeOption, commandClock, loadOrEnd } from './options.ts';
 import { wholeNumber } from './simulate.ts';
 import { table } from './table.ts';
 import { PROGRESS_EVERY, type Terminal } from './terminal.ts';
@@ -26,42 +29,43 @@ interface PlanFlags {
   readonly samples: number;
   readonly seed: number;
   readonly json?: boolean;
+  readonly at?: number;
 }
 
 /** The command, ready to be added to the program. */
 export function planCommand(terminal: Terminal): Command {
-  return new Command('plan')
+  const command = new Command('plan')
     .summary('compute which part of all keys moves when a configuration changes')
     .description(
-      'Compares two configurations split by split: which part of all keys moves from which variant to which. Exact if both use ranges on the same key; otherwise estimated from random keys. Either file may be an nginx.conf.',
+      'Compares two configurations split by split: which part of all keys moves from which variant to which. Exact if both use ranges on the same key; otherwise estimated from random keys. Either file may be an nginx.conf. Of options with steps it takes what they are now, or at --at, and lists what each later step of NEW moves.',
     )
     .argument('<OLD>', 'YAML file or nginx.conf that runs now')
     .argument('<NEW>', 'YAML file or nginx.conf that will replace it')
     .option('--max-moved <SHARE>', 'exit with 1 if more than this moves in any split, like 10%', ratio)
     .option('--samples <N>', 'number of random keys, if there is no exact result', wholeNumber, 100_000)
     .option('--seed <N>', 'another seed gives other random keys', wholeNumber, 1)
-    .option('--json', 'print the plan as JSON')
-    .action(async (oldFile: string, newFile: string, flags: PlanFlags) => {
-      // A plan is about the two files as they are: flags and variables do not apply.
-      const files: Terminal = { ...terminal, environment: {} };
-      const before = await loadEither(oldFile, files);
-      const after = await loadEither(newFile, files);
-      const changes = changesOf(before, { ...after, config: renamedAs(after, before) }, flags, terminal);
-      terminal.showProgress?.('');
-      const text =
-        flags.json === true
-          ? JSON.stringify({ version: 1, splits: changes }, null, 2)
-          : changes.flatMap(changeLines).join('\n');
-      terminal.writeOut(`${text}\n`);
-      const { maxMoved } = flags;
-      const over = changes.filter(
-        ({ plan }) => maxMoved !== undefined && plan !== null && plan.moved > maxMoved + ROUNDING,
-      );
-      if (over.length === 0) return;
-      const names = over.map(({ split, plan }) => `${split} (${formatPercent(plan!.moved)})`).join(', ');
-      terminal.writeErr(`more than ${formatPercent(maxMoved!)} of all keys move: ${names}\n`);
-      throw new CommanderError(1, 'request-splitter.movesTooMuch', '');
-    });
+    .option('--json', 'print the plan as JSON');
+  return addTimeOption(command).action(async (oldFile: string, newFile: string, flags: PlanFlags) => {
+    // A plan is about the two files as they are: flags and variables do not apply.
+    const files: Terminal = { ...terminal, environment: {} };
+    const before = await loadEither(oldFile, files);
+    const after = await loadEither(newFile, files);
+    const changes = changesOf(before, { ...after, config: renamedAs(after, before) }, flags, terminal);
+    terminal.showProgress?.('');
+    const text =
+      flags.json === true
+        ? JSON.stringify({ version: 1, splits: changes }, null, 2)
+        : changes.flatMap(changeLines).join('\n');
+    terminal.writeOut(`${text}\n`);
+    const { maxMoved } = flags;
+    const over = changes.filter(
+      ({ plan }) => maxMoved !== undefined && plan !== null && plan.moved > maxMoved + ROUNDING,
+    );
+    if (over.length === 0) return;
+    const names = over.map(({ split, plan }) => `${split} (${formatPercent(plan!.moved)})`).join(', ');
+    terminal.writeErr(`more than ${formatPercent(maxMoved!)} of all keys move: ${names}\n`);
+    throw new CommanderError(1, 'request-splitter.movesTooMuch', '');
+  });
 }
 
 interface Change {
@@ -69,6 +73,8 @@ interface Change {
   /** Null for a split that only one side has. */
   readonly plan: Plan | null;
   readonly notes: readonly string[];
+  /** What the later steps of the new side move. */
+  readonly steps: readonly { readonly at: string; readonly moved: number; readonly flows: Plan['flows'] }[];
   /** Variants of both sides in the order of their lists. */
   readonly from: readonly string[];
   readonly to: readonly string[];
@@ -77,14 +83,14 @@ interface Change {
 interface Side {
   readonly config: Config;
   readonly isNginx: boolean;
-  /** In the order of the configuration's splits. */
-  readonly splitters: readonly Splitter[];
+  /** The configuration under the names of its own file. */
+  readonly compiledFrom: Config;
 }
 
 async function loadEither(file: string, terminal: Terminal): Promise<Side> {
   const isNginx = await isNginxFile(file);
   const { config } = await loadOrEnd(isNginx ? { nginx: file } : { config: file }, terminal);
-  return { config, isNginx, splitters: [...compileSplits(config).splitters.values()] };
+  return { config, isNginx, compiledFrom: config };
 }
 
 /**
@@ -103,35 +109,63 @@ function changesOf(sideBefore: Side, sideAfter: Side, flags: PlanFlags, terminal
   const { config: before } = sideBefore;
   const { config: after } = sideAfter;
   const names = new Set([...before.splits.keys(), ...after.splits.keys()]);
+  const now = commandClock(flags)();
   return [...names].map((split) => {
-    const old = before.splits.get(split);
-    const next = after.splits.get(split);
+    const [old, next] = [before, after].map(({ splits }) => {
+      const side = splits.get(split);
+      return side === undefined ? undefined : splitAt(side, now);
+    });
     const [from, to] = [old, next].map((side) => side?.variants.map(({ name }) => name) ?? []) as [
       string[],
       string[],
     ];
     if (old === undefined || next === undefined) {
-      return { split, plan: null, notes: [old === undefined ? 'is new' : 'is gone'], from, to };
+      return { split, plan: null, notes: [old === undefined ? 'is new' : 'is gone'], steps: [], from, to };
     }
     const texts = [...keyTexts(old.key), ...keyTexts(next.key)];
-    const plan = planChange(
-      old,
-      next,
-      function* () {
-        let made = 0;
-        for (const token of randomTokens(flags.samples, flags.seed)) {
-          if (++made % PROGRESS_EVERY === 0) terminal.showProgress?.(`split ${split}: ${made} keys …`);
-          yield requestWith(token, texts);
-        }
-      },
-      [splitterOf(sideBefore, split), splitterOf(sideAfter, split)],
-    );
-    return { split, plan, notes: notesOf([old, before], [next, after]), from, to };
+    const keys = function* () {
+      let made = 0;
+      for (const token of randomTokens(flags.samples, flags.seed)) {
+        if (++made % PROGRESS_EVERY === 0) terminal.showProgress?.(`split ${split}: ${made} keys …`);
+        yield requestWith(token, texts);
+      }
+    };
+    const plan = planChange(old, next, keys, () => [
+      splitterAt(sideBefore, split, now),
+      splitterAt(sideAfter, split, now),
+    ]);
+    const steps = laterSteps(sideAfter, split, now, keys);
+    return { split, plan, notes: notesOf([old, before], [next, after]), steps, from, to };
   });
 }
 
-function splitterOf({ config, splitters }: Side, split: string): Splitter {
-  return splitters[[...config.splits.keys()].indexOf(split)]!;
+/** What each step of a split after `now` moves. */
+function laterSteps(
+  side: Side,
+  name: string,
+  now: number,
+  keys: () => Iterable<RequestView>,
+): Change['steps'] {
+  const split = side.config.splits.get(name)!;
+  const { coverage, shareSteps = [] } = split;
+  const steps = [...(typeof coverage === 'object' ? coverage.steps : []), ...shareSteps];
+  const times = [...new Set(steps.map(({ at }) => at))].filter((at) => at > now).sort((a, b) => a - b);
+  return times.map((at) => {
+    const { moved, flows } = planChange(splitAt(split, at - 1), splitAt(split, at), keys, () => [
+      splitterAt(side, name, at - 1),
+      splitterAt(side, name, at),
+    ]);
+    return { at: formatInstant(at), moved, flows };
+  });
+}
+
+/** The splitter of one side at a time, for requests that fulfil `when`. Compiled from the side's own names. */
+function splitterAt({ config, compiledFrom }: Side, name: string, time: number): Splitter {
+  const splits = new Map(
+    Array.from(compiledFrom.splits, ([own, split]) => [own, withoutWhen(splitAt(split, time))]),
+  );
+  const { splitters } = compileSplits({ variables: compiledFrom.variables, splits }, { clock: () => time });
+  return [...splitters.values()][[...config.splits.keys()].indexOf(name)]!;
 }
 
 /** Where an upstream leads: its URL, else its servers, whatever its name. */
@@ -152,6 +186,16 @@ function notesOf([old, before]: [SplitConfig, Config], [next, after]: [SplitConf
   const [was, is] = [describeKey(old.key), describeKey(next.key)];
   if (was !== is) notes.push(`key: ${was} becomes ${is}; keys without one of them were left out`);
   if (old.method !== next.method) notes.push(`method: ${old.method} becomes ${next.method}`);
+  if (old.layer !== next.layer)
+    notes.push(
+      `layer: ${old.layer ?? 'none'} becomes ${next.layer ?? 'none'}, so every key gets its share again`,
+    );
+  const [wasWhen, isWhen] = [old.when, next.when].map((when) =>
+    when === undefined ? 'none' : describeWhen(when),
+  );
+  if (wasWhen !== isWhen)
+    notes.push(`when: ${wasWhen} becomes ${isWhen}; the plan is of requests that fulfil both`);
+  else if (next.when !== undefined) notes.push('the plan is of the requests that fulfil when');
   if (old.missingKey !== next.missingKey)
     notes.push(`missingKey: ${old.missingKey} becomes ${next.missingKey}`);
   const names = new Set(next.variants.map(({ name }) => name));
@@ -173,7 +217,7 @@ function notesOf([old, before]: [SplitConfig, Config], [next, after]: [SplitConf
   return notes;
 }
 
-function changeLines({ split, plan, notes, from, to }: Change): string[] {
+function changeLines({ split, plan, notes, steps, from, to }: Change): string[] {
   if (plan === null) return [`split ${split} ${notes[0]}`];
   const how = plan.isExact ? 'exact' : 'by sample';
   const cell = (old: string, next: string): string => {
@@ -187,7 +231,18 @@ function changeLines({ split, plan, notes, from, to }: Change): string[] {
     '',
     ...table([['from \\ to', ...to], ...rows], columns).map((row) => `  ${row}`),
     ...(notes.length > 0 ? ['', ...notes.map((note) => `  ${note}`)] : []),
+    ...(steps.length > 0 ? ['', ...stepLines(steps)] : []),
   ];
+}
+
+function stepLines(steps: Change['steps']): string[] {
+  const rows = steps.map(({ at, moved, flows }) => {
+    const parts = flows
+      .filter(({ from, to }) => from !== to)
+      .map(({ from, to, ratio }) => `${from} to ${to} ${formatPercent(ratio, 2)}`);
+    return [at, `${formatPercent(moved)} of all keys move`, parts.join(', ')];
+  });
+  return table(rows).map((row) => `  ${row}`);
 }
 
 function ratio(text: string): number {

@@ -10,7 +10,15 @@ import { LibraryView } from '../split/request.ts';
 import type { Splitter } from '../split/splitter.ts';
 import { chiSquareTail, testSampleRatio } from '../trust/sample-ratio.ts';
 import { type LoggedRequest, notHeld } from './log-lines.ts';
-import { addConfigOptions, type ConfigFlags, loadOrEnd, SPLIT_SETTINGS, splitOrEnd } from './options.ts';
+import {
+  addConfigOptions,
+  addTimeOption,
+  type ConfigFlags,
+  commandClock,
+  loadOrEnd,
+  SPLIT_SETTINGS,
+  splitOrEnd,
+} from './options.ts';
 import { table } from './table.ts';
 import { PROGRESS_EVERY, type Terminal } from './terminal.ts';
 import { linesOf, randomTokens, readLine, requestWith } from './tokens.ts';
@@ -27,6 +35,7 @@ interface SimulateFlags extends ConfigFlags {
   readonly stdin?: boolean;
   readonly of?: string;
   readonly json?: boolean;
+  readonly at?: number;
 }
 
 /** The command, ready to be added to the program. */
@@ -42,12 +51,13 @@ export function simulateCommand(terminal: Terminal): Command {
     .option('--stdin', 'read tokens or a log from standard input')
     .option('--of <SPLIT>', 'the split, if there are several')
     .option('--json', 'print the numbers as JSON');
+  addTimeOption(command);
   return addConfigOptions(command, SPLIT_SETTINGS).action(async (tokens: string[], flags: SimulateFlags) => {
     if (tokens.length > 0 && flags.stdin === true)
       usage(command, 'TOKEN and --stdin name two sources; give one of them');
     const { config } = await loadOrEnd(flags, terminal);
     const [name, split] = splitOrEnd(config, flags.of, command);
-    const { own, splitters } = compileSplits(config);
+    const { own, splitters } = compileSplits(config, { clock: commandClock(flags) });
     const keys = compileKeys(name, split.key, own.scope('request'));
     const sample = new TokenSample(splitters.get(name)!, keys, terminal);
     let source: string;
@@ -88,6 +98,10 @@ interface Result {
   /** Lines whose key may be in a field that the log does not have. */
   readonly undetermined: number;
   readonly withoutKey: number;
+  /** Requests that got the control because their key does not take part. */
+  readonly notEnrolled: number;
+  /** Requests that got the control because they do not fulfil `when`. */
+  readonly notTargeted: number;
   readonly uniqueKeys: number;
   readonly variants: readonly {
     readonly name: string;
@@ -116,6 +130,8 @@ class TokenSample {
   readonly #keysOf: number[];
   #requests = 0;
   #withoutKey = 0;
+  #notEnrolled = 0;
+  #notTargeted = 0;
   #unreadable = 0;
   #undetermined = 0;
 
@@ -168,9 +184,11 @@ class TokenSample {
     this.#requests++;
     if (this.#requests % PROGRESS_EVERY === 0) this.#terminal.showProgress?.(`${this.#requests} requests …`);
     if (reason === 'missing_key') this.#withoutKey++;
+    if (reason === 'not_enrolled') this.#notEnrolled++;
+    if (reason === 'not_targeted') this.#notTargeted++;
     if (variant === null) return;
     this.#requestsOf[variant.index]!++;
-    if (reason !== 'missing_key') this.#keyedOf[variant.index]!++;
+    if (reason === 'share' || reason === 'override') this.#keyedOf[variant.index]!++;
     // The sample is of keys: a caller who comes twice counts once, one without a key or with an override does not count.
     if (reason !== 'share' || this.#seen.has(hash) || this.#seen.size >= UNIQUES_MAX) return;
     this.#seen.add(hash);
@@ -195,12 +213,14 @@ class TokenSample {
       0,
     );
     const degrees = sharing.length - 1;
-    const keyed = this.#requests - this.#withoutKey;
+    const keyed = this.#requests - this.#withoutKey - this.#notEnrolled - this.#notTargeted;
     return {
       requests: this.#requests,
       unreadable: this.#unreadable,
       undetermined: this.#undetermined,
       withoutKey: this.#withoutKey,
+      notEnrolled: this.#notEnrolled,
+      notTargeted: this.#notTargeted,
       uniqueKeys: this.#seen.size,
       variants,
       // Chi-square says something only where every cell can be expected to have a few keys.
@@ -240,10 +260,18 @@ function resultLines(result: Result): string[] {
     '',
     ...readingLines(result),
     ...(result.withoutKey > 0 ? [`${result.withoutKey} of ${result.requests} requests have no key`] : []),
+    ...outsideLines(result),
     ...(result.isOneSided ? [oneSided(result)] : []),
     verdict,
     ...(largest === null ? [] : [`largest deviation ${formatPercent(largest, 2)} of a share`]),
   ];
+}
+
+function outsideLines({ requests, notEnrolled, notTargeted }: Result): string[] {
+  const lines: string[] = [];
+  if (notTargeted > 0) lines.push(`${notTargeted} of ${requests} requests are not targeted`);
+  if (notEnrolled > 0) lines.push(`${notEnrolled} of ${requests} requests have a key that is not enrolled`);
+  return lines;
 }
 
 function readingLines({ unreadable, undetermined }: Result): string[] {

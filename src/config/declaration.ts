@@ -92,7 +92,7 @@ function child(schema: AnySchema, step: string | number): AnySchema | undefined 
 /** Every option in the order of the declaration, each map before its options. */
 export function optionRows(): OptionRow[] {
   const rows: OptionRow[] = [];
-  collect(core(documentSchema), '', rows);
+  collect(core(documentSchema), '', rows, new Set());
   return rows;
 }
 
@@ -105,12 +105,17 @@ export function defaultTextOf(path: string): string | undefined {
   return defaultTexts.get(path);
 }
 
-function collect(schema: AnySchema, prefix: string, rows: OptionRow[]): void {
-  if (schema instanceof z.core.$ZodRecord) collect(core(schema._zod.def.valueType), `${prefix}.*`, rows);
-  else if (schema instanceof z.core.$ZodArray) collect(core(schema._zod.def.element), `${prefix}[]`, rows);
+/** @param inside the maps around this schema: one that is inside itself is listed once */
+function collect(schema: AnySchema, prefix: string, rows: OptionRow[], inside: Set<AnySchema>): void {
+  if (schema instanceof z.core.$ZodRecord)
+    collect(core(schema._zod.def.valueType), `${prefix}.*`, rows, inside);
+  else if (schema instanceof z.core.$ZodArray)
+    collect(core(schema._zod.def.element), `${prefix}[]`, rows, inside);
   else if (schema instanceof z.core.$ZodUnion) {
-    for (const option of schema._zod.def.options) collect(core(option), prefix, rows);
+    for (const option of schema._zod.def.options) collect(core(option), prefix, rows, inside);
   } else if (schema instanceof z.core.$ZodObject) {
+    if (inside.has(schema)) return;
+    inside.add(schema);
     for (const [key, option] of Object.entries(schema._zod.def.shape)) {
       const path = prefix === '' ? key : `${prefix}.${key}`;
       const meta = metaOf(option);
@@ -123,8 +128,9 @@ function collect(schema: AnySchema, prefix: string, rows: OptionRow[]): void {
           doc: meta.description ?? '',
         });
       }
-      collect(core(option), path, rows);
+      collect(core(option), path, rows, inside);
     }
+    inside.delete(schema);
   }
 }
 

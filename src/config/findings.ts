@@ -25,6 +25,8 @@ export interface CheckReport {
   readonly scope: TextScope;
   /** What texts for the client can read in it. */
   readonly responseScope: TextScope;
+  /** Where a value is, for a message about another one. */
+  placeOf(path: Path): string;
   /** Keeps the configuration from running. */
   problem(path: Path, expected: Expected, got: string, part?: 'value' | 'key', offset?: number): void;
   /** A certain mistake: a problem, or a warning where everything that nginx runs has to run. */
@@ -74,6 +76,10 @@ export class CheckResults implements CheckReport {
   withoutProblem(paths: Iterable<Path>): Path[] {
     const places = new Set(this.#problems.map(({ order }) => order));
     return [...paths].filter((path) => !places.has(this.#source.locate(path, 'key').order));
+  }
+
+  placeOf(path: Path): string {
+    return this.#source.locate(path).at;
   }
 
   problem(

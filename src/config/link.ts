@@ -64,6 +64,7 @@ function configOf(
   secrets: ReadonlyMap<string, string>,
 ): Config {
   const { upstreams, upstreamDefaults: _, splits, routes, ...rest } = document;
+  const keyOf = ({ key, layer }: SplitConfig) => (layer === undefined ? key : rest.layers![layer]!.key);
   const only = Object.keys(splits)[0];
   const linked: RouteConfig[] =
     routes.length === 0 && only !== undefined
@@ -78,7 +79,7 @@ function configOf(
     splits: new Map(
       Object.entries(splits).map(([name, split]) => [
         name,
-        withSecret(split, secrets.get(name) ?? split.override?.secret),
+        withSecret({ ...split, key: keyOf(split) }, secrets.get(name) ?? split.override?.secret),
       ]),
     ),
     routes: linked,

@@ -6,6 +6,7 @@ import type { Config } from '../config/options/document.ts';
 import { type Edits, editsFor } from '../routing/edits.ts';
 import { compileSplits } from '../split/own.ts';
 import type { Splitter } from '../split/splitter.ts';
+import { wallClock } from '../wall-clock.ts';
 import { AgentUpstream } from './agent-upstream.ts';
 import type { HandlerOptions } from './handler-config.ts';
 
@@ -22,7 +23,7 @@ export interface HandlerContext {
 
 /** Compiles the one split of `config` and opens a pool for each upstream. Throws when a TLS file cannot be read. */
 export function createContext(config: Config, options: HandlerOptions): HandlerContext {
-  const [splitter] = [...compileSplits(config).splitters.values()] as [Splitter];
+  const [splitter] = [...compileSplits(config, { clock: wallClock }).splitters.values()] as [Splitter];
   return {
     config,
     splitter,

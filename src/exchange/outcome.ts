@@ -126,6 +126,7 @@ export class Outcome {
     this.#upstream = upstream;
     counters.begin();
     if (this.#split === null) return;
+    counters.decided(this.#reason);
     if (this.#reason === 'missing_key') counters.missingKey();
     if (this.#extras !== null) this.#countExtras(counters, this.#extras);
   }

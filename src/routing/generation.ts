@@ -14,6 +14,7 @@ import type { AssignedSplit, Assignments } from '../telemetry/assignments.ts';
 import type { Counters, VariantCounters } from '../telemetry/counters.ts';
 import type { Sample } from '../telemetry/sample.ts';
 import type { Upstream } from '../upstream/upstream.ts';
+import { wallClock } from '../wall-clock.ts';
 import { type Edits, editsFor } from './edits.ts';
 import { FixedAnswer } from './fixed-answer.ts';
 import { compileResponseFields, type ResponseFields } from './response-fields.ts';
@@ -107,15 +108,14 @@ export function buildGeneration(
       counters: counters.variant(splitter?.name ?? '', variant, name),
     };
   };
-  const { own, splitters } = compileSplits(config);
+  const { own, splitters } = compileSplits(config, { clock: wallClock });
   const scope = own.scope('request');
   const splits = new Map<string, RoutedSplit>();
-  for (const [name, split] of config.splits) {
-    const splitter = splitters.get(name)!;
+  for (const [name, splitter] of splitters) {
     const destinations = splitter.variants.map((variant) =>
       destinationFor(splitter, variant.name, variant.upstream),
     );
-    const sample = counters.sample(name, splitter.variants, split);
+    const sample = counters.sample(name, splitter.variants, splitter.config);
     splits.set(name, { splitter, destinations, sample, assigned: assignments?.enroll(sample) ?? null });
   }
   const names = answerNames(config.routes);

@@ -35,33 +35,29 @@ export function describeSplits({ config, splitters }: Deciding) {
  * split that is on both sides, "unknown" where only a sample could tell.
  */
 export function describeChange(before: Deciding, after: Deciding) {
-  const moved = [...after.config.splits].flatMap(([name, next]) => {
-    const old = before.config.splits.get(name);
-    if (old === undefined) return [];
-    const splitters = [before.splitters.get(name)!, after.splitters.get(name)!] as const;
-    return [[name, movedBetween(old, next, splitters)] as const];
+  const moved = [...after.splitters].flatMap(([name, next]) => {
+    const old = before.splitters.get(name);
+    return old === undefined ? [] : [[name, movedBetween(old, next)] as const];
   });
   return { ...describeSplits(after), moved: Object.fromEntries(moved) };
 }
 
-function movedBetween(old: SplitConfig, next: SplitConfig, splitters: readonly [Splitter, Splitter]): string {
-  if (
-    JSON.stringify([old.key, old.method, old.variants]) ===
-    JSON.stringify([next.key, next.method, next.variants])
-  ) {
-    return '0%';
-  }
+function movedBetween(before: Splitter, after: Splitter): string {
+  const [old, next] = [before.config, after.config];
+  if (decidersOf(old) === decidersOf(next)) return '0%';
+  if (JSON.stringify(old.when) !== JSON.stringify(next.when)) return 'unknown';
   let sampled = false;
-  const plan = planChange(
-    old,
-    next,
-    () => {
-      sampled = true;
-      return [];
-    },
-    splitters,
-  );
+  const sample = () => {
+    sampled = true;
+    return [];
+  };
+  const plan = planChange(old, next, sample, () => [before, after]);
   return sampled ? 'unknown' : formatPercent(plan.moved);
+}
+
+/** Equal for options under which every request gets the same variant. */
+function decidersOf({ key, method, variants, coverage, control, layer, slot, when }: SplitConfig): string {
+  return JSON.stringify([key, method, variants, coverage, control, layer, slot, when]);
 }
 
 /** 0.3333333 -> "33.3333%": at most this many decimals, none that are zero. */

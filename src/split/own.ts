@@ -6,6 +6,7 @@ import type { Config } from '../config/options/document.ts';
 import { OwnVariables } from '../key/own-variables.ts';
 import { compileMap } from '../key/value-map.ts';
 import { appendBytes, type KeyPart, resumeKey, suspendKey } from '../key/variables.ts';
+import type { SplitStop } from './enrolment.ts';
 import { Splitter } from './splitter.ts';
 
 /** The splitters of a configuration, and every variable that its texts can read. */
@@ -15,15 +16,19 @@ export interface CompiledSplits {
 }
 
 /** What a splitter may be given beside its configuration. */
-interface Chance {
-  readonly random?: () => number;
-  readonly makeKey?: () => string;
+interface SplitSurroundings {
+  readonly random?: (() => number) | undefined;
+  readonly makeKey?: (() => string) | undefined;
+  /** Milliseconds since 1970, for steps. */
+  readonly clock?: () => number;
+  /** What stops the split of this name. */
+  readonly stopOf?: (split: string) => SplitStop;
 }
 
 /** Compiles `variables` and `splits`. Throws only on a broken invariant: the configuration was validated before. */
 export function compileSplits(
   { variables, splits }: Pick<Config, 'variables' | 'splits'>,
-  { random, makeKey }: Chance = {},
+  { random, makeKey, clock, stopOf }: SplitSurroundings = {},
 ): CompiledSplits {
   const own = new OwnVariables();
   for (const name of [...splits.keys(), ...Object.keys(variables)]) own.variable(name);
@@ -36,7 +41,10 @@ export function compileSplits(
   const scope = own.scope('request');
   const splitters = new Map<string, Splitter>();
   for (const [name, split] of splits) {
-    const splitter = new Splitter(name, split, random, makeKey, scope);
+    const splitter = new Splitter(name, split, random, makeKey, scope, {
+      ...(clock === undefined ? {} : { clock }),
+      ...(stopOf === undefined ? {} : { stop: stopOf(name) }),
+    });
     splitters.set(name, splitter);
     own.variable(name).define(new SplitVariable(splitter), true);
   }

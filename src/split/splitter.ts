@@ -7,6 +7,8 @@ import type { MintConfig, RememberConfig, SplitConfig } from '../config/options/
 import type { CompiledKey } from '../key/compile.ts';
 import { REQUEST_SCOPE, type TextScope } from '../key/own-variables.ts';
 import { type FoundKey, findPageKey, pageKeys } from '../key/page-key.ts';
+import { Arms, armSteps, type Variant } from './arms.ts';
+import { Enrolment, type EnrolmentFacts, enrolsAll, type SplitStop } from './enrolment.ts';
 import {
   canBeRemembered,
   compileKeys,
@@ -18,22 +20,33 @@ import {
 } from './key-list.ts';
 import { Override, type OverrideFound, type OverridePlace } from './override.ts';
 import { isPreflight } from './preflight.ts';
-import { HASH_COUNT, type HashRange, Ranges } from './ranges.ts';
-import { Rendezvous } from './rendezvous.ts';
+import { HASH_COUNT, type HashRange } from './ranges.ts';
+import { Schedule } from './schedule.ts';
+import { type Condition, compileCondition, variablesOfWhen } from './targeting.ts';
 
-/** A named arm of a split. */
-export interface Variant {
-  /** Position in the list of the configuration. */
-  readonly index: number;
-  readonly name: string;
-  /** The upstream as the configuration names it. */
-  readonly upstream: string;
-  /** Part of all keys that it owns, as a ratio from 0 to 1. */
-  readonly share: number;
+export type { Variant } from './arms.ts';
+
+/** Why a variant was chosen. Only keys that were assigned by their `share` belong to the sample. */
+export const REASONS = ['share', 'missing_key', 'override', 'not_enrolled', 'not_targeted'] as const;
+/**
+ * Why a variant was chosen: by its share of the keys, by the policy for requests without a key, by force, or as the control
+ * for a key that is not enrolled or a request that is not targeted.
+ */
+export type Reason = (typeof REASONS)[number];
+
+/** What a splitter reads from outside; a splitter that needs none of it is a pure function of the request. */
+export interface SplitterLive {
+  /** Milliseconds since 1970; needed where coverage or shares have steps. */
+  readonly clock?: () => number;
+  /** What stops the split; without it nothing does. */
+  readonly stop?: SplitStop;
 }
 
-/** Why a variant was chosen: by its share of the keys, by the policy for requests without a key, or by force. */
-export type Reason = 'share' | 'missing_key' | 'override';
+const NEVER_STOPPED: SplitStop = { isStopped: false };
+
+function noClock(): never {
+  throw new Error('broken invariant: a split with steps has no clock');
+}
 
 /** What was decided for one request. */
 export interface Decision {
@@ -73,16 +86,19 @@ export interface Explanation extends Omit<Decision, 'extras'> {
   readonly key: string;
   /** Where the hash lies in the 32-bit space, in percent: from 0 to below 100. */
   readonly position: number;
+  /** How the key stands in the experiment; null where every key takes part, and for a request that is not targeted. */
+  readonly enrolment: EnrolmentFacts | null;
+  /** The request fulfils `when`; true without one. */
+  readonly isTargeted: boolean;
   /** Hashes that the variant owns, `end` not among them; null for rendezvous, for a rejected request and for a variant that owns none. */
   readonly range: HashRange | null;
   /** Score of each variant in list order, the highest takes the key; null for ranges. */
   readonly scores: readonly { readonly variant: string; readonly score: number }[] | null;
 }
 
-/** Decides for one split. Immutable: a reload makes a new one. */
+/** Decides for one split. Nothing changes it but the clock and its stop: a reload makes a new one. */
 export class Splitter {
   readonly name: string;
-  readonly variants: readonly Variant[];
   /** What the variable of the split is in other texts for each variant. */
   readonly values: readonly string[];
   /** Names of the request fields on which a decision depends, for Vary; "*" where it depends on the client's address. */
@@ -105,15 +121,19 @@ export class Splitter {
   readonly #override: Override | null;
   /** One key text and nothing else, as in nearly every split: the short path is enough. */
   readonly #isPlain: boolean;
-  readonly #ranges: Ranges;
-  readonly #rendezvous: Rendezvous | null;
-  readonly #missingVariant: Variant;
+  /** How many keys take part; null where all do. */
+  readonly enrolment: Enrolment | null;
+  readonly #condition: Condition | null;
+  /** The variants and shares; where they have steps, those of the last decision. */
+  #arms: Arms;
+  readonly #steps: Schedule<Arms> | null;
+  readonly #clock: () => number;
   readonly #random: () => number;
   readonly #makeKey: () => string;
 
   /**
    * Throws only on a broken invariant: the configuration was validated before. `random` gives ratios from 0 to below 1,
-   * `makeKey` the keys that are minted, `scope` the variables that its keys can read.
+   * `makeKey` the keys that are minted, `scope` the variables that its texts can read, the last one the time and what stops it.
    */
   constructor(
     name: string,
@@ -121,6 +141,7 @@ export class Splitter {
     random: () => number = Math.random,
     makeKey: () => string = makeRandomKey,
     scope: TextScope = REQUEST_SCOPE,
+    { clock = noClock, stop = NEVER_STOPPED }: SplitterLive = {},
   ) {
     this.name = name;
     this.#config = config;
@@ -131,34 +152,55 @@ export class Splitter {
     this.#pageKeys = this.#mint === null ? [] : pageKeys(this.#keys);
     this.#random = random;
     this.#makeKey = makeKey;
-    this.#ranges = new Ranges(withRestLast(config));
-    this.#rendezvous = config.method === 'rendezvous' ? new Rendezvous(config.variants) : null;
-    this.variants = config.variants.map(({ name: variant, upstream }, index) => ({
-      index,
-      name: variant,
-      upstream,
-      share: this.#rendezvous?.shares[index] ?? shareOf(this.#ranges.list[index]!),
-    }));
+    this.#clock = clock;
+    this.#arms = new Arms(name, config);
+    this.#steps = config.shareSteps === undefined ? null : new Schedule(this.#arms, armSteps(name, config));
+    this.enrolment = enrolsAll(config) ? null : new Enrolment(name, config, clock, stop);
+    this.#condition = config.when === undefined ? null : compileCondition(config.when, scope);
     this.values = config.variants.map(({ name: variant, value = variant }) => value);
-    this.#missingVariant = variantWithoutKey(config, this.variants);
-    const names = this.variants.map((variant) => variant.name);
+    const names = config.variants.map((variant) => variant.name);
     this.#override = config.override === undefined ? null : new Override(config.override, names);
     this.hasExtras =
       this.#mint !== null || this.#override !== null || this.#remembers.some((one) => one !== null);
-    this.#isPlain = this.#keys.length === 1 && !this.hasExtras;
+    const isExperiment = this.#steps !== null || this.enrolment !== null || this.#condition !== null;
+    this.#isPlain = this.#keys.length === 1 && !this.hasExtras && !isExperiment;
     this.overrideHeader = this.#override?.header ?? null;
     this.varyBy = fieldsReadBy(config, this.#keys);
     this.isChanceWithoutKey = config.missingKey === 'random';
   }
 
-  /** The variant for this request. The same key has the same variant until the configuration changes. */
+  /** In the order of the configuration, with the shares of now. */
+  get variants(): readonly Variant[] {
+    return this.#now().variants;
+  }
+
+  /** The variant for what does not take part. */
+  get control(): Variant {
+    return this.#now().control;
+  }
+
+  /** The options as they are now: shares and coverage without steps. */
+  get config(): SplitConfig {
+    const { config } = this.#now();
+    if (config.shareSteps === undefined && typeof config.coverage !== 'object') return config;
+    const { shareSteps: _, coverage, ...rest } = config;
+    return coverage === undefined ? rest : { ...rest, coverage: this.enrolment?.coverage ?? coverage };
+  }
+
+  /** Share steps, and how many of them are taken by now. */
+  get shareSchedule(): { readonly steps: Schedule<Arms>['steps']; readonly taken: number } {
+    if (this.#steps === null) return { steps: [], taken: 0 };
+    return { steps: this.#steps.steps, taken: this.#steps.taken(this.#clock()) };
+  }
+
+  /** The variant for this request. The same key has the same variant until the configuration, the clock or a stop changes it. */
   decide(view: RequestView): Decision {
     if (!this.#isPlain) return this.#decideInFull(view);
     const key = this.#key.expand(view);
     const hash = murmurhash.v2(key, 0);
     if (this.#key.isMissing(key))
-      return { variant: this.#withoutKey(key, hash), hash, reason: 'missing_key', extras: null };
-    return { variant: this.#pick(key, hash), hash, reason: 'share', extras: null };
+      return { variant: this.#withoutKey(this.#arms, key), hash, reason: 'missing_key', extras: null };
+    return { variant: this.#arms.pick(key, hash), hash, reason: 'share', extras: null };
   }
 
   /** The key of this request, as it is hashed. One that was minted for it is in the decision alone. */
@@ -172,14 +214,18 @@ export class Splitter {
    */
   explain(view: RequestView): Explanation {
     const { extras, ...decision } = this.decide(view);
-    const { variant } = decision;
+    const { variant, reason } = decision;
+    const arms = this.#arms;
     const minted = extras?.mintedKey ?? null;
-    const found = this.#find(extras?.override?.view ?? view);
+    const asked = extras?.override?.view ?? view;
+    const isTargeted = this.#condition?.holds(asked) ?? true;
+    const found = this.#find(asked);
     const key = minted === null ? found.key : bytesOf(minted);
+    const isKeyed = reason === 'share' || reason === 'not_enrolled';
     const source = minted === null ? found.source : this.#keys.at(-1)!;
     const { place = null, variant: forced = -1 } = extras?.override ?? {};
-    const range = variant === null ? undefined : this.#ranges.list[variant.index];
-    const owned = range !== undefined && range.end > range.from && this.#rendezvous === null;
+    const range = variant === null ? undefined : arms.ranges.list[variant.index];
+    const owned = range !== undefined && range.end > range.from && arms.rendezvous === null;
     return {
       ...decision,
       split: this.name,
@@ -191,41 +237,56 @@ export class Splitter {
       override: place === null ? null : { place, isGranted: forced >= 0 },
       key: printableKey(key),
       position: (decision.hash / HASH_COUNT) * 100,
+      enrolment: isKeyed ? (this.enrolment?.explain(key) ?? null) : null,
+      isTargeted,
       range: owned ? range : null,
       scores:
-        this.#rendezvous
-          ?.scores(key)
-          .map((score, index) => ({ variant: this.variants[index]!.name, score })) ?? null,
+        arms.scores(key)?.map((score, index) => ({ variant: arms.variants[index]!.name, score })) ?? null,
     };
   }
 
-  /** An override that is granted, else the first key that is there, else a minted one, else the policy for none. */
+  #now(): Arms {
+    if (this.#steps !== null) this.#arms = this.#steps.at(this.#clock());
+    return this.#arms;
+  }
+
+  /**
+   * An override that is granted, else the control for a request that is not targeted; else the first key that is there, a
+   * minted one, or the policy for none. A key that is not enrolled gets the control.
+   */
   #decideInFull(whole: RequestView): Decision {
+    const arms = this.#now();
     const override = this.#override?.find(whole) ?? null;
     const view = override?.view ?? whole;
+    const isTargeted = this.#condition === null || this.#condition.holds(view);
     const { source, key } = this.#find(view);
-    const hash = murmurhash.v2(key, 0);
+    const hash = arms.hash(key);
     const extras = override === null ? null : { mintedKey: null, setCookie: null, override };
     if (override !== null && override.variant >= 0) {
-      return { variant: this.variants[override.variant]!, hash, reason: 'override', extras };
+      return { variant: arms.variants[override.variant]!, hash, reason: 'override', extras };
     }
-    if (!source.isMissing(key)) {
-      const variant = this.#pick(key, hash);
+    const isMissing = source.isMissing(key);
+    if (isMissing && !isTargeted) return { variant: arms.control, hash, reason: 'not_targeted', extras };
+    if (!isMissing) {
+      const isEnrolled = isTargeted && (this.enrolment === null || this.enrolment.enrols(key));
+      const variant = isEnrolled ? arms.pick(key, hash) : arms.control;
+      const reason = isEnrolled ? 'share' : isTargeted ? 'not_enrolled' : 'not_targeted';
       const setCookie = this.#rememberIn(source, key, view);
-      if (setCookie === null) return { variant, hash, reason: 'share', extras };
-      return { variant, hash, reason: 'share', extras: { mintedKey: null, setCookie, override } };
+      if (setCookie === null) return { variant, hash, reason, extras };
+      return { variant, hash, reason, extras: { mintedKey: null, setCookie, override } };
     }
     if (this.#mint === null)
-      return { variant: this.#withoutKey(key, hash), hash, reason: 'missing_key', extras };
+      return { variant: this.#withoutKey(arms, key), hash, reason: 'missing_key', extras };
     // A minted key, which no browser would keep, would send a preflight to a variant by chance.
-    if (isPreflight(view)) return { variant: this.#missingVariant, hash, reason: 'missing_key', extras };
+    if (isPreflight(view)) return { variant: arms.control, hash, reason: 'missing_key', extras };
     const mintedKey = this.#makeKey();
     const minted = bytesOf(mintedKey);
-    const mintedHash = murmurhash.v2(minted, 0);
+    const mintedHash = arms.hash(minted);
+    const isEnrolled = this.enrolment === null || this.enrolment.enrols(minted);
     return {
-      variant: this.#pick(minted, mintedHash),
+      variant: isEnrolled ? arms.pick(minted, mintedHash) : arms.control,
       hash: mintedHash,
-      reason: 'share',
+      reason: isEnrolled ? 'share' : 'not_enrolled',
       extras: { mintedKey, setCookie: cookieFor(this.#mint, mintedKey, view), override },
     };
   }
@@ -251,20 +312,17 @@ export class Splitter {
     return findPageKey(this.#pageKeys, view) ?? { source: this.#key, key: this.#key.expand(view) };
   }
 
-  #pick(key: Uint8Array, hash: number): Variant {
-    const index = this.#rendezvous === null ? this.#ranges.pick(hash) : this.#rendezvous.pick(key);
-    return this.variants[index]!;
-  }
-
-  #withoutKey(key: Uint8Array, hash: number): Variant | null {
+  #withoutKey(arms: Arms, key: Uint8Array): Variant | null {
     const { missingKey } = this.#config;
+    // A stopped split gives its variants to no one by chance either.
+    if (this.enrolment?.isStopped === true && missingKey !== 'reject') return arms.control;
     switch (missingKey) {
       case 'default':
-        return this.#missingVariant;
+        return arms.control;
       case 'first':
-        return this.#pick(key, hash);
+        return arms.pick(key, murmurhash.v2(key, 0));
       case 'random':
-        return this.variants[this.#ranges.pick(Math.floor(this.#random() * HASH_COUNT))]!;
+        return arms.variants[arms.ranges.pick(Math.floor(this.#random() * HASH_COUNT))]!;
       case 'reject':
         return null;
       default:
@@ -273,33 +331,13 @@ export class Splitter {
   }
 }
 
-function fieldsReadBy({ key, override }: SplitConfig, keys: readonly CompiledKey[]): string[] {
+function fieldsReadBy({ key, override, when }: SplitConfig, keys: readonly CompiledKey[]): string[] {
   const fields = fieldsOf(key);
   if (override?.header !== undefined) fields.push(override.header);
   if (override?.cookie !== undefined) fields.push('Cookie');
   if (mintOf(key) !== null && pageKeys(keys).length > 0) fields.push('Referer');
+  if (when !== undefined) fields.push(...variablesOfWhen(when).flatMap(fieldsOf));
   return fields.includes('*') ? ['*'] : [...new Set(fields)];
-}
-
-/** Ranges need "*" last; rendezvous allows it anywhere, and its ranges serve `missingKey: random` alone. */
-function withRestLast(config: SplitConfig): SplitConfig['variants'] {
-  const rest = config.variants.findIndex(({ share }) => share === null);
-  if (config.method === 'ranges' || rest === -1) return config.variants;
-  const given = config.variants.reduce((sum, { share }) => sum + (share ?? 0), 0);
-  return config.variants.map((variant, index) =>
-    index === rest ? { ...variant, share: 10_000 - given } : variant,
-  );
-}
-
-function shareOf({ from, end }: HashRange): number {
-  return (end - from) / HASH_COUNT;
-}
-
-/** The "*" variant or else the last one; of these only one that owns anything, as a parked variant takes no requests. */
-function variantWithoutKey(config: SplitConfig, variants: readonly Variant[]): Variant {
-  const rest = variants[config.variants.findIndex(({ share }) => share === null)];
-  if (rest !== undefined && rest.share > 0) return rest;
-  return variants.findLast(({ share }) => share > 0)!;
 }
 
 function bytesOf(minted: string): Uint8Array {

@@ -3,6 +3,7 @@
 // Rows are found by name once per generation and live as long as the process, so a reload resets no number.
 
 import type { SplitConfig } from '../config/options/split.ts';
+import { REASONS, type Reason } from '../split/splitter.ts';
 import { DOWNSTREAM_ROW, FAILED_CLASSES, STATUS_CLASSES, UPSTREAM_ROW, VARIANT_ROW } from './counts.ts';
 import { findBucket } from './duration-buckets.ts';
 import { type RowReading, rowClass } from './rows.ts';
@@ -55,6 +56,11 @@ export class VariantCounters extends rowClass(VARIANT_ROW) {
     cells[VARIANT.bytesReceived]! += bytesReceived;
     cells[VARIANT.bytesSent]! += bytesSent;
     cells[VARIANT.inFlight]! -= 1;
+  }
+
+  /** A request was given to this variant for this reason. */
+  decided(reason: Reason): void {
+    this.cells[VARIANT.decisions + REASONS.indexOf(reason)]! += 1;
   }
 
   /** A request without a key was given to this variant by the split's `missingKey`. */

@@ -2,6 +2,7 @@
 // side of the clients. The order of a declaration is the order of its families in /metrics. counters.ts adds to them.
 
 import { FAULT_CODES, FAULTS } from '../errors.ts';
+import { REASONS } from '../split/splitter.ts';
 import { type Dimension, declareRow } from './rows.ts';
 
 /**
@@ -39,6 +40,13 @@ const BY_FAULT_AND_BLAME: Dimension = {
   ...BY_FAULT,
   labels: ['code', 'blame'],
   labelsOf: (cell) => ({ code: FAULT_CODES[cell]!, blame: FAULTS[FAULT_CODES[cell]!].blame }),
+};
+
+const BY_REASON: Dimension = {
+  names: REASONS,
+  labels: ['reason'],
+  labelsOf: (cell) => ({ reason: REASONS[cell]! }),
+  isSparse: true,
 };
 
 /** Everything that is counted for one (split, variant, upstream). */
@@ -97,6 +105,13 @@ export const VARIANT_ROW = declareRow(
       help: 'Exchanges that were sent again on another connection of the same upstream.',
       status: 'retries',
     },
+    decisions: {
+      kind: 'counter',
+      metric: 'splitter_decisions_total',
+      help: 'Requests that were given to this variant, by reason: share, missing_key, override, not_enrolled, not_targeted. Only those by share are part of the sample. A reason appears with its first request.',
+      by: BY_REASON,
+      status: 'decisionsByReason',
+    },
     missingKeys: {
       kind: 'counter',
       metric: 'splitter_missing_keys_total',
@@ -146,6 +161,7 @@ export const VARIANT_ROW = declareRow(
     'inFlight',
     'retries',
     'fallbacks',
+    'decisions',
     'missingKeys',
     'keysMinted',
     'preflights',

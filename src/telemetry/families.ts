@@ -49,6 +49,17 @@ const OF_THE_SPLITTER: readonly MetricFamily[] = [
     },
   },
   {
+    name: 'splitter_coverage_ratio',
+    type: 'gauge',
+    help: 'Part of the keys, in a layer of those of the slot, that takes part in the split now, from 0 to 1; 0 while the guard has stopped it.',
+    labels: ['split'],
+    *read({ running }) {
+      for (const [split, { enrolment }] of running.generation.splitters) {
+        if (enrolment !== null) yield [{ split }, enrolment.isStopped ? 0 : enrolment.coverage / 10_000];
+      }
+    },
+  },
+  {
     name: 'splitter_unique_keys',
     type: 'gauge',
     help: 'Distinct keys that belong to the variant by its share, since the split was last changed; estimated, standard error 0.41 % (1.6 % above 32 variants).',

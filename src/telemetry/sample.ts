@@ -289,11 +289,16 @@ export function identifySample(
   };
 }
 
-/** What of a split decides which variant a key belongs to. Upstreams and the missing-key policy do not. */
-export function defineSample({ key, method, variants }: SplitConfig): string {
+/**
+ * What of a split decides which variant a key of the sample belongs to. Upstreams, the missing-key policy and whatever
+ * decides only which keys take part do not: coverage, slot, conditions.
+ */
+export function defineSample({ key, method, variants, layer }: SplitConfig): string {
   return JSON.stringify([
     describeKey(key),
     method,
     variants.map(({ name, share, weight }) => [name, share, weight]),
+    // In a layer shares have a hash of their own.
+    ...(layer === undefined ? [] : ['layer']),
   ]);
 }

@@ -15,6 +15,7 @@ import type { Running, RunningGeneration, RunningWorkers } from '../telemetry/ru
 import { socketIo } from '../transport/socket-handle.ts';
 import type { UpstreamEvent } from '../upstream/report.ts';
 import { TlsSettings } from '../upstream/tls.ts';
+import { wallClock } from '../wall-clock.ts';
 import { countShortLives, divideHeap, divideLimits, restartDelayMs } from './division.ts';
 import { viewUpstream } from './health.ts';
 import { type FromWorker, type Reading, WORKER_ARGUMENT } from './messages.ts';
@@ -285,12 +286,12 @@ export class Crew implements Running, WorkerSlotHost {
 
   #describe(number: number, config: Config): RunningGeneration {
     checkCertificates(config);
-    const { splitters } = compileSplits(config);
+    const { splitters } = compileSplits(config, { clock: wallClock });
     const upstreams = new Map(
       Array.from(config.upstreams.keys(), (name) => [name, this.#upstreamView(name)]),
     );
-    for (const [name, { variants }] of splitters) {
-      this.counters.sample(name, variants, config.splits.get(name)!);
+    for (const [name, { variants, config: effective }] of splitters) {
+      this.counters.sample(name, variants, effective);
     }
     const ends = config.routes.map(({ split, upstream, respond }) => {
       if (split !== undefined) return { splitter: splitters.get(split)! };

@@ -122,6 +122,8 @@ describe('simulate', () => {
       unreadable: 0,
       undetermined: 0,
       withoutKey: 1,
+      notEnrolled: 0,
+      notTargeted: 0,
       uniqueKeys: 3,
       variants: [
         { name: 'a', share: '50%', shareRatio: expect.closeTo(0.5, 8), keys: 2, requests: 3 },

@@ -179,6 +179,8 @@ describe('check --json', () => {
           key: ['$arg_a-b'],
           method: 'ranges',
           missingKey: 'default',
+          control: 'version_1b',
+          experiment: null,
           variants: [
             {
               name: 'version_1a',

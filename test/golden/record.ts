@@ -3,7 +3,7 @@
 // The result depends on cases.ts and on nginx alone: recording twice gives the same files.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseShare } from '../../src/config/options/split.ts';
+import { parseShare } from '../../src/config/options/share.ts';
 import { boundsOf } from '../../src/split/ranges.ts';
 import { NGINX_VERSION, type NginxSplit, startNginxOfSplits } from '../support/nginx.ts';
 import { askAll } from '../support/pipeline.ts';

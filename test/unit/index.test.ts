@@ -3,7 +3,10 @@
 import { createServer, type IncomingMessage } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { parseConfig } from '../../src/config/parse.ts';
 import { createSplitter, type SplitOptions } from '../../src/index.ts';
+import { LibraryView } from '../../src/split/request.ts';
+import { Splitter } from '../../src/split/splitter.ts';
 
 const half: SplitOptions = {
   variants: [
@@ -256,4 +259,50 @@ it('warnings list what is probably not meant, by the path inside the split', () 
   expect(() => createSplitter({ key: 'token', variants })).toThrow(
     /key: expected a variable like \$arg_token/,
   );
+});
+
+describe('an experiment in the library', () => {
+  const variants = [
+    { name: 'a', share: '50%' },
+    { name: 'b', share: '*' },
+  ];
+  const tokens = Array.from({ length: 500 }, (_, token) => ({ url: `/?token=${token}` }));
+
+  it('enrols the same keys as a configuration file with a split of the same name', () => {
+    const { config } = parseConfig(
+      `{ splits: { s: { coverage: 20%, variants: [{ name: a, share: 50%, upstream: http://a }, { name: b, share: '*', upstream: http://b }] } } }`,
+      'f.yaml',
+    );
+    const own = new Splitter('s', config!.splits.get('s')!);
+    const splitter = createSplitter({ coverage: '20%', variants }, { name: 's' });
+    for (const token of tokens) {
+      expect(splitter.decide(token).reason).toBe(own.decide(new LibraryView(token)).reason);
+    }
+  });
+
+  it('takes layers, conditions and a clock', () => {
+    let now = Date.UTC(2026, 11, 1, 9) - 1;
+    const splitter = createSplitter(
+      {
+        layer: 'l',
+        slot: '30%-100%',
+        coverage: { steps: [{ at: '2026-12-01T09:00Z', to: '100%' }] },
+        when: { variable: '$uri', prefix: '/shop' },
+        variants,
+      },
+      { layers: { l: { key: '$arg_token' } }, clock: () => now },
+    );
+    const reasons = (path: string) =>
+      new Set(tokens.map(({ url }) => splitter.decide({ url: `${path}${url}` }).reason));
+    expect(reasons('/blog')).toEqual(new Set(['not_targeted']));
+    expect(reasons('/shop')).toEqual(new Set(['not_enrolled']));
+    now += 1;
+    expect(reasons('/shop')).toEqual(new Set(['share', 'not_enrolled']));
+  });
+
+  it('names a place of its options in a problem', () => {
+    expect(() => createSplitter({ layer: 'l', slot: '0%-200%', variants }, { layers: { l: {} } })).toThrow(
+      'slot: expected a part of 0%-100% of layer l (layers.l), got 0%-200%',
+    );
+  });
 });

@@ -6,7 +6,9 @@ import type { CheckReport, Written } from '../findings.ts';
 import type { Path } from '../problem.ts';
 import { isMap, mapOf, type RawMap } from '../raw.ts';
 import { checkBalanceKey, checkBalanceUse } from './balance.ts';
+import { checkExperiment, checkExperimentEffects, checkExperimentValues } from './experiments.ts';
 import { checkOwnFields, checkSharedValues, checkSplitKey } from './keys.ts';
+import { checkLayers } from './layers.ts';
 import { checkAddresses, checkPorts, checkReach, checkRoutes, checkUse } from './routes.ts';
 import { checkContradictions, checkSwitchedOff } from './settings.ts';
 import {
@@ -29,8 +31,11 @@ export function checkWritten(raw: RawMap, context: SecretContext): void {
     checkSplitKey(path, split, report);
     checkVariants(path, split, report);
     checkOverride(path, name, split, context);
-    checkOwnFields(path, split, raw, report);
+    checkExperiment(path, split, raw, report);
+    checkOwnFields(path, withKeyOfLayer(split, raw), raw, report);
   }
+  for (const [name, layer] of Object.entries(mapOf(raw.layers)))
+    checkSplitKey(['layers', name], mapOf(layer), report);
   for (const [name, upstream] of Object.entries(mapOf(raw.upstreams))) {
     if (!isMap(upstream)) continue;
     checkPlaces(['upstreams', name], upstream, report);
@@ -43,10 +48,19 @@ export function checkWritten(raw: RawMap, context: SecretContext): void {
   checkRoutes(raw, report);
 }
 
+/** A split in a layer has the key of the layer. */
+function withKeyOfLayer(split: RawMap, raw: RawMap): RawMap {
+  const { layer } = split;
+  if (typeof layer !== 'string') return split;
+  return { ...split, key: mapOf(mapOf(raw.layers)[layer]).key };
+}
+
 /** Checks values that were read against each other. */
 export function checkValues(written: Written, report: CheckReport): void {
   checkAddresses(written, report);
   checkUpstreamOptions(written, report);
+  checkExperimentValues(written, report);
+  checkLayers(written, report);
 }
 
 /**
@@ -64,7 +78,8 @@ export function checkEffects(written: Written, report: CheckReport): void {
     const own = routesOf.get(name) ?? [];
     checkSharesOfVariants(path, splits[name]!, mapOf(raw), report);
     checkMintPath(path, splits[name]!, own, report);
-    checkSharedValues(path, mapOf(raw), { routes: own, listen }, report);
+    checkExperimentEffects(path, splits[name]!, report);
+    checkSharedValues(path, withKeyOfLayer(mapOf(raw), written.raw), { routes: own, listen }, report);
   }
   checkDestinations(written, report);
   if (written.isTranslated) return;

@@ -3,7 +3,8 @@
 
 import type { CheckReport, Expected } from '../findings.ts';
 import type { RouteOptions } from '../options/route.ts';
-import { isSecret, parseShare, SECRET_EXPECTED, SHARE_EXPECTED, type SplitConfig } from '../options/split.ts';
+import { parseShare, SHARE_EXPECTED } from '../options/share.ts';
+import { isSecret, SECRET_EXPECTED, type SplitConfig } from '../options/split.ts';
 import { type Path, showGot } from '../problem.ts';
 import { isMap, mapOf, type RawMap } from '../raw.ts';
 import type { ReadSecret } from '../secrets.ts';

@@ -8,6 +8,7 @@ import type { CheckReport } from '../findings.ts';
 import { type Path, showGot } from '../problem.ts';
 import { isMap, mapOf, type RawMap } from '../raw.ts';
 import { readsOf } from '../scope.ts';
+import { textsOfCondition } from './experiments.ts';
 
 /** Checks `variables` of a document. */
 export function checkVariables(raw: RawMap, report: CheckReport): void {
@@ -46,15 +47,17 @@ function checkMap(path: Path, variable: RawMap, report: CheckReport): void {
   }
 }
 
-/** What each own variable reads: maps by their texts, splits by their keys. */
+/** What each own variable reads: maps by their texts, splits by their keys and conditions. */
 function checkLoops(raw: RawMap, report: CheckReport): void {
   const reads = new Map<string, { readonly path: Path; readonly names: ReadonlySet<string> }>();
   for (const [name, value] of Object.entries(mapOf(raw.variables))) {
     reads.set(name.toLowerCase(), { path: ['variables', name], names: readsOf(mapOf(value)) });
   }
   for (const [name, value] of Object.entries(mapOf(raw.splits))) {
-    const { key } = mapOf(value);
-    const texts = [key].flat().map((one: unknown) => (isMap(one) ? one.remember : one));
+    const { key, layer, when } = mapOf(value);
+    const keys = typeof layer === 'string' ? mapOf(mapOf(raw.layers)[layer]).key : key;
+    const ofKeys = [keys].flat().map((one: unknown) => (isMap(one) ? one.remember : one));
+    const texts: unknown[] = [...ofKeys, ...textsOfCondition(when)];
     const names = texts.flatMap((text) => (typeof text === 'string' ? variablesOf(text) : []));
     reads.set(name.toLowerCase(), { path: ['splits', name], names: new Set(names.map((one) => one.name)) });
   }

@@ -6,7 +6,8 @@ import * as z from 'zod/mini';
 import { ADMIN_DEFAULT, LISTEN_DEFAULT } from '../listen-address.ts';
 import { LISTEN_EXPECTED, listenAddress } from './addresses.ts';
 import { BODY_LIMIT, type RouteConfig, routeSchema } from './route.ts';
-import { parseShare, type SplitConfig, splitSchema } from './split.ts';
+import { parseShare } from './share.ts';
+import { layerSchema, type SplitConfig, splitSchema } from './split.ts';
 import { type UpstreamConfig, upstreamSchema, upstreamSettings } from './upstream.ts';
 import {
   choice,
@@ -252,6 +253,11 @@ export const documentSchema = z.strictObject({
   variables: documented(
     z._default(z.record(variableName, variableSchema, { error: 'a map of name to variable' }), {}),
     'Variables of your own, which every text can read as `$NAME`: the value is looked up by a text. The result of each split is such a variable, too.',
+    'map',
+  ),
+  layers: documented(
+    z.optional(z.record(entryName, layerSchema, { error: 'a map of name to layer' })),
+    'Layers by name: each gives its keys to its splits by their slots, so that no two of them share one. Layers do not depend on each other.',
     'map',
   ),
   routes: documented(

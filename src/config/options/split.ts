@@ -3,6 +3,8 @@
 
 import * as z from 'zod/mini';
 import { upstreamName } from './addresses.ts';
+import { experimentOptions, freeSlots } from './experiment.ts';
+import { parseShare, SHARE, SHARE_EXPECTED } from './share.ts';
 import {
   choice,
   documented,
@@ -15,20 +17,6 @@ import {
   ownField,
   textRead,
 } from './values.ts';
-
-/** What a share looks like. */
-export const SHARE_EXPECTED = 'a percentage from 0% to 100% with two decimals at most, or "*" for the rest';
-
-const SHARE = /^\*$|^(\d{1,3})(?:\.(\d{1,2}))?%$/;
-
-/** "12.5%" -> 1250 (hundredths of a percent); "*" -> null; undefined for anything else. Source: ngx_http_split_clients_module. */
-export function parseShare(text: string): number | null | undefined {
-  if (text === '*') return null;
-  const match = SHARE.exec(text);
-  if (match === null) return undefined;
-  const hundredths = Number(match[1]) * 100 + Number((match[2] ?? '').padEnd(2, '0'));
-  return hundredths <= 10_000 ? hundredths : undefined;
-}
 
 const VALUE_EXPECTED = 'a text of 4096 characters at most';
 
@@ -150,13 +138,30 @@ const keyEntry = z.union([keyText, remember, mint], {
   error: `${KEY_EXPECTED}, { remember: '$arg_token' } or { mint: uid }`,
 });
 
+const splitKey = () =>
+  z._default(
+    z.union([keyText, filledList(keyEntry, KEYS_EXPECTED, 16)], { error: KEYS_EXPECTED }),
+    '$arg_token',
+  );
+
+/** One layer. */
+export const layerSchema = z.strictObject({
+  key: documented(
+    splitKey(),
+    'What is hashed for the place in the layer, and in each of its splits: as the `key` of a split.',
+    'key text | list',
+  ),
+  free: documented(
+    z.optional(freeSlots),
+    'Parts that are kept for later. Without them a gap between two slots is a problem.',
+    { kind: 'slot', single: true },
+  ),
+});
+
 /** One split. */
 export const splitSchema = z.strictObject({
   key: documented(
-    z._default(
-      z.union([keyText, filledList(keyEntry, KEYS_EXPECTED, 16)], { error: KEYS_EXPECTED }),
-      '$arg_token',
-    ),
+    splitKey(),
     'What is hashed: $arg_X $http_X $cookie_X $remote_addr $host $uri $request_uri $request_method $args, `${…}`, and text around them as a salt. In a list the first key that is present counts; `{ remember: $arg_token }` keeps it in a cookie, and `{ mint: uid }` may be last.',
     'key text | list',
   ),
@@ -173,6 +178,7 @@ export const splitSchema = z.strictObject({
     'The arms of the split; their order matters for `ranges`.',
     'list',
   ),
+  ...experimentOptions,
   override: documented(
     z.optional(override),
     'Lets testers choose a variant by header, cookie or query, outside the sample. Unset: no one can.',

@@ -97,14 +97,18 @@ function within(value: number | undefined, min: number, max: number): number | u
   return value !== undefined && value >= min && value <= max ? value : undefined;
 }
 
-/** A duration, in milliseconds once it is read. */
-export function duration(option: Bounds<string>) {
+/** A duration, in milliseconds once it is read, that has no default. */
+export function durationWithoutDefault(option: Omit<Bounds<string>, 'default'>) {
   const min = parseDuration(option.min)!;
   const max = parseDuration(option.max)!;
   const expected = `a duration from ${rangeOf(option)} like 250ms, 5s or 1m`;
   const read = textRead(expected, (text) => within(parseDuration(text), min, max));
-  const entry = { kind: 'duration', pattern: DURATION.source, range: rangeOf(option) };
-  return documented(z.prefault(read, option.default), option.doc, entry);
+  return documented(read, option.doc, { kind: 'duration', pattern: DURATION.source, range: rangeOf(option) });
+}
+
+/** A duration, in milliseconds once it is read. */
+export function duration(option: Bounds<string>) {
+  return z.prefault(durationWithoutDefault(option), option.default);
 }
 
 /** A size, in bytes once it is read, that has no default. */

@@ -128,6 +128,8 @@ describe('explain', () => {
       keySource: '$arg_token',
       isMinted: false,
       isRemembered: false,
+      enrolment: null,
+      isTargeted: true,
       override: null,
       key: 'alice',
       hash: 479601241,
