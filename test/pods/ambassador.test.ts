@@ -4,7 +4,7 @@
 import murmurhash from 'murmurhash';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { buildText, type Manifest, readManifests } from '../support/kustomize.ts';
-import { edited, restarted, scaled } from './support/change.ts';
+import { edited, renamed, restarted, scaled } from './support/change.ts';
 import { cluster } from './support/cluster.ts';
 import { eventually, textOf } from './support/look.ts';
 import { type Answer, askAll, eachItsOwn, kept, Traffic } from './support/traffic.ts';
@@ -192,28 +192,34 @@ describe('the overlays', () => {
     expect(withOurs.at(-1)!.body).toBe(A);
   });
 
-  test("direct: the splitter takes the Service's port itself, and a rollout loses no request of kept connections", async () => {
+  test("a rollout loses no request: of direct, where the splitter takes the Service's port, nor of before-1.29, where it outlasts the app", async () => {
     const direct = objectsOf('k8s/ambassador/overlays/direct');
+    // Beside it, on the same backends.
+    const old = renamed(
+      objectsOf('k8s/ambassador/overlays/before-1.29').filter(
+        ({ metadata }) => !/^backend/.test(metadata.name),
+      ),
+      'frontend',
+      'old-frontend',
+    );
     pods.down();
-    await pods.apply(direct);
+    await pods.apply([...direct, ...old]);
     const url = await pods.forward('svc/frontend', 80);
+    const oldUrl = await pods.forward('svc/old-frontend', 80);
     expect(moved(await askAll(url, tokens))).toEqual([]);
-    const traffic = new Traffic(url, tokens, kept());
-    await pods.apply(restarted(direct, 'Deployment', 'frontend', 'now'));
-    const answers = await traffic.stop();
-    expect(failed(answers)).toEqual([]);
-    expect(moved(answers)).toEqual([]);
-  });
-
-  test('before-1.29: an ordinary container outlasts the app, so that a rollout loses no request either', async () => {
-    const old = objectsOf('k8s/ambassador/overlays/before-1.29');
-    pods.down();
-    await pods.apply(old);
-    const url = await pods.forward('svc/frontend', 80);
-    const traffic = new Traffic(url, tokens, eachItsOwn());
-    await pods.apply(restarted(old, 'Deployment', 'frontend', 'now'));
-    const answers = await traffic.stop();
-    expect(failed(answers)).toEqual([]);
-    expect(moved(answers)).toEqual([]);
+    const traffics = [new Traffic(url, tokens, kept()), new Traffic(oldUrl, tokens, eachItsOwn())];
+    await pods.apply(
+      restarted(
+        restarted([...direct, ...old], 'Deployment', 'frontend', 'now'),
+        'Deployment',
+        'old-frontend',
+        'now',
+      ),
+    );
+    for (const traffic of traffics) {
+      const answers = await traffic.stop();
+      expect(failed(answers)).toEqual([]);
+      expect(moved(answers)).toEqual([]);
+    }
   });
 });

@@ -30,6 +30,11 @@ export function restarted(
   });
 }
 
+/** The same objects under another name: whatever is or begins with `name` is or begins with `other`. */
+export function renamed(manifests: readonly Manifest[], name: string, other: string): Manifest[] {
+  return JSON.parse(JSON.stringify(manifests).replaceAll(`"${name}`, `"${other}`)) as Manifest[];
+}
+
 /** As `kubectl scale`. */
 export function scaled(manifests: readonly Manifest[], name: string, replicas: number): Manifest[] {
   return changed(manifests, 'Deployment', name, (workload) => {
