@@ -103,6 +103,38 @@ describe.skipIf(kustomizeMissing !== undefined)('stacks in one namespace', () =>
     expect(new Set(versions.filter((label) => label !== undefined))).toEqual(new Set([version]));
   });
 
+  test('every workload has an account of its own, which has no token', () => {
+    for (const [folder, manifests] of built) {
+      const accounts = manifests.filter(({ kind }) => kind === 'ServiceAccount');
+      expect(
+        accounts.filter(
+          (one) =>
+            (one as object as { automountServiceAccountToken?: boolean }).automountServiceAccountToken !==
+            false,
+        ),
+      ).toEqual([]);
+      const used = podsOf(manifests).map(({ spec }) => spec.serviceAccountName);
+      expect(used, folder).toEqual([...new Set(used)]);
+      expect(accounts.map(({ metadata }) => metadata.name).sort(), folder).toEqual(used.toSorted());
+    }
+  });
+
+  test('the namespace enforces the profile that every pod meets', () => {
+    const [namespace] = built.get('k8s/namespace')!;
+    expect(namespace!.metadata.labels).toMatchObject({
+      'pod-security.kubernetes.io/enforce': 'restricted',
+      'pod-security.kubernetes.io/warn': 'restricted',
+    });
+  });
+
+  test('the production forms of the sidecar and the adapter are closed, budgeted, and without an example password', () => {
+    for (const folder of ['k8s/sidecar/overlays/production', 'k8s/adapter/overlays/production']) {
+      const kinds = built.get(folder)!.map(({ kind }) => kind);
+      expect(kinds, folder).toEqual(expect.arrayContaining(['NetworkPolicy', 'PodDisruptionBudget']));
+      expect(kinds, folder).not.toContain('Secret');
+    }
+  });
+
   test('only k8s/monitoring and what includes it has a PodMonitor', () => {
     const withMonitor = [...built]
       .filter(([, manifests]) => manifests.some(({ kind }) => kind === 'PodMonitor'))
@@ -216,6 +248,23 @@ spec:
     ]);
   });
 
+  test('scrape-annotations marks the pods of labelled workloads alone, with the port and path of the admin port', () => {
+    const annotationsOf = (labels: string) => {
+      const [one] = buildOf(
+        { resources: ['own.yaml'], components: ['k8s/components/scrape-annotations'] },
+        { 'own.yaml': app('Deployment', labels) },
+      );
+      return (one!.spec as { template: { metadata: { annotations?: object } } }).template.metadata
+        .annotations;
+    };
+    expect(annotationsOf('')).toBeUndefined();
+    expect(annotationsOf(inject)).toEqual({
+      'prometheus.io/scrape': 'true',
+      'prometheus.io/port': '9901',
+      'prometheus.io/path': '/metrics',
+    });
+  });
+
   test('a Deployment without the label, or with another value of it, stays as it is', () => {
     for (const labels of ['', ', request-splitter/inject: "false"']) {
       expect(firstOf(app('Deployment', labels)).spec.initContainers).toBeUndefined();
@@ -290,7 +339,7 @@ describe.skipIf(kustomizeMissing !== undefined)('the policy that adds the splitt
   });
 });
 
-const scripts = ['k8s/kind.sh', 'k8s/adapter/10-exporter.sh'];
+const scripts = ['k8s/kind.sh', 'k8s/adapter/base/10-exporter.sh'];
 const checker = spawnSync('shellcheck', ['--version']).status === 0;
 if (!checker) console.warn('k8s-stacks.test.ts: the scripts are not checked: `shellcheck` is not installed');
 

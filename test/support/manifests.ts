@@ -14,10 +14,12 @@ import { NetworkPolicy } from 'kubernetes-models/networking.k8s.io/v1/NetworkPol
 import { PodDisruptionBudget } from 'kubernetes-models/policy/v1/PodDisruptionBudget';
 import { ConfigMap } from 'kubernetes-models/v1/ConfigMap';
 import type { IContainer } from 'kubernetes-models/v1/Container';
+import { Namespace } from 'kubernetes-models/v1/Namespace';
 import { PersistentVolumeClaim } from 'kubernetes-models/v1/PersistentVolumeClaim';
 import type { IPodSpec } from 'kubernetes-models/v1/PodSpec';
 import { Secret } from 'kubernetes-models/v1/Secret';
 import { Service } from 'kubernetes-models/v1/Service';
+import { ServiceAccount } from 'kubernetes-models/v1/ServiceAccount';
 import type { Manifest } from './kustomize.ts';
 
 const root = join(import.meta.dirname, '..', '..');
@@ -54,9 +56,11 @@ const MODELS: Readonly<
   ],
   'policy/v1 PodDisruptionBudget': [PodDisruptionBudget, 'kubernetes-models/policy/v1/PodDisruptionBudget'],
   'v1 ConfigMap': [ConfigMap, 'kubernetes-models/v1/ConfigMap'],
+  'v1 Namespace': [Namespace, 'kubernetes-models/v1/Namespace'],
   'v1 PersistentVolumeClaim': [PersistentVolumeClaim, 'kubernetes-models/v1/PersistentVolumeClaim'],
   'v1 Secret': [Secret, 'kubernetes-models/v1/Secret'],
   'v1 Service': [Service, 'kubernetes-models/v1/Service'],
+  'v1 ServiceAccount': [ServiceAccount, 'kubernetes-models/v1/ServiceAccount'],
 };
 const kindOf = (manifest: Manifest) => `${manifest.apiVersion} ${manifest.kind}`;
 export const nameOf = (manifest: Manifest) => `${manifest.kind}/${manifest.metadata.name}`;
