@@ -1,7 +1,7 @@
 // The last 15 minutes of every variant, kept here so that a page that is opened now is not empty: requests and errors a
-// second, 50th and 99th percentile of the duration, one point every five seconds. Reads the counters, changes nothing;
-// its memory is bounded by the number of variants. Time is passed in, by two clocks: durations are measured by one that never
-// jumps, and a point is dated by the other one as it stands now.
+// second, 50th and 99th percentile of the duration, one point every five seconds; its memory is bounded by the number of
+// variants. It also looks at the samples, so that their alarms wait for no reader. Time is passed in, by two clocks: durations
+// are measured by one that never jumps, and a point is dated by the other one as it stands now.
 
 import type { VariantCounters } from '../telemetry/counters.ts';
 import { DURATION_BOUNDS_SECONDS } from '../telemetry/counts.ts';
@@ -59,7 +59,7 @@ export type HistoryV1 = AsJson<ReturnType<History['describe']>>;
 
 /** The points of one running splitter. Its admin port owns it and says when a point is due. */
 export class History {
-  readonly #running: Running;
+  readonly #running: Pick<Running, 'counters'>;
   readonly #tracks = new Map<VariantCounters, Track>();
   /** By the clock that never jumps. */
   readonly #times = new Float64Array(POINTS_MAX);
@@ -69,7 +69,7 @@ export class History {
   #offsetMs: number;
 
   /** `nowMs` is a Unix time, `steadyMs` one of `performance.now()`. */
-  constructor(running: Running, nowMs: number, steadyMs: number) {
+  constructor(running: Pick<Running, 'counters'>, nowMs: number, steadyMs: number) {
     this.#running = running;
     this.#lastMs = steadyMs;
     this.#offsetMs = nowMs - steadyMs;
@@ -84,6 +84,7 @@ export class History {
     this.#follow();
     for (const track of this.#tracks.values()) track.take(slot, seconds);
     this.#times[slot] = steadyMs;
+    for (const sample of this.#running.counters.samples()) sample.look(nowMs);
     this.#taken += 1;
     this.#lastMs = steadyMs;
   }

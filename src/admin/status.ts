@@ -5,22 +5,18 @@ import { hostname } from 'node:os';
 import { answerNames } from '../config/options/route.ts';
 import { membersOf } from '../config/options/upstream.ts';
 import { describeKey } from '../split/key-list.ts';
-import type { VariantCounters } from '../telemetry/counters.ts';
 import type { ReloadStatus, Running } from '../telemetry/running.ts';
 import { VERSION } from '../telemetry/version.ts';
 import { formatAddress, formatUpstreamUrl } from './effective-config.ts';
 import { describeExperiment } from './experiment.ts';
 import { type AsJson, List } from './json-pieces.ts';
+import { describeSplit, exchangesOf } from './split-status.ts';
 
 /** The answer of /status as a client reads it. */
 export type StatusV1 = AsJson<ReturnType<typeof describeStatus>>;
 
 /** The name of the pod, which is the host name of its containers. */
 const POD = hostname();
-
-function exchangesOf(row: VariantCounters) {
-  return { requests: row.ended, ...row.status() };
-}
 
 /**
  * The whole status, version 1, as a value whose long lists are made while they are written: in a large answer the numbers
@@ -72,41 +68,13 @@ export function* splitsAsJson(running: Running): Iterable<StatusV1['splits'][num
 
 function splitsOf({ counters, generation }: Running, withRegisters: boolean) {
   return List.of(generation.splitters, ([name, splitter]) => {
-    const rows = splitter.variants.map((variant) =>
-      counters.peekVariant(name, variant.name, variant.upstream),
-    );
-    const requests = rows.reduce((sum, row) => sum + row.ended, 0);
+    const { variants } = splitter;
     const split = generation.config.splits.get(name)!;
-    const sample = counters.peekSample(name, splitter.variants, splitter.config);
-    const counts = sample.counts();
-    const { pValue, deviationRatio, isMismatch } = sample.verdict();
-    return {
-      name,
-      key: describeKey(split.key),
-      method: split.method,
-      missingKey: split.missingKey,
-      experiment: describeExperiment(splitter),
-      requests,
-      sample: {
-        since: sample.since.toISOString(),
-        pValue,
-        deviationRatio,
-        mismatch: isMismatch,
-        precision: sample.assigned.registers.precision,
-      },
-      variants: List.of([...splitter.variants.entries()], ([index, variant]) => ({
-        name: variant.name,
-        upstream: variant.upstream,
-        shareRatio: variant.share,
-        observedRatio: requests === 0 ? null : rows[index]!.ended / requests,
-        ...exchangesOf(rows[index]!),
-        uniqueKeys: Math.round(counts[index]!.keys),
-        uniqueKeysStandardError: Math.round(counts[index]!.standardError),
-        ...(withRegisters
-          ? { registers: Buffer.from(sample.assigned.registers.registers(index)).toString('base64') }
-          : {}),
-      })),
-    };
+    const sample = counters.peekSample(name, variants, splitter.config);
+    const { method, missingKey } = split;
+    const source = { name, key: describeKey(split.key), method, missingKey, variants, sample };
+    const experiment = describeExperiment(splitter);
+    return { ...describeSplit(source, counters, withRegisters), experiment };
   });
 }
 

@@ -2,6 +2,7 @@
 // counts.ts; the others, of the running configuration, samples, workers and process, are declared here. A scrape and the
 // table of docs/metrics.md have the order of FAMILIES. Source of the form: prometheus.io/docs/practices/naming.
 
+import { ALARM_LEVELS } from '../trust/evidence.ts';
 import { DROP_REASONS } from './log-device.ts';
 import { OWN_PROCESS, PROCESS_FACTS, type ProcessFacts } from './own-process.ts';
 import {
@@ -13,7 +14,7 @@ import {
   VARIANT_LABELS,
 } from './row-families.ts';
 import type { Running, RunningWorkers } from './running.ts';
-import type { Sample } from './sample.ts';
+import type { KEY_SETS, Sample } from './sample.ts';
 import { VERSION } from './version.ts';
 
 const NO_LABELS: readonly string[] = [];
@@ -31,6 +32,39 @@ function single(
 /** Samples of the splits that run now; one of a split that a reload removed says nothing any more. */
 function presentSamples({ counters, generation }: Running): Sample[] {
   return [...counters.samples()].filter(({ split }) => generation.splitters.has(split));
+}
+
+/** A family of one line for each split that has a sample. @param value null = no line */
+function ofSamples(name: string, help: string, value: (sample: Sample) => number | null): MetricFamily {
+  return {
+    name,
+    type: 'gauge',
+    help,
+    labels: ['split'],
+    *read({ running }) {
+      for (const sample of presentSamples(running)) {
+        const read = value(sample);
+        if (read !== null) yield [{ split: sample.split }, read];
+      }
+    },
+  };
+}
+
+/** The distinct keys of each variant in one of the sets of a sample. */
+function keysOf(name: string, set: (typeof KEY_SETS)[number], help: string): MetricFamily {
+  return {
+    name,
+    type: 'gauge',
+    help,
+    labels: ['split', 'variant'],
+    *read({ running }) {
+      for (const sample of presentSamples(running)) {
+        for (const [index, { keys }] of sample.counts(set).entries()) {
+          yield [{ split: sample.split, variant: sample.variants[index]!.name }, Math.round(keys)];
+        }
+      }
+    },
+  };
 }
 
 const OF_THE_SPLITTER: readonly MetricFamily[] = [
@@ -59,42 +93,59 @@ const OF_THE_SPLITTER: readonly MetricFamily[] = [
       }
     },
   },
+  keysOf(
+    'splitter_unique_keys',
+    'assigned',
+    'Distinct keys that belong to the variant by its share, since the sample of the split began; estimated, standard error below 0.05 % up to 3 million keys of one of two variants, 1.6 % at most.',
+  ),
+  keysOf(
+    'splitter_answered_keys',
+    'answered',
+    'Distinct keys of the sample that got a whole good answer: 2xx, 3xx or 101.',
+  ),
+  keysOf(
+    'splitter_failed_keys',
+    'failed',
+    'Distinct keys of the sample that met a failure: 5xx, or no whole answer, and not by the client.',
+  ),
+  ofSamples(
+    'splitter_sample_start_timestamp_seconds',
+    'Unix time at which the sample of the split began: the last change that can move a key, or the start.',
+    (sample) => sample.since.getTime() / 1000,
+  ),
+  ofSamples(
+    'splitter_sample_ratio_p_value',
+    '1 / the largest evidence so far that unique keys do not fall by their shares: it is ever below 0.001 in one of 1,000 correct samples. No line without keys.',
+    (sample) => sample.verdict().pValue,
+  ),
+  ofSamples(
+    'splitter_sample_ratio_mismatch',
+    '1 from the moment at which the p-value fell below 0.001, with a share that is off by 0.1 % of itself or more, until the sample begins again; else 0.',
+    (sample) => (sample.verdict().isMismatch ? 1 : 0),
+  ),
+  ofSamples(
+    'splitter_verdict_level',
+    'The highest level of the alarms of the split: 0 none, 1 look, 2 stop.',
+    (sample) => ALARM_LEVELS.indexOf(sample.verdict().level),
+  ),
   {
-    name: 'splitter_unique_keys',
+    name: 'splitter_alarm',
     type: 'gauge',
-    help: 'Distinct keys that belong to the variant by its share, since the split was last changed; estimated, standard error 0.41 % (1.6 % above 32 variants).',
-    labels: ['split', 'variant'],
+    help: 'Alarms of the sample by trouble, 1 look, 2 stop; one that follows from a test stays until the sample begins again. The variant is empty for the split as a whole.',
+    labels: ['split', 'variant', 'trouble'],
     *read({ running }) {
       for (const sample of presentSamples(running)) {
-        for (const [index, { keys }] of sample.counts().entries()) {
-          yield [{ split: sample.split, variant: sample.variants[index]!.name }, Math.round(keys)];
+        for (const { variant, trouble, level } of sample.verdict().alarms) {
+          yield [{ split: sample.split, variant: variant ?? '', trouble }, ALARM_LEVELS.indexOf(level)];
         }
       }
     },
   },
-  {
-    name: 'splitter_sample_ratio_p_value',
-    type: 'gauge',
-    help: 'Probability that unique keys are at least this far from their shares by chance. No line while there are too few keys.',
-    labels: ['split'],
-    *read({ running }) {
-      for (const sample of presentSamples(running)) {
-        const { pValue } = sample.verdict();
-        if (pValue !== null) yield [{ split: sample.split }, pValue];
-      }
-    },
-  },
-  {
-    name: 'splitter_sample_ratio_mismatch',
-    type: 'gauge',
-    help: '1 when the p-value is below 0.001 and a share is off by 0.1 % of itself or more, else 0: the sample cannot be trusted.',
-    labels: ['split'],
-    *read({ running }) {
-      for (const sample of presentSamples(running)) {
-        yield [{ split: sample.split }, sample.verdict().isMismatch ? 1 : 0];
-      }
-    },
-  },
+  ofSamples(
+    'splitter_moved_keys',
+    'Distinct keys of the sample that had another variant in the sample before it. No line where that is not known.',
+    (sample) => sample.moved()?.keys ?? null,
+  ),
   ...UPSTREAM_FAMILIES,
   {
     name: 'splitter_upstream_addresses',

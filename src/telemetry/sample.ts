@@ -20,7 +20,18 @@ type KeySetName = (typeof KEY_SETS)[number];
 const GROUP_SUMS = { requests: 0, answers: 1, logDurations: 2, left: 3 } as const;
 const GROUP_SUMS_COUNT = 4;
 
+/** What was counted lately, in as many seconds. */
+export interface Recent {
+  readonly seconds: number;
+  readonly rows: readonly EpochCounters[];
+}
+
 const EPOCH = EPOCH_ROW.at;
+/** Of more variants it would take too long to find the keys that moved. */
+const MOVED_VARIANTS_MAX = 8;
+/** How far recent() goes back, and in which steps. */
+const RECENT_MS = 15 * 60_000;
+const MARK_INTERVAL_MS = 60_000;
 /** Logarithms are added up in whole parts of this size: sums of integers are the same in any order. */
 const LOG_PARTS = 4096;
 /** The shortest duration that is told from a shorter one. */
@@ -75,6 +86,8 @@ export class Sample {
   #before: Sample | null;
   readonly #evidence = new Evidence();
   #verdict: { readonly version: number; readonly verdict: SplitVerdict } | null = null;
+  /** What was counted by earlier moments, oldest first. */
+  readonly #marks: { readonly atMs: number; readonly cells: readonly Float64Array[] }[] = [];
   #moved: { readonly additions: number; readonly count: UniqueCount | null } | null = null;
 
   /** @param before the sample that this one replaces; null for the first of its split */
@@ -177,6 +190,29 @@ export class Sample {
     return this.#verdict!.verdict;
   }
 
+  /**
+   * As verdict(), at regular times: an alarm is raised at the moment that raises it, whether or not somebody reads it, and
+   * recent() has something to compare with. @param nowMs Unix time
+   */
+  look(nowMs: number): void {
+    this.verdict(nowMs);
+    const last = this.#marks.at(-1);
+    if (last !== undefined && nowMs - last.atMs < MARK_INTERVAL_MS && nowMs >= last.atMs) return;
+    this.#marks.push({ atMs: nowMs, cells: this.rows.map((row) => row.read()) });
+    while (this.#marks.length > 1 && nowMs - this.#marks[1]!.atMs >= RECENT_MS) this.#marks.shift();
+  }
+
+  /** What was counted in the last 15 minutes, or since the sample began. @param nowMs Unix time */
+  recent(nowMs = Date.now()): Recent {
+    const mark = this.#marks.find(({ atMs }) => nowMs - atMs <= RECENT_MS);
+    const rows = this.rows.map((row, index) => {
+      const recent = new EpochCounters();
+      recent.add(row.difference(mark?.cells[index], row.read()));
+      return recent;
+    });
+    return { seconds: Math.max(0, nowMs - (mark?.atMs ?? this.#since.getTime())) / 1000, rows };
+  }
+
   /** Grows with every exchange and with every key that another process has brought. */
   #version(): number {
     let version = this.assigned.additions + this.answered.additions + this.failed.additions;
@@ -230,6 +266,7 @@ export class Sample {
     let keys = 0;
     let variance = 0;
     const old = before.variants.map(({ name }, index) => ({ name, words: before.assigned.words(index) }));
+    if (Math.max(this.variants.length, old.length) > MOVED_VARIANTS_MAX) return null;
     for (const [index, { name }] of this.variants.entries()) {
       const others = old.filter((one) => one.name !== name).map(({ words }) => words);
       const common = countCommon([this.assigned.words(index)], others);

@@ -146,7 +146,9 @@ function furthest(variants: readonly VariantFacts[], set: 'assigned' | 'answered
   const shares = sharing.reduce((sum, { share }) => sum + share, 0);
   if (total === 0) return null;
   const off = sharing.map((variant) => variant[set].keys / total / (variant.share / shares) - 1);
-  const most = off.reduce((best, one, at) => (Math.abs(one) > Math.abs(off[best]!) ? at : best), 0);
+  // Of two equal shares both are as far off: the one that lacks keys is named.
+  const distance = (ratio: number) => (ratio < 0 ? -1.01 * ratio : ratio);
+  const most = off.reduce((best, one, at) => (distance(one) > distance(off[best]!) ? at : best), 0);
   return { variant: sharing[most]!, ratio: off[most]! };
 }
 

@@ -12,7 +12,7 @@ export const sentenceOf = {
   shares(variant: string, ratio: number, fallbacks: number): string {
     const cause =
       fallbacks > 0
-        ? `its fallback took ${formatCount(fallbacks)} requests`
+        ? `a fallback took ${formatCount(fallbacks)} requests`
         : 'its keys do not arrive by chance: another split of the same key before this one, or keys that follow a pattern';
     return `the sample cannot be trusted: ${variant} has ${percent(Math.abs(ratio))} ${ratio < 0 ? 'fewer' : 'more'} users than its share (${cause})`;
   },

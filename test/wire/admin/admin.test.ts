@@ -151,6 +151,56 @@ describe('numbers', () => {
     expect(Buffer.from(registers, 'base64')).toEqual(Buffer.from(sample.assigned.registers.registers(0)));
   });
 
+  test('/status says what is found in a sample, since when, and how far each variant is from the others', async () => {
+    const [splitter] = running.generation.splitters.values();
+    const config = running.generation.config.splits.get('appversion')!;
+    const sample = running.counters.sample('appversion', splitter!.variants, config);
+    for (let key = 0; key < 3000; key += 1) {
+      const hash = Math.imul(key, 0x9e3779b1) >>> 0;
+      const variant = hash < 2 ** 31 ? 0 : 1;
+      sample.add(variant, hash, variant === 1 && key % 5 === 0 ? 1 : 0, 8);
+      if (key % 10 === 0) sample.leftOut(1, 'overrides', 0);
+    }
+    const { splits } = (await (await get('/status')).json()) as { splits: object[] };
+    expect(splits[0]).toMatchObject({
+      sample: { since: sample.since.toISOString(), keys: expect.closeTo(3000, -1), movedKeys: null },
+      verdict: {
+        level: 'stop',
+        state: 'hurts',
+        sentence: expect.stringMatching(/^version_1b hurts: \+20\.\d points of users with errors \(1\d/),
+        alarms: [
+          {
+            trouble: 'errors',
+            level: 'stop',
+            variant: 'version_1b',
+            since: expect.stringMatching(/^\d{4}-.*Z$/),
+            present: true,
+          },
+          { trouble: 'exposure', variant: 'version_1b' },
+        ],
+      },
+      outside: { keyless: 0, overrides: 300, ratio: expect.closeTo(300 / 3300, 5) },
+      variants: [
+        {
+          sample: {
+            endings: { answered: expect.any(Number) },
+            failedKeys: 0,
+            errorRatio: 0,
+            p50Seconds: 0.0075,
+          },
+          against: {
+            errors: { value: expect.any(Number), lower: expect.any(Number), upper: expect.any(Number) },
+          },
+          last15Minutes: { requests: expect.any(Number), failed: 0, errorRatio: 0 },
+        },
+        {
+          sample: { overrides: 300, requestsPerKey: expect.closeTo(1, 2) },
+          last15Minutes: { failed: expect.any(Number) },
+        },
+      ],
+    });
+  });
+
   test('/status names the problems of a refused configuration', async () => {
     reloads.refused(['splitter.yaml:9:18 splits.x.share: expected …, got "x"']);
     expect(await (await get('/status')).json()).toMatchObject({
