@@ -100,6 +100,7 @@ const rewrite = {
 } as const;
 const facts = {
   address: '10.1.2.3',
+  isEncrypted: false,
   lines: Buffer.from('X-Forwarded-For: 10.1.2.3\r\nX-Forwarded-Proto: http\r\n'),
 };
 

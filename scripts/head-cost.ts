@@ -136,7 +136,11 @@ function stepOf({ head: text, split: options, variants = 2, paths = ['/'] }: Cos
   const framing = new RequestFraming();
   const out = new Output(65_536);
   const rewrite = { host: null, authority: Buffer.from('u'), forwarded: 'replace', via: false } as const;
-  const facts = { address: '10.1.2.3', lines: Buffer.from('X-Forwarded-For: 10.1.2.3\r\n') };
+  const facts = {
+    address: '10.1.2.3',
+    isEncrypted: false,
+    lines: Buffer.from('X-Forwarded-For: 10.1.2.3\r\n'),
+  };
   return () => {
     head.reset();
     const end = head.parse(bytes, 0, bytes.length);

@@ -2,10 +2,12 @@
 // upstreams that generations share. The admin port, signals and files are other rooms' business.
 
 import type { Logger } from 'pino';
-import type { ListenAddress } from './config/listen-address.ts';
+import { addressName, type ListenAddress } from './config/listen-address.ts';
 import type { Config } from './config/options/document.ts';
 import type { UpstreamConfig } from './config/options/upstream.ts';
+import type { Renewal } from './downstream/certificates.ts';
 import { Listener } from './downstream/listener.ts';
+import { TlsPorts } from './downstream/tls-ports.ts';
 import type { FaultCode } from './errors.ts';
 import { buildGeneration, type Generation } from './routing/generation.ts';
 import { describeChange } from './split/change.ts';
@@ -14,6 +16,7 @@ import type { Assignments } from './telemetry/assignments.ts';
 import { Counters } from './telemetry/counters.ts';
 import { LineBudget } from './telemetry/line-budget.ts';
 import { OWN_PROCESS } from './telemetry/own-process.ts';
+import type { CertificateView } from './telemetry/running.ts';
 import { Deadlines } from './transport/deadlines.ts';
 import { Descriptors } from './transport/descriptors.ts';
 import { socketIo } from './transport/socket-handle.ts';
@@ -26,8 +29,7 @@ export class ListenFailure extends Error {
   readonly address: string;
 
   constructor(address: ListenAddress | string, cause: Error) {
-    const name =
-      typeof address === 'string' ? address : (address.path ?? `${address.host ?? ''}:${address.port}`);
+    const name = typeof address === 'string' ? address : addressName(address);
     super(`cannot listen on ${name}: ${cause.message}`, { cause });
     this.name = 'ListenFailure';
     this.address = name;
@@ -57,12 +59,16 @@ export interface AmbassadorOptions {
   readonly assignments?: Assignments | null;
   /** Gets each change of an upstream's state; without it they are warnings in the log. */
   readonly onUpstreamEvent?: (event: UpstreamEvent) => void;
+  /** 48 random bytes by which all processes resume each other's TLS sessions; made here unless they are given. */
+  readonly ticketKeys?: Uint8Array;
   /** Number of the first generation: 1 unless it takes the place of one that ran before. */
   readonly firstGeneration?: number;
 }
 
 /** Time between two lines that say that clients were refused. */
 const REFUSAL_LINE_MS = 10_000;
+/** Lines about failed handshakes at once; then one in the time above. The metric counts all. */
+const HANDSHAKE_LINES = 5;
 
 export type AmbassadorState = 'starting' | 'serving' | 'draining' | 'stopped';
 
@@ -83,18 +89,21 @@ export class Ambassador {
   readonly #descriptors = new Descriptors();
   readonly #refusalLines = new LineBudget(1, REFUSAL_LINE_MS);
   #refusals = 0;
+  readonly #handshakeLines = new LineBudget(HANDSHAKE_LINES, REFUSAL_LINE_MS);
+  readonly #tlsPorts: TlsPorts;
   readonly #listener: Listener;
   readonly #assignments: Assignments | null;
   #upstreams: ReadonlyMap<string, Upstream>;
   #listening: readonly string[] = [];
   #state: AmbassadorState = 'starting';
 
-  /** Builds everything and opens nothing yet; name lookups begin at once. Throws UnusableUpstream. */
+  /** Builds everything and opens nothing yet; name lookups begin at once. Throws UnusableUpstream or UnusableCertificate. */
   constructor(config: Config, options: AmbassadorOptions) {
     this.#log = options.log;
     this.#lookup = options.lookup;
     const { onUpstreamEvent = ({ msg, ...more }) => this.#log.warn(more, msg) } = options;
     this.#events = new UpstreamEvents(onUpstreamEvent);
+    this.#tlsPorts = new TlsPorts(config.listen, options.ticketKeys);
     this.#upstreams = this.#upstreamsFor(config, new Map());
     const { accessLog = null, assignments = null, firstGeneration = 1 } = options;
     const generation = buildGeneration(firstGeneration, config, this.#upstreams, this.counters, assignments);
@@ -107,6 +116,7 @@ export class Ambassador {
       observers,
       this.#descriptors,
       (code, cause) => this.#refused(code, cause),
+      (reason, client, cause) => this.#handshakeFailed(reason, client, cause),
     );
   }
 
@@ -123,6 +133,15 @@ export class Ambassador {
     return this.#listening;
   }
 
+  get certificates(): readonly CertificateView[] {
+    return this.#tlsPorts.describe();
+  }
+
+  /** Reads the certificates of all listening addresses again; what has changed, and what is wrong with it. */
+  renewCertificates(): Promise<readonly Renewal[]> {
+    return this.#tlsPorts.renew();
+  }
+
   /** Open client connections. */
   get connectionCount(): number {
     return this.#listener.connectionCount;
@@ -133,7 +152,7 @@ export class Ambassador {
     const listening: string[] = [];
     for (const address of this.generation.config.listen) {
       try {
-        listening.push(await this.#listener.listen(address));
+        listening.push(await this.#listener.listen(address, this.#tlsPorts.of(address)));
       } catch (error) {
         await this.stop();
         throw new ListenFailure(address, error as Error);
@@ -228,6 +247,11 @@ export class Ambassador {
     if (!this.#refusalLines.take(performance.now())) return;
     this.#log.warn({ code, cause, count: this.#refusals }, 'connections refused');
     this.#refusals = 0;
+  }
+
+  #handshakeFailed(reason: string, client: string, cause: string): void {
+    if (!this.#handshakeLines.take(performance.now())) return;
+    this.#log.warn({ reason, client, cause }, 'TLS handshake failed');
   }
 
   #open(name: string, settings: UpstreamConfig): Upstream {

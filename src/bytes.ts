@@ -100,6 +100,8 @@ export interface RequestContext {
 
 /** The connection that a request came by, and the process that serves it. */
 export interface Surroundings {
+  /** What the TLS handshake has shown; null for plain text. */
+  readonly tls: TlsFacts | null;
   /** Port of the client; 0 on a Unix socket. */
   readonly remotePort: number;
   /** Address and port that the client came in by; "unix:" and 0 on a Unix socket. */
@@ -115,6 +117,22 @@ export interface Surroundings {
   timeMs(): number;
   /** Milliseconds on a clock that never goes back. */
   elapsedMs(): number;
+}
+
+/** Facts of one client connection over TLS. */
+export interface TlsFacts {
+  /** Name that the client asked for (SNI), in lower case; empty without one. */
+  readonly serverName: string;
+  /** "TLSv1.3". */
+  readonly protocol: string;
+  /** OpenSSL's name of the cipher. */
+  readonly cipher: string;
+  /** Of the client's certificate, as in nginx: NONE without one, SUCCESS, or FAILED and why. */
+  readonly verification: string;
+  /** Subject of the client's certificate by RFC 2253; empty without one. */
+  readonly subject: string;
+  /** An earlier session was resumed. */
+  readonly isResumed: boolean;
 }
 
 /** What variables read of a response: `$status`, `$upstream_addr`, `$upstream_http_X`, `$sent_http_X`. */

@@ -8,6 +8,7 @@ import type { UpstreamUrl } from '../config/options/addresses.ts';
 import { BALANCE_KIND } from '../config/options/balance.ts';
 import type { Config } from '../config/options/document.ts';
 import { formatInstant, formatSlot, type Slot } from '../config/options/experiment.ts';
+import type { ListenOption } from '../config/options/listen.ts';
 import { REMOVED, withoutLiterals } from '../config/secrets.ts';
 import { List, Members } from './json-pieces.ts';
 
@@ -39,6 +40,13 @@ export function formatUpstreamUrl({ tls, authority, path }: UpstreamUrl): string
   return path === null ? `${tls ? 'https' : 'http'}://${authority}` : `unix:${path}`;
 }
 
+/** An address alone, or a map of it and what is special about it. */
+function formatListen(value: ListenOption | null): unknown {
+  if (value === null) return 'off';
+  const address = formatAddress(value);
+  return value.tls === undefined ? address : { address, tls: value.tls };
+}
+
 /** One value of a kind that the schema turned into something else; undefined for every other kind. */
 function formatKind(kind: string | undefined, value: unknown): unknown {
   switch (kind) {
@@ -66,7 +74,7 @@ function formatKind(kind: string | undefined, value: unknown): unknown {
         ]),
       );
     case 'address':
-      return value === null ? 'off' : formatAddress(value as ListenAddress);
+      return formatListen(value as ListenOption | null);
     case 'URL':
       return formatUpstreamUrl(value as UpstreamUrl);
     case 'fail | { fallback: UPSTREAM }':

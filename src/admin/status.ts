@@ -39,6 +39,7 @@ export function describeStatus(running: Running, reloads: ReloadStatus, withRegi
       startedAt: new Date(performance.timeOrigin).toISOString(),
     },
     listening: running.listening,
+    certificates: running.certificates,
     ...(running.workers === undefined ? {} : { workers: running.workers.list }),
     generation: {
       number: generation.number,

@@ -50,6 +50,8 @@ export function knownKeys(path: Path): string[] {
     if (next === undefined) return [];
     schema = core(next);
   }
+  // A list of one may be written without its brackets.
+  if (schema instanceof z.core.$ZodArray) schema = core(schema._zod.def.element);
   if (schema instanceof z.core.$ZodUnion) {
     const objects = schema._zod.def.options.map(core).filter((option) => option instanceof z.core.$ZodObject);
     return objects.flatMap((object) => Object.keys(object._zod.def.shape));
@@ -79,7 +81,10 @@ function child(schema: AnySchema, step: string | number): AnySchema | undefined 
     return Object.hasOwn(schema._zod.def.shape, step) ? schema._zod.def.shape[step] : undefined;
   }
   if (schema instanceof z.core.$ZodRecord) return schema._zod.def.valueType;
-  if (schema instanceof z.core.$ZodArray) return schema._zod.def.element;
+  if (schema instanceof z.core.$ZodArray) {
+    const { element } = schema._zod.def;
+    return typeof step === 'number' ? element : child(core(element), step);
+  }
   if (schema instanceof z.core.$ZodUnion) {
     for (const option of schema._zod.def.options) {
       const found = child(core(option), step);

@@ -6,6 +6,16 @@ export type ListenAddress =
   | { readonly host: string | null; readonly port: number; readonly path: null }
   | { readonly host: null; readonly port: 0; readonly path: string };
 
+/** The same text for the same address, whatever else is said of it. */
+export function addressId({ host, port, path }: ListenAddress): string {
+  return JSON.stringify([host, port, path]);
+}
+
+/** The address for people: ":8443", "/run/splitter.sock". */
+export function addressName({ host, port, path }: ListenAddress): string {
+  return path ?? `${host ?? ''}:${port}`;
+}
+
 /** Where requests are taken when nothing says otherwise. */
 export const LISTEN_DEFAULT = ':8000';
 /** Where the admin port is when nothing says otherwise. */

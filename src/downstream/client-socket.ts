@@ -10,6 +10,7 @@ import type { Timed } from '../transport/deadlines.ts';
 import { Wire, type WireOwner } from '../transport/wire.ts';
 import { Backlog } from './backlog.ts';
 import type { ConnectionHost } from './connection-host.ts';
+import type { TlsClient } from './tls-client.ts';
 
 /** Connections of this process so far. */
 let connectionCount = 0;
@@ -24,6 +25,8 @@ export abstract class ClientSocket<Connection> implements Timed, WireOwner, Surr
   readonly listenedOn: string;
   readonly connectionNumber = ++connectionCount;
   requestCount = 0;
+  /** What the TLS handshake has shown; null for plain text. */
+  readonly tls: TlsClient | null;
   /** What waits for a client that does not read; null while it reads. */
   #backlog: Backlog | null = null;
 
@@ -33,12 +36,14 @@ export abstract class ClientSocket<Connection> implements Timed, WireOwner, Surr
     facts: ForwardedFacts,
     remoteAddress: string,
     listenedOn: string,
+    tls: TlsClient | null,
   ) {
     this.listener = listener;
     this.listenedOn = listenedOn;
     this.forwardedFacts = facts;
     this.remoteAddress = remoteAddress;
-    this.wire = new Wire(socket, this, true);
+    this.tls = tls;
+    this.wire = new Wire(socket, this, tls === null, tls?.carrier ?? null);
     listener.deadlines.add(this);
   }
 
@@ -111,7 +116,7 @@ export abstract class ClientSocket<Connection> implements Timed, WireOwner, Surr
     // What was gathered of the response is true as far as it goes.
     this.wire.flush();
     // A Unix socket knows no reset, and Node throws when it is asked for one.
-    if (reset && this.forwardedFacts.address !== '') this.wire.socket.resetAndDestroy();
+    if (reset && this.forwardedFacts.address !== '') this.wire.reset();
     else this.wire.socket.destroy();
   }
 

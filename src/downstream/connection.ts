@@ -14,6 +14,7 @@ import type { Tunnel } from '../transport/tunnel.ts';
 import { ReadMemory } from '../transport/wire.ts';
 import { ClientSocket } from './client-socket.ts';
 import type { ConnectionHost } from './connection-host.ts';
+import type { TlsClient } from './tls-client.ts';
 
 /** All clients' bytes are read into this, one read at a time. */
 const clientMemory = new ReadMemory(65_536, 0);
@@ -53,10 +54,10 @@ export class Downstream extends ClientSocket<Downstream> implements Client<Gener
     facts: ForwardedFacts,
     remoteAddress: string,
     listenedOn: string,
-    now: number,
+    tls: TlsClient | null,
   ) {
-    super(listener, socket, facts, remoteAddress, listenedOn);
-    this.setDeadline(now + this.timeouts.idle);
+    super(listener, socket, facts, remoteAddress, listenedOn, tls);
+    this.setDeadline(performance.now() + this.timeouts.idle);
     socket.on('end', this.#onEnd);
     socket.on('error', this.#onError);
     socket.on('close', this.#onClose);
@@ -304,10 +305,8 @@ export class Downstream extends ClientSocket<Downstream> implements Client<Gener
         // A client that does not read its answers gets no further ones.
         if (this.wire.isBlocked) break;
         const end = this.#readHead(bytes, position, to);
-        if (end < 0) {
-          if (end === INCOMPLETE) break;
-          position = to;
-        } else position = end;
+        if (end === INCOMPLETE) break;
+        position = end < 0 ? to : end;
       } else if (this.#state === CLIENT_STATE.exchange) {
         const exchange = this.#exchange!;
         if (exchange.isRequestSent || !exchange.takesBody) break;

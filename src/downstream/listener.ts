@@ -2,14 +2,16 @@
 // (drain). It decides nothing about requests. Sources: RFC 9112 §9.6; accept(2).
 
 import { createServer, type Server, type Socket } from 'node:net';
-import type { ListenAddress } from '../config/listen-address.ts';
-import { type Cause, causeOf, FAULT_CODES, type FaultCode, formatCause, limitOf } from '../errors.ts';
+import type { TLSSocket } from 'node:tls';
+import { addressId, type ListenAddress } from '../config/listen-address.ts';
+import { type Cause, causeOf, FAULT_CODES, FAULTS, type FaultCode, formatCause, limitOf } from '../errors.ts';
 import { Exchange } from '../exchange/exchange.ts';
 import type { Observers } from '../exchange/outcome.ts';
 import { faultText } from '../exchange/own-answer.ts';
+import { forwardedFacts } from '../http1/forwarded.ts';
 import type { Generation } from '../routing/generation.ts';
-import { addressId } from '../routing/routes.ts';
 import type { DownstreamCounters } from '../telemetry/counters.ts';
+import type { HandshakeFailure } from '../telemetry/counts.ts';
 import type { ClientExchange } from '../transport/contracts.ts';
 import type { Deadlines } from '../transport/deadlines.ts';
 import type { Descriptors } from '../transport/descriptors.ts';
@@ -17,10 +19,14 @@ import { descriptorOf } from '../transport/socket-handle.ts';
 import type { Tunnel } from '../transport/tunnel.ts';
 import { Downstream } from './connection.ts';
 import type { ConnectionHost } from './connection-host.ts';
+import type { TlsClient } from './tls-client.ts';
+import type { Handshake, TlsHost, TlsPort } from './tls-port.ts';
 
 const ACCEPT_BACKLOG = 4096;
 /** How long a client that was turned away may take to let go. */
 const TURN_AWAY_MS = 500;
+/** How long a client whose handshake ends after the listening sockets have closed may take for its request. */
+const LAST_REQUEST_MS = 1000;
 /** Exchanges kept for later clients; about as many as are under way at once in a busy sidecar. */
 const SPARE_EXCHANGES_MAX = 1024;
 
@@ -28,7 +34,7 @@ const SPARE_EXCHANGES_MAX = 1024;
  * The listening sockets and all clients of one data plane, which owns it. Its promise: the limit of clients holds, those beyond it
  * get an answer, and after `drain` or `stop` none is left.
  */
-export class Listener implements ConnectionHost<Downstream> {
+export class Listener implements ConnectionHost<Downstream>, TlsHost {
   readonly deadlines: Deadlines;
   readonly counters: DownstreamCounters;
   readonly observers: Observers;
@@ -44,6 +50,8 @@ export class Listener implements ConnectionHost<Downstream> {
   readonly #spareExchanges: ClientExchange<Generation>[] = [];
   readonly #descriptors: Descriptors;
   readonly #onRefused: (code: FaultCode, cause: string) => void;
+  readonly #onHandshakeFailed: (reason: HandshakeFailure, client: string, cause: string) => void;
+  readonly #tlsPorts: TlsPort[] = [];
   #dateLine = '';
   #dateUntil = 0;
   #onEmpty: (() => void) | null = null;
@@ -55,7 +63,9 @@ export class Listener implements ConnectionHost<Downstream> {
     observers: Observers,
     descriptors: Descriptors,
     onRefused: (code: FaultCode, cause: string) => void,
+    onHandshakeFailed: (reason: HandshakeFailure, client: string, cause: string) => void = () => undefined,
   ) {
+    this.#onHandshakeFailed = onHandshakeFailed;
     this.#descriptors = descriptors;
     this.#onRefused = onRefused;
     this.generation = generation;
@@ -70,12 +80,16 @@ export class Listener implements ConnectionHost<Downstream> {
   }
 
   /**
-   * Listens on one more address and returns it as a URL with its real port.
+   * Listens on one more address, with TLS where `tlsPort` is given, and returns it as a URL with its real port.
    * Rejects with the error of listen(2), EADDRINUSE above all.
    */
-  async listen(address: ListenAddress): Promise<string> {
+  async listen(address: ListenAddress, tlsPort: TlsPort | null = null): Promise<string> {
     const listenedOn = addressId(address);
-    const accept = (socket: Socket): void => this.#accept(socket, listenedOn);
+    const accept = (socket: Socket): void => this.#accept(socket, listenedOn, tlsPort);
+    if (tlsPort !== null) {
+      tlsPort.attach(this, listenedOn);
+      this.#tlsPorts.push(tlsPort);
+    }
     const server = createServer({ allowHalfOpen: true, noDelay: true }, accept);
     await this.#bind(server, address);
     // An accept that failed (memory, buffers, a firewall) is one client's misfortune, not the end of all.
@@ -87,7 +101,7 @@ export class Listener implements ConnectionHost<Downstream> {
     const bound = server.address();
     const port = typeof bound === 'object' && bound !== null ? bound.port : address.port;
     const host = address.host ?? 'localhost';
-    return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+    return `${tlsPort === null ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
   }
 
   /** Stops taking connections, ends those that are idle, and resolves when none is left. */
@@ -98,7 +112,7 @@ export class Listener implements ConnectionHost<Downstream> {
     for (const connection of this.#connections) {
       if (connection.isIdle) connection.close(now);
     }
-    if (this.#connections.size === 0) return;
+    if (this.#isEmpty) return;
     await new Promise<void>((resolve) => {
       this.#onEmpty = resolve;
     });
@@ -118,6 +132,7 @@ export class Listener implements ConnectionHost<Downstream> {
   /** Ends everything at once. */
   async stop(): Promise<void> {
     const closed = this.#servers.map((server) => new Promise((resolve) => server.close(resolve)));
+    for (const port of this.#tlsPorts) port.stop();
     for (const connection of this.#connections) connection.destroy();
     await Promise.all(closed);
   }
@@ -140,7 +155,31 @@ export class Listener implements ConnectionHost<Downstream> {
     if (!this.#connections.delete(connection)) return;
     this.counters.connectionClosed();
     this.#descriptors.clients--;
-    if (this.#connections.size === 0) this.#onEmpty?.();
+    if (this.#isEmpty) this.#onEmpty?.();
+  }
+
+  /** Neither a connection nor a handshake that may become one. */
+  get #isEmpty(): boolean {
+    return this.#connections.size === 0 && this.#handshakes === 0;
+  }
+
+  get #handshakes(): number {
+    let count = 0;
+    for (const port of this.#tlsPorts) count += port.pending;
+    return count;
+  }
+
+  secured(socket: TLSSocket, client: TlsClient, { remoteAddress }: Handshake, listenedOn: string): void {
+    this.#open(socket, remoteAddress, listenedOn, client);
+  }
+
+  handshakeEnded(): void {
+    this.#descriptors.clients--;
+    if (this.isClosing && this.#isEmpty) this.#onEmpty?.();
+  }
+
+  handshakeFailed(client: string, reason: HandshakeFailure, cause: string): void {
+    this.#onHandshakeFailed(reason, client, cause);
   }
 
   tunnelOpened(tunnel: Tunnel): void {
@@ -174,21 +213,41 @@ export class Listener implements ConnectionHost<Downstream> {
     }
   }
 
-  #accept(socket: Socket, listenedOn: string): void {
+  #accept(socket: Socket, listenedOn: string, tlsPort: TlsPort | null): void {
     const { connections } = this.generation.config.limits;
-    if (this.#connections.size >= connections)
-      return this.#turnAway(socket, 'CONNECTIONS_EXHAUSTED', limitOf('limits.connections', connections));
+    if (this.#connections.size + this.#handshakes >= connections)
+      return this.#refuseClient(
+        socket,
+        tlsPort,
+        'CONNECTIONS_EXHAUSTED',
+        limitOf('limits.connections', connections),
+      );
     if (descriptorOf(socket) >= this.#descriptors.clientsEnd)
-      return this.#turnAway(socket, 'RESOURCES_EXHAUSTED', this.#descriptors.describe());
+      return this.#refuseClient(socket, tlsPort, 'RESOURCES_EXHAUSTED', this.#descriptors.describe());
     const remote = socket.remoteAddress ?? '';
     const address = remote.startsWith('::ffff:') && remote.includes('.') ? remote.slice(7) : remote;
-    const forwardedFor = address === '' ? '' : `X-Forwarded-For: ${address}\r\n`;
-    const facts = { address, lines: Buffer.from(`${forwardedFor}X-Forwarded-Proto: http\r\n`, 'latin1') };
-    this.counters.connectionOpened();
     this.#descriptors.clients++;
-    this.#connections.add(
-      new Downstream(this, socket, facts, address === '' ? 'unix:' : address, listenedOn, performance.now()),
-    );
+    if (tlsPort === null) this.#open(socket, address, listenedOn, null);
+    else tlsPort.accept(socket, address, performance.now());
+  }
+
+  /** Requests may come. `address` is empty on a Unix socket. */
+  #open(socket: Socket, address: string, listenedOn: string, tls: TlsClient | null): void {
+    const facts = forwardedFacts(address, tls !== null);
+    this.counters.connectionOpened();
+    const client = address === '' ? 'unix:' : address;
+    const connection = new Downstream(this, socket, facts, client, listenedOn, tls);
+    this.#connections.add(connection);
+    // Its handshake began before the listening sockets closed: a request that is on its way is still served.
+    if (this.isClosing) connection.setDeadline(performance.now() + LAST_REQUEST_MS);
+  }
+
+  /** A client that may not even begin: nothing can be said to it before a handshake, which would cost what is short. */
+  #refuseClient(socket: Socket, tlsPort: TlsPort | null, code: FaultCode, cause: Cause): void {
+    if (tlsPort === null) return this.turnAway(socket, code, cause);
+    this.#refuse(code, cause);
+    socket.on('error', () => undefined);
+    socket.destroy();
   }
 
   #refuse(code: FaultCode, cause: Cause): void {
@@ -196,7 +255,7 @@ export class Listener implements ConnectionHost<Downstream> {
     this.#onRefused(code, formatCause(cause));
   }
 
-  #turnAway(socket: Socket, code: FaultCode, cause: Cause): void {
+  turnAway(socket: Socket, code: FaultCode, cause: Cause): void {
     this.#refuse(code, cause);
     const isLast = descriptorOf(socket) >= this.#descriptors.refusedEnd;
     const body = faultText(code, cause);
@@ -205,7 +264,7 @@ export class Listener implements ConnectionHost<Downstream> {
     socket.resume();
     socket.setTimeout(TURN_AWAY_MS, () => socket.destroy());
     socket.end(
-      `HTTP/1.1 503 Service Unavailable\r\n${this.dateLine(performance.now())}x-splitter-error: ${code}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
+      `HTTP/1.1 ${FAULTS[code].status === 400 ? '400 Bad Request' : '503 Service Unavailable'}\r\n${this.dateLine(performance.now())}x-splitter-error: ${code}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
     );
     // Waiting for its end would cost one of the last descriptors: the answer is on its way, or is lost.
     if (isLast) socket.destroy();

@@ -22,9 +22,20 @@ FORWARDED_BITS[FIELD.forwardedHost] = 4;
 export interface ForwardedFacts {
   /** The client's address; empty on a Unix socket. */
   readonly address: string;
-  /** "X-Forwarded-For: ADDRESS" CRLF "X-Forwarded-Proto: http" CRLF, for a request that brings neither. */
+  /** The client's own connection uses TLS. */
+  readonly isEncrypted: boolean;
+  /** "X-Forwarded-For: ADDRESS" CRLF "X-Forwarded-Proto: http" CRLF, or https, for a request that brings neither. */
   readonly lines: Buffer;
 }
+
+/** What the splitter adds to the requests of a client at this address, "" on a Unix socket. */
+export function forwardedFacts(address: string, isEncrypted: boolean): ForwardedFacts {
+  const forwardedFor = address === '' ? '' : `X-Forwarded-For: ${address}\r\n`;
+  return { address, isEncrypted, lines: Buffer.from(forwardedFor + protoLine(isEncrypted), 'latin1') };
+}
+
+const protoLine = (isEncrypted: boolean): string =>
+  isEncrypted ? 'X-Forwarded-Proto: https\r\n' : 'X-Forwarded-Proto: http\r\n';
 
 /**
  * Writes the fields that are missing. `set` are those that the configuration sets, `brought` those of the client that
@@ -41,7 +52,7 @@ export function writeForwarded(
   if ((present & 3) === 0) out.copy(facts.lines, 0, facts.lines.length);
   else {
     if ((set & 1) === 0) writeForwardedFor(out, head, (brought & 1) !== 0, facts.address);
-    if ((present & 2) === 0) out.text('X-Forwarded-Proto: http\r\n');
+    if ((present & 2) === 0) out.text(protoLine(facts.isEncrypted));
   }
   if ((present & 4) !== 0) return;
   const isAbsolute = head.authorityEnd > head.authorityStart;

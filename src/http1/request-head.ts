@@ -99,6 +99,10 @@ export class RequestHead extends Head {
     this.surroundings = NO_SURROUNDINGS;
   }
 
+  get isEncrypted(): boolean {
+    return this.surroundings.tls !== null;
+  }
+
   context(): RequestContext {
     this.#context ??= new KeptValues(this.surroundings, this.beganAtMs);
     return this.#context;

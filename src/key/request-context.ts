@@ -6,6 +6,7 @@ import type { RequestContext, RequestView, ResponseFacts, Surroundings } from '.
 
 /** Around a request of which nothing more is known than its bytes: one of a log, of a test, of the library. */
 export const NO_SURROUNDINGS: Surroundings = {
+  tls: null,
   remotePort: 0,
   localAddress: '',
   localPort: 0,

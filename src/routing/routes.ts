@@ -3,7 +3,7 @@
 // came. Knows nothing of what a route leads to. Source: nginx's ngx_http_core_find_location, virtual server names.
 
 import { DOT, PERCENT, QUESTION, SLASH } from '../bytes.ts';
-import type { ListenAddress } from '../config/listen-address.ts';
+import { addressId } from '../config/listen-address.ts';
 import type { Config } from '../config/options/document.ts';
 import type { RouteConfig } from '../config/options/route.ts';
 import type { RequestHead } from '../http1/request-head.ts';
@@ -23,11 +23,6 @@ interface CompiledRoute<T> {
   readonly path: Buffer;
   readonly exact: boolean;
   readonly end: T;
-}
-
-/** The same text for the same address. */
-export function addressId(address: ListenAddress): string {
-  return JSON.stringify(address);
 }
 
 /** The choice among the routes of a configuration; `ends[i]` is what route i leads to. */

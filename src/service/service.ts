@@ -11,12 +11,14 @@ import { type Finding, warningLines } from '../config/findings.ts';
 import type { Loaded, LoadRequest } from '../config/load.ts';
 import type { Config } from '../config/options/document.ts';
 import { formatPath, formatProblems, type Problem } from '../config/problem.ts';
+import { UnusableCertificate } from '../downstream/certificates.ts';
 import { describeSplits } from '../split/change.ts';
 import { type LogOutput, openLog } from '../telemetry/log.ts';
 import { OWN_PROCESS } from '../telemetry/own-process.ts';
 import { ReloadStatus } from '../telemetry/running.ts';
 import { VERSION } from '../telemetry/version.ts';
 import type { Crew } from '../workers/crew.ts';
+import { CertificateWatch } from './certificate-watch.ts';
 import { type Events, lossOf, openEvents } from './events.ts';
 import { LastGood } from './last-good.ts';
 import { describeListenFailure } from './listen-failure.ts';
@@ -100,20 +102,20 @@ export async function runService(
   return 1;
 }
 
-/** The problem with an upstream whose files are not what the configuration says. */
+/** The problem with an upstream or a listening address whose files are not what the configuration says. */
 function unusable(cause: unknown, file: string | null): Problem {
+  const at = { at: file ?? 'configuration', order: 0, expected: 'PEM files that can be used' };
+  if (cause instanceof UnusableCertificate) return { ...at, path: 'listen.tls', got: cause.message };
   if (!(cause instanceof UnusableUpstream)) throw cause;
-  const path = formatPath(['upstreams', cause.upstream, 'tls']);
   return {
-    at: file ?? 'configuration',
-    path,
-    order: 0,
+    ...at,
+    path: formatPath(['upstreams', cause.upstream, 'tls']),
     expected: 'PEM files that can be read',
     got: cause.message,
   };
 }
 
-/** Throws UnusableUpstream. */
+/** Throws UnusableUpstream or UnusableCertificate. */
 async function openDataPlane(
   config: Config,
   workers: number,
@@ -143,6 +145,7 @@ class Service implements ReloadHost {
   readonly #startConfig: Config;
   readonly #status = new ReloadStatus();
   readonly #ended = Promise.withResolvers<number>();
+  readonly #certificates: CertificateWatch;
   #reloads: Reloads | null = null;
   #admin: AdminServer | null = null;
   #isEnding = false;
@@ -165,6 +168,7 @@ class Service implements ReloadHost {
     this.#reader = reader;
     this.#lastGood = lastGood;
     this.#startConfig = plane.generation.config;
+    this.#certificates = new CertificateWatch(plane, this.#startConfig, this.#log);
   }
 
   /** Resolves with the exit code once everything is closed. */
@@ -226,6 +230,7 @@ class Service implements ReloadHost {
     if (signal === 'SIGUSR1') this.#reopen();
     else if (signal === 'SIGHUP') {
       this.#reopen();
+      this.#certificates.request();
       if (this.#reloads === null) this.#wantsReload = true;
       else this.#reloads.request();
     } else if (this.#isEnding) void this.#end(signal, 1);
@@ -271,7 +276,7 @@ class Service implements ReloadHost {
         this.#log.warn({ file }, 'a file that is mounted alone (subPath) never changes: mount its directory');
       }
     }
-    await this.#reloads?.watch();
+    await Promise.all([this.#reloads?.watch(), this.#certificates.start()]);
     if (this.#wantsReload) this.#reloads?.request();
   }
 
@@ -342,6 +347,7 @@ class Service implements ReloadHost {
 
   async #close(message: string, code: number): Promise<void> {
     this.#reloads?.close();
+    this.#certificates.close();
     this.#reader.close();
     await this.#admin?.close();
     this.#log.info(message);

@@ -4,7 +4,15 @@
 
 import type { SplitConfig } from '../config/options/split.ts';
 import { REASONS, type Reason } from '../split/splitter.ts';
-import { DOWNSTREAM_ROW, FAILED_CLASSES, STATUS_CLASSES, UPSTREAM_ROW, VARIANT_ROW } from './counts.ts';
+import {
+  DOWNSTREAM_ROW,
+  FAILED_CLASSES,
+  HANDSHAKE_FAILURES,
+  type HandshakeFailure,
+  STATUS_CLASSES,
+  UPSTREAM_ROW,
+  VARIANT_ROW,
+} from './counts.ts';
 import { findBucket } from './duration-buckets.ts';
 import { type RowReading, rowClass } from './rows.ts';
 import { defineSample, identifySample, Sample, type SampledVariant } from './sample.ts';
@@ -184,6 +192,22 @@ export class DownstreamCounters extends rowClass(DOWNSTREAM_ROW) {
   /** A request was refused before a variant was chosen. @param fault position of the code in FAULT_CODES */
   refused(fault: number): void {
     this.cells[DOWNSTREAM.refusals + fault]! += 1;
+  }
+
+  handshakeBegun(): void {
+    this.cells[DOWNSTREAM.handshakesOpen]! += 1;
+  }
+
+  handshakeSucceeded(isResumed: boolean): void {
+    this.cells[DOWNSTREAM.handshakesOpen]! -= 1;
+    this.cells[DOWNSTREAM.handshakes]! += 1;
+    if (isResumed) this.cells[DOWNSTREAM.handshakesResumed]! += 1;
+  }
+
+  /** @param hadBegun it was counted by handshakeBegun() */
+  handshakeFailed(reason: HandshakeFailure, hadBegun: boolean): void {
+    if (hadBegun) this.cells[DOWNSTREAM.handshakesOpen]! -= 1;
+    this.cells[DOWNSTREAM.handshakeFailures + HANDSHAKE_FAILURES.indexOf(reason)]! += 1;
   }
 
   tunnelOpened(): void {

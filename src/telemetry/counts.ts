@@ -36,6 +36,27 @@ const BY_FAULT: Dimension = {
   isSparse: true,
 };
 
+/** Why a TLS handshake with a client did not end well. */
+export const HANDSHAKE_FAILURES = [
+  'alpn',
+  'certificate_rejected',
+  'closed',
+  'limit',
+  'not_tls',
+  'other',
+  'protocol',
+  'timeout',
+] as const;
+
+export type HandshakeFailure = (typeof HANDSHAKE_FAILURES)[number];
+
+const BY_HANDSHAKE_FAILURE: Dimension = {
+  names: HANDSHAKE_FAILURES,
+  labels: ['reason'],
+  labelsOf: (cell) => ({ reason: HANDSHAKE_FAILURES[cell]! }),
+  isSparse: true,
+};
+
 const BY_FAULT_AND_BLAME: Dimension = {
   ...BY_FAULT,
   labels: ['code', 'blame'],
@@ -261,6 +282,31 @@ export const DOWNSTREAM_ROW = declareRow(
       by: BY_FAULT_AND_BLAME,
       status: 'refusals',
     },
+    handshakesOpen: {
+      kind: 'gauge',
+      metric: 'splitter_tls_handshakes_in_flight',
+      help: 'TLS handshakes with clients that are under way; limited by limits.tlsHandshakes.',
+      status: 'tlsHandshakesInFlight',
+    },
+    handshakes: {
+      kind: 'counter',
+      metric: 'splitter_tls_handshakes_total',
+      help: 'TLS handshakes with clients that have ended well, resumed ones included.',
+      status: 'tlsHandshakes',
+    },
+    handshakesResumed: {
+      kind: 'counter',
+      metric: 'splitter_tls_handshakes_resumed_total',
+      help: 'TLS handshakes with clients that resumed an earlier session.',
+      status: 'tlsHandshakesResumed',
+    },
+    handshakeFailures: {
+      kind: 'counter',
+      metric: 'splitter_tls_handshake_failures_total',
+      help: 'TLS handshakes with clients that failed, by reason: alpn (no http/1.1), certificate_rejected by the client, closed by the client, limit (limits.tlsHandshakes), not_tls (plain text), protocol (no common version or cipher), timeout (timeouts.tlsHandshake), other. A reason appears with its first failure.',
+      by: BY_HANDSHAKE_FAILURE,
+      status: 'tlsHandshakeFailures',
+    },
     tunnelsOpen: {
       kind: 'gauge',
       metric: 'splitter_tunnels',
@@ -284,6 +330,10 @@ export const DOWNSTREAM_ROW = declareRow(
     'connectionsOpen',
     'connectionsAccepted',
     'refusals',
+    'handshakesOpen',
+    'handshakes',
+    'handshakesResumed',
+    'handshakeFailures',
     'tunnelsOpen',
     'tunnelsOpened',
     'responseBytesBuffered',

@@ -13,7 +13,7 @@ import {
   VARIANT_FAMILIES,
   VARIANT_LABELS,
 } from './row-families.ts';
-import type { Running, RunningWorkers } from './running.ts';
+import type { CertificateView, Running, RunningWorkers } from './running.ts';
 import type { KEY_SETS, Sample } from './sample.ts';
 import { VERSION } from './version.ts';
 
@@ -65,6 +65,11 @@ function keysOf(name: string, set: (typeof KEY_SETS)[number], help: string): Met
       }
     },
   };
+}
+
+/** Several addresses may have one file: a metric has a line for each file. */
+function certificatesByFile({ certificates }: Running): Map<string, CertificateView> {
+  return new Map(certificates.map((one) => [one.certificate, one]));
 }
 
 const OF_THE_SPLITTER: readonly MetricFamily[] = [
@@ -170,6 +175,26 @@ const OF_THE_SPLITTER: readonly MetricFamily[] = [
     },
   },
   ...DOWNSTREAM_FAMILIES,
+  {
+    name: 'splitter_certificate_expiry_timestamp_seconds',
+    type: 'gauge',
+    help: 'Unix time at which the certificate of a listening address expires, by its file. No line without TLS, as with the next one.',
+    labels: ['certificate'],
+    *read({ running }) {
+      for (const [certificate, { notAfter }] of certificatesByFile(running))
+        yield [{ certificate }, Date.parse(notAfter) / 1000];
+    },
+  },
+  {
+    name: 'splitter_certificate_current',
+    type: 'gauge',
+    help: '1 if the certificate is the one in its file, 0 if that file cannot be used and the old certificate stays in use.',
+    labels: ['certificate'],
+    *read({ running }) {
+      for (const [certificate, { problem }] of certificatesByFile(running))
+        yield [{ certificate }, problem === null ? 1 : 0];
+    },
+  },
   single(
     'splitter_draining',
     'gauge',

@@ -66,6 +66,20 @@ export interface RunningGeneration {
 /** How sockets are read: past net.Socket, or by its public way because this Node lacks the private one. */
 export type SocketIo = 'direct' | 'public';
 
+/** One certificate that clients are shown. Times as in `Date.prototype.toISOString`. */
+export interface CertificateView {
+  /** The listening address. */
+  readonly address: string;
+  /** Its file. */
+  readonly certificate: string;
+  /** Server names that get it. */
+  readonly names: readonly string[];
+  readonly notAfter: string;
+  readonly loadedAt: string;
+  /** Why the files that are there now are not in use; null when they are. */
+  readonly problem: string | null;
+}
+
 /** A splitter that can be asked what it does. */
 export interface Running {
   readonly counters: Counters;
@@ -74,6 +88,8 @@ export interface Running {
   /** Addresses with their real ports, "http://127.0.0.1:8000"; empty until it listens. */
   readonly listening: readonly string[];
   readonly socketIo: SocketIo;
+  /** Of all listening addresses with TLS, in their order. */
+  readonly certificates: readonly CertificateView[];
   /** The processes that take the requests; absent when this one does. */
   readonly workers?: RunningWorkers;
 }

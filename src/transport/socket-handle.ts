@@ -2,6 +2,7 @@
 // net.connect offers and accepted sockets lack. Says whether this Node has it (docs/decisions/0018).
 
 import { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import type { SocketIo } from '../telemetry/running.ts';
 
 /** What of a socket's handle is used beside net.Socket. */
@@ -34,6 +35,11 @@ export function socketIo(): SocketIo {
   const isDirect = typeof handleOf(socket)?.useUserBuffer === 'function';
   socket.destroy();
   return isDirect ? 'direct' : 'public';
+}
+
+/** The socket whose bytes a TLS socket decrypts; null where Node keeps it elsewhere. */
+export function carrierOf(socket: TLSSocket): Socket | null {
+  return (socket as unknown as { readonly _parent?: Socket })._parent ?? null;
 }
 
 export function handleOf(socket: Socket): Handle | null {

@@ -119,9 +119,14 @@ export class Wire {
   #handed = 0;
   /** Writes go straight to the socket's descriptor as long as it takes them. */
   readonly #isDirect: boolean;
+  /** The socket that carries the bytes of TLS, where it is known. */
+  readonly #carrier: Socket | null;
 
-  /** `isPlain`: the socket's bytes are those of the descriptor, not of TLS. */
-  constructor(socket: Socket, owner: WireOwner, isPlain: boolean) {
+  /**
+   * `isPlain`: the socket's bytes are those of the descriptor, not of TLS. `carrier` is the socket under the one of TLS.
+   */
+  constructor(socket: Socket, owner: WireOwner, isPlain: boolean, carrier: Socket | null = null) {
+    this.#carrier = carrier;
     this.socket = socket;
     this.#owner = owner;
     this.#isDirect = isPlain;
@@ -155,7 +160,16 @@ export class Wire {
 
   /** Bytes that were written and that the kernel has not taken. */
   get unsentBytes(): number {
-    return (handleOf(this.socket)?.writeQueueSize ?? 0) + (this.#out?.length ?? 0);
+    const gathered = this.#out?.length ?? 0;
+    const queued = handleOf(this.socket)?.writeQueueSize ?? 0;
+    if (this.#carrier === null) return queued + gathered;
+    // TLS counts a write as queued until the last of its bytes has left; the socket below knows how many have not.
+    return (handleOf(this.#carrier)?.writeQueueSize || queued) + gathered;
+  }
+
+  /** Ends the connection so that the peer sees an error, whatever it has been sent. */
+  reset(): void {
+    (this.#carrier ?? this.socket).resetAndDestroy();
   }
 
   /** Stops reading until `resume`. */

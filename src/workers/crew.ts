@@ -6,12 +6,14 @@ import type { Logger } from 'pino';
 import { ListenFailure, UnusableUpstream } from '../ambassador.ts';
 import type { Config } from '../config/options/document.ts';
 import { membersOf } from '../config/options/upstream.ts';
+import type { Renewal } from '../downstream/certificates.ts';
+import { makeTicketKeys, TlsPorts } from '../downstream/tls-ports.ts';
 import { compileRoutes } from '../routing/routes.ts';
 import { describeChange } from '../split/change.ts';
 import { compileSplits } from '../split/own.ts';
 import type { Assignments } from '../telemetry/assignments.ts';
 import { OWN_PROCESS } from '../telemetry/own-process.ts';
-import type { Running, RunningGeneration, RunningWorkers } from '../telemetry/running.ts';
+import type { CertificateView, Running, RunningGeneration, RunningWorkers } from '../telemetry/running.ts';
 import { socketIo } from '../transport/socket-handle.ts';
 import type { UpstreamEvent } from '../upstream/report.ts';
 import { TlsSettings } from '../upstream/tls.ts';
@@ -41,7 +43,7 @@ export interface CrewOptions {
   readonly assignments: { readonly output: Assignments; readonly secret: string } | null;
 }
 
-/** Makes a crew; no process is started yet. Rejects with UnusableUpstream. */
+/** Makes a crew; no process is started yet. Rejects with UnusableUpstream or UnusableCertificate. */
 export async function openCrew(config: Config, options: CrewOptions): Promise<Crew> {
   // Not imported on top: the bundle would load it for every start, also without workers.
   const { default: cluster } = await import('node:cluster');
@@ -66,6 +68,8 @@ export class Crew implements Running, WorkerSlotHost {
   readonly #options: CrewOptions;
   readonly #log: Logger;
   readonly #fork: () => WorkerProcess;
+  readonly #ticketKeys = makeTicketKeys();
+  readonly #tlsPorts: TlsPorts;
   readonly #tally = new Tally();
   readonly #slots: readonly WorkerSlot[];
   readonly #initial: Config;
@@ -87,6 +91,7 @@ export class Crew implements Running, WorkerSlotHost {
     this.#log = options.log;
     this.#fork = fork;
     this.#initial = config;
+    this.#tlsPorts = new TlsPorts(config.listen, this.#ticketKeys);
     this.#slots = Array.from({ length: options.count }, (_, index) => new WorkerSlot(index + 1, this));
     this.#beginning = new Set(this.#slots);
     this.#generation = this.#describe(1, config);
@@ -102,6 +107,17 @@ export class Crew implements Running, WorkerSlotHost {
 
   get listening(): readonly string[] {
     return this.#listening;
+  }
+
+  get certificates(): readonly CertificateView[] {
+    return this.#tlsPorts.describe();
+  }
+
+  /** Reads the certificates again, and has every worker do so. */
+  async renewCertificates(): Promise<readonly Renewal[]> {
+    const renewals = await this.#tlsPorts.renew();
+    if (renewals.length > 0) for (const slot of this.#slots) slot.tell({ type: 'renewCertificates' });
+    return renewals;
   }
 
   /** `serving` while at least one worker serves. */
@@ -260,7 +276,8 @@ export class Crew implements Running, WorkerSlotHost {
     if (this.#phase === 'draining' || this.#phase === 'stopped') return slot.tell({ type: 'stop' });
     const config = this.#configOfWorkers();
     const secret = this.#options.assignments?.secret ?? null;
-    slot.tell({ type: 'run', config, generation: this.#generation.number, secret });
+    const { number: generation } = this.#generation;
+    slot.tell({ type: 'run', config, generation, secret, ticketKeys: this.#ticketKeys });
   }
 
   #serves(slot: WorkerSlot, listening: readonly string[]): void {

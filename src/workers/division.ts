@@ -27,6 +27,7 @@ export function divideLimits(config: Config, workers: number): Config {
     limits: {
       ...limits,
       connections: part(limits.connections),
+      tlsHandshakes: part(limits.tlsHandshakes),
       responseBuffers: part(limits.responseBuffers),
     },
   };

@@ -18,6 +18,8 @@ export interface Orders {
   readonly config: Config;
   /** Number of the generation that `config` is. */
   readonly generation: number;
+  /** By which workers resume each other's TLS sessions. */
+  readonly ticketKeys: Uint8Array;
   /** Secret of the assignment events; null when there are none. */
   readonly secret: string | null;
 }
@@ -26,6 +28,8 @@ export type ToWorker =
   | ({ readonly type: 'run' } & Orders)
   | { readonly type: 'reload'; readonly config: Config }
   | { readonly type: 'read' }
+  /** Certificates of listening addresses have changed. */
+  | { readonly type: 'renewCertificates' }
   | { readonly type: 'drain' }
   | { readonly type: 'stop' };
 

@@ -5,6 +5,7 @@
 import { Ambassador, ListenFailure, UnusableUpstream } from '../ambassador.ts';
 import type { Config } from '../config/options/document.ts';
 import { loadPatternsOf } from '../config/patterns.ts';
+import { UnusableCertificate } from '../downstream/certificates.ts';
 import { AccessLog } from '../telemetry/access-log.ts';
 import {
   type AssignmentEvent,
@@ -80,6 +81,8 @@ class Duty {
           type: 'reading',
           reading: this.#read(this.#ambassador),
         });
+      case 'renewCertificates':
+        return void this.#ambassador?.renewCertificates();
       case 'drain':
         return void this.#drain();
       case 'stop':
@@ -94,14 +97,17 @@ class Duty {
     try {
       await begin();
     } catch (cause) {
-      if (!(cause instanceof UnusableUpstream)) throw cause;
-      const { upstream, message } = cause;
-      this.#output.log.error({ upstream, problem: message }, 'worker cannot use an upstream');
+      if (cause instanceof UnusableCertificate)
+        this.#output.log.error({ problem: cause.message }, 'worker cannot use a certificate');
+      else if (cause instanceof UnusableUpstream) {
+        const { upstream, message } = cause;
+        this.#output.log.error({ upstream, problem: message }, 'worker cannot use an upstream');
+      } else throw cause;
       await this.#leave(1);
     }
   }
 
-  async #run({ config, generation, secret }: Orders): Promise<void> {
+  async #run({ config, generation, secret, ticketKeys }: Orders): Promise<void> {
     const { mode, sample } = config.accessLog;
     await loadPatternsOf(config);
     const ambassador = new Ambassador(config, {
@@ -111,6 +117,7 @@ class Duty {
       assignments: secret === null ? null : this.#assignments(secret, config),
       onUpstreamEvent: (event) => this.#channel.send({ type: 'upstream', event }),
       firstGeneration: generation,
+      ticketKeys,
     });
     this.#ambassador = ambassador;
     try {

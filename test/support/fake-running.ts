@@ -46,5 +46,6 @@ export function fakeRunning(): FakeRunning {
     generation: { ...fakeGeneration(), acceptedAt: new Date('2030-01-02T03:04:05Z') },
     listening: ['http://127.0.0.1:8000'],
     socketIo: 'direct',
+    certificates: [],
   };
 }

@@ -11,6 +11,7 @@ export const CLIENT = '10.0.0.9';
 /** What a client connection adds to each of its requests. */
 export const FACTS = {
   address: CLIENT,
+  isEncrypted: false,
   lines: latin1(`X-Forwarded-For: ${CLIENT}\r\nX-Forwarded-Proto: http\r\n`),
 };
 

@@ -1,18 +1,13 @@
 // A client that sends exactly the bytes of the test, in the pieces of the test, and reads responses.
-import { connect } from 'node:net';
 import type { Message } from './message.ts';
 import { RawSocket } from './raw-socket.ts';
+import { connectClient } from './tls-mode.ts';
 
 export class RawClient extends RawSocket {
   /** Connects to a port of the loopback, or to a Unix socket. */
   static async connect(to: number | string): Promise<RawClient> {
-    const address = typeof to === 'number' ? { port: to, host: '127.0.0.1' } : { path: to };
-    const socket = connect({ ...address, allowHalfOpen: true });
-    await new Promise<void>((resolve, reject) => {
-      socket.once('connect', resolve);
-      socket.once('error', reject);
-    });
-    return new RawClient(socket);
+    const { socket, carrier } = await connectClient(to);
+    return new RawClient(socket, carrier);
   }
 
   /** Sends the pieces and reads one response, interim ones included. */

@@ -8,6 +8,8 @@ export type Ending = 'end' | 'reset';
 
 export class RawSocket {
   readonly socket: Socket;
+  /** The TCP socket below that of TLS; otherwise the same. */
+  readonly carrier: Socket;
   /** Resolves when the other end has ended or reset the connection. */
   readonly ended: Promise<Ending>;
   /** Resolves when the socket is closed in both directions. */
@@ -20,8 +22,9 @@ export class RawSocket {
   #counts = false;
   #waiters: (() => void)[] = [];
 
-  constructor(socket: Socket) {
+  constructor(socket: Socket, carrier = socket) {
     this.socket = socket;
+    this.carrier = carrier;
     socket.setNoDelay(true);
     socket.on('data', (data: Buffer) => {
       this.bytesReceived += data.length;
@@ -76,7 +79,7 @@ export class RawSocket {
 
   /** Breaks the connection with a RST. */
   reset(): void {
-    this.socket.resetAndDestroy();
+    this.carrier.resetAndDestroy();
   }
 
   /** Ends the connection, both directions. */

@@ -8,6 +8,7 @@ import { parseConfig } from '../../src/config/parse.ts';
 import { formatProblems } from '../../src/config/problem.ts';
 import { RawClient } from './raw-client.ts';
 import { type Script, ScriptedUpstream } from './scripted-upstream.ts';
+import { listenOf, listensOn } from './tls-mode.ts';
 
 /** A configuration document as a user writes it. */
 export type Document = Record<string, unknown>;
@@ -26,7 +27,7 @@ export class RunningSplitter {
   }
 
   get port(): number {
-    return Number(/:(\d+)$/.exec(this.ambassador.listening[0]!)![1]);
+    return listensOn(this.ambassador.listening[0]!);
   }
 
   /** A client that is closed when the test ends. */
@@ -42,7 +43,7 @@ export async function startSplitter(
   document: Document,
   options: Partial<AmbassadorOptions> = {},
 ): Promise<RunningSplitter> {
-  const config = configOf({ listen: '127.0.0.1:0', admin: 'off', ...document });
+  const config = configOf({ listen: listenOf('127.0.0.1:0'), admin: 'off', ...document });
   const ambassador = new Ambassador(config, { log: pino({ level: 'silent' }), ...options });
   await ambassador.start();
   onTestFinished(() => ambassador.stop());

@@ -20,7 +20,8 @@ export function reportIssue(
 ): void {
   const given = issue.path.map((step) => (typeof step === 'symbol' ? String(step) : step));
   // A single address is checked as a list of one.
-  const path = given[0] === 'listen' && !Array.isArray(raw.listen) ? ['listen'] : given;
+  const path: Path =
+    given[0] === 'listen' && !Array.isArray(raw.listen) ? ['listen', ...given.slice(2)] : given;
   // What a named upstream got from upstreamDefaults is reported there, once.
   const inherited =
     path[0] === 'upstreams' &&

@@ -3,7 +3,14 @@
 
 import { byKey } from '../by-key.ts';
 import type { CheckReport, Written } from '../findings.ts';
-import { ADMIN_DEFAULT, isWide, LISTEN_DEFAULT, type ListenAddress, parseListen } from '../listen-address.ts';
+import {
+  ADMIN_DEFAULT,
+  addressId,
+  isWide,
+  LISTEN_DEFAULT,
+  type ListenAddress,
+  parseListen,
+} from '../listen-address.ts';
 import { type Path, showGot } from '../problem.ts';
 import { isMap, mapOf, type RawMap, valueAt } from '../raw.ts';
 import { checkAnswer } from './answers.ts';
@@ -32,7 +39,7 @@ export function checkRoutes(raw: RawMap, report: CheckReport): void {
   if (!Array.isArray(routes)) return;
   const known = {
     splits: new Set(splits),
-    addresses: new Set([raw.listen ?? LISTEN_DEFAULT].flat().map(addressOf)),
+    addresses: new Set([raw.listen ?? LISTEN_DEFAULT].flat().map(addressIn)),
     taken: new Set<string>(),
   };
   for (const [index, value] of routes.entries()) {
@@ -57,12 +64,12 @@ function checkRoute(
   }
   const { listen } = route;
   if (typeof listen === 'string' && parseListen(listen) !== undefined) {
-    if (!addresses.has(addressOf(listen)))
+    if (!addresses.has(addressIn(listen)))
       report.problem([...path, 'listen'], 'one of the addresses in listen', showGot(listen));
   }
   const host = typeof route.host === 'string' ? route.host.toLowerCase() : '';
   const where = typeof route.path === 'string' ? route.path : '/';
-  const id = JSON.stringify([addressOf(listen), host, route.exact === true, where]);
+  const id = JSON.stringify([addressIn(listen), host, route.exact === true, where]);
   if (taken.has(id)) {
     const got = `${host === '' ? 'every host' : host} ${where} again`;
     report.problem(path, 'each host and path once', got);
@@ -71,8 +78,10 @@ function checkRoute(
 }
 
 /** The same text for the same address, however it was written; "" for anything else. */
-function addressOf(listen: unknown): string {
-  return (typeof listen === 'string' && JSON.stringify(parseListen(listen))) || '';
+function addressIn(listen: unknown): string {
+  const text = isMap(listen) ? listen.address : listen;
+  const address = typeof text === 'string' ? parseListen(text) : undefined;
+  return address === undefined ? '' : addressId(address);
 }
 
 /** Each address once. */
@@ -80,13 +89,13 @@ export function checkAddresses({ raw, document }: Written, report: CheckReport):
   const seen = new Set<string>();
   for (const [index, address] of document.listen.entries()) {
     if (address.path === null && address.port === 0) continue;
-    const id = JSON.stringify(address);
+    const id = addressId(address);
     const path = Array.isArray(raw.listen) ? ['listen', index] : ['listen'];
     if (seen.has(id)) report.problem(path, 'each address once', showGot(valueAt(raw, path)));
     seen.add(id);
   }
   const { admin } = document;
-  if (admin !== null && (admin.path !== null || admin.port !== 0) && seen.has(JSON.stringify(admin))) {
+  if (admin !== null && (admin.path !== null || admin.port !== 0) && seen.has(addressId(admin))) {
     report.problem(['admin'], 'an address that listen does not use', showGot(raw.admin ?? ADMIN_DEFAULT));
   }
 }
@@ -96,7 +105,9 @@ export function checkPorts({ raw, document }: Written, report: CheckReport): voi
   const paths = document.listen.map(
     (_, index): Path => (Array.isArray(raw.listen) ? ['listen', index] : ['listen']),
   );
-  const all = document.listen.map((address, index) => ({ address, path: paths[index]! }));
+  const all: { readonly address: ListenAddress; readonly path: Path }[] = document.listen.map(
+    (address, index) => ({ address, path: paths[index]! }),
+  );
   if (document.admin !== null) all.push({ address: document.admin, path: ['admin'] });
   for (const [port, sharing] of byKey(all, ({ address }) => address.port)) {
     const wide = sharing.find(({ address }) => address.path === null && isWide(address.host));
@@ -114,7 +125,7 @@ export function checkPorts({ raw, document }: Written, report: CheckReport): voi
 export function checkReach({ raw, document }: Written, report: CheckReport): void {
   const { routes, listen } = document;
   const id = (address: ListenAddress, host: string | null, path: string) =>
-    JSON.stringify([address, host, path]);
+    JSON.stringify([addressId(address), host, path]);
   const bound = new Set<string>();
   for (const route of routes) {
     if (route.listen !== undefined && !route.exact) {

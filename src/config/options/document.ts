@@ -5,6 +5,7 @@
 import * as z from 'zod/mini';
 import { ADMIN_DEFAULT, LISTEN_DEFAULT } from '../listen-address.ts';
 import { LISTEN_EXPECTED, listenAddress } from './addresses.ts';
+import { listenOptions } from './listen.ts';
 import { BODY_LIMIT, type RouteConfig, routeSchema } from './route.ts';
 import { parseShare } from './share.ts';
 import { layerSchema, type SplitConfig, splitSchema } from './split.ts';
@@ -40,6 +41,12 @@ const timeouts = {
     max: '1h',
     default: '60s',
     doc: 'Longest pause in a request body; see also `limits.minimumRate`.',
+  }),
+  tlsHandshake: duration({
+    min: '10ms',
+    max: '10m',
+    default: '10s',
+    doc: 'Longest time from the accept of a connection to the end of its TLS handshake.',
   }),
   write: duration({
     min: '10ms',
@@ -81,6 +88,12 @@ const limits = {
     max: 1_000_000,
     default: 10_000,
     doc: 'Maximum number of downstream connections; one more is answered with 503 and closed.',
+  }),
+  tlsHandshakes: integer({
+    min: 1,
+    max: 1_000_000,
+    default: 1024,
+    doc: 'Maximum number of TLS handshakes that are under way. One more takes the place of the oldest if that is older than a second, or is closed.',
   }),
   minimumRate: size({
     min: '0B',
@@ -197,12 +210,6 @@ const adminAddress = z.union(
   { error: `${LISTEN_EXPECTED}, or off` },
 );
 
-// A single address is a list of one, so that a problem names the entry that is wrong.
-const listenAddresses = z.pipe(
-  z.transform((value) => (Array.isArray(value) ? value : [value])),
-  z.array(listenAddress).check(z.minLength(1, { error: LISTEN_EXPECTED })),
-);
-
 const upgrades = z
   .array(matching(/^[A-Za-z0-9.-]+$/, 'a protocol name like websocket'), {
     error: 'a list of protocol names like [websocket]',
@@ -219,8 +226,8 @@ const variableName = matching(
 /** A configuration document as a user writes it. `config/parse` turns it into a Config. */
 export const documentSchema = z.strictObject({
   listen: documented(
-    z.prefault(listenAddresses, LISTEN_DEFAULT),
-    'Addresses on which requests are accepted, one or a list. `:8000` is every address, IPv4 and IPv6.',
+    z.prefault(listenOptions, LISTEN_DEFAULT),
+    'Addresses on which requests are accepted, one or a list. `:8000` is every address, IPv4 and IPv6. A map gives an address TLS.',
     { kind: 'address', single: true },
   ),
   admin: documented(

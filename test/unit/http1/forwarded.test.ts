@@ -110,7 +110,7 @@ describe('X-Forwarded-*', () => {
   });
 
   it('name no address on a Unix socket', () => {
-    const facts = { address: '', lines: latin1('X-Forwarded-Proto: http\r\n') };
+    const facts = { address: '', isEncrypted: false, lines: latin1('X-Forwarded-Proto: http\r\n') };
     expect(forward(lines, { forwarded: 'append' }, facts)).toBe(headOf(...lines, own[1]!, own[2]!));
     expect(forward([...lines, 'X-Forwarded-For: 1.1.1.1'], { forwarded: 'append' }, facts)).toBe(
       headOf(...lines, 'X-Forwarded-For: 1.1.1.1', own[1]!, own[2]!),

@@ -1,8 +1,9 @@
 // Which route takes a request, by address, host and path, whatever way the path is spelled.
 import { describe, expect, it } from 'vitest';
+import { addressId } from '../../../src/config/listen-address.ts';
 import { RequestFraming } from '../../../src/http1/framing.ts';
 import { RequestHead } from '../../../src/http1/request-head.ts';
-import { addressId, compileRoutes } from '../../../src/routing/routes.ts';
+import { compileRoutes } from '../../../src/routing/routes.ts';
 import { configOf } from '../../support/splitter.ts';
 
 const ADDRESSES = ['127.0.0.1:8000', 'unix:/run/a.sock'];

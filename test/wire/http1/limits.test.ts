@@ -5,6 +5,7 @@ import { FAULTS, type FaultCode } from '../../../src/errors.ts';
 import { type Message, statusOf, valuesOf } from '../../support/message.ts';
 import type { Script } from '../../support/scripted-upstream.ts';
 import { startLine } from '../../support/splitter.ts';
+import { isTls } from '../../support/tls-mode.ts';
 
 const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: h\r\n\r\n`;
 
@@ -181,15 +182,21 @@ describe('limits.connections', () => {
     await client.ask(get('/1'));
     const second = await splitter.client();
     await second.ask(get('/2'));
-    const third = await splitter.client();
-    isFault(await third.response(), 'CONNECTIONS_EXHAUSTED');
-    await third.ended;
+    // Over TLS nothing can be said before a handshake, which would cost more than the client that it is about.
+    if (isTls()) await expect(splitter.client()).rejects.toThrow();
+    else {
+      const third = await splitter.client();
+      isFault(await third.response(), 'CONNECTIONS_EXHAUSTED');
+      await third.ended;
+    }
     second.close();
     // Until the splitter has seen that, the next one may be turned away as well.
     let status = 503;
     while (status === 503) {
-      const next = await splitter.client();
-      status = await next.ask(get('/next')).then(statusOf, () => 503);
+      status = await splitter
+        .client()
+        .then((next) => next.ask(get('/next')))
+        .then(statusOf, () => 503);
     }
     expect(status).toBe(200);
   });

@@ -8,6 +8,7 @@ import { Clock } from '../../support/clock.ts';
 import { statusOf, valuesOf } from '../../support/message.ts';
 import type { Script } from '../../support/scripted-upstream.ts';
 import { startLine, startSplitter } from '../../support/splitter.ts';
+import { isTls, tlsOptions } from '../../support/tls-mode.ts';
 
 const ASK =
   'GET /ws HTTP/1.1\r\nHost: h\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n';
@@ -41,8 +42,9 @@ describe('a WebSocket', () => {
     });
     const open = async () => {
       const accepted = once(server, 'connection') as Promise<[WebSocket]>;
-      const socket = new WebSocket(`ws://127.0.0.1:${splitter.port}/ws?token=1`, {
+      const socket = new WebSocket(`${isTls() ? 'wss' : 'ws'}://127.0.0.1:${splitter.port}/ws?token=1`, {
         maxPayload: 64 * 1024 * 1024,
+        ...tlsOptions(),
       });
       onTestFinished(() => socket.terminate());
       await once(socket, 'open');
