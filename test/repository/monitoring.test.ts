@@ -32,6 +32,13 @@ for (const { name, type, labels } of FAMILIES) {
   if (type !== 'histogram') LABELS.set(name, labels);
   else for (const end of ['_bucket', '_sum', '_count']) LABELS.set(name + end, [...labels, 'le']);
 }
+// What `request-splitter fleet` exports beside them (docs/trust.md).
+for (const name of ['sample_ratio_mismatch', 'verdict_level']) {
+  LABELS.set(`splitter_fleet_${name}`, ['fleet', 'split']);
+}
+for (const name of ['unique_keys', 'answered_keys', 'failed_keys']) {
+  LABELS.set(`splitter_fleet_${name}`, ['fleet', 'split', 'variant']);
+}
 /** Labels that Prometheus or its operator adds when it scrapes. */
 const OF_THE_TARGET = ['namespace', 'job', 'instance', 'pod', 'container'];
 
@@ -204,14 +211,24 @@ describe('the dashboard', () => {
 
   test('shows every metric of variants, upstreams and the configuration, but sums and sizes', () => {
     const shown = queries.map(({ expr }) => expr).join('\n');
-    const left = [...LABELS.keys()].filter((name) => name.startsWith('splitter_') && !shown.includes(name));
+    const left = [...LABELS.keys()].filter(
+      (name) => /^splitter_(?!fleet_)/.test(name) && !shown.includes(name),
+    );
     expect(left).toEqual([
       'splitter_request_duration_seconds_sum',
       'splitter_request_duration_seconds_count',
       'splitter_received_bytes_total',
       'splitter_sent_bytes_total',
+      'splitter_decisions_total',
       'splitter_preflights_total',
       'splitter_keys_remembered_total',
+      'splitter_coverage_ratio',
+      'splitter_answered_keys',
+      'splitter_sample_start_timestamp_seconds',
+      'splitter_sample_ratio_p_value',
+      'splitter_verdict_level',
+      'splitter_alarm',
+      'splitter_moved_keys',
       'splitter_upstream_pool_exhaustions_total',
       'splitter_upstream_streams',
       'splitter_downstream_connections_accepted_total',
