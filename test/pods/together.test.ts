@@ -181,7 +181,8 @@ describe('several replicas', () => {
 
 describe('production', () => {
   test('replaces the base without a failed request, and sends the experiment to production while no pod of it is there', async () => {
-    const production = objectsOf('k8s/ambassador/overlays/production');
+    // Two pods of the backend, one of the experiment: each that comes and goes twice costs half a minute.
+    const production = scaled(objectsOf('k8s/ambassador/overlays/production'), 'backend-experiment', 1);
     // As with `kubectl apply -k`: the names of new Services are there before a changed ConfigMap reaches the pods.
     await pods.apply(production.filter(({ kind }) => kind === 'Service'));
     const traffic = new Traffic(url, tokens);
