@@ -2,6 +2,8 @@
 // Every room that works on bytes uses these; nothing here knows what a message means.
 // Sources: RFC 9110 §5.6 for tokens and white space, RFC 9112 §3.2 for the forms of a target.
 
+import type { ProxyHeader } from './ip-address.ts';
+
 export const HT = 0x09;
 export const LF = 0x0a;
 export const CR = 0x0d;
@@ -102,8 +104,13 @@ export interface RequestContext {
 export interface Surroundings {
   /** What the TLS handshake has shown; null for plain text. */
   readonly tls: TlsFacts | null;
-  /** Port of the client; 0 on a Unix socket. */
+  /** Port of the client; 0 on a Unix socket, or where a trusted proxy names none. */
   readonly remotePort: number;
+  /** Who has opened the connection: the client, or a proxy that names it; "unix:" and 0 on a Unix socket. */
+  readonly peerAddress: string;
+  readonly peerPort: number;
+  /** What the PROXY header of the connection says; null without one. */
+  readonly proxyHeader: ProxyHeader | null;
   /** Address and port that the client came in by; "unix:" and 0 on a Unix socket. */
   readonly localAddress: string;
   readonly localPort: number;

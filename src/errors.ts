@@ -54,6 +54,11 @@ export const FAULTS = {
   NO_ROUTE: fault('downstream', 404, 'no route matches this host and path'),
   CONNECT_REFUSED: fault('downstream', 405, 'CONNECT is not served: this is not a forward proxy'),
   TRACE_REFUSED: fault('downstream', 405, 'TRACE is not served: trace is refuse'),
+  BAD_PROXY_HEADER: fault(
+    'downstream',
+    0,
+    'the connection does not begin with a PROXY header of a trusted proxy, as its address in listen demands',
+  ),
   HEAD_TIMEOUT: fault('downstream', 408, 'the request head did not arrive in time'),
   BODY_TIMEOUT: fault('downstream', 408, 'the request body made no progress in time'),
   BODY_TOO_LARGE: fault('downstream', 413, 'the request body is larger than limits.requestBody'),

@@ -10,6 +10,7 @@ import type { Config } from '../config/options/document.ts';
 import { formatInstant, formatSlot, type Slot } from '../config/options/experiment.ts';
 import type { ListenOption } from '../config/options/listen.ts';
 import { REMOVED, withoutLiterals } from '../config/secrets.ts';
+import { formatNetwork, type Network } from '../ip-address.ts';
 import { List, Members } from './json-pieces.ts';
 
 const DURATION_UNITS = [
@@ -44,7 +45,9 @@ export function formatUpstreamUrl({ tls, authority, path }: UpstreamUrl): string
 function formatListen(value: ListenOption | null): unknown {
   if (value === null) return 'off';
   const address = formatAddress(value);
-  return value.tls === undefined ? address : { address, tls: value.tls };
+  const { tls, proxyProtocol = false } = value;
+  if (tls === undefined && !proxyProtocol) return address;
+  return { address, ...(proxyProtocol ? { proxyProtocol } : {}), ...(tls === undefined ? {} : { tls }) };
 }
 
 /** One value of a kind that the schema turned into something else; undefined for every other kind. */
@@ -60,6 +63,8 @@ function formatKind(kind: string | undefined, value: unknown): unknown {
       return typeof value === 'number' ? `${value / 100}%` : undefined;
     case 'time':
       return formatInstant(value as number);
+    case 'networks':
+      return formatNetwork(value as Network | null);
     case 'slot':
       return formatSlot(value as Slot);
     case 'points':
@@ -102,8 +107,8 @@ export function describeConfig(config: Config): unknown {
   const describe = (value: unknown, path: string): unknown => {
     if (value === undefined) return undefined;
     if (Array.isArray(value)) {
-      const isAddress = kinds.get(path) === 'address' || kinds.get(path) === 'slot';
-      const describeItem = (item: unknown) => describe(item, isAddress ? path : `${path}[]`);
+      const isOfItems = /^(?:address|slot|networks)$/.test(kinds.get(path) ?? '');
+      const describeItem = (item: unknown) => describe(item, isOfItems ? path : `${path}[]`);
       return value.length > SHORT_LIST ? List.of(value, describeItem) : value.map(describeItem);
     }
     const written = formatKind(kinds.get(path), value);

@@ -5,7 +5,10 @@ import type { Socket } from 'node:net';
 import { hostname } from 'node:os';
 import type { Surroundings } from '../bytes.ts';
 import type { Config } from '../config/options/document.ts';
-import type { ForwardedFacts } from '../http1/forwarded.ts';
+import { type ForwardedFacts, forwardedFacts } from '../http1/forwarded.ts';
+import type { RequestHead } from '../http1/request-head.ts';
+import { type ProxyHeader, UNIX_ADDRESS } from '../ip-address.ts';
+import type { NamedClient } from '../routing/trusted-proxies.ts';
 import type { Timed } from '../transport/deadlines.ts';
 import { Wire, type WireOwner } from '../transport/wire.ts';
 import { Backlog } from './backlog.ts';
@@ -20,13 +23,19 @@ export abstract class ClientSocket<Connection> implements Timed, WireOwner, Surr
   deadline = Number.POSITIVE_INFINITY;
   readonly listener: ConnectionHost<Connection>;
   readonly wire: Wire;
-  readonly forwardedFacts: ForwardedFacts;
+  /** For the present request: those of the connection, unless a trusted proxy names another client. */
+  forwardedFacts: ForwardedFacts;
   readonly remoteAddress: string;
   readonly listenedOn: string;
   readonly connectionNumber = ++connectionCount;
   requestCount = 0;
   /** What the TLS handshake has shown; null for plain text. */
   readonly tls: TlsClient | null;
+  /** What the PROXY header of the connection says; null without one. Set by the listener, before the first request. */
+  proxyHeader: ProxyHeader | null = null;
+  readonly #ownFacts: ForwardedFacts;
+  /** Whose request a trusted proxy has passed on last; null = the client's own. */
+  #named: NamedClient | null = null;
   /** What waits for a client that does not read; null while it reads. */
   #backlog: Backlog | null = null;
 
@@ -41,6 +50,7 @@ export abstract class ClientSocket<Connection> implements Timed, WireOwner, Surr
     this.listener = listener;
     this.listenedOn = listenedOn;
     this.forwardedFacts = facts;
+    this.#ownFacts = facts;
     this.remoteAddress = remoteAddress;
     this.tls = tls;
     this.wire = new Wire(socket, this, tls === null, tls?.carrier ?? null);
@@ -48,6 +58,14 @@ export abstract class ClientSocket<Connection> implements Timed, WireOwner, Surr
   }
 
   get remotePort(): number {
+    return this.#named === null ? this.peerPort : this.#named.port;
+  }
+
+  get peerAddress(): string {
+    return this.remoteAddress;
+  }
+
+  get peerPort(): number {
     return this.wire.socket.remotePort ?? 0;
   }
 
@@ -75,6 +93,17 @@ export abstract class ClientSocket<Connection> implements Timed, WireOwner, Surr
 
   elapsedMs(): number {
     return performance.now();
+  }
+
+  identify(head: RequestHead, now: number): void {
+    this.requestCount++;
+    head.beganAtMs = now;
+    const { trustedProxies } = this.listener.generation;
+    if (trustedProxies === null && this.#named === null) return;
+    const named = trustedProxies?.clientOf(head, this.remoteAddress, this.proxyHeader) ?? null;
+    this.#named = named;
+    head.remoteAddress = named?.address ?? this.remoteAddress;
+    this.forwardedFacts = named === null ? this.#ownFacts : forwardedFacts(named.address, this.tls !== null);
   }
 
   abstract onDeadline(now: number): void;
@@ -116,7 +145,7 @@ export abstract class ClientSocket<Connection> implements Timed, WireOwner, Surr
     // What was gathered of the response is true as far as it goes.
     this.wire.flush();
     // A Unix socket knows no reset, and Node throws when it is asked for one.
-    if (reset && this.forwardedFacts.address !== '') this.wire.reset();
+    if (reset && this.remoteAddress !== UNIX_ADDRESS) this.wire.reset();
     else this.wire.socket.destroy();
   }
 

@@ -3,12 +3,15 @@
 
 import { createServer, type Server, type Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
+import { EMPTY } from '../bytes.ts';
 import { addressId, type ListenAddress } from '../config/listen-address.ts';
+import type { ListenOption } from '../config/options/listen.ts';
 import { type Cause, causeOf, FAULT_CODES, FAULTS, type FaultCode, formatCause, limitOf } from '../errors.ts';
 import { Exchange } from '../exchange/exchange.ts';
 import type { Observers } from '../exchange/outcome.ts';
 import { faultText } from '../exchange/own-answer.ts';
 import { forwardedFacts } from '../http1/forwarded.ts';
+import { type ProxyHeader, UNIX_ADDRESS } from '../ip-address.ts';
 import type { Generation } from '../routing/generation.ts';
 import type { DownstreamCounters } from '../telemetry/counters.ts';
 import type { HandshakeFailure } from '../telemetry/counts.ts';
@@ -19,6 +22,7 @@ import { descriptorOf } from '../transport/socket-handle.ts';
 import type { Tunnel } from '../transport/tunnel.ts';
 import { Downstream } from './connection.ts';
 import type { ConnectionHost } from './connection-host.ts';
+import { ProxyArrivals } from './proxy-arrivals.ts';
 import type { TlsClient } from './tls-client.ts';
 import type { Handshake, TlsHost, TlsPort } from './tls-port.ts';
 
@@ -46,6 +50,9 @@ export class Listener implements ConnectionHost<Downstream>, TlsHost {
   isClosing = false;
   readonly #servers: Server[] = [];
   readonly #connections = new Set<Downstream>();
+  readonly #arrivals = new ProxyArrivals();
+  /** How connections with a PROXY header have begun: what it says, and the bytes that came along after it. */
+  readonly #begun = new WeakMap<Socket, { readonly header: ProxyHeader | null; readonly rest: Buffer }>();
   readonly #tunnels = new Set<Tunnel>();
   readonly #spareExchanges: ClientExchange<Generation>[] = [];
   readonly #descriptors: Descriptors;
@@ -83,9 +90,12 @@ export class Listener implements ConnectionHost<Downstream>, TlsHost {
    * Listens on one more address, with TLS where `tlsPort` is given, and returns it as a URL with its real port.
    * Rejects with the error of listen(2), EADDRINUSE above all.
    */
-  async listen(address: ListenAddress, tlsPort: TlsPort | null = null): Promise<string> {
+  async listen(address: ListenOption, tlsPort: TlsPort | null = null): Promise<string> {
     const listenedOn = addressId(address);
-    const accept = (socket: Socket): void => this.#accept(socket, listenedOn, tlsPort);
+    const begin = (socket: Socket): void => this.#begin(socket, listenedOn, tlsPort);
+    const next =
+      address.proxyProtocol === true ? (socket: Socket) => this.#awaitHeader(socket, begin) : begin;
+    const accept = (socket: Socket): void => this.#accept(socket, tlsPort, next);
     if (tlsPort !== null) {
       tlsPort.attach(this, listenedOn);
       this.#tlsPorts.push(tlsPort);
@@ -108,6 +118,7 @@ export class Listener implements ConnectionHost<Downstream>, TlsHost {
   async drain(): Promise<void> {
     this.isClosing = true;
     for (const server of this.#servers) server.close();
+    this.#arrivals.stop();
     const now = performance.now();
     for (const connection of this.#connections) {
       if (connection.isIdle) connection.close(now);
@@ -133,6 +144,7 @@ export class Listener implements ConnectionHost<Downstream>, TlsHost {
   async stop(): Promise<void> {
     const closed = this.#servers.map((server) => new Promise((resolve) => server.close(resolve)));
     for (const port of this.#tlsPorts) port.stop();
+    this.#arrivals.stop();
     for (const connection of this.#connections) connection.destroy();
     await Promise.all(closed);
   }
@@ -160,7 +172,7 @@ export class Listener implements ConnectionHost<Downstream>, TlsHost {
 
   /** Neither a connection nor a handshake that may become one. */
   get #isEmpty(): boolean {
-    return this.#connections.size === 0 && this.#handshakes === 0;
+    return this.#connections.size === 0 && this.#handshakes === 0 && this.#arrivals.count === 0;
   }
 
   get #handshakes(): number {
@@ -213,9 +225,9 @@ export class Listener implements ConnectionHost<Downstream>, TlsHost {
     }
   }
 
-  #accept(socket: Socket, listenedOn: string, tlsPort: TlsPort | null): void {
+  #accept(socket: Socket, tlsPort: TlsPort | null, next: (socket: Socket) => void): void {
     const { connections } = this.generation.config.limits;
-    if (this.#connections.size + this.#handshakes >= connections)
+    if (this.#connections.size + this.#handshakes + this.#arrivals.count >= connections)
       return this.#refuseClient(
         socket,
         tlsPort,
@@ -224,22 +236,53 @@ export class Listener implements ConnectionHost<Downstream>, TlsHost {
       );
     if (descriptorOf(socket) >= this.#descriptors.clientsEnd)
       return this.#refuseClient(socket, tlsPort, 'RESOURCES_EXHAUSTED', this.#descriptors.describe());
-    const remote = socket.remoteAddress ?? '';
-    const address = remote.startsWith('::ffff:') && remote.includes('.') ? remote.slice(7) : remote;
     this.#descriptors.clients++;
-    if (tlsPort === null) this.#open(socket, address, listenedOn, null);
-    else tlsPort.accept(socket, address, performance.now());
+    next(socket);
+  }
+
+  /** A PROXY header comes first. Of a proxy that is not trusted none is read. */
+  #awaitHeader(socket: Socket, next: (socket: Socket) => void): void {
+    const { trustedProxies, config } = this.generation;
+    const ended = (cause: Cause | null): void => {
+      this.handshakeEnded();
+      if (cause !== null) this.#refuse('BAD_PROXY_HEADER', cause);
+    };
+    if (trustedProxies?.trusts(peerOf(socket) || UNIX_ADDRESS) === false) {
+      socket.destroy();
+      return ended(causeOf('the peer is not in trustedProxies.from'));
+    }
+    this.#arrivals.accept(socket, config.timeouts.requestHead, {
+      deadlines: this.deadlines,
+      ended,
+      arrived: (header, rest) => {
+        this.#begun.set(socket, { header, rest });
+        next(socket);
+      },
+    });
+  }
+
+  /** The bytes from here on are TLS or HTTP. */
+  #begin(socket: Socket, listenedOn: string, tlsPort: TlsPort | null): void {
+    if (tlsPort === null) return this.#open(socket, peerOf(socket), listenedOn, null);
+    const rest = this.#begun.get(socket)?.rest ?? EMPTY;
+    socket.pause();
+    tlsPort.accept(socket, peerOf(socket), performance.now());
+    if (rest.length > 0 && !socket.destroyed) socket.unshift(rest);
   }
 
   /** Requests may come. `address` is empty on a Unix socket. */
   #open(socket: Socket, address: string, listenedOn: string, tls: TlsClient | null): void {
     const facts = forwardedFacts(address, tls !== null);
     this.counters.connectionOpened();
-    const client = address === '' ? 'unix:' : address;
+    const client = address === '' ? UNIX_ADDRESS : address;
     const connection = new Downstream(this, socket, facts, client, listenedOn, tls);
     this.#connections.add(connection);
+    const begun = this.#begun.get(tls?.carrier ?? socket);
+    connection.proxyHeader = begun?.header ?? null;
     // Its handshake began before the listening sockets closed: a request that is on its way is still served.
     if (this.isClosing) connection.setDeadline(performance.now() + LAST_REQUEST_MS);
+    if (tls === null && begun !== undefined && begun.rest.length > 0)
+      connection.received(begun.rest, 0, begun.rest.length);
   }
 
   /** A client that may not even begin: nothing can be said to it before a handshake, which would cost what is short. */
@@ -269,6 +312,13 @@ export class Listener implements ConnectionHost<Downstream>, TlsHost {
     // Waiting for its end would cost one of the last descriptors: the answer is on its way, or is lost.
     if (isLast) socket.destroy();
   }
+}
+
+/** The address of the peer; empty on a Unix socket. */
+function peerOf({ remoteAddress = '' }: Socket): string {
+  return remoteAddress.startsWith('::ffff:') && remoteAddress.includes('.')
+    ? remoteAddress.slice(7)
+    : remoteAddress;
 }
 
 function listenOn(server: Server, options: Parameters<Server['listen']>[0]): Promise<void> {

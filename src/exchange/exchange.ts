@@ -108,8 +108,7 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     const { head, framing } = this;
     const generation = client.listener.generation;
     this.#step = STEP.waiting;
-    client.requestCount++;
-    head.beganAtMs = now;
+    client.identify(head, now);
     this.attempts.reset();
     this.#outcome.begin(now, headEnd - head.start, generation.number);
     this.#request.reset(headEnd, generation.upgrades);

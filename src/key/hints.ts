@@ -35,12 +35,11 @@ const NGINX_REMEDIES: readonly (readonly [name: RegExp, remedy: string])[] = [
     /^(?:session_log_|otel_)/,
     'it differs from request to request. For a random split use $request_id; for clients that keep their variant end the key list with { mint: uid }',
   ],
-  [/^(?:realip_remote_addr|proxy_protocol_addr)$/, 'use $remote_addr'],
   [
     /^(?:request_body|request_body_file)$/,
     'the text is made before the body is read. Put the value into the query or a header or a cookie',
   ],
-  [/^proxy_protocol_/, 'use $http_x_forwarded_for'],
+  [/^proxy_protocol_tlv_/, 'the TLVs of a PROXY header are not read. Use $proxy_protocol_addr'],
   [/^(?:request_filename|document_root|realpath_root|fastcgi_)/, 'use $uri'],
   [/^(?:proxy_host|proxy_port)$/, 'the variant decides the upstream. Use $host'],
   [

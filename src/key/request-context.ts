@@ -8,6 +8,9 @@ import type { RequestContext, RequestView, ResponseFacts, Surroundings } from '.
 export const NO_SURROUNDINGS: Surroundings = {
   tls: null,
   remotePort: 0,
+  peerAddress: '',
+  peerPort: 0,
+  proxyHeader: null,
   localAddress: '',
   localPort: 0,
   connectionNumber: 0,

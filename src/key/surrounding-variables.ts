@@ -198,6 +198,9 @@ function localDate(timeMs: number): string {
   return dateText(date, zone);
 }
 
+/** Empty where there is no port. */
+const portText = (port = 0): string => (port === 0 ? '' : String(port));
+
 const surrounding = (textOf: (surroundings: Surroundings) => string) => () => new Surrounding(textOf);
 
 /** Variables that are a name alone, of more than the request's own bytes. */
@@ -219,7 +222,13 @@ export const SURROUNDING_VARIABLES: ReadonlyMap<string, () => KeyPart> = new Map
   ['content_type', () => new FirstValue('content-type')],
   ['remote_user', () => REMOTE_USER],
   ['binary_remote_addr', () => BINARY_REMOTE_ADDRESS],
-  ['remote_port', surrounding(({ remotePort }) => (remotePort === 0 ? '' : String(remotePort)))],
+  ['remote_port', surrounding(({ remotePort }) => portText(remotePort))],
+  ['realip_remote_addr', surrounding(({ peerAddress }) => peerAddress)],
+  ['realip_remote_port', surrounding(({ peerPort }) => portText(peerPort))],
+  ['proxy_protocol_addr', surrounding(({ proxyHeader }) => proxyHeader?.address ?? '')],
+  ['proxy_protocol_port', surrounding(({ proxyHeader }) => portText(proxyHeader?.port))],
+  ['proxy_protocol_server_addr', surrounding(({ proxyHeader }) => proxyHeader?.serverAddress ?? '')],
+  ['proxy_protocol_server_port', surrounding(({ proxyHeader }) => portText(proxyHeader?.serverPort))],
   ['server_addr', surrounding(({ localAddress }) => localAddress)],
   ['server_port', surrounding(({ localPort }) => (localPort === 0 ? '' : String(localPort)))],
   ['connection', surrounding(({ connectionNumber }) => String(connectionNumber))],
@@ -245,6 +254,8 @@ const RANDOM_VARIABLES: ReadonlyMap<string, string> = new Map([
   ['date_gmt', 'is the clock'],
   ['date_local', 'is the clock'],
   ['remote_port', 'changes with each connection'],
+  ['realip_remote_port', 'changes with each connection'],
+  ['proxy_protocol_port', 'changes with each connection'],
   ['connection', 'changes with each connection'],
   ['connection_requests', 'changes with each request of a connection'],
 ]);

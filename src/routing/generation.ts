@@ -20,6 +20,7 @@ import { FixedAnswer } from './fixed-answer.ts';
 import { compileResponseFields, type ResponseFields } from './response-fields.ts';
 import { compileRoutes, type RouteOf } from './routes.ts';
 import { compileHost, compileSetFields } from './set-fields.ts';
+import { TrustedProxies } from './trusted-proxies.ts';
 
 /** Where a decided request goes, and what is counted for it: a hop, and the one to take when it cannot be reached. */
 export interface Destination {
@@ -78,6 +79,8 @@ export interface Generation {
   readonly headLimits: HeadLimits;
   /** Protocols to which a connection may be upgraded, lower case. */
   readonly upgrades: ReadonlySet<string>;
+  /** Proxies that name the client of a request; null = every client is its own. */
+  readonly trustedProxies: TrustedProxies | null;
   readonly acceptedAt: Date;
   /** What takes a request, or why nothing does. */
   readonly route: RouteOf<Routed>;
@@ -148,6 +151,7 @@ export function buildGeneration(
     upstreams,
     headLimits: requestLimits(config.limits),
     upgrades: new Set(config.upgrades.map((protocol) => protocol.toLowerCase())),
+    trustedProxies: config.trustedProxies === undefined ? null : new TrustedProxies(config.trustedProxies),
     acceptedAt: new Date(),
     route: compileRoutes(config, ends),
   };

@@ -107,7 +107,7 @@ export class LibraryView implements RequestView {
 /** A framework shows the socket at most: its own clock, and no number of the connection. */
 function surroundingsOf({ socket }: RequestLike): Surroundings {
   const { remotePort = 0, localAddress = '', localPort = 0 } = (socket ?? {}) as Partial<Surroundings>;
-  return { ...NO_SURROUNDINGS, remotePort, localAddress, localPort };
+  return { ...NO_SURROUNDINGS, remotePort, peerPort: remotePort, localAddress, localPort };
 }
 
 function targetOf(request: RequestLike): string {

@@ -169,8 +169,6 @@ export interface ClientListener<Generation> extends TunnelHost {
  * whole), `answer` (the splitter's own), `cut` (it can no longer be whole) and `becomeTunnel`. Nothing follows these.
  */
 export interface Client<Generation> extends ClientTunnelEnd, Surroundings {
-  /** Counted by the exchange, at its beginning. */
-  requestCount: number;
   readonly wire: Wire;
   readonly listener: ClientListener<Generation>;
   /** Client address as text; "unix:" on a Unix socket. */
@@ -184,6 +182,8 @@ export interface Client<Generation> extends ClientTunnelEnd, Surroundings {
   readonly isAnswerable: boolean;
   /** Bytes of a response that may be read for this client while it does not read. */
   readonly responseBufferRoom: number;
+  /** A request begins: counts it, and sets in its head when it began and whose it is. */
+  identify(head: RequestHead, now: number): void;
   setDeadline(at: number): void;
   /** Reads on in what the client has sent, as far as the exchange takes it. */
   proceed(): void;

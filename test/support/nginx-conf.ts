@@ -16,6 +16,7 @@ export const run = (text: string, files: Files = {}) => {
   return {
     config: outcome.config,
     problems: formatProblems(outcome.problems ?? []),
+    findings: outcome.findings ?? [],
     notes: outcome.translation?.notes,
     document: outcome.translation?.document,
     files: outcome.translation?.files,

@@ -7,6 +7,7 @@ import { canonicalName, cutVariables, variablesOf } from '../../key/key-text.ts'
 import { randomnessOf } from '../../key/surrounding-variables.ts';
 import type { CheckReport } from '../findings.ts';
 import { isLoopback, type ListenAddress } from '../listen-address.ts';
+import type { ConfigDocument } from '../options/document.ts';
 import type { RouteOptions } from '../options/route.ts';
 import { type Path, showGot } from '../problem.ts';
 import { isMap, mapOf, type RawMap } from '../raw.ts';
@@ -203,7 +204,11 @@ function isCovered(name: string, earlier: ReadonlySet<string>): boolean {
 export function checkSharedValues(
   path: Path,
   split: RawMap,
-  { routes, listen }: { readonly routes: readonly RouteOptions[]; readonly listen: readonly ListenAddress[] },
+  {
+    routes,
+    listen,
+    trustedProxies,
+  }: Pick<ConfigDocument, 'listen' | 'trustedProxies'> & { readonly routes: readonly RouteOptions[] },
   report: CheckReport,
 ): void {
   const shared = sharedValues(routes, listen);
@@ -227,6 +232,9 @@ export function checkSharedValues(
       report.warn(at, `is the same for ${which}, so one variant gets all of them: ${reason}`);
       continue;
     }
+    const address = [first, ...more].find(({ name }) => name === 'remote_addr');
+    if (address !== undefined && trustedProxies === undefined)
+      report.warn(at, `${address.written} ${ADDRESS_WARNING}`);
     const note = more.length === 0 ? NOTES.get(first.name) : undefined;
     if (note !== undefined) report.note(at, `${first.written} ${note}`);
   }
@@ -262,15 +270,13 @@ function isLocal({ host, path }: ListenAddress): boolean {
   return path !== null || (host !== null && isLoopback(host));
 }
 
+const ADDRESS_WARNING =
+  'is the address of the connection: in a sidecar that is the pod itself for every request, after another proxy it is that proxy, unless trustedProxies names it';
 const URL_NOTE = 'differs for each URL: one client may get both variants';
 const HOST_NOTE = 'is one key for all requests with the same Host';
 
 /** What a key of this one variable means in practice. */
 const NOTES: ReadonlyMap<string, string> = new Map([
-  [
-    'remote_addr',
-    'is the address of the connection: in a sidecar that is the pod itself for every request, after another proxy it is that proxy',
-  ],
   ['host', HOST_NOTE],
   ['http_host', HOST_NOTE],
   ['uri', URL_NOTE],

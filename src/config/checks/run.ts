@@ -6,6 +6,7 @@ import type { CheckReport, Written } from '../findings.ts';
 import type { Path } from '../problem.ts';
 import { isMap, mapOf, type RawMap } from '../raw.ts';
 import { checkBalanceKey, checkBalanceUse } from './balance.ts';
+import { checkClients } from './clients.ts';
 import { checkExperiment, checkExperimentEffects, checkExperimentValues } from './experiments.ts';
 import { checkOwnFields, checkSharedValues, checkSplitKey } from './keys.ts';
 import { checkLayers } from './layers.ts';
@@ -58,6 +59,7 @@ function withKeyOfLayer(split: RawMap, raw: RawMap): RawMap {
 /** Checks values that were read against each other. */
 export function checkValues(written: Written, report: CheckReport): void {
   checkAddresses(written, report);
+  checkClients(written, report);
   checkUpstreamOptions(written, report);
   checkExperimentValues(written, report);
   checkLayers(written, report);
@@ -68,7 +70,7 @@ export function checkValues(written: Written, report: CheckReport): void {
  * square.
  */
 export function checkEffects(written: Written, report: CheckReport): void {
-  const { listen, routes, splits } = written.document;
+  const { listen, routes, splits, trustedProxies } = written.document;
   checkPorts(written, report);
   checkReach(written, report);
   checkUse(written, report);
@@ -79,7 +81,12 @@ export function checkEffects(written: Written, report: CheckReport): void {
     checkSharesOfVariants(path, splits[name]!, mapOf(raw), report);
     checkMintPath(path, splits[name]!, own, report);
     checkExperimentEffects(path, splits[name]!, report);
-    checkSharedValues(path, withKeyOfLayer(mapOf(raw), written.raw), { routes: own, listen }, report);
+    checkSharedValues(
+      path,
+      withKeyOfLayer(mapOf(raw), written.raw),
+      { routes: own, listen, trustedProxies },
+      report,
+    );
   }
   checkDestinations(written, report);
   if (written.isTranslated) return;

@@ -25,6 +25,9 @@ export const INHERITED = new Set<string>([
   'proxy_set_header',
   'proxy_send_timeout',
   'proxy_next_upstream',
+  'set_real_ip_from',
+  'real_ip_header',
+  'real_ip_recursive',
   'absolute_redirect',
   'port_in_redirect',
   'server_name_in_redirect',
@@ -90,7 +93,7 @@ export function readListen(text: string): string {
 
 /** Parameters of listen that say nothing about which requests are taken. */
 export const LISTEN_PARAMETER =
-  /^(default_server|default|reuseport|deferred|bind|(ipv6only|backlog|rcvbuf|sndbuf|fastopen|so_keepalive)=.*)$/;
+  /^(default_server|default|proxy_protocol|reuseport|deferred|bind|(ipv6only|backlog|rcvbuf|sndbuf|fastopen|so_keepalive)=.*)$/;
 
 /** Names of a server_name word as routes have them; undefined for a regular expression or a wildcard at the end. */
 export function readHostNames(text: string): string[] | undefined {

@@ -11,6 +11,8 @@ export interface Listen {
   /** As the file has it. */
   readonly address: string;
   readonly isDefault: boolean;
+  /** Its connections begin with a PROXY header. */
+  readonly hasHeader: boolean;
   readonly at: Position;
 }
 
@@ -18,7 +20,7 @@ export interface Listen {
 export function listenedAddresses(
   servers: readonly { readonly listens: readonly Listen[] }[],
   report: TranslationReport,
-): string | string[] {
+): unknown {
   const places = new Map(
     servers.flatMap(({ listens }) => listens).map(({ address, at }) => [address, at] as const),
   );
@@ -36,17 +38,27 @@ export function listenedAddresses(
     if (isDefault) defaults.add(address);
   }
   for (const at of [...places.values()].slice(0, 1)) report.origin(['listen'], at, 'listen');
-  const addresses = [...places.keys()].sort();
+  const withHeader = new Set(
+    servers.flatMap(({ listens }) =>
+      listens.filter(({ hasHeader }) => hasHeader).map(({ address }) => address),
+    ),
+  );
+  const addresses = [...places.keys()]
+    .sort()
+    .map((address) => (withHeader.has(address) ? { address, proxyProtocol: true } : address));
   return addresses.length === 1 ? addresses[0]! : addresses;
 }
 
 /** The addresses at which a server block takes requests, in order. */
 export function readListens({ name, block }: Directive, report: TranslationReport): Listen[] {
   const lines = block!.filter((directive) => directive.name.text === 'listen');
-  if (lines.length === 0) return [{ address: ':80', isDefault: false, at: name }];
+  if (lines.length === 0) return [{ address: ':80', isDefault: false, hasHeader: false, at: name }];
   const listens = lines.flatMap((line) => {
     const address = listenedAddress(line, report);
-    return address === undefined ? [] : [{ address, isDefault: isDefaultListen(line), at: line.name }];
+    const hasHeader = line.words.some(({ text }) => text === 'proxy_protocol');
+    return address === undefined
+      ? []
+      : [{ address, isDefault: isDefaultListen(line), hasHeader, at: line.name }];
   });
   // Port 8000 alone means both families here, so nginx's second line for IPv6 says nothing new.
   const all = new Set(listens.map(({ address }) => address));
@@ -65,6 +77,7 @@ export function readListens({ name, block }: Directive, report: TranslationRepor
       ...before,
       address,
       isDefault: listen.isDefault || before?.isDefault === true,
+      hasHeader: listen.hasHeader || before?.hasHeader === true,
     });
   }
   return [...known.values()].sort((a, b) => (a.address < b.address ? -1 : 1));
@@ -74,11 +87,12 @@ function listenedAddress({ name, words: args }: Directive, report: TranslationRe
   const [word, ...parameters] = args.map(({ text }) => text);
   for (const parameter of parameters) {
     if (!LISTEN_PARAMETER.test(parameter)) {
-      const expected = 'an address with default_server, reuseport or socket options';
+      const expected = 'an address with default_server, proxy_protocol, reuseport or socket options';
       report.fail(name, 'listen', expected, showGot(parameter));
       return undefined;
     }
-    if (!parameter.startsWith('default')) report.ignore(`${parameter.replace(/=.*/, '')} of listen`);
+    if (!/^default|^proxy_protocol$/.test(parameter))
+      report.ignore(`${parameter.replace(/=.*/, '')} of listen`);
   }
   return word === undefined ? undefined : readListen(word);
 }

@@ -13,6 +13,7 @@ import { type Listen, listenedAddresses, readListens } from './listens.ts';
 import { LocationRoutes, NO_BODY_LIMIT } from './locations.ts';
 import { WITHOUT_EFFECT } from './meanings.ts';
 import { ProxyDestinations } from './proxy-pass.ts';
+import { readRealIp } from './real-ip.ts';
 import { headSize, TranslationReport } from './report.ts';
 import { namesOf } from './server-names.ts';
 import { type Directive, type ReadInclude, readDirectives } from './syntax.ts';
@@ -184,6 +185,9 @@ class Translator {
       document[map] = { ...(document[map] as Record<string, string> | undefined), [option]: value };
     }
     if (this.#report.logsRequests) document.accessLog = { mode: 'all' };
+    const scopes = this.#locations.proxied;
+    const trusted = readRealIp(scopes.length > 0 ? scopes : servers.map(({ scope }) => scope), this.#report);
+    if (trusted !== undefined) document.trustedProxies = trusted;
     document.forwarded = forwarded;
     document.errorPages = 'html';
     document.trace = 'refuse';

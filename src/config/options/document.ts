@@ -9,6 +9,7 @@ import { listenOptions } from './listen.ts';
 import { BODY_LIMIT, type RouteConfig, routeSchema } from './route.ts';
 import { parseShare } from './share.ts';
 import { layerSchema, type SplitConfig, splitSchema } from './split.ts';
+import { trustedProxies } from './trusted-proxies.ts';
 import { type UpstreamConfig, upstreamSchema, upstreamSettings } from './upstream.ts';
 import {
   choice,
@@ -227,7 +228,7 @@ const variableName = matching(
 export const documentSchema = z.strictObject({
   listen: documented(
     z.prefault(listenOptions, LISTEN_DEFAULT),
-    'Addresses on which requests are accepted, one or a list. `:8000` is every address, IPv4 and IPv6. A map gives an address TLS.',
+    'Addresses on which requests are accepted, one or a list. `:8000` is every address, IPv4 and IPv6. A map gives an address TLS or the PROXY protocol.',
     { kind: 'address', single: true },
   ),
   admin: documented(
@@ -283,6 +284,11 @@ export const documentSchema = z.strictObject({
     default: 'append',
     doc: "What happens to X-Forwarded-For, -Proto and -Host on the way to the upstream. `replace` and `remove` also drop the client's Forwarded and every other X-Forwarded field, in any spelling that an application could read as one (`X_Forwarded_For`), in trailers too.",
   }),
+  trustedProxies: documented(
+    z.optional(trustedProxies),
+    'Proxies before the splitter that name the client of a request: `$remote_addr`, the log and X-Forwarded-For then have its address. Unset: the client is whoever has opened the connection.',
+    'map',
+  ),
   variantHeader: documented(
     z.optional(variantHeader),
     'A header field that names the variant. Unset: none.',

@@ -4,7 +4,7 @@
 import * as z from 'zod/mini';
 import type { ListenAddress } from '../listen-address.ts';
 import { LISTEN_EXPECTED, listenAddress } from './addresses.ts';
-import { choice, documented, filledList, matching } from './values.ts';
+import { choice, documented, filledList, flag, matching } from './values.ts';
 
 const pemPath = () => matching(/^\//, 'the absolute path of a PEM file');
 
@@ -96,7 +96,10 @@ const listenTls = z.pipe(
 );
 
 /** An address with what is special about it. */
-export type ListenOption = ListenAddress & { readonly tls?: ListenTls | undefined };
+export type ListenOption = ListenAddress & {
+  readonly tls?: ListenTls | undefined;
+  readonly proxyProtocol?: boolean | undefined;
+};
 
 const withSettings = z.pipe(
   z.strictObject({
@@ -105,6 +108,10 @@ const withSettings = z.pipe(
       'Address, as it is written where it stands alone.',
       'address',
     ),
+    proxyProtocol: flag({
+      default: false,
+      doc: 'Every connection begins with a header of the PROXY protocol (version 1 or 2), as a load balancer sends it; others are closed. With `trustedProxies`, only the addresses in `trustedProxies.from` may connect.',
+    }),
     tls: documented(z.optional(listenTls), 'TLS towards clients. Unset: plain text.', 'map'),
   }),
   z.transform(({ address, ...settings }): ListenOption => ({ ...address, ...settings })),

@@ -53,7 +53,7 @@ describe('what cannot be kept is told with file and line, all at once', () => {
       'TLS',
       asking({ server: 'listen 443 ssl;' }),
       'listen 443',
-      ' listen: expected an address with default_server, reuseport or socket options, got "ssl"',
+      ' listen: expected an address with default_server, proxy_protocol, reuseport or socket options, got "ssl"',
     ],
     [
       'a named location',
