@@ -6,7 +6,7 @@ import { writeRequestHead } from '../src/http1/forward-request.ts';
 import { RequestFraming } from '../src/http1/framing.ts';
 import { Output } from '../src/http1/output.ts';
 import { RequestHead, requestLimits } from '../src/http1/request-head.ts';
-import { compileRoutes } from '../src/routing/routes.ts';
+import { compileMatches, compileRoutes } from '../src/routing/routes.ts';
 import { Splitter } from '../src/split/splitter.ts';
 
 interface CostlyHead {
@@ -129,7 +129,7 @@ function stepOf({ head: text, split: options, variants = 2, paths = ['/'] }: Cos
   const { config, problems } = parseConfig(JSON.stringify(document), 'head-cost.yaml');
   if (config === undefined) throw new Error(JSON.stringify(problems));
   const splitter = new Splitter('s', config.splits.get('s')!);
-  const route = compileRoutes(config, paths);
+  const route = compileRoutes(config, paths, compileMatches(config));
   const bytes = Buffer.from(text, 'latin1');
   const head = new RequestHead();
   head.limits = requestLimits(config.limits);

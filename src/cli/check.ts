@@ -177,8 +177,12 @@ const BARE_REQUEST = new LibraryView({ url: '/', remoteAddress: '127.0.0.1' });
 function routeLines(routes: readonly RouteConfig[]): string[] {
   const rows = routes.map((route) => {
     const hosts = route.host ?? 'every host';
-    const isAll = route.host === undefined && route.path === '/' && !route.exact;
-    const requests = isAll ? 'every request' : `${hosts} ${route.exact ? '= ' : ''}${route.path}`;
+    const isAll =
+      route.host === undefined && route.path === '/' && !route.exact && route.pattern === undefined;
+    const path =
+      route.pattern === undefined ? `${route.exact ? '= ' : ''}${route.path}` : `matching ${route.pattern}`;
+    const asked = route.when === undefined ? '' : ' if its conditions hold';
+    const requests = `${isAll ? 'every request' : `${hosts} ${path}`}${asked}`;
     const taken = route.listen === undefined ? requests : `${requests} on ${formatAddress(route.listen)}`;
     if (route.respond !== undefined) return [taken, `-> answer ${route.respond.status}`];
     return [taken, route.split === undefined ? `-> upstream ${route.upstream}` : `-> split ${route.split}`];

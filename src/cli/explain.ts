@@ -6,7 +6,7 @@ import { type Explained, explainRequest } from '../admin/explain.ts';
 import type { Config } from '../config/options/document.ts';
 import { formatSlot } from '../config/options/experiment.ts';
 import { variablesOf } from '../key/key-text.ts';
-import { compileRoutes } from '../routing/routes.ts';
+import { compileMatches, compileRoutes } from '../routing/routes.ts';
 import { formatPercent } from '../split/change.ts';
 import type { EnrolmentFacts } from '../split/enrolment.ts';
 import { keyTexts } from '../split/key-list.ts';
@@ -53,8 +53,8 @@ export function explainCommand(terminal: Terminal): Command {
   addTimeOption(command);
   return addConfigOptions(command, SPLIT_SETTINGS).action(async (url: string, flags: ExplainFlags) => {
     const { config } = await loadOrEnd(flags, terminal);
-    const { splitters } = compileSplits(config, { clock: commandClock(flags) });
-    const routeOf = compileRoutes(config, config.routes);
+    const { own, splitters } = compileSplits(config, { clock: commandClock(flags) });
+    const routeOf = compileRoutes(config, config.routes, compileMatches(config, own));
     const explained = explainRequest(
       {
         number: 0,

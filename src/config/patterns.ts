@@ -3,6 +3,7 @@
 
 import { loadPatternEngine, PatternEngineNeeded } from '../key/pattern.ts';
 import type { Config } from './options/document.ts';
+import type { RouteConfig } from './options/route.ts';
 
 /** What `read` gives; where it meets a pattern, after the engine is loaded. */
 export async function withPatterns<T>(read: () => T): Promise<T> {
@@ -16,9 +17,17 @@ export async function withPatterns<T>(read: () => T): Promise<T> {
 }
 
 /** Loads the engine where a configuration has patterns, so that it can be compiled in this thread. */
-export async function loadPatternsOf({ variables }: Pick<Config, 'variables'>): Promise<void> {
+export async function loadPatternsOf({
+  variables,
+  routes,
+}: Pick<Config, 'variables' | 'routes'>): Promise<void> {
   const hasPatterns = Object.values(variables).some(({ values }) =>
     values.some(([match]) => match.startsWith('~')),
   );
-  if (hasPatterns) await loadPatternEngine();
+  if (hasPatterns || routes.some(hasPattern)) await loadPatternEngine();
+}
+
+function hasPattern({ host, pattern, when = [] }: RouteConfig): boolean {
+  const isCompared = when.some(({ matches, matchesNot }) => (matches ?? matchesNot) !== undefined);
+  return pattern !== undefined || isCompared || host?.startsWith('~') === true;
 }

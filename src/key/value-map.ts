@@ -219,7 +219,7 @@ function splitFault({ error }: KeyFault): [expected: string, got: string] {
 }
 
 /** A scope that also has what a pattern captured: `$1`, and `$name` for a named capture. */
-function withCaptures(scope: TextScope, pattern: Pattern, captures: Captures): TextScope {
+export function withCaptures(scope: TextScope, pattern: Pattern, captures: Captures): TextScope {
   return {
     place: scope.place,
     own(name) {

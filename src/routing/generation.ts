@@ -18,7 +18,7 @@ import { wallClock } from '../wall-clock.ts';
 import { type Edits, editsFor } from './edits.ts';
 import { FixedAnswer } from './fixed-answer.ts';
 import { compileResponseFields, type ResponseFields } from './response-fields.ts';
-import { compileRoutes, type RouteOf } from './routes.ts';
+import { compileMatches, compileRoutes, type RouteOf } from './routes.ts';
 import { compileHost, compileSetFields } from './set-fields.ts';
 import { TrustedProxies } from './trusted-proxies.ts';
 
@@ -122,27 +122,33 @@ export function buildGeneration(
     splits.set(name, { splitter, destinations, sample, assigned: assignments?.enroll(sample) ?? null });
   }
   const names = answerNames(config.routes);
+  const matches = compileMatches(config, own);
   const ends = config.routes.map((route, index): Routed => {
-    const own = {
+    const settings = {
       bodyBytesMax: route.limits?.requestBody ?? config.limits.requestBody,
-      responseFields: compileResponseFields(route.setResponseHeaders, scope),
+      responseFields: compileResponseFields(route.setResponseHeaders, own.scope('response')),
     };
     if (route.respond !== undefined) {
       const name = names[index]!;
       const fixed = {
-        answer: new FixedAnswer(route.respond, scope),
+        answer: new FixedAnswer(route.respond, matches[index]!.scope),
         name,
         counters: counters.variant('', '', name),
       };
-      return { splitter: null, destination: null, fixed, ...own };
+      return { splitter: null, destination: null, fixed, ...settings };
     }
     if (route.split === undefined) {
-      return { splitter: null, destination: destinationFor(null, '', route.upstream), fixed: null, ...own };
+      return {
+        splitter: null,
+        destination: destinationFor(null, '', route.upstream),
+        fixed: null,
+        ...settings,
+      };
     }
     const routed = splits.get(route.split);
     if (routed === undefined)
       throw new Error(`the configuration names a split that it lacks: ${route.split}`);
-    return { ...routed, ...own };
+    return { ...routed, ...settings };
   });
   return {
     number,
@@ -153,7 +159,7 @@ export function buildGeneration(
     upgrades: new Set(config.upgrades.map((protocol) => protocol.toLowerCase())),
     trustedProxies: config.trustedProxies === undefined ? null : new TrustedProxies(config.trustedProxies),
     acceptedAt: new Date(),
-    route: compileRoutes(config, ends),
+    route: compileRoutes(config, ends, matches),
   };
 }
 

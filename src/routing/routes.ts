@@ -7,7 +7,10 @@ import { addressId } from '../config/listen-address.ts';
 import type { Config } from '../config/options/document.ts';
 import type { RouteConfig } from '../config/options/route.ts';
 import type { RequestHead } from '../http1/request-head.ts';
+import { OwnVariables } from '../key/own-variables.ts';
 import { normalisePath } from '../key/path.ts';
+import { capturedNames, compileMatch, type RouteMatch } from '../key/route-match.ts';
+import { PathTree } from './path-tree.ts';
 
 /** Why no route takes a request: none is for it, its path has no meaning (bad encoding, a way above the root), or its method. */
 type RouteFault = 'NO_ROUTE' | 'BAD_TARGET' | 'TRACE_REFUSED';
@@ -15,24 +18,53 @@ type RouteFault = 'NO_ROUTE' | 'BAD_TARGET' | 'TRACE_REFUSED';
 /** What takes a request that came in by `listenedOn`, the first listening address unless it is given. */
 export type RouteOf<T> = (head: RequestHead, listenedOn?: string) => T | RouteFault;
 
-interface CompiledRoute<T> {
-  /** One address; null for every one. */
-  readonly listenedOn: string | null;
-  /** Lower case; "*.example" for all names below; null for every host. */
-  readonly host: string | null;
-  readonly path: Buffer;
-  readonly exact: boolean;
+/** What takes requests at one path: the first end whose conditions hold. */
+interface PathPlace<T> {
+  readonly choices: Choice<T>[];
+  /** A pattern is not asked about the paths below it. */
+  isBeforePatterns: boolean;
+}
+
+/** One end at a place. */
+interface Choice<T> {
+  readonly match: RouteMatch;
   readonly end: T;
 }
 
-/** The choice among the routes of a configuration; `ends[i]` is what route i leads to. */
+/** The routes for one host at one address. */
+interface HostTable<T> {
+  /** One address; null for every one. */
+  readonly listenedOn: string | null;
+  /** Lower case; "*.example" for all names below, "example.*" for all after; "~…" is a pattern; null for every host. */
+  readonly host: string | null;
+  readonly match: RouteMatch;
+  readonly tree: PathTree<PathPlace<T>>;
+  readonly patterns: Choice<T>[];
+}
+
+/** The choice among the routes of a configuration; `ends[i]` is what route i leads to, `matches[i]` what it asks for. */
 export function compileRoutes<T>(
   config: Pick<Config, 'routes' | 'listen' | 'trace'>,
   ends: readonly T[],
+  matches: readonly RouteMatch[],
 ): RouteOf<T> {
-  const route = compileTable(config, ends);
+  const route = compileTable(config, ends, matches);
   if (config.trace === 'pass') return route;
   return (head, listenedOn) => (isTrace(head) ? 'TRACE_REFUSED' : route(head, listenedOn));
+}
+
+/** What the routes of a configuration ask of a request, beside address, host and path prefix. */
+export function compileMatches(
+  { routes }: Pick<Config, 'routes'>,
+  own: OwnVariables = new OwnVariables(),
+): RouteMatch[] {
+  for (const route of routes) for (const name of capturedNames(route)) own.variable(name);
+  return routes.map((route) => {
+    const match = compileMatch(route, own.scope('request'), own);
+    if ('faults' in match)
+      throw new Error(`broken invariant: a route that was checked: ${match.faults[0]!.expected}`);
+    return match;
+  });
 }
 
 /** The only method of five letters that begins with "T" and is not an extension: TRACE (RFC 9110 §9.3.8). */
@@ -44,71 +76,150 @@ function isTrace({ bytes, methodStart, methodEnd }: RequestHead): boolean {
 function compileTable<T>(
   { routes, listen }: Pick<Config, 'routes' | 'listen'>,
   ends: readonly T[],
+  matches: readonly RouteMatch[],
 ): RouteOf<T> {
-  const ordered = routes.map((route, index) => compile(route, ends[index]!)).sort((a, b) => rank(b, a));
-  const [first] = ordered;
-  if (ordered.length === 1 && first !== undefined && takesAll(first)) {
-    const { end } = first;
+  const [first] = routes;
+  if (routes.length === 1 && first !== undefined && takesAll(first)) {
+    const end = ends[0]!;
     return () => end;
   }
-  const needsHost = ordered.some((route) => route.host !== null);
-  const needsPath = ordered.some((route) => route.exact || route.path.length > 1);
+  const tables = tablesOf(routes, ends, matches);
+  const byHost = new Map<string, HostTable<T>[]>();
+  for (const { host } of tables) {
+    if (host !== null && !/[*~]/.test(host))
+      byHost.set(
+        host,
+        tables.filter((table) => mayTake(table, host)),
+      );
+  }
+  const others = tables.filter(({ host }) => host === null || /[*~]/.test(host));
+  const needsHost = tables.some(({ host }) => host !== null);
+  const needsPath = routes.some(
+    ({ exact, path, pattern }) => exact === true || path !== '/' || pattern !== undefined,
+  );
   const defaultAddress = listen[0] === undefined ? '' : addressId(listen[0]);
   return (head, listenedOn = defaultAddress) => {
     const host = needsHost ? Buffer.from(head.host()).toString('latin1') : '';
     if (needsPath && !readPath(head)) return 'BAD_TARGET';
-    for (let i = 0; i < ordered.length; i++) {
-      const route = ordered[i]!;
-      if (route.listenedOn !== null && route.listenedOn !== listenedOn) continue;
-      if (route.host !== null && !takesHost(route.host, host)) continue;
-      if (!needsPath || takesPath(route)) return route.end;
+    if (!needsPath) forgetPath();
+    const asked = (needsHost ? byHost.get(host) : undefined) ?? others;
+    for (let i = 0; i < asked.length; i++) {
+      const table = asked[i]!;
+      if (table.listenedOn !== null && table.listenedOn !== listenedOn) continue;
+      if (table.host !== null && !takesHost(table, host, head)) continue;
+      const choice = findChoice(table, head);
+      if (choice !== null) return choice.end;
     }
     return 'NO_ROUTE';
   };
 }
 
-function compile<T>(route: RouteConfig, end: T): CompiledRoute<T> {
-  return {
-    listenedOn: route.listen === undefined ? null : addressId(route.listen),
-    host: route.host?.toLowerCase() ?? null,
-    path: Buffer.from(route.path),
-    exact: route.exact === true,
-    end,
-  };
+/** One table for each address and host, in the order in which they are asked. */
+function tablesOf<T>(routes: readonly RouteConfig[], ends: readonly T[], matches: readonly RouteMatch[]) {
+  const tables = new Map<string, HostTable<T>>();
+  for (const [index, route] of routes.entries()) {
+    const listenedOn = route.listen === undefined ? null : addressId(route.listen);
+    const host = route.host?.startsWith('~') === true ? route.host : (route.host?.toLowerCase() ?? null);
+    const id = JSON.stringify([listenedOn, host]);
+    const match = matches[index]!;
+    const table = tables.get(id) ?? {
+      listenedOn,
+      host,
+      match,
+      tree: new PathTree<PathPlace<T>>(),
+      patterns: [],
+    };
+    tables.set(id, table);
+    const choice = { match, end: ends[index]! };
+    if (route.pattern !== undefined) table.patterns.push(choice);
+    else {
+      const make = (): PathPlace<T> => ({ choices: [], isBeforePatterns: route.exact === true });
+      const place = table.tree.at(Buffer.from(route.path), route.exact === true, make);
+      place.choices.push(choice);
+      if (route.beforePatterns === true) place.isBeforePatterns = true;
+    }
+  }
+  return [...tables.values()].sort((a, b) => rank(b, a));
 }
 
-function takesAll({ listenedOn, host, path, exact }: CompiledRoute<unknown>): boolean {
-  return listenedOn === null && host === null && path.length === 1 && !exact;
+function findChoice<T>({ tree, patterns }: HostTable<T>, head: RequestHead): Choice<T> | null {
+  const isPath = pathBytes[pathStart] === SLASH;
+  // "*" (OPTIONS) is taken by the prefix "/" alone.
+  const place = isPath ? tree.find(pathBytes, pathStart, pathEnd) : tree.find(ROOT, 0, 1);
+  if (patterns.length > 0 && isPath && place?.isBeforePatterns !== true) {
+    const path = Buffer.from(
+      pathBytes.buffer,
+      pathBytes.byteOffset + pathStart,
+      pathEnd - pathStart,
+    ).toString('latin1');
+    for (let i = 0; i < patterns.length; i++) {
+      const { match } = patterns[i]!;
+      if (match.takesPath(path, head) && match.holds(head)) return patterns[i]!;
+    }
+  }
+  if (place === null) return null;
+  const { choices } = place;
+  for (let i = 0; i < choices.length; i++) {
+    const choice = choices[i]!;
+    if (!choice.match.hasConditions || choice.match.holds(head)) return choice;
+  }
+  return null;
+}
+
+function takesAll({ listen, host, path, exact, pattern, when }: RouteConfig): boolean {
+  return (
+    listen === undefined &&
+    host === undefined &&
+    path === '/' &&
+    exact !== true &&
+    pattern === undefined &&
+    when === undefined
+  );
 }
 
 /**
- * One address before any; an exact host before a wildcard, a longer wildcard before a shorter one, any host last; then
- * an exact path before a prefix, and the longest prefix.
+ * One address before any; an exact host before "*.example", that before "example.*", longer wildcards before shorter ones,
+ * patterns in the order of the file, any host last.
  */
-function rank(a: CompiledRoute<unknown>, b: CompiledRoute<unknown>): number {
-  return (
-    Number(a.listenedOn !== null) - Number(b.listenedOn !== null) ||
-    hostRank(a.host) - hostRank(b.host) ||
-    Number(a.exact) - Number(b.exact) ||
-    a.path.length - b.path.length
-  );
+function rank(a: HostTable<unknown>, b: HostTable<unknown>): number {
+  return Number(a.listenedOn !== null) - Number(b.listenedOn !== null) || hostRank(a.host) - hostRank(b.host);
 }
 
 function hostRank(host: string | null): number {
   if (host === null) return 0;
-  return host.startsWith('*.') ? host.length : 1000;
+  if (host.startsWith('~')) return 1;
+  if (host.startsWith('*.')) return 1000 + host.length;
+  return host.endsWith('.*') ? 1 + host.length : 10_000;
 }
 
-function takesHost(pattern: string, host: string): boolean {
-  return pattern.startsWith('*.')
-    ? host.endsWith(pattern.slice(1)) && host.length > pattern.length - 1
-    : host === pattern;
+function takesHost({ host, match }: HostTable<unknown>, asked: string, head: RequestHead): boolean {
+  return host!.startsWith('~') ? match.takesHost(asked, head) : takesName(host!, asked);
+}
+
+function takesName(pattern: string, host: string): boolean {
+  if (pattern.startsWith('*.')) return host.endsWith(pattern.slice(1)) && host.length > pattern.length - 1;
+  if (pattern.endsWith('.*'))
+    return host.startsWith(pattern.slice(0, -1)) && host.length > pattern.length - 1;
+  return host === pattern;
+}
+
+/** A table that is asked about this host, or has to be asked. */
+function mayTake({ host }: HostTable<unknown>, asked: string): boolean {
+  return host === null || host.startsWith('~') || takesName(host, asked);
 }
 
 // The path that is compared now. Routes are asked one request at a time, so one place is enough and nothing is made.
-let pathBytes: Uint8Array = Buffer.alloc(0);
+const ROOT = Buffer.from('/');
+let pathBytes: Uint8Array = ROOT;
 let pathStart = 0;
-let pathEnd = 0;
+let pathEnd = 1;
+
+/** Every path is alike. */
+function forgetPath(): void {
+  pathBytes = ROOT;
+  pathStart = 0;
+  pathEnd = 1;
+}
 
 /** Sets the path to compare; false for one that nginx refuses. Only an odd one is rewritten. */
 function readPath(head: RequestHead): boolean {
@@ -129,14 +240,5 @@ function readPath(head: RequestHead): boolean {
   pathBytes = path;
   pathStart = 0;
   pathEnd = path.length;
-  return true;
-}
-
-/** "*" (OPTIONS) is taken by the prefix "/" alone. */
-function takesPath({ path, exact }: CompiledRoute<unknown>): boolean {
-  const size = pathEnd - pathStart;
-  if (exact ? size !== path.length : path.length === 1) return !exact;
-  if (size < path.length) return false;
-  for (let i = path.length - 1; i >= 0; i--) if (pathBytes[pathStart + i] !== path[i]) return false;
   return true;
 }

@@ -8,7 +8,7 @@ import type { Config } from '../config/options/document.ts';
 import { membersOf } from '../config/options/upstream.ts';
 import type { Renewal } from '../downstream/certificates.ts';
 import { makeTicketKeys, TlsPorts } from '../downstream/tls-ports.ts';
-import { compileRoutes } from '../routing/routes.ts';
+import { compileMatches, compileRoutes } from '../routing/routes.ts';
 import { describeChange } from '../split/change.ts';
 import { compileSplits } from '../split/own.ts';
 import type { Assignments } from '../telemetry/assignments.ts';
@@ -303,7 +303,7 @@ export class Crew implements Running, WorkerSlotHost {
 
   #describe(number: number, config: Config): RunningGeneration {
     checkCertificates(config);
-    const { splitters } = compileSplits(config, { clock: wallClock });
+    const { own, splitters } = compileSplits(config, { clock: wallClock });
     const upstreams = new Map(
       Array.from(config.upstreams.keys(), (name) => [name, this.#upstreamView(name)]),
     );
@@ -322,7 +322,7 @@ export class Crew implements Running, WorkerSlotHost {
       splitters,
       upstreams,
       acceptedAt: new Date(),
-      route: compileRoutes(config, ends),
+      route: compileRoutes(config, ends, compileMatches(config, own)),
     };
   }
 

@@ -9,6 +9,7 @@ import { Ambassador } from '../../src/ambassador.ts';
 import { parseNginx } from '../../src/config/nginx/translate.ts';
 import { parseConfig } from '../../src/config/parse.ts';
 import { formatProblems } from '../../src/config/problem.ts';
+import { loadPatternEngine } from '../../src/key/pattern.ts';
 import { NGINX_VERSION, startNginx } from '../support/nginx.ts';
 import { RawClient } from '../support/raw-client.ts';
 
@@ -77,6 +78,48 @@ const SHAPES: Record<string, Shape> = {
   },
 };
 
+Object.assign(SHAPES, {
+  'locations by regular expression, in their order after the longest prefix': {
+    server: `location / { return 200 rest; } location ~ ^/(?<kind>img|css)/(.*)\\.png$ { add_header X-Kind $kind; return 200 "$kind $2"; }
+      location ~* \\.PNG$ { return 200 caseless; } location ^~ /firm/ { return 200 firm; } location = /a.png { return 200 exact; }
+      location /long/ { return 200 long; } location ~ /$ { return 200 slash; } location ~ "^/x{2}" { proxy_pass http://<A>; }`,
+    asked:
+      '/ /x /img/a.png /css/b/c.png?d /x.pNg /firm/x.png /a.png /long/x /long/ /long/y.png /img%2Fz.png /xx?y /b//a.png'.split(
+        ' ',
+      ),
+  },
+  'names by wildcard and by regular expression': {
+    http: `server { listen 127.0.0.1:PORT; server_name *.example; return 200 head; }
+      server { listen 127.0.0.1:PORT; server_name www.*; return 200 tail; }
+      server { listen 127.0.0.1:PORT; server_name www.shop.example; return 200 exact; }
+      server { listen 127.0.0.1:PORT; server_name "~^(?<user>[a-z]+)\\.home$" ~^www\\d; location / { return 200 "user $user"; } }`,
+    server: 'server_name first; location / { return 200 first; }',
+    asked:
+      'a.example www.a.example www.shop.example www.de www.x.org www bob.home BOB.home www1.x b.c.home none first'
+        .split(' ')
+        .map((host) => ['/', `Host: ${host}`]),
+  },
+  'answers by condition': {
+    server: `if ($host = old.example) { return 301 https://new.example$request_uri; } set $where server;
+      if ($http_x_block) { return 403; }
+      location / { return 200 "$where rest"; }
+      location /a { set $x ""; if ($arg_x = 1) { return 200 one; } if ($arg_x != 2) { set $x "not two $arg_x"; } return 200 "[$x]"; }
+      location /b { if ($http_user_agent ~* "(bot|crawl)er") { add_header X-Bot "$http_user_agent"; return 200 "bot $1"; }
+        if ($args !~ keep) { return 302 /kept?keep; } proxy_pass http://<A>; }
+      location /c { add_header X-C outer; if ($arg_y) { add_header X-C inner; proxy_pass http://<A>; } return 200 c; }
+      location /d { set $a "\${host}x"; set $b "$a$arg_q.y"; if ($uri ~ ^/d/(?<rest>.+)$) { set $b "$rest!$1"; } return 200 $b; }
+      location /e { if ($arg_z = 1) { break; } return 200 e; proxy_pass http://<A>; }`,
+    asked: [
+      ['/', 'Host: old.example'],
+      ['/a', 'Host: old.example'],
+      ['/a', 'X-Block: 1'],
+      ['/a', 'X-Block: 0'],
+      ...'/ /a?x=1 /a?x=2 /a?x=3 /b /b?keep /c /c?y=1 /c?y=0 /d /d/more?q=1 /e /e?z=1'.split(' '),
+      ['/b?keep', 'User-Agent: CRAWLER'],
+    ],
+  },
+} satisfies Record<string, Shape>);
+
 interface Answer {
   readonly line: string;
   readonly fields: readonly string[];
@@ -114,6 +157,7 @@ describe.skipIf(NGINX_VERSION === null)('answers of an nginx.conf', () => {
   let upstream: Server;
   let address = '';
   beforeAll(async () => {
+    await loadPatternEngine();
     upstream = createServer((asked, response) => {
       const status = Number(/status=(\d+)/.exec(asked.url!)?.[1] ?? 200);
       response.writeHead(status, {

@@ -1,28 +1,37 @@
-// Checks the texts of a route that go to the client: its fixed answer and the fields that it adds to responses.
-// What they become is in routing/fixed-answer and routing/response-fields.
+// Checks what a route asks of a request, and its texts that go to the client: its fixed answer and the fields that it adds
+// to responses. What they become is in key/route-match, routing/fixed-answer and routing/response-fields.
 
 import { checkKey } from '../../key/compile.ts';
+import type { TextScope } from '../../key/own-variables.ts';
+import { compileMatch } from '../../key/route-match.ts';
 import type { CheckReport } from '../findings.ts';
 import { type Path, showGot } from '../problem.ts';
 import { isMap, mapOf, type RawMap } from '../raw.ts';
+import { matchSourceOf } from '../scope.ts';
 import { reportKeyFault } from './keys.ts';
 
 /** What a route answers itself, and what it adds to responses. */
 export function checkAnswer(path: Path, route: RawMap, report: CheckReport): void {
-  if (isMap(route.respond)) checkRespond([...path, 'respond'], route.respond, report);
+  const match = compileMatch(matchSourceOf(route), report.scope, null);
+  if ('faults' in match) {
+    for (const { path: at, expected, got, offset } of match.faults)
+      report.problem([...path, ...at], expected, got, 'value', offset);
+  }
+  const scope = 'faults' in match ? report.scope : match.scope;
+  if (isMap(route.respond)) checkRespond([...path, 'respond'], route.respond, scope, report);
   for (const [name, given] of Object.entries(mapOf(route.setResponseHeaders))) {
     const at: Path = [...path, 'setResponseHeaders', name];
     for (const [index, one] of [given].flat().entries()) {
       const place: Path = Array.isArray(given) ? [...at, index] : at;
-      if (isMap(one)) checkText([...place, 'value'], one.value, report);
-      else checkText(place, one, report);
+      const text: unknown = isMap(one) ? one.value : one;
+      checkText(isMap(one) ? [...place, 'value'] : place, text, report.responseScope, report);
     }
   }
 }
 
-function checkRespond(path: Path, respond: RawMap, report: CheckReport): void {
+function checkRespond(path: Path, respond: RawMap, scope: TextScope, report: CheckReport): void {
   for (const option of ['body', 'location', 'locationBase'])
-    checkText([...path, option], respond[option], report);
+    checkText([...path, option], respond[option], scope, report);
   const { status, body, location } = respond;
   const isRedirect = status === 201 || (typeof status === 'number' && status >= 300 && status < 400);
   if (location !== undefined && !isRedirect)
@@ -36,8 +45,8 @@ function checkRespond(path: Path, respond: RawMap, report: CheckReport): void {
     report.problem([...path, 'body'], `no body with status ${String(status)}`, 'a body');
 }
 
-function checkText(path: Path, text: unknown, report: CheckReport): void {
+function checkText(path: Path, text: unknown, scope: TextScope, report: CheckReport): void {
   if (typeof text !== 'string') return;
-  const fault = checkKey(text, report.scope);
+  const fault = checkKey(text, scope);
   if (fault !== null) reportKeyFault(path, text, fault, report);
 }

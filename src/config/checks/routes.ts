@@ -11,6 +11,7 @@ import {
   type ListenAddress,
   parseListen,
 } from '../listen-address.ts';
+import type { RouteOptions } from '../options/route.ts';
 import { type Path, showGot } from '../problem.ts';
 import { isMap, mapOf, type RawMap, valueAt } from '../raw.ts';
 import { checkAnswer } from './answers.ts';
@@ -69,7 +70,9 @@ function checkRoute(
   }
   const host = typeof route.host === 'string' ? route.host.toLowerCase() : '';
   const where = typeof route.path === 'string' ? route.path : '/';
-  const id = JSON.stringify([addressIn(listen), host, route.exact === true, where]);
+  // Those with conditions are asked in their order, and patterns in theirs.
+  if (Array.isArray(route.when)) return;
+  const id = JSON.stringify([addressIn(listen), host, route.exact === true, where, route.pattern]);
   if (taken.has(id)) {
     const got = `${host === '' ? 'every host' : host} ${where} again`;
     report.problem(path, 'each host and path once', got);
@@ -128,7 +131,7 @@ export function checkReach({ raw, document }: Written, report: CheckReport): voi
     JSON.stringify([addressId(address), host, path]);
   const bound = new Set<string>();
   for (const route of routes) {
-    if (route.listen !== undefined && !route.exact) {
+    if (route.listen !== undefined && !route.exact && !isConditional(route)) {
       bound.add(id(route.listen, route.host?.toLowerCase() ?? null, route.path));
     }
   }
@@ -159,6 +162,10 @@ export function checkReach({ raw, document }: Written, report: CheckReport): voi
       report.warn([...at, 'path'], 'has a "#", which no client sends: what follows it is a fragment');
     }
   }
+}
+
+function isConditional({ pattern, when }: RouteOptions): boolean {
+  return pattern !== undefined || when !== undefined;
 }
 
 /** The host of a route and the wider ones that take its requests: "a.b.c", "*.b.c", "*.c", every host. */

@@ -95,9 +95,10 @@ export function readListen(text: string): string {
 export const LISTEN_PARAMETER =
   /^(default_server|default|proxy_protocol|reuseport|deferred|bind|(ipv6only|backlog|rcvbuf|sndbuf|fastopen|so_keepalive)=.*)$/;
 
-/** Names of a server_name word as routes have them; undefined for a regular expression or a wildcard at the end. */
+/** Names of a server_name word as routes have them; undefined for what is none. */
 export function readHostNames(text: string): string[] | undefined {
   if (text === '') return [];
+  if (/^~./.test(text) || /^[A-Za-z0-9][A-Za-z0-9._-]*\.\*$/.test(text)) return [text];
   if (/^\.[A-Za-z0-9]/.test(text)) return [text.slice(1), `*${text}`];
   return /^(\*\.)?[A-Za-z0-9._-]+$/.test(text) ? [text] : undefined;
 }

@@ -3,7 +3,8 @@
 
 import { showGot } from '../problem.ts';
 import { addedFields } from './added-fields.ts';
-import { type AnswerPlace, type Respond, readReturn, slashRedirect } from './answers.ts';
+import { putLiterals, type Respond, readReturn, slashRedirect } from './answers.ts';
+import { type Branch, branchesOf, isProgram } from './branches.ts';
 import { inheritedDirective, ownDirectives, type Scope } from './directives.ts';
 import type { ProxyDestinations } from './proxy-pass.ts';
 import type { TranslationReport } from './report.ts';
@@ -35,7 +36,17 @@ interface Location {
   readonly directive: Directive;
   readonly path: string;
   readonly isExact: boolean;
+  /** `path` is a regular expression, as routes have it. */
+  readonly isPattern: boolean;
+  /** It, or the outermost location around it, has "^~". */
+  readonly isFirm: boolean;
 }
+
+/** Where a route takes requests. */
+type Where = Readonly<Record<string, string | boolean>> & {
+  readonly path?: string;
+  readonly exact?: boolean;
+};
 
 /** What "client_max_body_size 0" is in the file. */
 export const NO_BODY_LIMIT = '1024GiB';
@@ -55,28 +66,45 @@ export class LocationRoutes {
 
   /** Adds the routes of a server. */
   add(server: ServerPlace): void {
-    const [answer] = ownDirectives(server.scope, 'return');
     for (const inner of server.scope.directives) this.#readServerDirective(inner);
+    const ways = branchesOf(server.scope, server.literals, [], this.#report);
     // A server that answers everything itself never looks for a location.
-    if (answer !== undefined) return this.#answerAll(server, answer);
+    if (ways.every(({ answer }) => answer !== null)) return this.#answerIn(ways, EVERY_PATH, server, true);
     const locations = this.#read(server.scope, null);
-    const taken = new Set(locations.map(({ isExact, path }) => `${isExact ? '=' : ''}${path}`));
-    for (const location of locations) this.#route(location, server, taken);
+    const taken = new Set(locations.map(locationId));
+    const hasPatterns = locations.some(({ isPattern }) => isPattern);
+    for (const location of locations) {
+      const where = whereOf(location, hasPatterns);
+      for (const way of ways) {
+        if (way.answer !== null) this.#answerIn([way], where, server, location.isExact);
+        else this.#route(location, where, way, server, taken);
+      }
+    }
+    if (taken.has('/')) return;
     const fields = addedFields(server.scope, server.literals, this.#report);
-    if (taken.has('/') || !(server.isShared || fields !== undefined)) return;
-    this.#push({ path: '/' }, { respond: { status: 404 } }, server, server.scope, server.at);
+    const isSimple = ways.length === 1 && !server.isShared && fields === undefined;
+    if (!isSimple) this.#answerIn(ways, EVERY_PATH, server, false);
   }
 
   #readServerDirective(directive: Directive): void {
     const { text } = directive.name;
-    if (!['listen', 'server_name', 'location', 'return'].includes(text))
+    if (!['listen', 'server_name', 'location'].includes(text) && !isProgram(directive))
       this.#report.inheritable(directive, 'server');
+    if (text !== 'if') return;
+    for (const inner of directive.block ?? [])
+      if (!isProgram(inner)) this.#report.unknown(inner, 'if of a server');
   }
 
-  #answerAll(server: ServerPlace, directive: Directive): void {
-    const { scope, literals } = server;
-    const respond = readReturn(directive, { scope, literals, path: null }, this.#report);
-    if (respond !== undefined) this.#push({ path: '/' }, { respond }, server, scope, directive.name);
+  /** The answers of a server before it looks for a location, and 404 where it would find none. */
+  #answerIn(ways: readonly Branch[], where: Where, server: ServerPlace, isOnePath: boolean): void {
+    for (const way of ways) {
+      const { scope, literals, answer } = way;
+      const path = isOnePath && typeof where.path === 'string' ? where.path : null;
+      const respond =
+        answer === null ? { status: 404 } : readReturn(answer, { scope, literals, path }, this.#report);
+      const at = answer?.name ?? server.at;
+      if (respond !== undefined) this.#push(where, { respond }, server, way, at);
+    }
   }
 
   /** The locations of a block, nested ones included. */
@@ -86,7 +114,7 @@ export class LocationRoutes {
     for (const directive of ownDirectives(scope, 'location')) {
       const location = this.#readOne(directive, scope, outer);
       if (location === undefined) continue;
-      const id = `${location.isExact ? '=' : ''}${location.path}`;
+      const id = locationId(location);
       if (known.has(id)) {
         this.#report.fail(directive.name, 'location', 'each path once in a server', `${id} again`);
         continue;
@@ -104,73 +132,95 @@ export class LocationRoutes {
       return undefined;
     }
     const written = words.map(({ text }) => text).join(' ');
-    const [, modifier, path = ''] = /^(=|\^~|~\*?|@)? ?(.*)$/s.exec(written)!;
+    const [, modifier = '', path = ''] = /^(=|\^~|~\*?|@)? ?(.*)$/s.exec(written)!;
+    const isPattern = modifier.startsWith('~');
     const odd =
-      modifier?.startsWith('~') === true
-        ? 'a path, because regular expressions are not kept'
-        : modifier === '@' || words.length > 2 || !path.startsWith('/')
-          ? 'a path like /api/'
-          : outer !== null && (outer.isExact || !path.startsWith(outer.path))
-            ? `a path below that of the location around it, ${outer.path}`
-            : null;
+      modifier === '@' || words.length > 2 || (!isPattern && !path.startsWith('/'))
+        ? 'a path like /api/'
+        : outer === null
+          ? null
+          : isPattern || outer.isPattern
+            ? 'no regular expression in a location that has or is in another one'
+            : outer.isExact || !path.startsWith(outer.path)
+              ? `a path below that of the location around it, ${outer.path}`
+              : null;
     if (odd !== null) {
       this.#report.fail(name, 'location', odd, showGot(written));
       return undefined;
     }
-    return { scope: { parent, directives: block }, directive, path, isExact: modifier === '=' };
+    return {
+      scope: { parent, directives: block },
+      directive,
+      path: isPattern ? `${modifier}${path}` : path,
+      isExact: modifier === '=',
+      isPattern,
+      isFirm: outer === null ? modifier === '^~' : outer.isFirm,
+    };
   }
 
-  #route(location: Location, server: ServerPlace, taken: ReadonlySet<string>): void {
+  #route(
+    location: Location,
+    where: Where,
+    from: Branch,
+    server: ServerPlace,
+    taken: ReadonlySet<string>,
+  ): void {
     const { scope, directive, path, isExact } = location;
-    const place: AnswerPlace = { scope, literals: server.literals, path: isExact ? path : null };
     const known = this.#report.problems.length;
     const [pass, second] = ownDirectives(scope, 'proxy_pass');
     if (second !== undefined)
       this.#report.fail(second.name, 'proxy_pass', 'one in a location', 'a second one');
-    for (const inner of scope.directives) {
-      if (!['proxy_pass', 'return', 'location'].includes(inner.name.text))
-        this.#report.inheritable(inner, 'location');
+    for (const inner of scope.directives) this.#readLocationDirective(inner, 'location');
+    for (const way of branchesOf(scope, from.literals, from.conditions, this.#report)) {
+      const { answer, literals } = way;
+      const passed = ownDirectives(way.scope, 'proxy_pass')[0] ?? pass;
+      if (answer !== null) {
+        const place = { scope: way.scope, literals, path: isExact ? path : null };
+        const respond = readReturn(answer, place, this.#report);
+        if (respond !== undefined) this.#push(where, { respond }, server, way, answer.name);
+      } else if (passed !== undefined) {
+        this.proxied.push(way.scope);
+        const end = this.#destinations.destination(withLiteralsIn(passed, literals), way.scope, literals);
+        if (end !== undefined) this.#push(where, end, server, way, directive.name);
+      } else if (ownDirectives(scope, 'location').length > 0) {
+        this.#push(where, { respond: { status: 404 } }, server, way, directive.name);
+      } else if (this.#report.problems.length === known) {
+        // Where a directive that answers in place of an upstream was refused, that is the cause.
+        const expected = 'a proxy_pass or a return, because no files are served';
+        this.#report.fail(directive.name, 'location', expected, 'none');
+      }
     }
-    const where = isExact ? { path, exact: true } : { path };
-    const [answer] = ownDirectives(scope, 'return');
-    if (answer !== undefined) {
-      const respond = readReturn(answer, place, this.#report);
-      if (respond !== undefined) this.#push(where, { respond }, server, scope, answer.name);
-    } else if (pass !== undefined) {
-      this.proxied.push(scope);
-      const end = this.#destinations.destination(pass, scope, server.literals);
-      if (end !== undefined) this.#push(where, end, server, scope, directive.name);
-    } else if (ownDirectives(scope, 'location').length > 0) {
-      this.#push(where, { respond: { status: 404 } }, server, scope, directive.name);
-    } else if (this.#report.problems.length === known) {
-      // Where a directive that answers in place of an upstream was refused, that is the cause.
-      const expected = 'a proxy_pass or a return, because no files are served';
-      this.#report.fail(directive.name, 'location', expected, 'none');
-    }
-    if (pass !== undefined) this.#redirectToSlash(location, server, taken);
+    if (pass !== undefined) this.#redirectToSlash(location, from, server, taken);
+  }
+
+  #readLocationDirective(directive: Directive, block: 'location' | 'if'): void {
+    const { text } = directive.name;
+    if (text === 'proxy_pass' || (text === 'location' && block === 'location')) return;
+    if (text === 'if') for (const inner of directive.block ?? []) this.#readLocationDirective(inner, 'if');
+    else if (!isProgram(directive)) this.#report.inheritable(directive, block);
   }
 
   /** nginx sends a request for the path without its last slash to the path with it, unless another location takes that. */
   #redirectToSlash(
-    { path, scope, directive }: Location,
+    { path, scope, directive, isPattern }: Location,
+    from: Branch,
     server: ServerPlace,
     taken: ReadonlySet<string>,
   ): void {
-    if (path.length < 2 || !path.endsWith('/')) return;
+    if (isPattern || path.length < 2 || !path.endsWith('/')) return;
     const bare = path.slice(0, -1);
     if (taken.has(bare) || taken.has(`=${bare}`)) return;
     const respond = slashRedirect(path, { scope, literals: server.literals, path: bare });
-    this.#push({ path: bare, exact: true }, { respond }, server, scope, directive.name);
+    this.#push({ path: bare, exact: true }, { respond }, server, { ...from, scope }, directive.name);
   }
 
   #push(
-    where: { readonly path: string; readonly exact?: boolean },
+    where: Where,
     end: { split: string } | { upstream: string } | { respond: Respond },
-    { hosts, address, literals }: ServerPlace,
-    scope: Scope,
+    { hosts, address }: ServerPlace,
+    { scope, literals, conditions }: Branch,
     at: Position,
   ): void {
-    const { path, exact = false } = where;
     const setResponseHeaders = addedFields(scope, literals, this.#report);
     const bodyMax =
       this.#report.size(inheritedDirective(scope, 'client_max_body_size'), '1m') ?? NO_BODY_LIMIT;
@@ -178,8 +228,8 @@ export class LocationRoutes {
       const route = {
         ...(address === undefined ? {} : { listen: address }),
         ...(host === undefined ? {} : { host }),
-        ...(path === '/' && !exact ? {} : { path }),
-        ...(exact ? { exact } : {}),
+        ...(where.path === '/' && where.exact !== true ? {} : where),
+        ...(conditions.length === 0 ? {} : { when: conditions }),
         ...end,
         ...(setResponseHeaders === undefined ? {} : { setResponseHeaders }),
       };
@@ -188,4 +238,23 @@ export class LocationRoutes {
       this.routes.push({ route, bodyMax });
     }
   }
+}
+
+const EVERY_PATH: Where = { path: '/' };
+
+function locationId({ isExact, path }: Location): string {
+  return `${isExact ? '=' : ''}${path}`;
+}
+
+function whereOf({ path, isExact, isPattern, isFirm }: Location, hasPatterns: boolean): Where {
+  if (isPattern) return { pattern: path };
+  if (isExact) return { path, exact: true };
+  return isFirm && hasPatterns ? { path, beforePatterns: true } : { path };
+}
+
+/** A directive whose first word has the variables of one value put in. */
+function withLiteralsIn(directive: Directive, literals: ReadonlyMap<string, string>): Directive {
+  const [word, ...rest] = directive.words;
+  if (word === undefined || !word.text.includes('$')) return directive;
+  return { ...directive, words: [{ ...word, text: putLiterals(word.text, literals) }, ...rest] };
 }

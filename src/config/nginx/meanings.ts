@@ -115,6 +115,9 @@ const KEPT_DIRECTIVES: ReadonlyMap<string, string> = new Map([
   ['real_ip_header', 'the same for all locations'],
   ['real_ip_recursive', 'the same for all locations'],
   ['server_name', ''],
+  ['if', 'comparisons of a variable with a text or a linear regular expression; no files'],
+  ['set', ''],
+  ['break', ''],
   ['return', 'a request body is not read: the connection closes after the answer'],
   ['types', ''],
   ['default_type', ''],
@@ -155,7 +158,7 @@ const DIRECTIVE_REMEDIES: readonly (readonly [names: RegExp, remedy: string])[] 
   ],
   [/^error_page$/, 'error answers of the splitter are fixed; those of the upstream pass unchanged'],
   [
-    /^(?:map|geo|geoip_\w+|geoip2\w*|set|if|perl\w*|js_\w+|lua_\w+|\w+_by_lua\w*)$/,
+    /^(?:map|geo|geoip_\w+|geoip2\w*|perl\w*|js_\w+|lua_\w+|\w+_by_lua\w*)$/,
     'values cannot be computed here; the split reads its key directly',
   ],
   [
@@ -214,7 +217,7 @@ const DIRECTIVE_REMEDIES: readonly (readonly [names: RegExp, remedy: string])[] 
     'only HTTP is split here; leave it to an nginx of its own',
   ],
   [
-    /^(?:break|internal|post_action|empty_gif|early_hints|max_headers)$/,
+    /^(?:internal|post_action|empty_gif|early_hints|max_headers)$/,
     'only locations that pass requests on are kept',
   ],
   [

@@ -14,7 +14,7 @@ export function namesOf(
   const taken = new Map<string, number>();
   return servers.map(({ scope }, index) =>
     readNames(scope.directives, report).filter((name) => {
-      const id = name.toLowerCase();
+      const id = name.startsWith('~') ? name : name.toLowerCase();
       const owner = taken.get(id);
       if (owner !== undefined && owner !== index)
         report.note(
@@ -33,7 +33,13 @@ function readNames(directives: readonly Directive[], report: TranslationReport):
     .flatMap(({ words }) => words)) {
     const names = readHostNames(word.text);
     if (names !== undefined) hosts.push(...names);
-    else report.fail(word, 'server_name', 'a name like shop.example or *.shop.example', showGot(word.text));
+    else
+      report.fail(
+        word,
+        'server_name',
+        'a name like shop.example, *.shop.example or shop.*, or a regular expression',
+        showGot(word.text),
+      );
   }
   return hosts;
 }

@@ -143,7 +143,8 @@ class Translator {
     const named = namesOf(servers, this.#report);
     // The default server takes what no other one does; its own names need a route only where another's wildcard is over them.
     const others = named.filter((_, index) => index !== rest).flat();
-    const own = (named[rest] ?? []).filter((name) => others.some((other) => isBelow(name, other)));
+    const isOpen = others.some((other) => /^~|\.\*$/.test(other));
+    const own = (named[rest] ?? []).filter((name) => isOpen || others.some((other) => isBelow(name, other)));
     for (const [index, server] of servers.entries()) {
       const hosts = index === rest ? [undefined, ...own] : named[index]!;
       const literals = this.#literals(server, address);

@@ -4,7 +4,7 @@
 import * as z from 'zod/mini';
 import { listenAddress } from './addresses.ts';
 import { type RespondOptions, respondSchema, setResponseHeaders } from './answer.ts';
-import { documented, flag, matching, sizeWithoutDefault } from './values.ts';
+import { documented, filled, flag, matching, sizeWithoutDefault } from './values.ts';
 
 /** The limit that a route may have of its own. */
 export const BODY_LIMIT = {
@@ -14,9 +14,31 @@ export const BODY_LIMIT = {
 } as const;
 
 const hostPattern = matching(
-  /^(?:\*\.)?[A-Za-z0-9._-]+$|^\[[0-9A-Fa-f:.]+\]$/,
-  'a host name like shop.example or *.shop.example',
+  /^(?:\*\.)?[A-Za-z0-9._-]+$|^[A-Za-z0-9._-]+\.\*$|^\[[0-9A-Fa-f:.]+\]$|^~./,
+  'a host name like shop.example, *.shop.example or shop.*, or a regular expression like ~^www\\d+\\.example$',
 );
+
+const conditionText = z.string({ error: 'a text' });
+const CONDITION_EXPECTED = 'one of is, isNot, matches and matchesNot';
+
+const condition = z
+  .strictObject({
+    of: documented(z.clone(conditionText), 'Text that is compared, like `$http_x_beta`.', 'key text'),
+    is: documented(z.optional(z.clone(conditionText)), 'The condition holds for this value.'),
+    isNot: documented(z.optional(z.clone(conditionText)), 'It holds for every other value.'),
+    matches: documented(
+      z.optional(z.clone(conditionText)),
+      'It holds for values that this regular expression matches; one that begins with `~*` ignores case.',
+    ),
+    matchesNot: documented(z.optional(z.clone(conditionText)), 'It holds for all others.'),
+  })
+  .check(
+    z.refine(
+      ({ is, isNot, matches, matchesNot }) =>
+        [is, isNot, matches, matchesNot].filter((one) => one !== undefined).length === 1,
+      { error: CONDITION_EXPECTED },
+    ),
+  );
 
 const decodedPath = matching(
   /^(?!.*\/(?:\/|\.{1,2}(?:\/|$)))\/[^\0-\x1f\x7f?]*$/,
@@ -32,13 +54,23 @@ export const routeSchema = z.strictObject({
   ),
   host: documented(
     z.optional(hostPattern),
-    'Host name that this route matches; a leading `*.` matches all names below it. Unset: every host.',
+    'Host name that this route matches; a leading `*.` matches all names below it, `.*` at the end all names that begin so, and a leading `~` makes it a regular expression. Unset: every host.',
   ),
   path: documented(
     z._default(decodedPath, '/'),
     'Path prefix that this route matches; the longest one wins. Requests are compared with their path decoded, `//` merged, `.` and `..` resolved.',
   ),
   exact: flag({ default: false, doc: 'The route matches only this path, before any prefix.' }),
+  pattern: documented(
+    z.optional(filled('a regular expression like ^/img/.+[.]png$')),
+    'Regular expression that the path must match, instead of `path`; one that begins with `~*` ignores case. Patterns are asked in their order, after exact paths and before prefixes. What they capture by name is a variable; `respond` and `rewritePath` also have `$1` to `$9`.',
+  ),
+  beforePatterns: flag({ default: false, doc: 'No pattern is asked about the paths of this prefix.' }),
+  when: documented(
+    z.optional(z.array(condition, { error: 'a list of conditions' })),
+    'Conditions that a request must meet. Routes for the same host and path are asked in their order.',
+    'list',
+  ),
   split: documented(z.optional(z.string({ error: 'the name of a split' })), 'Split that decides.'),
   upstream: documented(
     z.optional(z.string({ error: 'the name of an upstream or a URL' })),
@@ -64,8 +96,12 @@ export const routeSchema = z.strictObject({
 /** Options of one route, defaults filled in. */
 export type RouteOptions = z.output<typeof routeSchema>;
 /** What takes a host and path: a split, an upstream or an answer; exactly one of the three is set. */
-export type RouteConfig = Omit<RouteOptions, 'split' | 'upstream' | 'respond' | 'exact'> & {
+export type RouteConfig = Omit<
+  RouteOptions,
+  'split' | 'upstream' | 'respond' | 'exact' | 'beforePatterns'
+> & {
   exact?: boolean;
+  beforePatterns?: boolean;
 } & (
     | { split: string; upstream?: undefined; respond?: undefined }
     | { split?: undefined; upstream: string; respond?: undefined }

@@ -1,9 +1,10 @@
 // Which route takes a request, by address, host and path, whatever way the path is spelled.
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { addressId } from '../../../src/config/listen-address.ts';
 import { RequestFraming } from '../../../src/http1/framing.ts';
 import { RequestHead } from '../../../src/http1/request-head.ts';
-import { compileRoutes } from '../../../src/routing/routes.ts';
+import { loadPatternEngine } from '../../../src/key/pattern.ts';
+import { compileMatches, compileRoutes } from '../../../src/routing/routes.ts';
 import { configOf } from '../../support/splitter.ts';
 
 const ADDRESSES = ['127.0.0.1:8000', 'unix:/run/a.sock'];
@@ -17,6 +18,7 @@ function routesOf(...routes: object[]) {
   const routeOf = compileRoutes(
     config,
     routes.map((_, index) => index),
+    compileMatches(config),
   );
   return (target: string, host = 'a.example', listen?: number) => {
     const head = new RequestHead();
@@ -107,4 +109,58 @@ it('a route with an address takes what comes in there alone, before those withou
   expect(to('/', 'b', 0)).toBe('NO_ROUTE');
   // Who only asks for an explanation came in by the first address.
   expect(to('/', 'b')).toBe('NO_ROUTE');
+});
+
+describe('patterns and conditions', () => {
+  beforeAll(loadPatternEngine);
+
+  it('patterns come in their order, after exact paths and before prefixes', () => {
+    const to = routesOf(
+      { path: '/a.png', exact: true },
+      { path: '/img/' },
+      { path: '/firm/', beforePatterns: true },
+      { pattern: '^/img/.*[.]png$' },
+      { pattern: '~*[.]PNG$' },
+      {},
+    );
+    const asked = ['/a.png', '/img/x', '/firm/x.png', '/img/x.p%6eg', '/img/x.pNg?a', '/b//../b.png', '/b'];
+    expect(asked.map((target) => to(target))).toEqual([0, 1, 2, 3, 4, 4, 5]);
+  });
+
+  it('routes of one path are asked in their order, and only those whose conditions hold', () => {
+    const to = routesOf(
+      {
+        path: '/x',
+        when: [
+          { of: '$arg_a', is: '1' },
+          { of: '$arg_b', isNot: '' },
+        ],
+      },
+      { path: '/x', when: [{ of: '$arg_a', matches: '^(1|2)$' }] },
+      { path: '/x', when: [{ of: '$arg_a', matchesNot: '~*^Z' }] },
+      {},
+    );
+    const asked = ['/x?a=1&b=1', '/x?a=1', '/x?a=2', '/x?a=3', '/x?a=z', '/y?a=1'];
+    expect(asked.map((target) => to(target))).toEqual([0, 1, 1, 2, 'NO_ROUTE', 3]);
+  });
+
+  it('a name comes before wildcards, those at the beginning before those at the end, and both before patterns', () => {
+    const to = routesOf(
+      { host: '~^w' },
+      { host: 'www.*' },
+      { host: '*.example' },
+      { host: '*.shop.example' },
+      { host: 'www.shop.example' },
+      {},
+    );
+    const hosts = ['www.shop.example', 'a.shop.example', 'www.b.example', 'www.de', 'web', 'a', 'www'];
+    expect(hosts.map((host) => to('/', host))).toEqual([4, 3, 2, 1, 0, 5, 0]);
+  });
+
+  it('ten thousand paths are told apart', () => {
+    const paths = Array.from({ length: 10_000 }, (_, index) => `/${(index * 7919) % 10_007}/${index % 3}`);
+    const to = routesOf(...paths.map((path, index) => ({ path, exact: index % 2 === 0 })));
+    for (const index of [0, 1, 17, 4711, 9998, 9999]) expect(to(paths[index]!)).toBe(index);
+    expect([to(`${paths[1]}x`), to(`${paths[2]}x`), to('/')]).toEqual([1, 'NO_ROUTE', 'NO_ROUTE']);
+  });
 });

@@ -14,10 +14,10 @@ const placeOf = (text: string, word: string) => {
 describe('what cannot be kept is told with file and line, all at once', () => {
   it.each<[what: string, text: string, word: string, problem: string]>([
     [
-      'a regex location',
-      asking({ server: 'location ~ \\.php$ { proxy_pass http://a; }' }),
-      'location',
-      ' location: expected a path, because regular expressions are not kept, got "~ \\\\.php$"',
+      'a regular expression in another location',
+      asking({ server: 'location /x/ { location ~ \\.php$ { proxy_pass http://a; } }' }),
+      'location ~',
+      ' location: expected no regular expression in a location that has or is in another one, got "~ \\\\.php$"',
     ],
     [
       'a URI in proxy_pass',
@@ -26,10 +26,10 @@ describe('what cannot be kept is told with file and line, all at once', () => {
       ' proxy_pass: expected http:// and a name, an address or one variable of split_clients, without a URI part, got "http://a/y"',
     ],
     [
+      'if a file is there',
+      asking({ location: 'if (-f $request_filename) { return 403; }' }),
       'if',
-      asking({ location: 'if ($arg_x) { return 403; }' }),
-      'if',
-      ': expected a directive that can be kept in location (values cannot be computed here; the split reads its key directly), got "if" {…}',
+      ' if: expected a comparison of a variable, because no files are served, got "(-f $request_filename)"',
     ],
     [
       'a rewrite',
