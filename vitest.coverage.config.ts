@@ -13,7 +13,7 @@ const LINES_MIN: Readonly<Record<string, number>> = {
   http1: 99,
   key: 98,
   routing: 98,
-  service: 42,
+  service: 84,
   split: 98,
   telemetry: 85,
   transport: 98,
