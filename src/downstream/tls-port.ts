@@ -167,7 +167,8 @@ export class TlsPort {
       return;
     }
     this.#leave(handshake);
-    this.#report(handshake, 'not_tls', 'plain text', true);
+    this.#host!.counters.handshakeFailed('not_tls', true);
+    this.#host!.handshakeEnded();
     this.#host!.turnAway(carrier, 'TLS_EXPECTED', causeOf('a plain HTTP request was sent to a TLS port'));
   }
 

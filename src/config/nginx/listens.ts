@@ -3,7 +3,7 @@
 
 import { showGot } from '../problem.ts';
 import { isDefaultListen, LISTEN_PARAMETER, readListen } from './directives.ts';
-import type { TranslationReport } from './report.ts';
+import { HTTP2_NOTE, type TranslationReport } from './report.ts';
 import type { Directive, Position } from './syntax.ts';
 
 /** One address of a server block. */
@@ -13,14 +13,19 @@ export interface Listen {
   readonly isDefault: boolean;
   /** Its connections begin with a PROXY header. */
   readonly hasHeader: boolean;
+  /** It says ssl; another server at the same address may say it for this one. */
+  readonly isTls: boolean;
   readonly at: Position;
 }
+
+/** An entry of `listen` in the document. */
+export type ListenEntry = string | { readonly address: string };
 
 /** Addresses of all servers. An address of every host leaves no room for one of a single host on the same port. */
 export function listenedAddresses(
   servers: readonly { readonly listens: readonly Listen[] }[],
   report: TranslationReport,
-): unknown {
+): ListenEntry | readonly ListenEntry[] {
   const places = new Map(
     servers.flatMap(({ listens }) => listens).map(({ address, at }) => [address, at] as const),
   );
@@ -52,13 +57,13 @@ export function listenedAddresses(
 /** The addresses at which a server block takes requests, in order. */
 export function readListens({ name, block }: Directive, report: TranslationReport): Listen[] {
   const lines = block!.filter((directive) => directive.name.text === 'listen');
-  if (lines.length === 0) return [{ address: ':80', isDefault: false, hasHeader: false, at: name }];
+  if (lines.length === 0)
+    return [{ address: ':80', isDefault: false, hasHeader: false, isTls: false, at: name }];
   const listens = lines.flatMap((line) => {
     const address = listenedAddress(line, report);
-    const hasHeader = line.words.some(({ text }) => text === 'proxy_protocol');
-    return address === undefined
-      ? []
-      : [{ address, isDefault: isDefaultListen(line), hasHeader, at: line.name }];
+    const says = (parameter: string) => line.words.some(({ text }) => text === parameter);
+    const facts = { isDefault: isDefaultListen(line), hasHeader: says('proxy_protocol'), isTls: says('ssl') };
+    return address === undefined ? [] : [{ address, ...facts, at: line.name }];
   });
   // Port 8000 alone means both families here, so nginx's second line for IPv6 says nothing new.
   const all = new Set(listens.map(({ address }) => address));
@@ -78,6 +83,7 @@ export function readListens({ name, block }: Directive, report: TranslationRepor
       address,
       isDefault: listen.isDefault || before?.isDefault === true,
       hasHeader: listen.hasHeader || before?.hasHeader === true,
+      isTls: listen.isTls || before?.isTls === true,
     });
   }
   return [...known.values()].sort((a, b) => (a.address < b.address ? -1 : 1));
@@ -86,8 +92,13 @@ export function readListens({ name, block }: Directive, report: TranslationRepor
 function listenedAddress({ name, words: args }: Directive, report: TranslationReport): string | undefined {
   const [word, ...parameters] = args.map(({ text }) => text);
   for (const parameter of parameters) {
+    if (parameter === 'ssl') continue;
+    if (parameter === 'http2') {
+      report.note(HTTP2_NOTE);
+      continue;
+    }
     if (!LISTEN_PARAMETER.test(parameter)) {
-      const expected = 'an address with default_server, proxy_protocol, reuseport or socket options';
+      const expected = 'an address with default_server, ssl, proxy_protocol, reuseport or socket options';
       report.fail(name, 'listen', expected, showGot(parameter));
       return undefined;
     }

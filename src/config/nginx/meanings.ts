@@ -46,8 +46,12 @@ export const WITHOUT_EFFECT: { readonly [block: string]: ReadonlySet<string> } =
   upstream: new Set(words('zone keepalive keepalive_time')),
 };
 
-/** Without a listen for TLS, which is refused, these have nothing to work on. */
+/** Directives of TLS towards clients. Without a listen with ssl they have nothing to work on; listen-tls.ts reads them with one. */
 export const TLS_DIRECTIVE = /^ssl_[a-z_]+$/;
+
+/** Of these the ones that are kept, noted or refused where there is one; all others never have an effect. */
+export const READ_TLS_DIRECTIVE =
+  /^ssl_(?:certificate|certificate_key|protocols|client_certificate|verify_client|verify_depth|ciphers|ecdh_curve|conf_command|dhparam|stapling.*|session_tickets|session_ticket_key|crl|ocsp|password_file|reject_handshake|key_log)$/;
 
 /** Directives that have no effect at these values, which are the defaults of most; at any other one they are refused. */
 export const NEUTRAL_VALUES: ReadonlyMap<string, RegExp> = new Map([
@@ -77,7 +81,6 @@ export const NEUTRAL_VALUES: ReadonlyMap<string, RegExp> = new Map([
   ['merge_slashes', /^on$/],
   ['recursive_error_pages', /^off$/],
   ['sub_filter', /^off$/],
-  ['http2', /^off$/],
   ['http3', /^off$/],
   ['spdy_headers_comp', /^0$/],
 ]);
@@ -118,6 +121,15 @@ const KEPT_DIRECTIVES: ReadonlyMap<string, string> = new Map([
   ['if', 'comparisons of a variable with a text or a linear regular expression; no files'],
   ['set', ''],
   ['break', ''],
+  ['http2', 'clients are offered HTTP/1.1 alone'],
+  [
+    'ssl_certificate',
+    'one for each server; those of all servers at an address are chosen by server name, the default server has the rest',
+  ],
+  ['ssl_certificate_key', 'without a passphrase'],
+  ['ssl_protocols', 'TLSv1.2 or TLSv1.3 is the lowest version; the highest is TLSv1.3'],
+  ['ssl_client_certificate', 'the same for all servers at one address'],
+  ['ssl_verify_client', 'on, off and optional, the same for all servers at one address'],
   ['return', 'a request body is not read: the connection closes after the answer'],
   ['types', ''],
   ['default_type', ''],
@@ -144,6 +156,15 @@ const KEPT_DIRECTIVES: ReadonlyMap<string, string> = new Map([
   ['large_client_header_buffers', 'the largest one of all blocks holds for all of them'],
   ['access_log', 'a line of JSON on stdout for every request, accessLog; file and format are not kept'],
   ['worker_shutdown_timeout', 'drain.deadline'],
+]);
+
+/** Directives of TLS that would change who is served, where a listen has ssl; with what to do instead. */
+export const REFUSED_TLS: ReadonlyMap<string, string> = new Map([
+  ['ssl_crl', 'no list of revoked certificates is read; use short-lived client certificates'],
+  ['ssl_key_log', 'keys of sessions are never written'],
+  ['ssl_ocsp', 'revocation is not asked for'],
+  ['ssl_password_file', 'store the key without a passphrase'],
+  ['ssl_reject_handshake', 'every name gets a certificate, an unknown one the first'],
 ]);
 
 /** What to do in place of a directive of nginx that is not kept. */
@@ -206,7 +227,8 @@ const DIRECTIVE_REMEDIES: readonly (readonly [names: RegExp, remedy: string])[] 
   [/^(?:random|least_time|sticky\w*|queue|ntlm)$/, 'the servers of an upstream share its requests by weight'],
   [/^(?:state|match|health_check\w*|check\w*)$/, 'probe of an upstream checks its servers'],
   [/^(?:http2|http3|quic)/, 'clients speak HTTP/1.1 here; the proxy before the splitter ends HTTP/2'],
-  [/^ssl/, 'clients speak plain HTTP here'],
+  [/^ssl$/, 'say ssl in listen'],
+  [/^ssl_/, 'listen with ssl has certificates, client certificates and a lowest version'],
   [/^(?:userid|userid_\w+)$/, 'end the key list with { mint: uid }'],
   [
     /^(?:stream|mail|preread_\w+|imap_\w+|pop3_\w+|smtp_\w+|starttls|xclient|proxy_smtp_auth|auth_http\w*)$/,
@@ -279,6 +301,10 @@ export function directiveMeanings(): readonly DirectiveMeaning[] {
     if (difference !== undefined)
       return { name, kind: difference === '' ? 'kept' : 'different', reason: difference };
     const remedy = directiveRemedy(name) ?? '';
+    if (REFUSED_TLS.has(name)) {
+      const reason = `without a listen with ssl; else refused: ${REFUSED_TLS.get(name)}`;
+      return { name, kind: 'noted', reason };
+    }
     if (ignored.has(name) || TLS_DIRECTIVE.test(name)) return { name, kind: 'noted', reason: '' };
     const values = NEUTRAL_VALUES.get(name);
     if (values === undefined) return { name, kind: 'refused', reason: remedy };

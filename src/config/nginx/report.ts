@@ -3,7 +3,14 @@
 
 import { type Path, type Place, PROBLEMS_SHOWN_MAX, type Problem, showGot } from '../problem.ts';
 import { INHERITED, readSize, readTime } from './directives.ts';
-import { ALLOWED_IN, guessDirective, NEUTRAL_VALUES, TLS_DIRECTIVE, WITHOUT_EFFECT } from './meanings.ts';
+import {
+  ALLOWED_IN,
+  guessDirective,
+  NEUTRAL_VALUES,
+  READ_TLS_DIRECTIVE,
+  TLS_DIRECTIVE,
+  WITHOUT_EFFECT,
+} from './meanings.ts';
 import { type Directive, type Position, problemAt } from './syntax.ts';
 
 /** What nginx does by default with the Location of a response, and we do not. */
@@ -11,6 +18,9 @@ export const REDIRECT_NOTE =
   'Location of a response is passed on unchanged; nginx replaces the address of the upstream by its own';
 
 const GZIP_NOTE = 'gzip: answers are not compressed here; those that an upstream compresses pass as they are';
+
+/** What is said where nginx would speak HTTP/2. */
+export const HTTP2_NOTE = 'clients are offered HTTP/1.1 alone, not HTTP/2';
 
 interface DirectiveOrigin {
   readonly position: Position;
@@ -36,8 +46,9 @@ export class TranslationReport {
 
   /** What was left out, in one note, then the others. */
   get notes(): readonly string[] {
-    const leftOut = `left out, because it has no effect here: ${[...this.#ignored].join(', ')}`;
-    return [...(this.#ignored.size === 0 ? [] : [leftOut]), ...this.#notes];
+    const ignored = [...this.#ignored].filter((name) => !this.usesTls || !READ_TLS_DIRECTIVE.test(name));
+    const leftOut = `left out, because it has no effect here: ${ignored.join(', ')}`;
+    return [...(ignored.length === 0 ? [] : [leftOut]), ...this.#notes];
   }
 
   /** Place in the nginx.conf that the value at `path` of the document comes from. */
@@ -68,6 +79,9 @@ export class TranslationReport {
 
   /** What the buffers for message heads hold, in bytes; absent where no directive says so. */
   readonly headLimits: { requestLine?: number; requestHead?: number; responseHead?: number } = {};
+
+  /** Some listen has ssl. */
+  usesTls = false;
 
   /** Some block logs its requests. */
   logsRequests = false;
@@ -117,6 +131,7 @@ export class TranslationReport {
     else if (text === 'proxy_redirect' && value === 'default') this.note(REDIRECT_NOTE);
     else if (text === 'proxy_redirect' && value === 'off') this.ignore(text);
     else if (TLS_DIRECTIVE.test(text) || text === 'proxy_pass_header') this.ignore(text);
+    else if (text === 'http2') this.note(HTTP2_NOTE);
     else this.unknown(directive, block);
   }
 

@@ -9,6 +9,7 @@ import type { Problem } from '../problem.ts';
 import type { LocatedDocument } from '../raw.ts';
 import { refuseText } from '../text.ts';
 import { GLOBAL_SETTINGS, inheritedDirective, isBelow, ownDirectives, type Scope } from './directives.ts';
+import { addTls } from './listen-tls.ts';
 import { type Listen, listenedAddresses, readListens } from './listens.ts';
 import { LocationRoutes, NO_BODY_LIMIT } from './locations.ts';
 import { WITHOUT_EFFECT } from './meanings.ts';
@@ -167,7 +168,9 @@ class Translator {
   }
 
   #document(servers: readonly ServerBlock[]): Record<string, unknown> {
-    const document: Record<string, unknown> = { listen: listenedAddresses(servers, this.#report) };
+    const addresses = listenedAddresses(servers, this.#report);
+    const listen = addTls(addresses, servers, this.#file, this.#report);
+    const document: Record<string, unknown> = { listen };
     const { forwarded, upgrades, ...made } = this.#destinations.document();
     Object.assign(document, made);
     const [first] = this.#locations.routes;

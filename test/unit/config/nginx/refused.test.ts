@@ -50,10 +50,10 @@ describe('what cannot be kept is told with file and line, all at once', () => {
       ': expected a directive that can be kept in http (let the upstreams compress), got "gunzip"',
     ],
     [
-      'TLS',
-      asking({ server: 'listen 443 ssl;' }),
+      'a parameter of listen',
+      asking({ server: 'listen 443 quic;' }),
       'listen 443',
-      ' listen: expected an address with default_server, proxy_protocol, reuseport or socket options, got "ssl"',
+      ' listen: expected an address with default_server, ssl, proxy_protocol, reuseport or socket options, got "quic"',
     ],
     [
       'a named location',
@@ -194,7 +194,7 @@ describe('what cannot be kept is told with file and line, all at once', () => {
   });
 
   it('a name of nginx is never answered with a guess', () => {
-    for (const name of ['error_page', 'proxy_cache_purge', 'grpc_set_header', 'http2', 'gunzip']) {
+    for (const name of ['error_page', 'proxy_cache_purge', 'grpc_set_header', 'http3', 'gunzip']) {
       const { problems } = run(`server { ${name} x; location / { proxy_pass http://a; } }`);
       expect(problems).toEqual([expect.stringContaining(`got "${name}"`)]);
       expect(problems![0]).not.toContain('did you mean');
