@@ -153,8 +153,8 @@ function againstOthers({ judgement }: SplitVerdict, index: number) {
   };
 }
 
-function describeRecent({ seconds: length, rows }: Recent, index: number) {
-  const row = rows[index]!;
+function describeRecent({ seconds: length, row: rowOf }: Recent, index: number) {
+  const row = rowOf(index);
   const requests = sampledOf(row);
   const failed = row.endings[1]!;
   return {

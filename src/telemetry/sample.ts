@@ -23,7 +23,8 @@ const GROUP_SUMS_COUNT = 4;
 /** What was counted lately, in as many seconds. */
 export interface Recent {
   readonly seconds: number;
-  readonly rows: readonly EpochCounters[];
+  /** Of the variant at this position. */
+  readonly row: (index: number) => EpochCounters;
 }
 
 const EPOCH = EPOCH_ROW.at;
@@ -205,12 +206,15 @@ export class Sample {
   /** What was counted in the last 15 minutes, or since the sample began. @param nowMs Unix time */
   recent(nowMs = Date.now()): Recent {
     const mark = this.#marks.find(({ atMs }) => nowMs - atMs <= RECENT_MS);
-    const rows = this.rows.map((row, index) => {
-      const recent = new EpochCounters();
-      recent.add(row.difference(mark?.cells[index], row.read()));
-      return recent;
-    });
-    return { seconds: Math.max(0, nowMs - (mark?.atMs ?? this.#since.getTime())) / 1000, rows };
+    return {
+      seconds: Math.max(0, nowMs - (mark?.atMs ?? this.#since.getTime())) / 1000,
+      row: (index) => {
+        const row = this.rows[index]!;
+        const recent = new EpochCounters();
+        recent.add(row.difference(mark?.cells[index], row.cells));
+        return recent;
+      },
+    };
   }
 
   /** Grows with every exchange and with every key that another process has brought. */
@@ -224,10 +228,14 @@ export class Sample {
     const { name, share } = this.variants[index]!;
     const { keyless, overrides, fallbacks, preflights, others } = this.rows[index]!;
     const groups = 2 ** this.assigned.groupBits;
-    const sums = (sum: number) =>
-      Float64Array.from({ length: groups }, (_, group) => {
-        return this.sums[(index * groups + group) * GROUP_SUMS_COUNT + sum]!;
-      });
+    const sums = (sum: number, unit = 1) => {
+      const values = new Float64Array(groups);
+      const first = index * groups * GROUP_SUMS_COUNT + sum;
+      for (let group = 0; group < groups; group += 1) {
+        values[group] = this.sums[first + group * GROUP_SUMS_COUNT]! / unit;
+      }
+      return values;
+    };
     return {
       name,
       share,
@@ -237,7 +245,7 @@ export class Sample {
       groupKeys: this.assigned.groups(index),
       requests: sums(GROUP_SUMS.requests),
       answers: sums(GROUP_SUMS.answers),
-      logDurations: sums(GROUP_SUMS.logDurations).map((parts) => parts / LOG_PARTS),
+      logDurations: sums(GROUP_SUMS.logDurations, LOG_PARTS),
       left: sums(GROUP_SUMS.left),
       keyless,
       fallbacks,

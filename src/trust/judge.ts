@@ -226,10 +226,12 @@ interface Arm {
 /** All variants with a share together, from which each one is taken to get the others. It lives for one judgement. */
 class Whole {
   readonly #all: Arm;
+  /** All but the variant that is compared: filled again for each. */
+  readonly #others: Sums;
   readonly #sharing: number;
   readonly #hasGroupKeys: boolean;
-  /** Groups without a robot in any variant. */
-  readonly #isKept: readonly boolean[];
+  /** 1 for groups with a robot in some variant; null without any. */
+  readonly #hasRobot: Uint8Array | null;
   readonly #robots: ReadonlyMap<VariantFacts, readonly number[]>;
   /** Of several comparisons one is wrong more often than a single one. */
   readonly #logComparisons: number;
@@ -241,15 +243,13 @@ class Whole {
     this.#hasGroupKeys = sharing.every(({ groupKeys }) => groupKeys !== null);
     this.#logComparisons = sharing.length > 2 ? Math.log(sharing.length) : 0;
     this.#robots = new Map(variants.map((one) => [one, findRobots(one.requests, one.assigned.keys)]));
-    const isKept = Array.from({ length: groups }, () => true);
-    for (const robots of this.#robots.values()) for (const group of robots) isKept[group] = false;
-    this.#isKept = isKept;
-    const nothing: Arm = {
-      assigned: { keys: 0, standardError: 0 },
-      failed: { keys: 0, standardError: 0 },
-      sums: Object.fromEntries(SUMS.map((name) => [name, new Float64Array(groups)])) as Sums,
-    };
-    this.#all = sharing.map(armOf).reduce((sum, one) => combine(sum, one, 1), nothing);
+    const robots = [...this.#robots.values()].flat();
+    this.#hasRobot = robots.length === 0 ? null : new Uint8Array(groups);
+    for (const group of robots) this.#hasRobot![group] = 1;
+    this.#others = emptySums(groups);
+    const sums = emptySums(groups);
+    for (const one of sharing) addSums(sums, one, 1);
+    this.#all = { assigned: addKeys(sharing, 'assigned'), failed: addKeys(sharing, 'failed'), sums };
   }
 
   compare(one: VariantFacts): Comparison {
@@ -257,22 +257,48 @@ class Whole {
     if (one.share === 0 || this.#sharing < 2) {
       return { errors: null, left: null, requests: null, durations: null, robotRequests };
     }
-    const mine = armOf(one);
-    const others = combine(this.#all, mine, -1);
-    const ratio = (side: Arm, over: keyof Sums, under: keyof Sums): RatioTerms => {
-      const kept = (sums: Float64Array) => sums.filter((_, group) => this.#isKept[group]);
-      return { over: kept(side.sums[over]), under: kept(side.sums[under]), keys: side.assigned.keys };
-    };
-    const both = (over: keyof Sums, under: keyof Sums) =>
-      [ratio(others, over, under), ratio(mine, over, under)] as const;
+    const [mine, others] = [armOf(one), this.#without(one)];
+    const isLeftOut = this.#hasRobot;
+    const terms = ({ sums, assigned }: Arm, over: keyof Sums, under: keyof Sums): RatioTerms => ({
+      over: sums[over],
+      under: sums[under],
+      keys: assigned.keys,
+    });
+    const left = ratioDifference(
+      terms(others, 'left', 'requests'),
+      terms(mine, 'left', 'requests'),
+      isLeftOut,
+    );
+    const durations = ratioDifference(
+      terms(others, 'logDurations', 'answers'),
+      terms(mine, 'logDurations', 'answers'),
+      isLeftOut,
+    );
+    const requests = this.#hasGroupKeys
+      ? logRatioDifference(
+          terms(others, 'requests', 'groupKeys'),
+          terms(mine, 'requests', 'groupKeys'),
+          isLeftOut,
+        )
+      : null;
     return {
       errors: this.#estimate(proportionDifference(proportionOf(others), proportionOf(mine))),
-      left: this.#estimate(ratioDifference(...both('left', 'requests'))),
-      requests: this.#hasGroupKeys
-        ? asTimes(this.#estimate(logRatioDifference(...both('requests', 'groupKeys'))))
-        : null,
-      durations: asTimes(this.#estimate(ratioDifference(...both('logDurations', 'answers')))),
+      left: this.#estimate(left),
+      requests: asTimes(this.#estimate(requests)),
+      durations: asTimes(this.#estimate(durations)),
       robotRequests,
+    };
+  }
+
+  /** All variants with a share but this one. Good until the next call. */
+  #without(one: VariantFacts): Arm {
+    const sums = this.#others;
+    for (const name of SUMS) sums[name].set(this.#all.sums[name]);
+    addSums(sums, one, -1);
+    return {
+      assigned: lessKeys(this.#all.assigned, one.assigned),
+      failed: lessKeys(this.#all.failed, one.failed),
+      sums,
     };
   }
 
@@ -295,8 +321,7 @@ class Whole {
       add('requests', levelOf(requests.logEvidence, false), requests, sentenceOf.requests(name, requests));
     }
     if (durations !== null && durations.value >= SLOWER_LOOK) {
-      const mine = armOf(one);
-      const [mineMs, theirsMs] = [typicalMs(mine), typicalMs(combine(this.#all, mine, -1))];
+      const [mineMs, theirsMs] = [typicalMs(armOf(one)), typicalMs(this.#without(one))];
       if (mineMs - theirsMs >= SLOWER_MS_MIN) {
         const level = levelOf(durations.logEvidence, durations.value >= SLOWER_STOP);
         add('duration', level, durations, sentenceOf.duration(name, durations, mineMs, theirsMs));
@@ -320,20 +345,30 @@ function armOf(one: VariantFacts): Arm {
   return { assigned, failed, sums: { requests, answers, logDurations, left, groupKeys } };
 }
 
-/** `sum` with another side, or with `sign` -1 without it. */
-function combine(sum: Arm, other: Arm, sign: 1 | -1): Arm {
-  const keys = (one: CountedKeys, another: CountedKeys): CountedKeys => ({
-    keys: Math.max(0, one.keys + sign * another.keys),
-    standardError: Math.sqrt(Math.max(0, one.standardError ** 2 + sign * another.standardError ** 2)),
-  });
-  const sums = SUMS.map((name) => {
-    const added = other.sums[name];
-    return [name, sum.sums[name].map((value, group) => value + sign * added[group]!)] as const;
-  });
+function emptySums(groups: number): Sums {
+  return Object.fromEntries(SUMS.map((name) => [name, new Float64Array(groups)])) as Sums;
+}
+
+/** Adds the sums of a variant, or with `sign` -1 takes them away. */
+function addSums(sums: Sums, one: VariantFacts, sign: 1 | -1): void {
+  for (const name of SUMS) {
+    const [sum, added] = [sums[name], one[name]];
+    if (added === null) continue;
+    for (let group = 0; group < sum.length; group += 1) sum[group]! += sign * added[group]!;
+  }
+}
+
+function addKeys(variants: readonly VariantFacts[], set: 'assigned' | 'failed'): CountedKeys {
   return {
-    assigned: keys(sum.assigned, other.assigned),
-    failed: keys(sum.failed, other.failed),
-    sums: Object.fromEntries(sums) as Sums,
+    keys: variants.reduce((sum, one) => sum + one[set].keys, 0),
+    standardError: Math.hypot(...variants.map((one) => one[set].standardError)),
+  };
+}
+
+function lessKeys(all: CountedKeys, one: CountedKeys): CountedKeys {
+  return {
+    keys: Math.max(0, all.keys - one.keys),
+    standardError: Math.sqrt(Math.max(0, all.standardError ** 2 - one.standardError ** 2)),
   };
 }
 
