@@ -9,6 +9,7 @@ import { BALANCE_KIND } from '../config/options/balance.ts';
 import type { Config } from '../config/options/document.ts';
 import { formatInstant, formatSlot, type Slot } from '../config/options/experiment.ts';
 import type { ListenOption } from '../config/options/listen.ts';
+import { withoutCredentials } from '../config/options/sample.ts';
 import { REMOVED, withoutLiterals } from '../config/secrets.ts';
 import { formatNetwork, type Network } from '../ip-address.ts';
 import { List, Members } from './json-pieces.ts';
@@ -86,6 +87,8 @@ function formatKind(kind: string | undefined, value: unknown): unknown {
       return value === null ? 'fail' : { fallback: value };
     case BALANCE_KIND:
       return value ?? 'load';
+    case 'off | path | redis URL':
+      return withoutCredentials(value as string);
     case 'secret':
       return REMOVED;
     case 'map of field values':

@@ -37,7 +37,7 @@ export function hasLiterals(text: string): boolean {
 /** True for the place of a value that may be a secret, or of something that holds one. */
 export function mayBeSecret(path: Path): boolean {
   const last = path.at(-1);
-  return last === 'secret' || last === 'override' || path.includes('setHeaders');
+  return last === 'secret' || last === 'override' || last === 'store' || path.includes('setHeaders');
 }
 
 /** What a message says in place of such a value: its kind, and the length of a text. */

@@ -2,7 +2,7 @@
 // that are watched, and what signals do to them. Knows no command line and no process: signals come from the host, and the
 // exit code goes back to it.
 
-import { availableParallelism } from 'node:os';
+import { availableParallelism, hostname } from 'node:os';
 import type { Logger } from 'pino';
 import { formatAddress } from '../admin/effective-config.ts';
 import { type AdminServer, startAdmin } from '../admin/server.ts';
@@ -15,7 +15,7 @@ import { UnusableCertificate } from '../downstream/certificates.ts';
 import { describeSplits } from '../split/change.ts';
 import { type LogOutput, openLog } from '../telemetry/log.ts';
 import { OWN_PROCESS } from '../telemetry/own-process.ts';
-import { ReloadStatus } from '../telemetry/running.ts';
+import { NO_STORE, ReloadStatus } from '../telemetry/running.ts';
 import { VERSION } from '../telemetry/version.ts';
 import type { Crew } from '../workers/crew.ts';
 import { CertificateWatch } from './certificate-watch.ts';
@@ -24,6 +24,7 @@ import { LastGood } from './last-good.ts';
 import { describeListenFailure } from './listen-failure.ts';
 import { type ReloadHost, Reloads } from './reload.ts';
 import { ReloadReader } from './reload-reader.ts';
+import type { SampleKeeper } from './sample-keeper.ts';
 import { isMountedAlone } from './watch.ts';
 
 /** Signals that a service takes. */
@@ -39,7 +40,7 @@ export interface ServiceHost {
 }
 
 /** Options that are taken once, at the start. */
-const FIXED_OPTIONS = ['listen', 'admin', 'workers', 'accessLog', 'assignments'] as const;
+const FIXED_OPTIONS = ['listen', 'admin', 'workers', 'accessLog', 'assignments', 'sample'] as const;
 
 function fixedOptionsThatDiffer(one: Config, other: Config): readonly string[] {
   return FIXED_OPTIONS.filter((name) => JSON.stringify(one[name]) !== JSON.stringify(other[name]));
@@ -129,6 +130,27 @@ async function openDataPlane(
   return openCrew(config, { count: workers, log, assignments: relayed });
 }
 
+/** What keeps the samples of this process beyond its end; null where the configuration wants none. */
+async function openKeeper(plane: DataPlane, config: Config, log: Logger): Promise<SampleKeeper | null> {
+  const { store, interval } = config.sample;
+  if (store === 'off') return null;
+  const [keeper, { openStore }] = await Promise.all([
+    import('./sample-keeper.ts'),
+    import('./open-store.ts'),
+  ]);
+  const opened = await openStore(config.sample);
+  const kept = {
+    samples: async () => {
+      if ('workers' in plane) await plane.workers.refresh();
+      return [...plane.counters.samples()];
+    },
+    get owner() {
+      return [hostname(), ...plane.listening].join(' ');
+    },
+  };
+  return opened === null ? null : new keeper.SampleKeeper(opened, kept, interval, log);
+}
+
 /** Reads a configuration from the texts of its files. */
 interface ConfigReader extends Pick<ReloadHost, 'read'> {
   close(): void;
@@ -148,6 +170,7 @@ class Service implements ReloadHost {
   readonly #certificates: CertificateWatch;
   #reloads: Reloads | null = null;
   #admin: AdminServer | null = null;
+  #keeper: SampleKeeper | null = null;
   #isEnding = false;
   /** A SIGHUP came during the start. */
   #wantsReload = false;
@@ -182,6 +205,7 @@ class Service implements ReloadHost {
     this.#reloads = new Reloads(this, loaded);
     if (refused !== null) this.#status.startedOnLastGood(refused);
     const { config } = this.#plane.generation;
+    this.#keeper = await openKeeper(this.#plane, config, this.#log);
     try {
       this.#admin =
         config.admin === null
@@ -191,6 +215,7 @@ class Service implements ReloadHost {
               config.admin,
               this.#status,
               lossOf(this.#output, this.#events, this.#plane),
+              this.#keeper ?? NO_STORE,
             );
     } catch (cause) {
       const address = formatAddress(config.admin!);
@@ -212,6 +237,7 @@ class Service implements ReloadHost {
     this.#warnOfDescriptors(config);
     if (refused === null) this.#lastGood?.keep(loaded);
     else this.#warnOfLastGood();
+    void this.#keeper?.start();
     await this.#watch(loaded);
     return null;
   }
@@ -333,6 +359,7 @@ class Service implements ReloadHost {
     this.#isEnding = true;
     this.#log.info({ signal }, 'draining');
     const result = await this.#plane.drain();
+    await this.#keeper?.handOver();
     if (this.#isCut) return;
     await this.#close(result === 'drained' ? 'drained' : 'drain deadline passed', 0);
   }

@@ -269,6 +269,22 @@ const OF_THE_SPLITTER: readonly MetricFamily[] = [
     ({ log }) => log.earlyWindows,
   ),
   {
+    name: 'splitter_sample_store_writes_total',
+    type: 'counter',
+    help: 'Times that the samples were written to `sample.store`. No line while there is no store, as with the next.',
+    labels: NO_LABELS,
+    read: ({ store }) => (Object.keys(store.failures).length === 0 ? [] : [[{}, store.writes]]),
+  },
+  {
+    name: 'splitter_sample_store_failures_total',
+    type: 'counter',
+    help: 'Times that `sample.store` failed, by reason: read, write, timeout, entry (one that cannot be read).',
+    labels: ['reason'],
+    *read({ store }) {
+      for (const [reason, count] of Object.entries(store.failures)) yield [{ reason }, count];
+    },
+  },
+  {
     name: 'splitter_build_info',
     type: 'gauge',
     help: 'Always 1; its labels are the versions of the splitter and of Node.js, and how sockets are read (docs/decisions/0018).',

@@ -7,6 +7,7 @@ import { ADMIN_DEFAULT, LISTEN_DEFAULT } from '../listen-address.ts';
 import { LISTEN_EXPECTED, listenAddress } from './addresses.ts';
 import { listenOptions } from './listen.ts';
 import { BODY_LIMIT, type RouteConfig, routeSchema } from './route.ts';
+import { sampleSchema } from './sample.ts';
 import { parseShare } from './share.ts';
 import { layerSchema, type SplitConfig, splitSchema } from './split.ts';
 import { trustedProxies } from './trusted-proxies.ts';
@@ -324,6 +325,7 @@ export const documentSchema = z.strictObject({
     'list',
   ),
   accessLog: mapOption(accessLog, 'Log lines for exchanges.'),
+  sample: documented(z.prefault(sampleSchema, {}), 'Where samples outlive their process.', 'map'),
   assignments: documented(z.prefault(assignments, {}), 'Events that say which key got which variant.', 'map'),
 });
 
