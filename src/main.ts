@@ -20,7 +20,8 @@ const [command = ''] = process.argv.slice(2);
 /** 'worker' is WORKER_ARGUMENT of workers/messages.ts, which cannot be imported before the signals are taken. */
 const isWorker = command === 'worker' && process.channel !== undefined;
 /** Signals end all other commands as they end any program. */
-const isService = isWorker || command === '' || command.startsWith('-') || /^(?:serve|demo)$/.test(command);
+const isService =
+  isWorker || command === '' || command.startsWith('-') || /^(?:serve|demo|fleet)$/.test(command);
 
 // Signals come first: until a listener is there, each has its default action, which ends the process, or, as the first
 // process of a container, is none at all.

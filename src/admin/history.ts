@@ -89,6 +89,13 @@ export class History {
     this.#lastMs = steadyMs;
   }
 
+  /** The first point will begin here: nothing is known of what was counted before. */
+  begin(steadyMs: number): void {
+    this.#lastMs = steadyMs;
+    this.#tracks.clear();
+    this.#follow();
+  }
+
   /** Number of the first point after the Unix time `sinceMs`: 0 for the first that was taken. */
   firstAfter(sinceMs: number): number {
     const oldest = Math.max(0, this.#taken - POINTS_MAX);

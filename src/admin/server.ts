@@ -11,23 +11,24 @@ import { createMetrics } from '../telemetry/prometheus.ts';
 import {
   type AdminFacts,
   type LogLoss,
+  NO_STORE,
   NOTHING_DROPPED,
   ReloadStatus,
   type Running,
+  type StoreFacts,
 } from '../telemetry/running.ts';
+import { ALIVE, CSV_TYPE, inCoding, JSON_TYPE, pageFile, pathOf, refusalOf } from './answers.ts';
 import { describeConfig } from './effective-config.ts';
 import { explainQuery } from './explain.ts';
 import { HISTORY_INTERVAL_MS, History } from './history.ts';
-import { isFromOtherSite, isOwnHost } from './host-check.ts';
 import { jsonPieces } from './json-pieces.ts';
 import { AdminListener, type Endpoints } from './listener.ts';
-import { type Pieces, RenderCredit, Rendering, render, SharedRendering } from './rendering.ts';
+import { podPieces } from './pod-reading.ts';
+import { type Pieces, RenderCredit, render, SharedRendering } from './rendering.ts';
 import { type AdminRequest, type Answer, text } from './request.ts';
 import { describeStatus, splitsAsJson } from './status.ts';
 import { csvPieces } from './status-csv.ts';
 
-/** Smaller bodies are not worth compressing. */
-const GZIP_BYTES_MIN = 1024;
 /** Spaces a level in JSON that people read; the larger answers are compact. */
 const INDENT = 2;
 
@@ -41,18 +42,13 @@ const ENDPOINTS = `request-splitter, admin port (read-only)
            /status?registers adds the registers behind the unique keys
 /status.csv
            the variants as a table
+/samples   JSON: everything that was counted, for request-splitter fleet
 /history   JSON: the last 15 minutes, /history?since=MS what came after a Unix time
 /config    JSON: the effective configuration
 /explain?url=/x?token=42
            JSON: why this request goes to its variant; before url= there may be
            split=NAME  method=GET  host=NAME  address=IP  header=NAME:VALUE (repeated)
 `;
-
-const JSON_TYPE = 'application/json; charset=utf-8';
-const CSV_TYPE = 'text/csv; charset=utf-8';
-
-/** Nothing of it is given back, so that everybody gets the same one. */
-const ALIVE = text(200, 'ok\n');
 
 /** A listening admin port. */
 export interface AdminServer {
@@ -71,9 +67,12 @@ export async function startAdmin(
   address: ListenAddress,
   reloads: ReloadStatus = new ReloadStatus(),
   log: LogLoss = NOTHING_DROPPED,
+  store: StoreFacts = NO_STORE,
 ): Promise<AdminServer> {
   const history = new History(running, Date.now(), performance.now());
-  const listener = new AdminListener((facts) => new AdminEndpoints(running, reloads, log, history, facts));
+  const listener = new AdminListener(
+    (facts) => new AdminEndpoints(running, reloads, log, history, facts, store),
+  );
   const listening = await listener.listen(address);
   const timer = setInterval(() => history.take(Date.now(), performance.now()), HISTORY_INTERVAL_MS).unref();
   return {
@@ -83,16 +82,6 @@ export async function startAdmin(
       return listener.close();
     },
   };
-}
-
-/** The files of the page by their paths. */
-type Page = ReadonlyMap<string, { readonly type: string; readonly body: Rendering }>;
-
-/** The page with its chart is larger than the rest of this room, and in most pods nobody ever opens it. */
-async function loadPage(): Promise<Page> {
-  const { readPage } = await import('./page/assets.ts');
-  const files = Object.entries(readPage());
-  return new Map(files.map(([path, { type, body }]) => [path, { type, body: Rendering.of(body) }]));
 }
 
 /** What is answered to whom. */
@@ -107,15 +96,22 @@ class AdminEndpoints implements Endpoints {
   readonly #status: SharedRendering;
   readonly #registers: SharedRendering;
   readonly #csv: SharedRendering;
+  readonly #samples: SharedRendering;
   readonly #config: SharedRendering;
   readonly #wholeHistory: SharedRendering;
-  #page: Promise<Page> | undefined;
 
-  constructor(running: Running, reloads: ReloadStatus, log: LogLoss, history: History, admin: AdminFacts) {
+  constructor(
+    running: Running,
+    reloads: ReloadStatus,
+    log: LogLoss,
+    history: History,
+    admin: AdminFacts,
+    store: StoreFacts,
+  ) {
     this.#running = running;
     this.#reloads = reloads;
     this.#history = history;
-    const metrics = createMetrics(running, reloads, log, admin);
+    const metrics = createMetrics(running, reloads, log, admin, store);
     this.#metricsType = metrics.contentType;
     const shared = (begin: () => Pieces | Promise<Pieces>) => new SharedRendering(this.#credit, begin);
     this.#metrics = shared(async () => {
@@ -127,6 +123,10 @@ class AdminEndpoints implements Endpoints {
     this.#csv = shared(async () => {
       await running.workers?.refresh();
       return csvPieces(splitsAsJson(running));
+    });
+    this.#samples = shared(async () => {
+      await running.workers?.refresh();
+      return podPieces(running, reloads, store.adopted);
     });
     this.#config = shared(() => this.#configPieces());
     this.#wholeHistory = shared(() => jsonPieces(history.describe(0)));
@@ -157,6 +157,9 @@ class AdminEndpoints implements Endpoints {
         return this.#shared(this.#status, acceptsGzip);
       case '/status.csv':
         return this.#shared(this.#csv, acceptsGzip, CSV_TYPE);
+      case '/samples':
+        // Compressed already.
+        return this.#shared(this.#samples, false);
       case '/config':
         return this.#shared(this.#config, acceptsGzip);
       case '/explain': {
@@ -183,10 +186,7 @@ class AdminEndpoints implements Endpoints {
   }
 
   async #answerFile(path: string, acceptsGzip: boolean): Promise<Answer> {
-    this.#page ??= loadPage();
-    const file = (await this.#page).get(path);
-    if (file === undefined) return text(404, `there is no ${path} here\n\n${ENDPOINTS}`);
-    return inCoding({ status: 200, type: file.type, body: file.body.hold() }, acceptsGzip);
+    return (await pageFile(path, acceptsGzip)) ?? text(404, `there is no ${path} here\n\n${ENDPOINTS}`);
   }
 
   async #statusPieces(withRegisters: boolean): Promise<Iterable<string>> {
@@ -198,37 +198,6 @@ class AdminEndpoints implements Endpoints {
     const { number, config } = this.#running.generation;
     const described = describeConfig(config);
     return jsonPieces({ version: 1, generation: number, hash: config.hash, config: described }, INDENT);
-  }
-}
-
-function pathOf(target: string): string {
-  const query = target.indexOf('?');
-  return query === -1 ? target : target.slice(0, query);
-}
-
-/** The answer to a request that may not be made here, or null. */
-function refusalOf({ method, host, fields }: AdminRequest, ownName: string): Answer | null {
-  // HTTP/1.0 has no Host field; browsers have spoken 1.1 for as long as they have had scripts.
-  if (host !== null && !isOwnHost(host, ownName)) {
-    const got = JSON.stringify(host);
-    return text(
-      403,
-      `this port answers to IP addresses, localhost, names without dots, *.svc, *.internal and ${ownName}; got Host ${got}\n`,
-    );
-  }
-  if (isFromOtherSite(host, fields)) return text(403, 'pages of other origins may not read this port\n');
-  if (method === 'GET' || method === 'HEAD') return null;
-  const problem = `this port is read-only: expected GET or HEAD, got ${method}\n`;
-  return { ...text(405, problem), allow: 'GET, HEAD' };
-}
-
-/** The same answer, compressed for a client that takes it. */
-async function inCoding(answer: Answer, acceptsGzip: boolean): Promise<Answer> {
-  if (!acceptsGzip || answer.body.bytes.length < GZIP_BYTES_MIN) return answer;
-  try {
-    return { ...answer, body: (await answer.body.gzipped()).hold(), isGzipped: true };
-  } finally {
-    answer.body.release();
   }
 }
 

@@ -18,6 +18,29 @@ export type StatusV1 = AsJson<ReturnType<typeof describeStatus>>;
 /** The name of the pod, which is the host name of its containers. */
 const POD = hostname();
 
+/** The pods behind the numbers of a fleet. Times as in `Date.prototype.toISOString`. */
+export interface FleetStatus {
+  readonly name: string;
+  /** Null before the first question. */
+  readonly askedAt: string | null;
+  readonly answering: number;
+  /** Of the configurations that answering pods run. */
+  readonly hashes: readonly string[];
+  readonly problems: readonly string[];
+  readonly pods: readonly {
+    readonly address: string;
+    readonly pod: string | null;
+    readonly state: string;
+    readonly problem: string | null;
+    readonly generation: number | null;
+    readonly hash: string | null;
+    readonly startedAt: string | null;
+    readonly requests: number;
+    readonly failed: number;
+    readonly troubles: readonly string[];
+  }[];
+}
+
 /**
  * The whole status, version 1, as a value whose long lists are made while they are written: in a large answer the numbers
  * of the last variant are a few milliseconds younger than those of the first. `requests…` count since the start of the
@@ -32,6 +55,7 @@ export function describeStatus(running: Running, reloads: ReloadStatus, withRegi
   return {
     version: 1,
     pod: POD,
+    fleet: null as FleetStatus | null,
     state: running.state,
     program: {
       version: VERSION,

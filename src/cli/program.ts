@@ -16,6 +16,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(terminal: Terminal) => Co
   explain: async () => (await import('./explain.ts')).explainCommand,
   simulate: async () => (await import('./simulate.ts')).simulateCommand,
   plan: async () => (await import('./plan.ts')).planCommand,
+  fleet: async () => (await import('./fleet.ts')).fleetCommand,
   import: async () => (await import('./import.ts')).importCommand,
   healthcheck: async () => (await import('./healthcheck.ts')).healthcheckCommand,
   completion: async () => (await import('./completion.ts')).completionCommand,

@@ -7,9 +7,11 @@ import type { MetricFamily, MetricLine, MetricSource } from './row-families.ts';
 import {
   type AdminFacts,
   type LogLoss,
+  NO_STORE,
   NOTHING_DROPPED,
   type ReloadStatus,
   type Running,
+  type StoreFacts,
 } from './running.ts';
 
 /** Lines that are formatted in one piece: a scrape of thousands of lines must not hold the event loop. */
@@ -84,6 +86,7 @@ export function createMetrics(
   reloads: ReloadStatus,
   log: LogLoss = NOTHING_DROPPED,
   admin: AdminFacts = { connectionsOpen: 0, dropped: {} },
+  store: StoreFacts = NO_STORE,
 ): {
   readonly contentType: string;
   /** The text in small parts. */
@@ -93,7 +96,7 @@ export function createMetrics(
   const registry = new Registry();
   const families = FAMILIES.map((declaration) => new RegisteredFamily(declaration));
   for (const family of families) registry.registerMetric(family);
-  const source = { running, reloads, log, admin };
+  const source = { running, reloads, log, admin, store };
   const pieces = async function* (): AsyncIterable<string> {
     for (const [index, family] of families.entries()) {
       if (index > 0) yield '\n';

@@ -3,7 +3,7 @@
 
 import { DOWNSTREAM_ROW, UPSTREAM_ROW, VARIANT_ROW } from './counts.ts';
 import { type Count, type Counts, cellsOf, type Row, type RowLayout } from './rows.ts';
-import type { AdminFacts, LogLoss, ReloadStatus, Running } from './running.ts';
+import type { AdminFacts, LogLoss, ReloadStatus, Running, StoreFacts } from './running.ts';
 
 /** What a scrape reads. */
 export interface MetricSource {
@@ -11,6 +11,7 @@ export interface MetricSource {
   readonly reloads: ReloadStatus;
   readonly log: LogLoss;
   readonly admin: AdminFacts;
+  readonly store: StoreFacts;
 }
 
 /** One line: labels, value, and for a histogram what comes after the family's name ("_bucket"). */

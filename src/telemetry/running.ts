@@ -145,6 +145,23 @@ export interface AdminFacts {
   readonly dropped: Readonly<Record<string, number>>;
 }
 
+/** What the keeper of samples says of its store (`sample.store`). */
+export interface StoreFacts {
+  /** Processes from whose samples this one has gone on. */
+  readonly adopted: readonly string[];
+  /** Times that the samples were written. */
+  readonly writes: number;
+  /** What failed, by reason. */
+  readonly failures: Readonly<Record<string, number>>;
+  /** What failed last; null when the last attempt did not. */
+  readonly problem: string | null;
+  /** Unix time in milliseconds of the last write; null before the first. */
+  readonly writtenMs: number | null;
+}
+
+/** No store. */
+export const NO_STORE: StoreFacts = { adopted: [], writes: 0, failures: {}, problem: null, writtenMs: null };
+
 /** How the last attempt to load a configuration went. The loader owns it and reports each attempt; it lives as long as the process. */
 export class ReloadStatus {
   #at = new Date();

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type AdminServer, startAdmin } from '../../src/admin/server.ts';
+import { ENDING } from '../../src/telemetry/epoch.ts';
 import { type FakeRunning, fakeConfig, fakeGeneration, fakeRunning } from '../support/fake-running.ts';
 
 const CHROMIUM = '/usr/bin/chromium';
@@ -62,7 +63,7 @@ describe.skipIf(!hasChromium)('the page', () => {
   }
 
   /** Users of each variant, of whom those of version_1b meet errors. */
-  function useBoth(users: number): void {
+  function useBoth(users: number, failuresOfTen = 5): void {
     const { splitters, config } = running.generation;
     const { variants } = splitters.get('appversion')!;
     const sample = running.counters.sample('appversion', variants, config.splits.get('appversion')!);
@@ -72,8 +73,9 @@ describe.skipIf(!hasChromium)('the page', () => {
       const { name, upstream } = variants[index]!;
       const row = running.counters.variant('appversion', name, upstream);
       row.begin();
-      row.end(index === 1 && user % 10 < 5 ? 502 : 200, -1, 5 + (user % 50), 300, 900);
-      sample.add(index, hash);
+      const isFailed = index === 1 && user % 10 < failuresOfTen;
+      row.end(isFailed ? 502 : 200, -1, 5 + (user % 50), 300, 900);
+      sample.add(index, hash, isFailed ? ENDING.failed : ENDING.answered, 5 + (user % 50));
     }
   }
 
@@ -100,6 +102,9 @@ describe.skipIf(!hasChromium)('the page', () => {
       "[...document.querySelectorAll('.chart')].map((place) => [place.clientWidth, place.querySelector('.uplot').clientWidth])",
     );
     for (const [place, drawn] of widths as [number, number][]) expect(drawn).toBe(place);
+    await page.getByText('1 split: 1 hurts', { exact: true }).waitFor();
+    const sentence = /^appversion: version_1b hurts: \+\d+\.?\d* points of users with errors/;
+    await page.locator('#troubles').getByText(sentence).waitFor();
     await page.locator('.chart').first().hover();
     await judge(page, 'failing-light');
     await page.context().close();
@@ -118,7 +123,7 @@ describe.skipIf(!hasChromium)('the page', () => {
   });
 
   test('keeps its contrast and shows nothing in green once the splitter is gone', async () => {
-    useBoth(2000);
+    useBoth(2000, 0);
     const page = await open();
     await page.locator('main .good').first().waitFor();
     await admin.close();

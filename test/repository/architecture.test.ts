@@ -54,6 +54,7 @@ const ROOMS: readonly (readonly [room: string, files: RegExp])[] = [
   ['ambassador', /^src\/ambassador\.ts$/],
   ['workers', /^src\/workers\//],
   ['admin', /^src\/admin\//],
+  ['fleet', /^src\/fleet\//],
   ['service', /^src\/service\//],
   ['demo', /^src\/demo\//],
   ['cli', /^src\/cli\//],

@@ -77,21 +77,3 @@ export async function askHistory() {
   for (const columns of points.columns.values()) for (const column of columns) column.splice(0, old);
   return true;
 }
-
-/**
- * Requests and failed ones of the last 15 minutes, as far as they have been told.
- * @param {RowName} row
- * @returns {{ requests: number, failed: number }}
- */
-export function recentOf(row) {
-  const columns = points.columns.get(rowKey(row));
-  let requests = 0;
-  let failed = 0;
-  if (columns === undefined) return { requests, failed };
-  for (let at = 0; at < points.times.length; at += 1) {
-    const seconds = at === 0 ? 5 : Math.min(points.times[at] - points.times[at - 1], 10);
-    requests += (columns[0][at] ?? 0) * seconds;
-    failed += (columns[1][at] ?? 0) * seconds;
-  }
-  return { requests: Math.round(requests), failed: Math.round(failed) };
-}

@@ -48,6 +48,8 @@ export const countFormat = new Intl.NumberFormat('en-US', { maximumFractionDigit
 export const rateFormat = new Intl.NumberFormat('en-US', { maximumFractionDigits: 1 });
 /** @param {number} ratio */
 export const ratioText = (ratio) => `${(ratio * 100).toFixed(2)} %`;
+/** In percentage points, with its sign. @param {number} ratio */
+export const pointsText = (ratio) => `${ratio < 0 ? '−' : '+'}${Math.abs(ratio * 100).toFixed(1)}`;
 /** @param {string | number} date */
 export const clockText = (date) => new Date(date).toLocaleTimeString('en-GB');
 

@@ -18,7 +18,7 @@ import {
 import { answerQuestions } from './explain.js';
 import { choose, classOf, headline, ROWS_MAX, readSplit } from './reading.js';
 import { SplitView } from './split-view.js';
-import { renderRoutes, renderUpstreams, renderWorkers, troublesOf } from './upstream-view.js';
+import { renderPods, renderRoutes, renderUpstreams, renderWorkers, troublesOf } from './upstream-view.js';
 
 /** @typedef {import('../status.ts').StatusV1} StatusV1 */
 
@@ -65,21 +65,29 @@ function showStatus(status) {
   noticeRestart(status);
   countRates(status);
   latest = status;
-  const { state, generation, program } = status;
+  const { state, program } = status;
   show(byId('state'), state);
   style(byId('state'), state === 'serving' ? 'badge good' : 'badge bad');
   show(byId('pod'), status.pod);
   document.title = `${status.pod} · request-splitter`;
-  show(
-    byId('generation'),
-    `generation ${generation.number} · ${generation.hash} · accepted ${sinceText(generation.acceptedAt)}`,
-  );
+  show(byId('generation'), generationText(status));
   show(
     byId('program'),
     `version ${program.version}, Node.js ${program.node}, started ${sinceText(program.startedAt)}`,
   );
   showRefused(status);
   renderAll();
+}
+
+/** @param {StatusV1} status */
+function generationText({ generation: { number, hash, acceptedAt }, fleet }) {
+  if (fleet !== null) {
+    const answering = `${fleet.answering} of ${counted(fleet.pods.length, 'pod')} ${fleet.pods.length === 1 ? 'answers' : 'answer'}`;
+    return fleet.hashes.length > 1
+      ? `${answering} · ${fleet.hashes.length} configurations`
+      : `${answering} · ${hash}`;
+  }
+  return `generation ${number} · ${hash} · accepted ${acceptedAt === null ? '–' : sinceText(acceptedAt)}`;
 }
 
 /** The numbers of a process begin with it. @param {StatusV1} status */
@@ -99,7 +107,7 @@ function noticeRestart({ program: { startedAt } }) {
 /** @param {StatusV1} status */
 function showRefused({ lastReload, generation }) {
   byId('refused').hidden = lastReload.successful;
-  if (lastReload.successful) return;
+  if (lastReload.successful || lastReload.at === null) return;
   show(
     byId('refused-sentence'),
     `The configuration of ${clockText(lastReload.at)} was refused; generation ${generation.number} runs on.`,
@@ -112,7 +120,7 @@ function renderAll() {
   if (latest === null) return;
   const { splits, upstreams, routes, workers } = latest;
   const readings = splits.map(readSplit);
-  const { level, text } = headline(readings);
+  const { level, text } = headline(readings, latest.fleet);
   show(byId('headline'), text);
   style(byId('headline'), `headline ${classOf(level)}`.trim());
   showTroubles([
@@ -149,6 +157,11 @@ function renderAll() {
   renderUpstreams(upstreams, filter.value);
   renderRoutes(routes);
   renderWorkers(workers);
+  renderPods(latest.fleet);
+  // A fleet has neither upstreams nor a configuration of its own: each pod has.
+  byId('explain-section').hidden = latest.fleet !== null;
+  byId('upstreams-section').hidden = latest.fleet !== null;
+  byId('configuration').hidden = latest.fleet !== null;
 }
 
 /** @param {readonly string[]} troubles */

@@ -2,8 +2,7 @@
 // Reads an answer of /status into what the page shows: a verdict and sentences of every split, numbers of every row. The only
 // module that knows the members of a split; it touches no element.
 
-import { points, recentOf, rowKey } from './answers.js';
-import { counted, countFormat, durationText, failedRequests, ratioText, sinceText } from './elements.js';
+import { counted, countFormat, durationText, pointsText, ratioText, sinceText } from './elements.js';
 
 /** @typedef {import('../status.ts').StatusV1} StatusV1 */
 /** @typedef {StatusV1['splits'][number]} SplitStatus */
@@ -32,6 +31,7 @@ const LEVELS = ['hurts', 'untrusted', 'look', 'early', 'good'];
  * @property {Level} level
  * @property {string} verdict
  * @property {readonly string[]} sentences what is wrong, the worst first
+ * @property {string} note what is said where nothing is wrong
  * @property {string} facts
  * @property {string} since
  * @property {readonly (number | null)[]} observed shares of the unique keys
@@ -42,6 +42,7 @@ const LEVELS = ['hurts', 'untrusted', 'look', 'early', 'good'];
 export const ROW_COLUMNS = [
   'Errors',
   'Users hit',
+  'Against the others',
   'p50',
   'p99',
   'Requests/s',
@@ -60,56 +61,75 @@ export const classOf = (level) =>
         ? 'good'
         : '';
 
+/** What /status calls it, what the page does, and the words of the badge. @type {Record<SplitStatus['verdict']['state'], readonly [Level, string]>} */
+const VERDICT_STATES = {
+  hurts: ['hurts', 'hurts'],
+  mismatch: ['untrusted', 'the sample cannot be trusted'],
+  look: ['look', 'needs a look'],
+  early: ['early', 'too early to tell'],
+  good: ['good', 'nothing found'],
+};
+
 /** @param {SplitStatus} split @returns {SplitReading} */
 export function readSplit(split) {
-  const { sample, variants } = split;
+  const { sample, variants, verdict } = split;
   const keys = variants.reduce((sum, { uniqueKeys }) => sum + uniqueKeys, 0);
-  const { level, verdict, sentences } = judge(split);
+  const [level, words] = VERDICT_STATES[verdict.state];
+  const sentences = verdict.alarms.map(({ sentence, present, since }) => {
+    const from = since === null ? '' : `, since ${sinceText(since)}`;
+    return present ? `${sentence}${from}` : `${sentence}${from}; the numbers of now no longer say so`;
+  });
   return {
     name: split.name,
     level,
-    verdict,
+    verdict: words,
     sentences,
-    facts: `key ${split.key} · ${split.method} · without a key: ${split.missingKey}`,
+    note: sentences.length === 0 ? verdict.sentence : '',
+    facts: [
+      `key ${split.key} · ${split.method} · without a key: ${split.missingKey}`,
+      ...experimentFacts(split),
+    ].join(' · '),
     since: `since ${sinceText(sample.since)}, ${counted(keys, 'unique key')}`,
     observed: variants.map(({ uniqueKeys }) => (keys === 0 ? null : uniqueKeys / keys)),
     outside: outsideOf(split),
   };
 }
 
-/** @param {SplitStatus} split @returns {{ level: Level, verdict: string, sentences: readonly string[] }} */
-function judge({ sample: { pValue, deviationRatio, mismatch } }) {
-  if (pValue === null)
-    return { level: 'early', verdict: 'too few unique keys to judge the shares', sentences: [] };
-  if (!mismatch) return { level: 'good', verdict: 'unique keys fit the shares', sentences: [] };
-  const verdict = `sample ratio mismatch: off by ${ratioText(deviationRatio ?? 0)}`;
-  return { level: 'untrusted', verdict, sentences: [verdict] };
+/** @param {SplitStatus} split */
+function experimentFacts({ experiment }) {
+  if (experiment === null) return [];
+  const { coverageRatio, isStopped, layer, nextAt } = experiment;
+  return [
+    isStopped ? 'stopped' : `${ratioText(coverageRatio)} of the keys take part`,
+    ...(layer === null ? [] : [`layer ${layer}`]),
+    ...(nextAt === null ? [] : [`next step ${sinceText(nextAt)}`]),
+  ];
 }
 
-/** Requests that are not in the sample, by why. @param {SplitStatus} split */
-function outsideOf({ variants, requests }) {
+/** Requests since the sample began that are not in it, by why. @param {SplitStatus} split */
+function outsideOf({ outside, variants, sample }) {
   const reasons = /** @type {const} */ ([
-    ['missingKeys', 'without a key'],
+    ['keyless', 'without a key'],
     ['overrides', 'overrides'],
-    ['overridesRefused', 'overrides refused'],
     ['fallbacks', 'fallbacks'],
     ['preflights', 'preflights'],
+    ['others', 'for other reasons'],
   ]);
-  const counts = reasons.map(([member, words]) => ({
-    words,
-    count: variants.reduce((sum, variant) => sum + variant[member], 0),
-  }));
-  const outside = counts.reduce(
-    (sum, { words, count }) => sum + (words === 'overrides refused' ? 0 : count),
-    0,
-  );
-  const retries = variants.reduce((sum, variant) => sum + variant.retries, 0);
-  const ratio = requests === 0 ? '' : `${ratioText(Math.min(outside / requests, 1))} of requests`;
-  const list = [...counts, { words: 'retries', count: retries }]
-    .filter(({ count }) => count > 0)
-    .map(({ words, count }) => `${words} ${countFormat.format(count)}`);
-  if (list.length === 0) return 'Not in the sample: no request.';
-  return `Not in the sample: ${[ratio, ...list].filter((text) => text !== '').join(' · ')}`;
+  const list = reasons
+    .filter(([member]) => outside[member] > 0)
+    .map(([member, words]) => `${words} ${countFormat.format(outside[member])}`);
+  const retries = variants.reduce((sum, variant) => sum + variant.sample.retries, 0);
+  const robots = variants.reduce((sum, variant) => sum + variant.sample.robotRequests, 0);
+  const more = [
+    ...(retries > 0 ? [`retries ${countFormat.format(retries)}`] : []),
+    ...(robots > 0 ? [`requests of robots ${countFormat.format(robots)}`] : []),
+    ...(sample.movedKeys
+      ? [`keys that had another variant before ${countFormat.format(sample.movedKeys)}`]
+      : []),
+  ];
+  const first =
+    list.length === 0 ? 'no request' : [`${ratioText(outside.ratio ?? 0)} of requests`, ...list].join(' · ');
+  return [`Not in the sample: ${first}`, ...more].join(' · ');
 }
 
 /**
@@ -119,24 +139,22 @@ function outsideOf({ variants, requests }) {
  */
 export function readRow(split, index, perSecond, isRecent) {
   const variant = split.variants[index];
-  const name = { split: split.name, variant: variant.name, upstream: variant.upstream };
-  const columns = points.columns.get(rowKey(name));
-  /** @param {number} column */
-  const last = (column) => columns?.[column].findLast((value) => value !== null);
-  const { requests, failed } = isRecent
-    ? recentOf(name)
-    : { requests: variant.requests, failed: failedRequests(variant) };
+  const { sample, against, last15Minutes } = variant;
   const keys = split.variants.reduce((sum, { uniqueKeys }) => sum + uniqueKeys, 0);
+  const [requests, failed, p50, p99] = isRecent
+    ? [last15Minutes.requests, last15Minutes.failed, last15Minutes.p50Seconds, last15Minutes.p99Seconds]
+    : [sample.requests, sample.endings.failed ?? 0, sample.p50Seconds, sample.p99Seconds];
   return {
     name: variant.name,
     upstream: variant.upstream,
     index,
     isBad: failed > 0,
     texts: [
-      requests === 0 ? '–' : `${ratioText(failed / requests)}`,
-      '–',
-      durationText(last(2)),
-      durationText(last(3)),
+      requests === 0 ? '–' : ratioText(failed / requests),
+      sample.errorRatio === null ? '–' : ratioText(sample.errorRatio),
+      differenceText(against.errors),
+      durationText(p50),
+      durationText(p99),
       perSecond === undefined ? '–' : countFormat.format(perSecond),
       `${keys === 0 ? '–' : ratioText(variant.uniqueKeys / keys)} of ${ratioText(variant.shareRatio)}`,
       `${countFormat.format(variant.uniqueKeys)} ± ${countFormat.format(variant.uniqueKeysStandardError)}`,
@@ -145,12 +163,24 @@ export function readRow(split, index, perSecond, isRecent) {
   };
 }
 
+/** A difference of users hit in points, with what it may be. @param {{ value: number, lower: number, upper: number } | null} errors */
+function differenceText(errors) {
+  if (errors === null) return '–';
+  const { value, lower, upper } = errors;
+  return `${pointsText(value)} (${pointsText(lower)} to ${pointsText(upper)})`;
+}
+
 /**
  * The first line of the page: all splits in one sentence.
  * @param {readonly SplitReading[]} readings
+ * @param {StatusV1['fleet']} fleet
  * @returns {{ level: Level, text: string }}
  */
-export function headline(readings) {
+export function headline(readings, fleet) {
+  if (fleet !== null && fleet.answering === 0)
+    return fleet.askedAt === null
+      ? { level: 'early', text: 'The pods are being asked …' }
+      : { level: 'hurts', text: 'No pod answers' };
   if (readings.length === 0) return { level: 'good', text: 'No split: requests go straight to upstreams' };
   const counts = LEVELS.map((level) => readings.filter((reading) => reading.level === level).length);
   const [hurts, untrusted, look, early, good] = counts;

@@ -43,6 +43,7 @@ export class SplitView {
     this.since = make('span', 'faint');
     this.facts = make('p', 'faint facts');
     this.sentences = make('ul', 'sentences');
+    this.note = make('p', 'note');
     this.intended = new Bar(split.variants, 'intended shares');
     this.observed = new Bar(split.variants, 'observed shares of the unique keys');
     const bars = make('div', 'bars');
@@ -57,6 +58,7 @@ export class SplitView {
       'split',
       make('div', 'head', title, this.verdict, this.since),
       this.sentences,
+      this.note,
       this.#table(),
     );
     if (shown.length < split.variants.length) {
@@ -114,6 +116,7 @@ export class SplitView {
     show(this.facts, reading.facts);
     show(this.outside, reading.outside);
     showItems(this.sentences, reading.sentences);
+    show(this.note, reading.note);
     this.intended.update(split.variants.map(({ shareRatio }) => shareRatio));
     this.observed.update(reading.observed);
     for (const [at, index] of this.shown.entries()) {

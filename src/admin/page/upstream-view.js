@@ -106,11 +106,11 @@ function addressCells({ address, state, since, lastFailure, inFlight, idle, heal
 
 /** @param {StatusV1['routes']} routes */
 export function renderRoutes(routes) {
-  const direct = routes.filter(({ upstream }) => upstream !== null);
+  const direct = routes.filter(({ upstream, respond }) => upstream !== null || respond !== undefined);
   byId('direct').hidden = direct.length === 0;
   renderRows(
     'routes',
-    direct.map(({ listen, host, path, exact, upstream, requests = 0, requestsByClass = {} }) => {
+    direct.map(({ listen, host, path, exact, upstream, respond, requests = 0, requestsByClass = {} }) => {
       const failed = failedRequests({ requestsByClass });
       return [
         {
@@ -122,7 +122,7 @@ export function renderRoutes(routes) {
           className: failed > 0 ? 'number bad' : 'number',
         },
         { text: countFormat.format(requests), className: 'number' },
-        { text: upstream ?? '', className: 'mono' },
+        { text: upstream ?? `answers ${respond}`, className: 'mono' },
       ];
     }),
   );
@@ -151,14 +151,45 @@ export function renderWorkers(workers) {
   );
 }
 
-/** Upstreams and workers in trouble, as sentences for the top of the page. @param {StatusV1} status */
-export function troublesOf({ upstreams, workers }) {
+/** The pods of a fleet, those without an answer first. @param {StatusV1['fleet']} fleet */
+export function renderPods(fleet) {
+  byId('pods-section').hidden = fleet === null;
+  if (fleet === null) return;
+  const pods = [...fleet.pods].sort((a, b) => Number(a.problem === null) - Number(b.problem === null));
+  renderRows(
+    'pods',
+    pods.map(({ address, pod, state, problem, generation, hash, startedAt, requests, failed }) => [
+      { text: pod === null ? address : `${pod} ${address}`, className: 'mono' },
+      {
+        text: problem ?? `${state} since ${startedAt === null ? '–' : sinceText(startedAt)}`,
+        className: problem === null && state === 'serving' ? 'good' : 'bad',
+      },
+      {
+        text: requests === 0 ? '–' : ratioText(failed / requests),
+        className: failed > 0 ? 'number bad' : 'number',
+      },
+      { text: countFormat.format(requests), className: 'number' },
+      { text: hash === null ? '–' : `${hash}, generation ${generation}`, className: 'mono' },
+    ]),
+  );
+}
+
+/** Upstreams, workers and pods in trouble, as sentences for the top of the page. @param {StatusV1} status */
+export function troublesOf({ upstreams, workers, fleet }) {
   const sentences = upstreams
     .filter(({ trouble }) => trouble !== null)
     .map(({ name, trouble, addresses }) => {
       const since = addresses.map((address) => address.since).sort()[0];
       return `Upstream ${name}: ${trouble}${since === undefined ? '' : `, since ${sinceText(since)}`}`;
     });
+  if (fleet !== null) {
+    sentences.push(...fleet.problems);
+    for (const { address, pod, problem, troubles } of fleet.pods) {
+      const name = pod === null ? address : `${pod} (${address})`;
+      if (problem !== null) sentences.push(`Pod ${name} does not answer: ${problem}`);
+      sentences.push(...troubles.map((trouble) => `Pod ${name}: ${trouble}`));
+    }
+  }
   for (const { number, state, isAnswering } of workers ?? []) {
     if (state !== 'serving') sentences.push(`Worker ${number}: ${state}`);
     else if (!isAnswering) sentences.push(`Worker ${number} does not answer: its numbers are old`);
