@@ -91,6 +91,8 @@ export interface RequestView {
 export interface RequestContext {
   /** Values of variables that are kept, by their slot in the scope that made them; null or undefined = not yet. */
   readonly values: (Uint8Array | null | undefined)[];
+  /** For each of these which splits it was made of, one bit each. */
+  readonly madeOf: number[];
   /** 32 hexadecimal digits, the same each time for one request. */
   requestId(): string;
   /** When the request began, on the clock of `Surroundings.elapsedMs`. */

@@ -105,6 +105,7 @@ export const FAULTS = {
   TUNNELS_EXHAUSTED: fault('splitter', 503, 'the upstream already has pool.maxTunnels tunnels'),
   DRAIN_DEADLINE: fault('splitter', 503, 'the splitter is shutting down and the drain deadline has passed'),
   TUNNEL_IDLE: fault('splitter', 0, 'no data passed through the tunnel for timeouts.tunnelIdle'),
+  NO_VARIANT: fault('splitter', 500, "no variant of the split has the value of the split's choose"),
   BODY_ALREADY_READ: fault(
     'splitter',
     500,

@@ -8,7 +8,7 @@ import { formatFinding } from '../config/findings.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/options/document.ts';
 import type { RouteConfig } from '../config/options/route.ts';
-import type { SplitConfig } from '../config/options/split.ts';
+import { isByShare, type SplitConfig } from '../config/options/split.ts';
 import { membersOf } from '../config/options/upstream.ts';
 import { formatPercent } from '../split/change.ts';
 import { describeKey } from '../split/key-list.ts';
@@ -132,6 +132,7 @@ function splitLines(splitter: Splitter, split: SplitConfig): string[] {
   const ranges = split.method === 'ranges' ? new Ranges(now.variants).list : [];
   const rows = splitter.variants.map(({ name: variant, upstream, share }, index) => {
     const { share: written, weight } = now.variants[index]!;
+    if (written === undefined && weight === undefined) return [variant, '', '', upstream];
     const owned = formatPercent(share);
     const range = ranges[index];
     const hashes =
@@ -144,7 +145,7 @@ function splitLines(splitter: Splitter, split: SplitConfig): string[] {
     return [variant, asked === owned ? owned : `${asked} = ${owned}`, hashes, upstream];
   });
   return [
-    `  split ${name}: ${describeKey(split.key)} by ${split.method}${withoutKey(splitter, split)}`,
+    `  split ${name}: ${choiceOf(split)}${isByShare(split) ? `${describeKey(split.key)} by ${split.method}${withoutKey(splitter, split)}` : 'by value alone'}`,
     ...table(rows).map((row) => `    ${row}`),
     ...experimentLines(split, splitter).map((line) => `    ${line}`),
     ...overrideLines(split),
@@ -161,6 +162,11 @@ function overrideLines({ override }: SplitConfig): string[] {
   ].flat();
   const who = secret === undefined ? 'anybody, because it has no secret' : 'anybody who has the secret';
   return [`    override: ${variants.join(', ')} by ${places.join(', ')}, for ${who}`];
+}
+
+/** What decides before the shares do. */
+function choiceOf({ choose }: SplitConfig): string {
+  return choose === undefined ? '' : `the variant whose value is ${choose}, `;
 }
 
 // An empty request shows whether the key can be missing, and which variant then gets the request.

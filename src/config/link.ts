@@ -9,7 +9,7 @@ import { CheckResults, type Finding } from './findings.ts';
 import { hashConfig } from './hash.ts';
 import { type Config, type ConfigDocument, documentSchema } from './options/document.ts';
 import type { RouteConfig } from './options/route.ts';
-import type { SplitConfig } from './options/split.ts';
+import { isForTexts, type SplitConfig } from './options/split.ts';
 import type { UpstreamConfig } from './options/upstream.ts';
 import type { Problem } from './problem.ts';
 import { isMap, type LocatedDocument, mapOf, type RawMap } from './raw.ts';
@@ -65,7 +65,7 @@ function configOf(
 ): Config {
   const { upstreams, upstreamDefaults: _, splits, routes, ...rest } = document;
   const keyOf = ({ key, layer }: SplitConfig) => (layer === undefined ? key : rest.layers![layer]!.key);
-  const only = Object.keys(splits)[0];
+  const only = Object.keys(splits).find((name) => !isForTexts(splits[name]!));
   const linked: RouteConfig[] =
     routes.length === 0 && only !== undefined
       ? [{ path: '/', exact: false, split: only }]

@@ -5,7 +5,8 @@ import { variablesOf } from '../key/key-text.ts';
 import { isKnownName } from '../key/known-variables.ts';
 import { OwnVariables } from '../key/own-variables.ts';
 import { capturedNames, type MatchSource } from '../key/route-match.ts';
-import { mapOf, type RawMap } from './raw.ts';
+import { randomnessOf } from '../key/surrounding-variables.ts';
+import { isMap, mapOf, type RawMap } from './raw.ts';
 
 /** The own variables of a document, without definitions: enough to check its texts. */
 export function ownVariablesOf(raw: RawMap): OwnVariables {
@@ -30,9 +31,58 @@ export function ownVariablesOf(raw: RawMap): OwnVariables {
 
 const RESPONSE_NAME = /^(?:status$|upstream_|sent_http_)/;
 
+/** What a configuration or a document defines. */
+interface Definitions {
+  readonly variables?: unknown;
+  readonly splits?: unknown;
+}
+
+/** Why these texts are another one for each request, "$request_id is random"; undefined for texts that may be a user's. */
+export function randomnessIn(
+  texts: readonly string[],
+  { variables, splits }: Definitions,
+): string | undefined {
+  const splitsByName =
+    splits instanceof Map ? Object.fromEntries(splits as Map<string, unknown>) : mapOf(splits);
+  const reads = new Map<string, Set<string>>();
+  for (const [name, split] of Object.entries(splitsByName)) {
+    reads.set(name.toLowerCase(), new Set(keyTextsOf(mapOf(split)).flatMap(namesReadBy)));
+  }
+  for (const [name, value] of Object.entries(mapOf(variables)))
+    reads.set(name.toLowerCase(), readsOf(mapOf(value)));
+  const seen = new Set<string>();
+  const find = (names: Iterable<string>): string | undefined => {
+    for (const name of names) {
+      if (seen.has(name)) continue;
+      seen.add(name);
+      const own = reads.get(name);
+      const random = own === undefined ? randomnessOf(name) : undefined;
+      if (random !== undefined) return `$${name} ${random}`;
+      const inner = own === undefined ? undefined : find(own);
+      if (inner !== undefined) return inner;
+    }
+    return undefined;
+  };
+  return find(texts.flatMap(namesReadBy));
+}
+
+/** The key texts of a split as it was written. */
+function keyTextsOf({ key = '$arg_token' }: RawMap): string[] {
+  const entries = [key].flat().map((one: unknown) => (isMap(one) ? one.remember : one));
+  return entries.filter((text) => typeof text === 'string');
+}
+
+function namesReadBy(text: string): string[] {
+  return variablesOf(text).map(({ name }) => name);
+}
+
 /** The names of the variables that a definition reads. */
 export function readsOf(variable: RawMap): Set<string> {
-  const texts = [variable.of, variable.default, ...Object.values(mapOf(variable.values))];
+  const { values } = variable;
+  const own = Array.isArray(values)
+    ? values.map((entry: unknown[]) => entry[1])
+    : Object.values(mapOf(values));
+  const texts = [variable.of, variable.default, ...own];
   const names = texts.flatMap((text) => (typeof text === 'string' ? variablesOf(text) : []));
   return new Set(names.map(({ name }) => name));
 }

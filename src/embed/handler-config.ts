@@ -42,7 +42,8 @@ export function checkConfig(config: HandlerConfig): Config {
   for (const [name, { servers, host, setHeaders, probe, onDown, balance }] of outcome.config?.upstreams ??
     []) {
     if (servers !== undefined) refuseOption(['upstreams', name, 'servers'], 'several servers');
-    if (host?.startsWith('$host') === true) refuseOption(['upstreams', name, 'host'], host);
+    if (host !== undefined && host !== '$proxy_host' && host.includes('$'))
+      refuseOption(['upstreams', name, 'host'], host);
     if (setHeaders !== undefined) refuseOption(['upstreams', name, 'setHeaders'], 'fields');
     if (balance !== null) refuseOption(['upstreams', name, 'balance'], 'a choice by key');
     if (probe !== undefined) refuseOption(['upstreams', name, 'probe'], 'a probe');

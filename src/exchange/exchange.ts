@@ -125,7 +125,7 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
       return this.#answer(routed.fixed.answer.contentFor(head));
     }
     const destination = routed.splitter === null ? routed.destination : this.#decide(routed, head);
-    if (destination === null) return this.fail('KEY_MISSING');
+    if (destination === null) return this.fail(routed.splitter?.faultWithout ?? 'KEY_MISSING');
     this.#destination = destination;
     this.#hop = destination;
     this.#waits.responseTimeoutMs = destination.upstream.config.responseTimeout;

@@ -212,6 +212,9 @@ export class Outcome {
       sample.leftOut(this.#variant, 'fallbacks', ending);
     } else if (this.#reason !== 'share') {
       sample.leftOut(this.#variant, keptOutBy(this.#reason), ending);
+    } else if (split.splitter.isRandom) {
+      // A key that is another one for each request is no user, and no verdict may rest on it.
+      sample.leftOut(this.#variant, 'others', ending);
     } else {
       sample.add(this.#variant, this.#hash, ending, now - this.startedAt);
       if (this.#observers.assignments !== null) this.#assign(this.#observers.assignments, split, head);

@@ -16,9 +16,24 @@ export interface TextScope {
 /** Texts that are made of a request, where the configuration defines no variable. */
 export const REQUEST_SCOPE: TextScope = { place: 'request', own: () => undefined };
 
+/** Which splits were read since the last `beginReads`, one bit each. */
+let splitsRead = 0;
+
+/** Forgets which splits were read. */
+export function beginReads(): void {
+  splitsRead = 0;
+}
+
+/** True when this split was read, directly or by a variable that is made of it. */
+export function wasRead(split: OwnVariable): boolean {
+  return (splitsRead & split.bit) !== 0;
+}
+
 /** A variable of a configuration. Its scope owns it; texts refer to it, also before it is defined. */
 export class OwnVariable implements KeyPart {
   readonly name: string;
+  /** Of a split: its bit. 0 for every other variable. */
+  bit = 0;
   readonly #slot: number;
   #definition: KeyPart | null = null;
   #isKept = true;
@@ -37,10 +52,19 @@ export class OwnVariable implements KeyPart {
   append(view: RequestView): void {
     const context = this.#isKept ? view.context?.() : undefined;
     const kept = context?.values[this.#slot];
-    if (kept != null) return appendBytes(kept);
+    if (kept != null) {
+      splitsRead |= context!.madeOf[this.#slot] ?? this.bit;
+      return appendBytes(kept);
+    }
     const start = keyLength();
+    const before = splitsRead;
+    splitsRead = this.bit;
     this.#definition?.append(view);
-    if (context !== undefined) context.values[this.#slot] = keyFrom(start).slice();
+    if (context !== undefined) {
+      context.values[this.#slot] = keyFrom(start).slice();
+      context.madeOf[this.#slot] = splitsRead;
+    }
+    splitsRead |= before;
   }
 
   /** The value for this request, as bytes of their own. Whatever key is being built stays as it is. */
@@ -63,6 +87,7 @@ export class OwnVariable implements KeyPart {
 export class OwnVariables {
   readonly #variables = new Map<string, OwnVariable>();
   readonly #ofResponse = new Set<string>();
+  #splits = 0;
 
   /** The variable of this name, made where it is not there yet: its definition may come later. */
   variable(name: string): OwnVariable {
@@ -72,6 +97,13 @@ export class OwnVariables {
       variable = new OwnVariable(id, this.#variables.size);
       this.#variables.set(id, variable);
     }
+    return variable;
+  }
+
+  /** The variable of a split. */
+  ofSplit(name: string): OwnVariable {
+    const variable = this.variable(name);
+    variable.bit = 1 << (this.#splits++ % 31);
     return variable;
   }
 

@@ -24,6 +24,7 @@ export const NO_SURROUNDINGS: Surroundings = {
 /** The context of one request. Its view owns it and drops it with the request. */
 export class KeptValues implements RequestContext {
   readonly values: (Uint8Array | null | undefined)[] = [];
+  readonly madeOf: number[] = [];
   readonly beganAtMs: number;
   readonly surroundings: Surroundings;
   response: ResponseFacts | null = null;

@@ -85,6 +85,7 @@ const SERVER_PROTOCOL: KeyPart = {
   },
 };
 
+/** Of a request with a body nginx adds what it has read of it so far; the splitter has read nothing. */
 const REQUEST_LENGTH: KeyPart = { append: (view) => appendLatin1(String(view.headBytes ?? 0)) };
 
 /** The first value of a field that nginx knows by a name of its own. */

@@ -111,7 +111,7 @@ export class ValueMap implements KeyPart {
   #findHost(name: string): Entry | undefined {
     if (this.#heads.size > 0) {
       for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1)) {
-        const found = dot > 0 ? this.#heads.get(name.slice(dot + 1)) : undefined;
+        const found = this.#heads.get(name.slice(dot + 1));
         if (found !== undefined) return found;
       }
     }

@@ -3,6 +3,7 @@
 
 import type { Config } from '../config/options/document.ts';
 import { answerNames } from '../config/options/route.ts';
+import { isForTexts } from '../config/options/split.ts';
 import { membersOf } from '../config/options/upstream.ts';
 import type { HeadLimits } from '../http1/fields.ts';
 import type { RequestRewrite } from '../http1/forward-request.ts';
@@ -115,11 +116,14 @@ export function buildGeneration(
   const scope = own.scope('request');
   const splits = new Map<string, RoutedSplit>();
   for (const [name, splitter] of splitters) {
+    // A split without upstreams is a variable of texts, and nothing else.
+    if (isForTexts(splitter.config)) continue;
     const destinations = splitter.variants.map((variant) =>
       destinationFor(splitter, variant.name, variant.upstream),
     );
     const sample = counters.sample(name, splitter.variants, splitter.config);
-    splits.set(name, { splitter, destinations, sample, assigned: assignments?.enroll(sample) ?? null });
+    const assigned = splitter.isRandom ? null : (assignments?.enroll(sample) ?? null);
+    splits.set(name, { splitter, destinations, sample, assigned });
   }
   const names = answerNames(config.routes);
   const matches = compileMatches(config, own);
@@ -168,7 +172,10 @@ function rewritesFor({ forwarded, via }: Config, { config }: Upstream, scope: Te
   const set = compileSetFields(config.setHeaders, scope);
   return membersOf(config).map(({ url }) => {
     const authority = Buffer.from(url.authority, 'latin1');
-    const hostText = host?.startsWith('$host') === true ? compileHost(host, url.authority, scope) : null;
+    const hostText =
+      host !== undefined && host !== '$proxy_host' && host.includes('$')
+        ? compileHost(host, url.authority, scope)
+        : null;
     const isOwn = host === undefined || hostText !== null;
     const replaced = host === '$proxy_host' ? authority : isOwn ? null : Buffer.from(host, 'latin1');
     return { host: replaced, hostText, authority, forwarded, via, set };

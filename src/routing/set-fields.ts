@@ -22,11 +22,10 @@ export function compileSetFields(
 /** Compiles `host` of an upstream that has variables. Without a host in the request it is `authority`. */
 export function compileHost(text: string, authority: string, scope: TextScope = REQUEST_SCOPE): HostText {
   const key = compiled(text, scope);
-  const bare = text.replace('$host', '').length;
   return {
     textFor: (head) => {
       const host = key.expand(head);
-      return host.length > bare ? latin1(host) : authority;
+      return key.isMissing(host) ? authority : latin1(host);
     },
   };
 }

@@ -3,10 +3,12 @@
 
 import type { RequestView } from '../bytes.ts';
 import type { Config } from '../config/options/document.ts';
+import { randomnessIn } from '../config/scope.ts';
 import { OwnVariables } from '../key/own-variables.ts';
 import { compileMap } from '../key/value-map.ts';
 import { appendBytes, type KeyPart, resumeKey, suspendKey } from '../key/variables.ts';
 import type { SplitStop } from './enrolment.ts';
+import { keyTexts } from './key-list.ts';
 import { Splitter } from './splitter.ts';
 
 /** The splitters of a configuration, and every variable that its texts can read. */
@@ -31,7 +33,8 @@ export function compileSplits(
   { random, makeKey, clock, stopOf }: SplitSurroundings = {},
 ): CompiledSplits {
   const own = new OwnVariables();
-  for (const name of [...splits.keys(), ...Object.keys(variables)]) own.variable(name);
+  for (const name of splits.keys()) own.ofSplit(name);
+  for (const name of Object.keys(variables)) own.variable(name);
   for (const [name, source] of Object.entries(variables)) {
     const compiled = compileMap(source, own.scope('response'));
     if ('faults' in compiled)
@@ -41,12 +44,15 @@ export function compileSplits(
   const scope = own.scope('request');
   const splitters = new Map<string, Splitter>();
   for (const [name, split] of splits) {
+    const variable = own.variable(name);
     const splitter = new Splitter(name, split, random, makeKey, scope, {
+      own: variable,
+      isRandom: randomnessIn(keyTexts(split.key), { variables, splits }) !== undefined,
       ...(clock === undefined ? {} : { clock }),
       ...(stopOf === undefined ? {} : { stop: stopOf(name) }),
     });
     splitters.set(name, splitter);
-    own.variable(name).define(new SplitVariable(splitter), true);
+    variable.define(new SplitVariable(splitter), true);
   }
   return { own, splitters };
 }
@@ -63,8 +69,9 @@ class SplitVariable implements KeyPart {
 
   append(view: RequestView): void {
     const suspended = suspendKey();
-    const { variant } = this.#splitter.decide(view);
+    const { variant } = this.#splitter.decideByShare(view);
     resumeKey(suspended);
-    if (variant !== null) appendBytes(this.#values[variant.index]!);
+    // Without shares there is no such variant at all.
+    if (variant != null) appendBytes(this.#values[variant.index]!);
   }
 }

@@ -2,7 +2,7 @@
 // split_clients lays them out. Knows nothing of keys or requests.
 // Source: nginx, src/http/modules/ngx_http_split_clients_module.c, as of 1.31.2.
 
-import type { SplitConfig } from '../config/options/split.ts';
+import { isByShare, type SplitConfig } from '../config/options/split.ts';
 
 /** One more than the largest hash: the upper bound of the last range. */
 export const HASH_COUNT = 2 ** 32;
@@ -24,6 +24,8 @@ export interface HashRange {
  * 2^32 exactly. Throws when the shares do not add up: the configuration was validated before.
  */
 export function boundsOf(variants: SplitConfig['variants']): number[] {
+  // A split that another text decides (`choose`) may have no shares at all: then no variant owns a hash.
+  if (!isByShare({ variants })) return variants.map(() => 0);
   const bounds = variants[0]?.weight === undefined ? boundsOfShares(variants) : boundsOfWeights(variants);
   if (bounds.at(-1) !== HASH_COUNT) throw new Error('broken invariant: the variants do not own every hash');
   return bounds;

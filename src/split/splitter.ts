@@ -4,10 +4,12 @@
 import murmurhash from 'murmurhash';
 import type { RequestView } from '../bytes.ts';
 import type { MintConfig, RememberConfig, SplitConfig } from '../config/options/split.ts';
+import type { FaultCode } from '../errors.ts';
 import type { CompiledKey } from '../key/compile.ts';
-import { REQUEST_SCOPE, type TextScope } from '../key/own-variables.ts';
+import { type OwnVariable, REQUEST_SCOPE, type TextScope } from '../key/own-variables.ts';
 import { type FoundKey, findPageKey, pageKeys } from '../key/page-key.ts';
 import { Arms, armSteps, type Variant } from './arms.ts';
+import { ValueChoice } from './choice.ts';
 import { Enrolment, type EnrolmentFacts, enrolsAll, type SplitStop } from './enrolment.ts';
 import {
   canBeRemembered,
@@ -40,6 +42,10 @@ export interface SplitterLive {
   readonly clock?: () => number;
   /** What stops the split; without it nothing does. */
   readonly stop?: SplitStop;
+  /** The variable of the split; needed where `choose` reads it. */
+  readonly own?: OwnVariable;
+  /** The key reads chance, the clock or the connection. */
+  readonly isRandom?: boolean;
 }
 
 const NEVER_STOPPED: SplitStop = { isStopped: false };
@@ -105,6 +111,8 @@ export class Splitter {
   readonly varyBy: readonly string[];
   /** Decisions may bring extras along. */
   readonly hasExtras: boolean;
+  /** The key is another one for each request, so that it says nothing of users. */
+  readonly isRandom: boolean;
   /** The variant of a request without a key is random. */
   readonly isChanceWithoutKey: boolean;
   /** The header field that overrides, lower case; null without one. It is not sent upstream. */
@@ -124,6 +132,9 @@ export class Splitter {
   /** How many keys take part; null where all do. */
   readonly enrolment: Enrolment | null;
   readonly #condition: Condition | null;
+  readonly #choice: ValueChoice | null;
+  /** The decision by share of the request that is being decided, once the text of `choose` has read it. */
+  #byShare: Decision | null = null;
   /** The variants and shares; where they have steps, those of the last decision. */
   #arms: Arms;
   readonly #steps: Schedule<Arms> | null;
@@ -141,7 +152,7 @@ export class Splitter {
     random: () => number = Math.random,
     makeKey: () => string = makeRandomKey,
     scope: TextScope = REQUEST_SCOPE,
-    { clock = noClock, stop = NEVER_STOPPED }: SplitterLive = {},
+    { clock = noClock, stop = NEVER_STOPPED, own, isRandom = false }: SplitterLive = {},
   ) {
     this.name = name;
     this.#config = config;
@@ -158,12 +169,15 @@ export class Splitter {
     this.enrolment = enrolsAll(config) ? null : new Enrolment(name, config, clock, stop);
     this.#condition = config.when === undefined ? null : compileCondition(config.when, scope);
     this.values = config.variants.map(({ name: variant, value = variant }) => value);
+    this.isRandom = isRandom;
+    this.#choice =
+      config.choose === undefined ? null : new ValueChoice(config.choose, this.values, scope, own ?? null);
     const names = config.variants.map((variant) => variant.name);
     this.#override = config.override === undefined ? null : new Override(config.override, names);
     this.hasExtras =
       this.#mint !== null || this.#override !== null || this.#remembers.some((one) => one !== null);
     const isExperiment = this.#steps !== null || this.enrolment !== null || this.#condition !== null;
-    this.#isPlain = this.#keys.length === 1 && !this.hasExtras && !isExperiment;
+    this.#isPlain = this.#keys.length === 1 && !this.hasExtras && !isExperiment && this.#choice === null;
     this.overrideHeader = this.#override?.header ?? null;
     this.varyBy = fieldsReadBy(config, this.#keys);
     this.isChanceWithoutKey = config.missingKey === 'random';
@@ -201,6 +215,18 @@ export class Splitter {
     if (this.#key.isMissing(key))
       return { variant: this.#withoutKey(this.#arms, key), hash, reason: 'missing_key', extras: null };
     return { variant: this.#arms.pick(key, hash), hash, reason: 'share', extras: null };
+  }
+
+  /** The decision by key and shares, whatever `choose` says: what the split's variable is. */
+  decideByShare(view: RequestView): Decision {
+    if (this.#choice === null) return this.decide(view);
+    this.#byShare = this.#decideByKey(view, null);
+    return this.#byShare;
+  }
+
+  /** Why a request has no variant: no key, or the text of `choose` has the value of none. */
+  get faultWithout(): FaultCode {
+    return this.#choice === null ? 'KEY_MISSING' : 'NO_VARIANT';
   }
 
   /** The key of this request, as it is hashed. One that was minted for it is in the decision alone. */
@@ -255,16 +281,36 @@ export class Splitter {
    * minted one, or the policy for none. A key that is not enrolled gets the control.
    */
   #decideInFull(whole: RequestView): Decision {
-    const arms = this.#now();
     const override = this.#override?.find(whole) ?? null;
     const view = override?.view ?? whole;
+    if (override !== null && override.variant >= 0) {
+      const arms = this.#now();
+      const hash = arms.hash(this.#find(view).key);
+      const extras = { mintedKey: null, setCookie: null, override };
+      return { variant: arms.variants[override.variant]!, hash, reason: 'override', extras };
+    }
+    if (this.#choice === null) return this.#decideByKey(view, override);
+    return this.#decideByChoice(this.#choice, view, override);
+  }
+
+  /** The variant whose value the text of `choose` has. Where that is the split's own choice, its reason stays. */
+  #decideByChoice(choice: ValueChoice, view: RequestView, override: OverrideFound | null): Decision {
+    this.#byShare = null;
+    const index = choice.pick(view);
+    const { variant, hash, reason }: Decision = this.#byShare ?? this.#decideByKey(view, null);
+    const extras = override === null ? null : { mintedKey: null, setCookie: null, override };
+    if (index < 0) return { variant: null, hash, reason: 'override', extras };
+    const isOwn = choice.hasReadSplit && variant?.index === index;
+    return { variant: this.#arms.variants[index]!, hash, reason: isOwn ? reason : 'override', extras };
+  }
+
+  /** The control for a request that is not targeted; else the first key that is there, a minted one, or the policy for none. */
+  #decideByKey(view: RequestView, override: OverrideFound | null): Decision {
+    const arms = this.#now();
     const isTargeted = this.#condition === null || this.#condition.holds(view);
     const { source, key } = this.#find(view);
     const hash = arms.hash(key);
     const extras = override === null ? null : { mintedKey: null, setCookie: null, override };
-    if (override !== null && override.variant >= 0) {
-      return { variant: arms.variants[override.variant]!, hash, reason: 'override', extras };
-    }
     const isMissing = source.isMissing(key);
     if (isMissing && !isTargeted) return { variant: arms.control, hash, reason: 'not_targeted', extras };
     if (!isMissing) {

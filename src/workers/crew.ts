@@ -5,6 +5,7 @@
 import type { Logger } from 'pino';
 import { ListenFailure, UnusableUpstream } from '../ambassador.ts';
 import type { Config } from '../config/options/document.ts';
+import { isForTexts } from '../config/options/split.ts';
 import { membersOf } from '../config/options/upstream.ts';
 import type { Renewal } from '../downstream/certificates.ts';
 import { makeTicketKeys, TlsPorts } from '../downstream/tls-ports.ts';
@@ -308,7 +309,7 @@ export class Crew implements Running, WorkerSlotHost {
       Array.from(config.upstreams.keys(), (name) => [name, this.#upstreamView(name)]),
     );
     for (const [name, { variants, config: effective }] of splitters) {
-      this.counters.sample(name, variants, effective);
+      if (!isForTexts(effective)) this.counters.sample(name, variants, effective);
     }
     const ends = config.routes.map(({ split, upstream, respond }) => {
       if (split !== undefined) return { splitter: splitters.get(split)! };

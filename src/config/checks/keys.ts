@@ -4,13 +4,13 @@
 
 import { checkKey, type KeyFault } from '../../key/compile.ts';
 import { canonicalName, cutVariables, variablesOf } from '../../key/key-text.ts';
-import { randomnessOf } from '../../key/surrounding-variables.ts';
 import type { CheckReport } from '../findings.ts';
 import { isLoopback, type ListenAddress } from '../listen-address.ts';
 import type { ConfigDocument } from '../options/document.ts';
 import type { RouteOptions } from '../options/route.ts';
 import { type Path, showGot } from '../problem.ts';
 import { isMap, mapOf, type RawMap } from '../raw.ts';
+import { randomnessIn } from '../scope.ts';
 import { describeSecret, hasLiterals, mayBeSecret } from '../secrets.ts';
 
 /** Variables that every request has, so that no later entry of a list is ever read. */
@@ -208,7 +208,11 @@ export function checkSharedValues(
     routes,
     listen,
     trustedProxies,
-  }: Pick<ConfigDocument, 'listen' | 'trustedProxies'> & { readonly routes: readonly RouteOptions[] },
+    raw,
+  }: Pick<ConfigDocument, 'listen' | 'trustedProxies'> & {
+    readonly routes: readonly RouteOptions[];
+    readonly raw: RawMap;
+  },
   report: CheckReport,
 ): void {
   const shared = sharedValues(routes, listen);
@@ -220,10 +224,12 @@ export function checkSharedValues(
     const [first, ...more] = variablesOf(text);
     if (first === undefined) continue;
     const at: Path = isList ? [...path, 'key', index] : [...path, 'key'];
-    const random = [first, ...more].find(({ name }) => randomnessOf(name) !== undefined);
+    const random = randomnessIn([text], raw);
     if (random !== undefined) {
-      const reason = `${random.written} ${randomnessOf(random.name)}`;
-      report.warn(at, `gives one client now this and now that variant: ${reason}`);
+      report.warn(
+        at,
+        `is not a user's: ${random}, so one client may get every variant, and no sample is kept`,
+      );
       continue;
     }
     if ([first, ...more].every(({ name }) => shared.has(name))) {

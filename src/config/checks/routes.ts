@@ -11,7 +11,9 @@ import {
   type ListenAddress,
   parseListen,
 } from '../listen-address.ts';
+import { UPSTREAM_EXPECTED } from '../options/addresses.ts';
 import type { RouteOptions } from '../options/route.ts';
+import { isForTexts } from '../options/split.ts';
 import { type Path, showGot } from '../problem.ts';
 import { isMap, mapOf, type RawMap, valueAt } from '../raw.ts';
 import { checkAnswer } from './answers.ts';
@@ -25,13 +27,17 @@ interface RouteNames {
 
 /** What each route takes and leads to. */
 export function checkRoutes(raw: RawMap, report: CheckReport): void {
-  const splits = Object.keys(mapOf(raw.splits));
   const { routes } = raw;
+  const splits = Object.keys(mapOf(raw.splits));
+  const routed = splits.filter((name) =>
+    variantsOf(raw, name).some(({ upstream }) => upstream !== undefined),
+  );
+  requireUpstreams(raw, routed, report);
   if (routes === undefined || (Array.isArray(routes) && routes.length === 0)) {
     if (splits.length === 0 && (raw.splits === undefined || isMap(raw.splits))) {
       report.problem(['splits'], 'at least one split, or routes to upstreams', 'none');
-    } else if (splits.length > 1) {
-      const names = splits.slice(0, 5).join(', ');
+    } else if (routed.length > 1) {
+      const names = routed.slice(0, 5).join(', ');
       const expected = 'routes that say which split serves which request, because there are several splits';
       report.problem(['splits'], expected, `splits ${names} and no routes`);
     }
@@ -46,6 +52,26 @@ export function checkRoutes(raw: RawMap, report: CheckReport): void {
   for (const [index, value] of routes.entries()) {
     if (isMap(value)) checkRoute(['routes', index], value, known, report);
   }
+}
+
+/** Variants that have to lead somewhere: those of splits that routes lead to, and of which another one does. */
+function requireUpstreams(raw: RawMap, routed: readonly string[], report: CheckReport): void {
+  const names = new Set(routed);
+  if (Array.isArray(raw.routes) && raw.routes.length > 0) {
+    for (const route of raw.routes) names.add(String(mapOf(route).split));
+  } else if (routed.length === 0)
+    for (const name of Object.keys(mapOf(raw.splits)).slice(0, 1)) names.add(name);
+  for (const name of names) {
+    for (const [index, variant] of variantsOf(raw, name).entries()) {
+      if (variant.upstream !== undefined) continue;
+      report.problem(['splits', name, 'variants', index, 'upstream'], UPSTREAM_EXPECTED, 'nothing');
+    }
+  }
+}
+
+function variantsOf(raw: RawMap, split: string): RawMap[] {
+  const { variants } = mapOf(mapOf(raw.splits)[split]);
+  return Array.isArray(variants) ? variants.map(mapOf) : [];
 }
 
 function checkRoute(
@@ -194,7 +220,8 @@ export function checkUse({ raw, document }: Written, report: CheckReport): void 
   for (const { onDown } of Object.values(document.upstreams)) used.add(onDown);
   used.add(document.upstreamDefaults.onDown);
   for (const name of names) {
-    if (!usedSplits.has(name)) report.warn(['splits', name], 'is not used: no route names this split');
+    if (isForTexts(splits[name]!) || usedSplits.has(name)) continue;
+    report.warn(['splits', name], 'is not used: no route names this split');
   }
   for (const name of Object.keys(mapOf(raw.upstreams))) {
     if (!used.has(name)) {

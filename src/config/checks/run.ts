@@ -13,13 +13,20 @@ import { checkLayers } from './layers.ts';
 import { checkAddresses, checkPorts, checkReach, checkRoutes, checkUse } from './routes.ts';
 import { checkContradictions, checkSwitchedOff } from './settings.ts';
 import {
+  checkChoose,
   checkMintPath,
   checkOverride,
   checkSharesOfVariants,
   checkVariants,
   type SecretContext,
 } from './splits.ts';
-import { checkDestinations, checkPlaces, checkSetHeaders, checkUpstreamOptions } from './upstreams.ts';
+import {
+  checkDestinations,
+  checkHost,
+  checkPlaces,
+  checkSetHeaders,
+  checkUpstreamOptions,
+} from './upstreams.ts';
 import { checkVariables } from './variables.ts';
 
 /** Checks the document as it was written, whether its values could be read or not. */
@@ -31,6 +38,7 @@ export function checkWritten(raw: RawMap, context: SecretContext): void {
     const split = mapOf(value);
     checkSplitKey(path, split, report);
     checkVariants(path, split, report);
+    checkChoose(path, split, report);
     checkOverride(path, name, split, context);
     checkExperiment(path, split, raw, report);
     checkOwnFields(path, withKeyOfLayer(split, raw), raw, report);
@@ -41,9 +49,11 @@ export function checkWritten(raw: RawMap, context: SecretContext): void {
     if (!isMap(upstream)) continue;
     checkPlaces(['upstreams', name], upstream, report);
     checkBalanceKey(['upstreams', name, 'balance'], upstream.balance, report);
+    checkHost(['upstreams', name, 'host'], upstream.host, report);
     checkSetHeaders(['upstreams', name, 'setHeaders'], mapOf(upstream.setHeaders), raw, report);
   }
   checkBalanceKey(['upstreamDefaults', 'balance'], mapOf(raw.upstreamDefaults).balance, report);
+  checkHost(['upstreamDefaults', 'host'], mapOf(raw.upstreamDefaults).host, report);
   const common: Path = ['upstreamDefaults', 'setHeaders'];
   checkSetHeaders(common, mapOf(mapOf(raw.upstreamDefaults).setHeaders), raw, report);
   checkRoutes(raw, report);
@@ -81,12 +91,9 @@ export function checkEffects(written: Written, report: CheckReport): void {
     checkSharesOfVariants(path, splits[name]!, mapOf(raw), report);
     checkMintPath(path, splits[name]!, own, report);
     checkExperimentEffects(path, splits[name]!, report);
-    checkSharedValues(
-      path,
-      withKeyOfLayer(mapOf(raw), written.raw),
-      { routes: own, listen, trustedProxies },
-      report,
-    );
+    const withKey = withKeyOfLayer(mapOf(raw), written.raw);
+    const around = { routes: own, listen, trustedProxies, raw: written.raw };
+    checkSharedValues(path, withKey, around, report);
   }
   checkDestinations(written, report);
   if (written.isTranslated) return;

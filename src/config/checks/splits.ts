@@ -1,6 +1,8 @@
 // Checks splits: names, shares and weights that make no split, overrides that cannot be, and, once everything is valid,
 // variants that take nothing and minted cookies that do not come back.
 
+import { checkKey } from '../../key/compile.ts';
+import { variablesOf } from '../../key/key-text.ts';
 import type { CheckReport, Expected } from '../findings.ts';
 import type { RouteOptions } from '../options/route.ts';
 import { parseShare, SHARE_EXPECTED } from '../options/share.ts';
@@ -8,6 +10,7 @@ import { isSecret, SECRET_EXPECTED, type SplitConfig } from '../options/split.ts
 import { type Path, showGot } from '../problem.ts';
 import { isMap, mapOf, type RawMap } from '../raw.ts';
 import type { ReadSecret } from '../secrets.ts';
+import { reportKeyFault } from './keys.ts';
 
 /** What a check of overrides needs in addition to the document. */
 export interface SecretContext {
@@ -31,7 +34,8 @@ export function checkVariants(path: Path, split: RawMap, report: CheckReport): v
     );
     const counts = `${shared} with share and ${weighted} with weight`;
     report.problem([...list, odd], 'share for all variants of a split, or weight for all of them', counts);
-  } else if (weighted > 0) checkWeights(list, variants, report);
+  } else if (weighted === 0 && shared === 0 && split.choose !== undefined) return;
+  else if (weighted > 0) checkWeights(list, variants, report);
   else checkShares(list, variants, split.method === undefined || split.method === 'ranges', report);
 }
 
@@ -80,6 +84,22 @@ function checkShares(list: Path, variants: readonly RawMap[], ordered: boolean, 
   if (sum > 10_000) report.problem(list, 'shares of at most 100% together', total);
   else if (readable && sum < 10_000 && rest === undefined) {
     report.problem(list, 'shares of 100% together, or a last variant with share "*"', total);
+  }
+}
+
+/** The text that chooses a variant, and what it cannot stand beside. */
+export function checkChoose(path: Path, split: RawMap, report: CheckReport): void {
+  const { choose, key, missingKey } = split;
+  if (typeof choose !== 'string' || choose === '') return;
+  const at: Path = [...path, 'choose'];
+  const fault = checkKey(choose, report.scope);
+  if (fault !== null) return reportKeyFault(at, choose, fault, report);
+  if (variablesOf(choose).length === 0)
+    report.problem(at, 'a text with variables like "$v"', showGot(choose));
+  if (missingKey === 'random' || [key].flat().some(isMap)) {
+    const expected =
+      'no choose beside missingKey: random, remember and mint, which chance or an answer decides';
+    report.problem(at, expected, showGot(choose));
   }
 }
 
@@ -145,14 +165,15 @@ export function checkSharesOfVariants(
     report.warn([...list, rest, 'share'], 'gets nothing, because the other shares add up to 100 %');
   }
   const owners = variants.filter(({ share, weight }) =>
-    weight === undefined ? (share === null ? !isRestEmpty : share! > 0) : weight > 0,
+    weight === undefined ? (share === null ? !isRestEmpty : (share ?? 0) > 0) : weight > 0,
   );
   if (owners.length === 1 && variants.length > 1) {
     const how = override === undefined ? '' : ' except by override';
     report.note(list, `every key goes to ${owners[0]!.name}; the other variants get nothing${how}`);
   }
   const [first] = variants;
-  if (variants.length > 1 && variants.every(({ upstream }) => upstream === first!.upstream)) {
+  const isOnePlace = variants.every(({ upstream }) => upstream === first!.upstream);
+  if (variants.length > 1 && isOnePlace && first!.upstream !== '') {
     report.note(list, `all variants lead to ${first!.upstream}: an A/A test`);
   }
   const asked: unknown = mapOf(raw.override).variants;

@@ -72,6 +72,13 @@ export function checkPlaces(path: Path, { url, servers }: RawMap, report: CheckR
   }
 }
 
+/** The text of Host, which may have variables. */
+export function checkHost(path: Path, host: unknown, report: CheckReport): void {
+  if (typeof host !== 'string' || host === '$proxy_host') return;
+  const fault = checkKey(host, report.scope);
+  if (fault !== null) reportKeyFault(path, host, fault, report);
+}
+
 /** The fields that an upstream sets. */
 export function checkSetHeaders(path: Path, fields: RawMap, raw: RawMap, report: CheckReport): void {
   const names = new Set<string>();

@@ -109,6 +109,10 @@ const KEPT_DIRECTIVES: ReadonlyMap<string, string> = new Map([
     'ip_hash',
     'balance.key with all of $remote_addr; nginx hashes the first three numbers of an IPv4 address',
   ],
+  [
+    'map',
+    'patterns run in linear time: look-around, back-references and possessive quantifiers are refused, and named captures are read in the values of their map alone',
+  ],
   ['split_clients', 'shares below 100 % without "*" are refused; nginx leaves a hole and answers 500'],
   [
     'listen',
@@ -179,7 +183,7 @@ const DIRECTIVE_REMEDIES: readonly (readonly [names: RegExp, remedy: string])[] 
   ],
   [/^error_page$/, 'error answers of the splitter are fixed; those of the upstream pass unchanged'],
   [
-    /^(?:map|geo|geoip_\w+|geoip2\w*|perl\w*|js_\w+|lua_\w+|\w+_by_lua\w*)$/,
+    /^(?:geo|geoip_\w+|geoip2\w*|perl\w*|js_\w+|lua_\w+|\w+_by_lua\w*)$/,
     'values cannot be computed here; the split reads its key directly',
   ],
   [

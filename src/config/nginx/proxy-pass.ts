@@ -2,12 +2,11 @@
 // upstream of the document, one for each set of settings. Knows nothing of servers and routes.
 // Sources: nginx's ngx_http_proxy_module.c, ngx_http_upstream.c, ngx_http_split_clients_module.c.
 
-import { didYouMean } from '../../did-you-mean.ts';
 import { checkKey } from '../../key/compile.ts';
+import { variablesOf } from '../../key/key-text.ts';
 import { SET_FIELDS_TOTAL_EXPECTED, SET_FIELDS_TOTAL_MAX } from '../checks/upstreams.ts';
 import { isSettableField } from '../options/upstream.ts';
-import { type Path, showGot } from '../problem.ts';
-import { describeSecret, hasLiterals } from '../secrets.ts';
+import { showGot } from '../problem.ts';
 import {
   free,
   inheritedDirective,
@@ -16,6 +15,7 @@ import {
   type Scope,
   UPSTREAM_SETTINGS,
 } from './directives.ts';
+import { PassedSplits, reportTextFault, withLiterals } from './passed-splits.ts';
 import { REDIRECT_NOTE, type TranslationReport } from './report.ts';
 import type { Directive, Position } from './syntax.ts';
 import {
@@ -27,6 +27,7 @@ import {
   urlOf,
   writtenSettings,
 } from './upstream-block.ts';
+import type { FileVariables } from './variables.ts';
 
 /** What counts for one destination; the same twice is one upstream of the document. */
 interface Settings {
@@ -65,11 +66,11 @@ interface SetField {
  */
 export class ProxyDestinations {
   readonly #report: TranslationReport;
+  readonly #variables: FileVariables;
   /** By name in lower case: nginx compares these names without case. */
   readonly #blocks = new Map<string, Directive>();
-  readonly #clients = new Map<string, Directive>();
   readonly #upstreams = new Map<string, UpstreamEntry>();
-  readonly #splits = new Map<string, unknown>();
+  readonly #splits: PassedSplits;
   /** What a location's target became, by target and settings: the same twice is one entry. */
   readonly #made = new Map<string, string>();
   /** The fields of each block that has any. */
@@ -79,11 +80,13 @@ export class ProxyDestinations {
   #fieldCount = 0;
   #upgrades = false;
 
-  constructor(report: TranslationReport) {
+  constructor(report: TranslationReport, variables: FileVariables) {
     this.#report = report;
+    this.#variables = variables;
+    this.#splits = new PassedSplits(report, variables);
   }
 
-  /** Takes an upstream or split_clients block; false for any other directive. */
+  /** Takes an upstream block; false for any other directive. */
   collect(directive: Directive): boolean {
     const { name, words: args, block } = directive;
     if (name.text === 'upstream' && block !== null && args.length === 1) {
@@ -98,10 +101,7 @@ export class ProxyDestinations {
       this.#blocks.set(id, directive);
       return true;
     }
-    if (name.text !== 'split_clients' || block === null || args.length !== 2) return false;
-    if (args[1]!.text.startsWith('$')) this.#clients.set(args[1]!.text.slice(1), directive);
-    else this.#report.fail(args[1]!, name.text, 'a variable like $appversion', showGot(args[1]!.text));
-    return true;
+    return false;
   }
 
   /** Split or upstream that a proxy_pass leads to. `literals` are variables that have one value there. */
@@ -111,76 +111,36 @@ export class ProxyDestinations {
     literals: ReadonlyMap<string, string>,
   ): { split: string } | { upstream: string } | undefined {
     const word = pass.words[0];
-    const fail = (got: string): undefined => {
-      const expected = 'http:// and a name, an address or one variable of split_clients, without a URI part';
-      this.#report.fail(word ?? pass.name, 'proxy_pass', expected, got);
+    if (word === undefined) {
+      this.#report.fail(pass.name, 'proxy_pass', PASS_EXPECTED, 'nothing');
       return undefined;
-    };
-    if (word === undefined) return fail('nothing');
+    }
     const settingsFor = this.#settings(scope, literals);
-    const match =
-      /^(https?):\/\/(?:\$\{?([A-Za-z0-9_]+)\}?|(unix:[^:]+):?|([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:\d+)?)$/.exec(
-        word.text,
-      );
-    if (match === null) return fail(showGot(word.text));
-    const [, scheme, variable, socket, host, port] = match;
-    if (variable === undefined) {
-      if (inheritedDirective(scope, 'proxy_redirect') === undefined) this.#report.note(REDIRECT_NOTE);
-      const destination = socket ?? `${host}${port ?? ''}`;
-      if (port !== undefined && this.#blocks.has(host!.toLowerCase()))
-        return fail(`${showGot(word.text)}, where an upstream block with this name has the ports`);
-      const name = this.#upstream(scheme!, destination, word, settingsFor(destination));
-      return name === undefined ? undefined : { upstream: name };
+    if (variablesOf(word.text).length > 0) {
+      const split = this.#splits.chosen(word, (text, known) => this.#passTo(text, word, settingsFor, known));
+      return split === undefined ? undefined : { split };
     }
-    const clients = this.#clients.get(variable);
-    if (clients === undefined) {
-      const known = [...this.#clients.keys()].map((name) => `$${name}`);
-      const expected = `a variable of split_clients${didYouMean(`$${variable}`, known)}`;
-      this.#report.fail(word, 'proxy_pass', expected, showGot(`$${variable}`));
-      return undefined;
-    }
-    return { split: this.#split(variable, clients, scheme!, settingsFor) };
+    if (inheritedDirective(scope, 'proxy_redirect') === undefined) this.#report.note(REDIRECT_NOTE);
+    const upstream = this.#passTo(word.text, word, settingsFor, NO_LITERALS);
+    return upstream === undefined ? undefined : { upstream };
   }
 
-  #split(variable: string, clients: Directive, scheme: string, settingsFor: SettingsFor): string {
-    const id = JSON.stringify(['split', variable, scheme, settingsFor('', variable)]);
-    const made = this.#made.get(id);
-    if (made !== undefined) return made;
-    const name = free(variable, this.#splits);
-    this.#made.set(id, name);
-    const [key] = clients.words;
-    this.#report.origin(['splits', name], clients.words[1]!, 'split_clients');
-    this.#report.origin(['splits', name, 'key'], key!, 'split_clients');
-    // Told together with everything else: the key is linked only where nothing else is wrong.
-    const fault = checkKey(key!.text);
-    if (fault !== null) this.#keyFault(key!, 'split_clients', key!.text, fault);
-    const taken = new Map<string, unknown>();
-    const variants: unknown[] = [];
-    for (const { name: share, words: args, block } of clients.block!) {
-      const value = args[0];
-      if (value === undefined || args.length > 1 || block !== null) {
-        this.#report.fail(
-          share,
-          'split_clients',
-          'a share and a value, like "50% version_1a;"',
-          showGot(share.text),
-        );
-        continue;
-      }
-      const path: Path = ['splits', name, 'variants', variants.length];
-      this.#report.origin([...path, 'share'], share, 'split_clients');
-      this.#report.origin(path, value, 'split_clients');
-      if (!/^[A-Za-z0-9._:[\]-]+$/.test(value.text)) {
-        this.#report.fail(value, 'split_clients', 'the name of an upstream or a host', showGot(value.text));
-        continue;
-      }
-      const upstream = this.#upstream(scheme, value.text, value, settingsFor(value.text, variable));
-      const variant = free(plainName(value.text), taken);
-      taken.set(variant, true);
-      if (upstream !== undefined) variants.push({ name: variant, share: share.text, upstream });
+  /** The upstream for a value of proxy_pass without variables; undefined where it is none, which is reported. */
+  #passTo(
+    text: string,
+    at: Position,
+    settingsFor: SettingsFor,
+    known: ReadonlyMap<string, string>,
+  ): string | undefined {
+    const [, scheme, socket, host, port = ''] = PLAIN_PASS.exec(text) ?? [];
+    const hasPorts = port !== '' && host !== undefined && this.#blocks.has(host.toLowerCase());
+    if (scheme === undefined || hasPorts) {
+      const reason = hasPorts ? ', where an upstream block with this name has the ports' : '';
+      this.#report.fail(at, 'proxy_pass', PASS_EXPECTED, `${showGot(text)}${reason}`);
+      return undefined;
     }
-    this.#splits.set(name, { key: key!.text, missingKey: 'first', variants });
-    return name;
+    const destination = socket ?? `${host}${port}`;
+    return this.#upstream(scheme, destination, at, settingsFor(destination, known));
   }
 
   /** Entry of `upstreams` for an upstream block, a host or a socket, with these settings. */
@@ -240,9 +200,8 @@ export class ProxyDestinations {
     if (inheritedDirective(scope, 'proxy_send_timeout') !== undefined)
       this.#report.ignore('proxy_send_timeout');
     const fields = this.#fields(scope);
-    return (destination, variable) => {
-      const known = new Map([...literals, ['proxy_host', hostOf(destination)]]);
-      if (variable !== undefined) known.set(variable, destination);
+    return (destination, own) => {
+      const known = new Map([...literals, ['proxy_host', hostOf(destination)], ...own]);
       const { host, setHeaders } = this.#edits(fields, known);
       return { host, setHeaders, connectTimeout, responseTimeout, retries: isOff ? 0 : 1 };
     };
@@ -308,7 +267,11 @@ export class ProxyDestinations {
       const id = field.toLowerCase();
       if (fields.has(id)) this.#report.fail(name, name.text, 'each field once', `${field} again`);
       if (id === 'upgrade' && value === '$http_upgrade') this.#upgrades = true;
-      else if (id === 'connection' && /^(|close|keep-alive|upgrade|\$http_connection)$/i.test(value)) {
+      else if (
+        id === 'connection' &&
+        (/^(|close|keep-alive|upgrade|\$http_connection)$/i.test(value) ||
+          this.#variables.isConnectionOfUpgrade(value))
+      ) {
         this.#report.ignore('proxy_set_header Connection');
       } else fields.set(id, { name: field, value, at: name });
     }
@@ -320,8 +283,10 @@ export class ProxyDestinations {
     if (value === '$http_host') return undefined;
     if (value === '$proxy_host') return value;
     const host = withLiterals(value, literals);
-    if (!HOST_VALUE.test(host)) {
-      const expected = 'Host $host, $http_host, $proxy_host or a name, with or without a port';
+    const fault = checkKey(host, this.#variables.scope);
+    if (fault !== null || !HOST_VALUE.test(host)) {
+      const expected =
+        'Host $host, $http_host, $proxy_host, another text with variables, or a name with or without a port';
       this.#report.fail(at, 'proxy_set_header', expected, showGot(value));
     }
     return host.replace('${host}', '$host');
@@ -333,22 +298,9 @@ export class ProxyDestinations {
       this.#report.fail(at, 'proxy_set_header', expected, showGot(name));
     }
     const text = withLiterals(value, literals);
-    const fault = checkKey(text);
-    if (fault !== null) this.#keyFault(at, 'proxy_set_header', value, fault);
+    const fault = checkKey(text, this.#variables.scope);
+    if (fault !== null) reportTextFault(this.#report, at, 'proxy_set_header', value, fault);
     return text;
-  }
-
-  #keyFault(at: Position, directive: string, text: string, { error }: { readonly error: string }): void {
-    const [expected, got] = error.replace(/^expected /, '').split(', got ');
-    const own = /^"\$\{?(\w+)\}?"$/.exec(got ?? '')?.[1];
-    const isOwn = own !== undefined && this.#clients.has(own);
-    const found = isOwn ? `${got}, which split_clients sets: it can only choose the upstream here` : got;
-    this.#report.fail(
-      at,
-      directive,
-      isOwn ? 'another variable' : (expected ?? error),
-      directive === 'proxy_set_header' && hasLiterals(text) ? describeSecret(text) : (found ?? showGot(text)),
-    );
   }
 
   /** Parts of the document that the locations made together. */
@@ -367,25 +319,22 @@ export class ProxyDestinations {
         return [name, { ...place, ...writtenSettings(Object.fromEntries(own)) }];
       }),
     );
-    if (this.#splits.size > 0) document.splits = Object.fromEntries(this.#splits);
+    if (this.#splits.made.size > 0) document.splits = Object.fromEntries(this.#splits.made);
     document.forwarded = 'keep';
     document.upgrades = this.#upgrades ? ['websocket'] : [];
     return document;
   }
 }
 
-/** Settings for a value of proxy_pass; `variable` is the one of split_clients that has it. */
-type SettingsFor = (destination: string, variable?: string) => Settings;
+/** Settings for a value of proxy_pass; `known` are the variables of the file that have one value there. */
+type SettingsFor = (destination: string, known: ReadonlyMap<string, string>) => Settings;
 
-const HOST_VALUE = /^(?:\$host|\$\{host\}|[A-Za-z0-9._[\]-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/;
+const NO_LITERALS: ReadonlyMap<string, string> = new Map();
+const PASS_EXPECTED =
+  'http:// and a name, an address or a variable of split_clients or map, without a URI part';
+const PLAIN_PASS = /^(https?):\/\/(?:(unix:[^:]+):?|([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:\d+)?)$/;
 
-/** The text with the variables that have one value put in. */
-function withLiterals(text: string, literals: ReadonlyMap<string, string>): string {
-  return text.replace(
-    /\$(?:\{(\w+)\}|(\w+))/g,
-    (whole, braced: string | undefined, bare: string | undefined) => literals.get((braced ?? bare)!) ?? whole,
-  );
-}
+const HOST_VALUE = /^[A-Za-z0-9._:[\]${}-]+$/;
 
 /** What $proxy_host is for a value of proxy_pass. */
 function hostOf(destination: string): string {

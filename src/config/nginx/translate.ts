@@ -18,6 +18,7 @@ import { readRealIp } from './real-ip.ts';
 import { headSize, TranslationReport } from './report.ts';
 import { namesOf } from './server-names.ts';
 import { type Directive, type ReadInclude, readDirectives } from './syntax.ts';
+import { FileVariables } from './variables.ts';
 
 /** A translated nginx.conf: the document as YAML would have it, and what the user should know. */
 export interface Translation {
@@ -72,13 +73,15 @@ interface ServerBlock {
 class Translator {
   readonly #file: string;
   readonly #report: TranslationReport;
+  readonly #variables: FileVariables;
   readonly #destinations: ProxyDestinations;
   readonly #locations: LocationRoutes;
 
   constructor(file: string, report: TranslationReport) {
     this.#file = file;
     this.#report = report;
-    this.#destinations = new ProxyDestinations(report);
+    this.#variables = new FileVariables(report);
+    this.#destinations = new ProxyDestinations(report, this.#variables);
     this.#locations = new LocationRoutes(report, this.#destinations);
   }
 
@@ -102,7 +105,8 @@ class Translator {
   #collect(scope: Scope, isTop: boolean): void {
     for (const directive of scope.directives) {
       const { text } = directive.name;
-      if (text === 'server' || this.#destinations.collect(directive)) continue;
+      if (text === 'server' || this.#variables.collect(directive)) continue;
+      if (this.#destinations.collect(directive)) continue;
       if (isTop && WITHOUT_EFFECT.main!.has(text)) this.#report.ignore(text);
       else this.#report.inheritable(directive, 'http');
     }
@@ -180,6 +184,7 @@ class Translator {
     );
     const isPlain = routes.length === 1 && Object.keys(routes[0]!).join() === 'split';
     if (!isPlain || Object.keys(document.splits ?? {}).length > 1) document.routes = routes;
+    this.#variables.addTo(document, [document.splits, document.upstreams, document.upstreamDefaults, routes]);
     if (bodyMax !== NO_BODY_LIMIT) document.limits = { requestBody: bodyMax };
     this.#limitHeads(document);
     for (const [directive, { path, default: defaultText }] of Object.entries(GLOBAL_SETTINGS)) {

@@ -46,4 +46,5 @@ export const URL_EXPECTED =
 export const upstreamUrl = textRead(URL_EXPECTED, parseUpstreamUrl);
 
 /** The name of an upstream, or its URL. Which of them it is, checks/upstreams finds out. */
-export const upstreamName = filled('the name of an upstream or a URL like http://backend:8080');
+export const UPSTREAM_EXPECTED = 'the name of an upstream or a URL like http://backend:8080';
+export const upstreamName = filled(UPSTREAM_EXPECTED);

@@ -32,7 +32,10 @@ const variant = z.strictObject({
     'Instead of `share`, for all variants of a split: relative parts.',
     'integer',
   ),
-  upstream: documented(z.clone(upstreamName), 'Name of an entry in `upstreams`, or a URL.'),
+  upstream: documented(
+    z._default(z.clone(upstreamName), ''),
+    'Name of an entry in `upstreams`, or a URL. Required if a route leads to the split.',
+  ),
   value: documented(
     z.optional(z.string({ error: VALUE_EXPECTED }).check(z.maxLength(4096, { error: VALUE_EXPECTED }))),
     'What the variable of the split, `$NAME`, is in other texts for this variant. Unset: the name of the variant.',
@@ -179,6 +182,11 @@ export const splitSchema = z.strictObject({
     'list',
   ),
   ...experimentOptions,
+  choose: documented(
+    z.optional(filled('a text with variables like "$v"')),
+    'A text whose value is the `value` of the variant that is chosen, outside the sample, instead of the shares. `$NAME` in it, with the name of the split, is the choice by share, which stays in the sample: `variables: { v: { of: $cookie_x, values: { blue: blue }, default: $NAME } }`. A value that no variant has is answered with 500.',
+    'key text',
+  ),
   override: documented(
     z.optional(override),
     'Lets testers choose a variant by header, cookie or query, outside the sample. Unset: no one can.',
@@ -196,3 +204,17 @@ export type MintConfig = z.output<typeof mint>;
 export type RememberConfig = z.output<typeof remember>;
 /** How testers choose a variant; `secret` is filled in, wherever it came from. */
 export type OverrideConfig = NonNullable<SplitConfig['override']>;
+
+/** True for a split whose variants have no upstream: other texts read what it chooses, and no route leads to it. */
+export function isForTexts({
+  variants,
+}: {
+  readonly variants: readonly { readonly upstream: string }[];
+}): boolean {
+  return variants.every(({ upstream }) => upstream === '');
+}
+
+/** False for a split without shares, whose variants another text chooses. */
+export function isByShare({ variants }: Pick<SplitConfig, 'variants'>): boolean {
+  return variants.some(({ share, weight }) => share !== undefined || weight !== undefined);
+}

@@ -145,7 +145,8 @@ export function isSettableField(name: string): boolean {
   return /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$/.test(name) && !FRAMING_FIELD.test(name);
 }
 
-const HOST_VALUE_EXPECTED = 'a Host field value like "backend.example:8080", "$host" or "$proxy_host"';
+const HOST_VALUE_EXPECTED =
+  'a Host field value like "backend.example:8080", "$host", "$proxy_host" or another text with variables';
 const SET_NAME_EXPECTED =
   'the name of a field that is not about the connection or the length of the message (Host is set by host)';
 const SET_VALUE_EXPECTED =
@@ -188,7 +189,7 @@ const onDown = z.union(
 /** Options of one upstream; `upstreamDefaults` takes the same ones for all. */
 export const upstreamSettings = {
   host: documented(
-    z.optional(matching(/^(?:\$proxy_host|\$host(?::\d{1,5})?|[A-Za-z0-9._:[\]-]+)$/, HOST_VALUE_EXPECTED)),
+    z.optional(matching(/^[A-Za-z0-9._:[\]${}~-]+$/, HOST_VALUE_EXPECTED)),
     "Host field sent to this upstream; `$proxy_host` sends that of the URL, `$host` that of the client in lower case without its port. Unset: the client's Host is kept.",
   ),
   setHeaders: documented(

@@ -120,9 +120,12 @@ describe('an nginx.conf', () => {
   });
 
   it('that nobody asked for and that cannot be kept is told after the other ways', async () => {
-    await writeFile(join(folder, 'odd.conf'), 'server { return 200; location / { proxy_pass http://a; } }');
+    await writeFile(
+      join(folder, 'odd.conf'),
+      'server { try_files $uri; location / { proxy_pass http://a; } }',
+    );
     expect((await load({}, {}, 'none.yaml', 'odd.conf')).problems).toEqual([
-      'odd.conf:1:10: expected a directive that can be kept in server (for a health check delete it: /healthz and /readyz are on the admin port), got "return"',
+      'odd.conf:1:10: expected a directive that can be kept in server (paths pass unchanged, and no files are served), got "try_files"',
       'configuration: expected a file named by --config or CONFIG, or none.yaml, or variants in --split or SPLIT, got only odd.conf, which cannot be run as it is',
     ]);
   });
