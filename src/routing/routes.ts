@@ -44,11 +44,15 @@ interface HostTable<T> {
 
 /** The choice among the routes of a configuration; `ends[i]` is what route i leads to, `matches[i]` what it asks for. */
 export function compileRoutes<T>(
-  config: Pick<Config, 'routes' | 'listen' | 'trace'>,
+  config: Pick<Config, 'routes' | 'listen' | 'trace' | 'badPaths'>,
   ends: readonly T[],
   matches: readonly RouteMatch[],
 ): RouteOf<T> {
-  const route = compileTable(config, ends, matches);
+  const table = compileTable(config, ends, matches);
+  const route: RouteOf<T> =
+    config.badPaths === 'pass'
+      ? table
+      : (head, listenedOn) => (readPath(head) ? table(head, listenedOn) : 'BAD_TARGET');
   if (config.trace === 'pass') return route;
   return (head, listenedOn) => (isTrace(head) ? 'TRACE_REFUSED' : route(head, listenedOn));
 }

@@ -84,10 +84,34 @@ export async function startNginx(http: string, server: string): Promise<Nginx> {
   }
 }
 
-function configuration(directory: string, port: number, http: string, server: string): string {
-  const scratch = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
+/** nginx with this whole file, which listens on `port`. Rejects with nginx's own words when it does not start. */
+export async function startNginxFile(text: string, port: number): Promise<Nginx> {
+  if (PROGRAM === undefined) throw new Error('no nginx on this machine');
+  const directory = mkdtempSync(join(tmpdir(), 'splitter-nginx-'));
+  const scratch = scratchPaths(directory).join('\n');
+  const whole = text.replace(/^http \{$/m, (line) => `${line}\n  access_log off;\n${scratch}`);
+  writeFileSync(
+    join(directory, 'nginx.conf'),
+    `daemon off;\nmaster_process off;\npid nginx.pid;\nerror_log error.log warn;\n${whole}`,
+  );
+  const child = spawn(PROGRAM, ['-p', directory, '-e', 'error.log', '-c', 'nginx.conf'], { stdio: 'ignore' });
+  const killed = () => child.kill('SIGKILL');
+  process.once('exit', killed);
+  child.once('exit', () => process.off('exit', killed));
+  const running = await Promise.race([accepts(port, child), once(child, 'exit').then(() => false)]);
+  if (running) return { port, stop: () => stop(child, directory) };
+  const said = readFileSync(join(directory, 'error.log'), 'utf8');
+  rmSync(directory, { recursive: true });
+  throw new Error(`nginx did not start: ${said}`);
+}
+
+const scratchPaths = (directory: string): string[] =>
+  ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
     (name) => `  ${name}_temp_path ${join(directory, name)};`,
   );
+
+function configuration(directory: string, port: number, http: string, server: string): string {
+  const scratch = scratchPaths(directory);
   return [
     'daemon off;',
     'master_process off;',

@@ -38,12 +38,14 @@ export function addTls(
   file: string,
   report: TranslationReport,
 ): unknown {
+  const encrypted = new Set(
+    servers.flatMap(({ listens: own }) => own.filter(({ isTls }) => isTls).map(({ address }) => address)),
+  );
   const listens = [entries].flat().map((entry: ListenEntry) => {
     const map = typeof entry === 'string' ? { address: entry } : entry;
     const { address } = map;
+    if (!encrypted.has(address)) return entry;
     const here = servers.filter(({ listens: own }) => own.some((one) => one.address === address));
-    const isTls = here.some(({ listens: own }) => own.some((one) => one.address === address && one.isTls));
-    if (!isTls) return entry;
     report.usesTls = true;
     return { ...map, tls: tlsOf(address, here, file, report) };
   });

@@ -24,7 +24,7 @@ export const WITHOUT_EFFECT: { readonly [block: string]: ReadonlySet<string> } =
       lingering_close lingering_time lingering_timeout reset_timedout_connection connection_pool_size request_pool_size
       client_header_buffer_size client_body_buffer_size client_body_temp_path
       client_body_in_file_only client_body_in_single_buffer resolver resolver_timeout max_ranges proxy_http_version proxy_buffering proxy_buffers
-      proxy_busy_buffers_size proxy_request_buffering proxy_temp_path proxy_max_temp_file_size
+      proxy_busy_buffers_size proxy_temp_path proxy_max_temp_file_size
       proxy_temp_file_write_size proxy_socket_keepalive proxy_send_lowat send_lowat
       fastcgi_temp_path uwsgi_temp_path scgi_temp_path
       gzip gzip_vary gzip_types gzip_proxied gzip_min_length gzip_comp_level gzip_http_version gzip_buffers gzip_disable
@@ -151,6 +151,12 @@ const KEPT_DIRECTIVES: ReadonlyMap<string, string> = new Map([
   ['proxy_read_timeout', ''],
   ['proxy_send_timeout', 'timeouts.write limits how long a write may take'],
   ['proxy_next_upstream', ''],
+  ['proxy_request_buffering', 'bodies always pass as they arrive, so a chunked upload stays chunked'],
+  [
+    'underscores_in_headers',
+    'fields whose names have other characters than letters, digits and "-" always pass',
+  ],
+  ['ignore_invalid_headers', 'the same'],
   ['proxy_buffer_size', 'heads of 32 KiB always pass'],
   ['client_max_body_size', ''],
   ['client_body_timeout', 'one value for all locations'],

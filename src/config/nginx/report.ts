@@ -17,6 +17,10 @@ import { type Directive, type Position, problemAt } from './syntax.ts';
 export const REDIRECT_NOTE =
   'Location of a response is passed on unchanged; nginx replaces the address of the upstream by its own';
 
+/** For every file that does not say `proxy_request_buffering off`. */
+export const BUFFERING_NOTE =
+  'proxy_request_buffering: request bodies pass as they arrive, so a chunked upload reaches the upstream chunked; nginx sends it with Content-Length';
+const NAMES_NOTE = 'underscores_in_headers: fields like X_Under and X.Dot pass; nginx drops them by default';
 const GZIP_NOTE = 'gzip: answers are not compressed here; those that an upstream compresses pass as they are';
 
 /** What is said where nginx would speak HTTP/2. */
@@ -125,6 +129,9 @@ export class TranslationReport {
     if (text === 'gzip' && value !== 'off') this.note(GZIP_NOTE);
     else if (WITHOUT_EFFECT.http!.has(text)) this.ignore(text);
     else if (NEUTRAL_VALUES.get(text)?.test(value) === true) this.ignore(`${text} ${value}`);
+    else if (text === 'proxy_request_buffering') this.#readBuffering(text, value);
+    else if (text === 'underscores_in_headers' || text === 'ignore_invalid_headers')
+      this.#readNames(text, value);
     else if (text === 'access_log') this.#readAccessLog(directive);
     else if (text === 'large_client_header_buffers') this.#readRequestBuffers(directive);
     else if (text === 'proxy_buffer_size') this.#readResponseBuffer(directive);
@@ -133,6 +140,17 @@ export class TranslationReport {
     else if (TLS_DIRECTIVE.test(text) || text === 'proxy_pass_header') this.ignore(text);
     else if (text === 'http2') this.note(HTTP2_NOTE);
     else this.unknown(directive, block);
+  }
+
+  #readBuffering(name: string, value: string): void {
+    if (value !== 'off' && value !== 'on') this.ignore(`${name} ${value}`);
+    else if (value === 'off') this.ignore(name);
+  }
+
+  /** What is said to pass does. */
+  #readNames(name: string, value: string): void {
+    if (value === (name === 'underscores_in_headers' ? 'on' : 'off')) this.ignore(name);
+    else this.note(NAMES_NOTE);
   }
 
   /** One log here takes the requests of all blocks. */

@@ -15,7 +15,7 @@ import { LocationRoutes, NO_BODY_LIMIT } from './locations.ts';
 import { WITHOUT_EFFECT } from './meanings.ts';
 import { ProxyDestinations } from './proxy-pass.ts';
 import { readRealIp } from './real-ip.ts';
-import { headSize, TranslationReport } from './report.ts';
+import { BUFFERING_NOTE, headSize, TranslationReport } from './report.ts';
 import { namesOf } from './server-names.ts';
 import { type Directive, type ReadInclude, readDirectives } from './syntax.ts';
 import { FileVariables } from './variables.ts';
@@ -200,6 +200,10 @@ class Translator {
     document.forwarded = forwarded;
     document.errorPages = 'html';
     document.trace = 'refuse';
+    document.badPaths = 'refuse';
+    const buffers = (scope: Scope) =>
+      inheritedDirective(scope, 'proxy_request_buffering')?.words[0]?.text !== 'off';
+    if (this.#locations.proxied.some(buffers)) this.#report.note(BUFFERING_NOTE);
     document.upgrades = upgrades;
     return document;
   }

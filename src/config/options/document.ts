@@ -315,6 +315,10 @@ export const documentSchema = z.strictObject({
     default: 'pass',
     doc: 'What happens to TRACE requests: `pass` = they go to an upstream like any other, `refuse` = 405.',
   }),
+  badPaths: choice(['pass', 'refuse'], {
+    default: 'pass',
+    doc: 'What happens to targets above the root (`/../x`, `/%2e%2e/x`) or with an escape that is none (`/%zz`, `/%00`) where no route has a path: `pass` = they go to the upstream as they are, `refuse` = 400. With a route that has a path they are refused in either case.',
+  }),
   via: flag({
     default: false,
     doc: 'Adds Via as RFC 9110 §7.6.3 says. Off: nginx upstreams turn gzip off when they see it.',

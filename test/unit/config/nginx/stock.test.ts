@@ -42,6 +42,18 @@ describe('main files as they are shipped', () => {
   });
 });
 
+it('a file that proxies is told that bodies are not read whole first, unless it says so itself', () => {
+  const told = (line: string) =>
+    run(asking({ server: line }))
+      .allNotes.join('\n')
+      .includes('Content-Length');
+  expect([told(''), told('proxy_request_buffering on;'), told('proxy_request_buffering off;')]).toEqual([
+    true,
+    true,
+    false,
+  ]);
+});
+
 describe('directives without effect', () => {
   const LEFT_OUT = `open_file_cache max=10; open_file_cache_valid 30s; etag off; if_modified_since exact; autoindex on;
     keepalive_time 1h; allow all; auth_basic off; proxy_cache off; rewrite_log on; msie_padding off; satisfy any;

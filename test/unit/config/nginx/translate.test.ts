@@ -32,6 +32,7 @@ describe('the file of the design, unchanged', () => {
       forwarded: 'keep',
       errorPages: 'html',
       trace: 'refuse',
+      badPaths: 'refuse',
       upgrades: [],
     });
     expect(config.routes).toEqual([{ path: '/', exact: false, split: 'appversion' }]);
