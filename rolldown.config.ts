@@ -28,9 +28,12 @@ const leanBuiltins = {
     const names = Object.keys(exported).filter((one) => /^(?!default$)[\w$]+$/.test(one));
     const byCall = LOADED_BY_CALL.includes(name);
     const lines = names.map((one) =>
-      byCall
-        ? `export const ${one} = (...given) => ${got}.${one}(...given);`
-        : `export const ${one} = /* @__PURE__ */ (() => ${got}.${one})();`,
+      byCall && /^[A-Z]/.test(one) && typeof exported[one] === 'function'
+        ? // A class: what a function returns takes the place of what `new` made.
+          `export function ${one}(...given) { return new (${got}.${one})(...given); }`
+        : byCall
+          ? `export const ${one} = (...given) => ${got}.${one}(...given);`
+          : `export const ${one} = /* @__PURE__ */ (() => ${got}.${one})();`,
     );
     const whole = byCall ? `{ ${names.join(', ')} }` : `/* @__PURE__ */ (() => ${got})()`;
     return [...lines, `export default ${whole};`].join('\n');

@@ -15,8 +15,10 @@ import { carrierOf } from '../transport/socket-handle.ts';
 import { Certificates, type Renewal } from './certificates.ts';
 import { TlsClient } from './tls-client.ts';
 
-/** A handshake of this age has had its time: it makes room for a new one when there are too many. */
-const CROWDED_MS = 1000;
+/** A client that has sent nothing for this long makes room for a new one when there are too many handshakes. */
+const SILENT_MS = 1000;
+/** The same for one that has begun: so much of its time. In between it may wait for a busy processor, not the processor for it. */
+const BEGUN_RATIO = 1 / 2;
 /** First byte of a TLS record with a handshake, and the bit of a first byte of SSL 2; everything else is plain text. */
 const HANDSHAKE_RECORD = 0x16;
 const SSL2_BIT = 0x80;
@@ -42,6 +44,8 @@ export interface TlsHost {
 export class Handshake implements Timed {
   deadline = Number.POSITIVE_INFINITY;
   readonly carrier: Socket;
+  /** Bytes have come. */
+  hasBegun = false;
   /** As the listener knows it. */
   readonly remoteAddress: string;
   readonly startedAt: number;
@@ -162,6 +166,7 @@ export class TlsPort {
     if (bytes === null) return this.#fail(handshake, 'closed', 'the client closed the connection');
     const first = bytes[0]!;
     if (first === HANDSHAKE_RECORD || (first & SSL2_BIT) !== 0) {
+      handshake.hasBegun = true;
       carrier.unshift(bytes);
       this.#server.emit('connection', carrier);
       return;
@@ -205,10 +210,13 @@ export class TlsPort {
     );
   };
 
-  /** A client that only connects must not keep others out: the oldest handshake ends if it has had its time. */
+  /** A client that only connects must not keep others out: the oldest one that has had its time goes. */
   #makeRoom(now: number): boolean {
+    const { tlsHandshake } = this.#host!.generation.config.timeouts;
     for (const handshake of this.#pending.values()) {
-      if (now - handshake.startedAt < CROWDED_MS) return false;
+      const ageMs = now - handshake.startedAt;
+      if (ageMs < SILENT_MS) return false;
+      if (handshake.hasBegun && ageMs < tlsHandshake * BEGUN_RATIO) continue;
       this.#fail(handshake, 'limit', 'too many handshakes are under way');
       return true;
     }

@@ -95,7 +95,7 @@ const limits = {
     min: 1,
     max: 1_000_000,
     default: 1024,
-    doc: 'Maximum number of TLS handshakes that are under way. One more takes the place of the oldest if that is older than a second, or is closed.',
+    doc: 'Maximum number of TLS handshakes that are under way. One more takes the place of a client that has sent nothing for a second, or is closed.',
   }),
   minimumRate: size({
     min: '0B',
