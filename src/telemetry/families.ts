@@ -149,7 +149,10 @@ const OF_THE_SPLITTER: readonly MetricFamily[] = [
   ofSamples(
     'splitter_moved_keys',
     'Distinct keys of the sample that had another variant in the sample before it. No line where that is not known.',
-    (sample) => sample.moved()?.keys ?? null,
+    (sample) => {
+      const moved = sample.moved();
+      return moved === null ? null : Math.round(moved.keys);
+    },
   ),
   ...UPSTREAM_FAMILIES,
   {

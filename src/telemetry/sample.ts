@@ -205,7 +205,8 @@ export class Sample {
 
   /** What was counted in the last 15 minutes, or since the sample began. @param nowMs Unix time */
   recent(nowMs = Date.now()): Recent {
-    const mark = this.#marks.find(({ atMs }) => nowMs - atMs <= RECENT_MS);
+    const isYoung = nowMs - this.#since.getTime() <= RECENT_MS;
+    const mark = isYoung ? undefined : this.#marks.find(({ atMs }) => nowMs - atMs <= RECENT_MS);
     return {
       seconds: Math.max(0, nowMs - (mark?.atMs ?? this.#since.getTime())) / 1000,
       row: (index) => {
@@ -316,6 +317,8 @@ export class Sample {
   /** It began before: it goes on from an earlier process. */
   beganAt(since: Date): void {
     if (since < this.#since) this.#since = since;
+    // What was counted elsewhere is not of the last minutes here.
+    this.#marks.length = 0;
   }
 }
 

@@ -4,6 +4,8 @@ import { documentSchema } from '../../../src/config/options/document.ts';
 import type { SplitConfig } from '../../../src/config/options/split.ts';
 import { Splitter } from '../../../src/split/splitter.ts';
 import { Counters } from '../../../src/telemetry/counters.ts';
+import { identifySample, Sample } from '../../../src/telemetry/sample.ts';
+import { randomHashes } from '../../support/random.ts';
 
 function splitOf(more: object = {}, share = '50%', upstream = 'a'): SplitConfig {
   return documentSchema.parse({
@@ -61,5 +63,52 @@ describe('the sample of a split', () => {
       if (hash < 2 ** 31) sample.add(0, hash);
     }
     expect(sample.verdict()).toMatchObject({ isMismatch: true });
+  });
+});
+
+describe('the last 15 minutes of a sample', () => {
+  const MINUTE = 60_000;
+  const newSample = () => {
+    const config = splitOf();
+    return new Sample(identifySample('s', new Splitter('s', config).variants, config), null, new Date(0));
+  };
+
+  test('are all of it while it is younger, and then what came since', () => {
+    const sample = newSample();
+    sample.add(0, 1, 1, 5);
+    sample.look(1 * MINUTE);
+    sample.add(0, 2, 0, 5);
+    expect(sample.recent(10 * MINUTE)).toMatchObject({ seconds: 600 });
+    expect([...sample.recent(10 * MINUTE).row(0).endings]).toEqual([1, 1, 0, 0]);
+    for (let minute = 2; minute <= 40; minute += 1) {
+      sample.look(minute * MINUTE);
+      sample.add(1, minute, 0, 5);
+    }
+    const recent = sample.recent(40 * MINUTE);
+    expect(recent.seconds).toBe(900);
+    expect(recent.row(1).endings[0]).toBe(16);
+    expect(recent.row(0).endings[0]).toBe(0);
+  });
+});
+
+describe('keys that a change of shares has moved', () => {
+  test('are counted when they come again, and not without such a change', () => {
+    const counters = new Counters();
+    const first = sampleOf(counters, splitOf());
+    const hashes = randomHashes(20_000, 3);
+    for (const hash of hashes) first.add(hash < 2 ** 31 ? 0 : 1, hash);
+    expect(first.moved()).toBeNull();
+    // From 50 % to 30 %: every key from 30 % to 50 % moves, and half of all come again.
+    const next = sampleOf(counters, splitOf({}, '30%'));
+    let expected = 0;
+    for (const hash of hashes.subarray(0, 10_000)) {
+      const variant = hash < 0.3 * 2 ** 32 ? 0 : 1;
+      next.add(variant, hash);
+      if (variant === 1 && hash < 2 ** 31) expected += 1;
+    }
+    const { keys, standardError } = next.moved()!;
+    expect(Math.abs(keys - expected)).toBeLessThan(4 * standardError + 3);
+    expect(expected).toBeGreaterThan(1900);
+    expect(sampleOf(counters, splitOf({ key: '$arg_user' }, '30%')).moved()).toBeNull();
   });
 });
