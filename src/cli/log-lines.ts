@@ -80,6 +80,6 @@ const OF_REQUEST_LINE = new Set(['args', 'uri', 'request_uri', 'request_method']
 /** The variables of a key text that a logged request does not hold, as they are written there. */
 export function notHeld(key: string, { holds }: LoggedRequest): string[] {
   return variablesOf(key)
-    .filter(({ name }) => !name.startsWith('arg_') && !OF_REQUEST_LINE.has(name) && !holds.has(name))
+    .filter(({ name }) => !/^(?:arg|path)_/.test(name) && !OF_REQUEST_LINE.has(name) && !holds.has(name))
     .map(({ written }) => written);
 }

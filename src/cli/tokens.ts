@@ -17,17 +17,24 @@ export function requestWith(token: string, keys: readonly string[]): LibraryView
     method: 'GET',
     headers,
   };
+  const claims: Record<string, string> = {};
   let path = '/';
   let query: string | undefined;
   for (const name of new Set(keys.flatMap((key) => variablesOf(key).map((variable) => variable.name)))) {
     if (name.startsWith('arg_')) args.push(`${name.slice(4)}=${token}`);
     else if (name.startsWith('cookie_')) cookies.push(`${name.slice(7)}=${token}`);
     else if (name.startsWith('http_')) headers[name.slice(5).replaceAll('_', '-')] = token;
+    else if (name.startsWith('jwt_')) claims[name.replace(/^jwt_(?:claim_)?/, '')] = token;
     else if (name === 'remote_addr') request.remoteAddress = token;
+    else if (name.startsWith('path_')) path = '/x'.repeat(Number(name.slice(5)) - 1).concat(`/${token}`);
     else if (name === 'host') headers.host = token;
     else if (name === 'request_method') request.method = token;
     else if (name === 'args') query = token;
     else path = `/${token}`;
+  }
+  if (Object.keys(claims).length > 0) {
+    const payload = Buffer.from(JSON.stringify(claims)).toString('base64url');
+    headers.authorization = `Bearer e30.${payload}.`;
   }
   if (cookies.length > 0) headers.cookie = cookies.join('; ');
   query ??= args.join('&');

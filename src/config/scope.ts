@@ -10,7 +10,8 @@ import { isMap, mapOf, type RawMap } from './raw.ts';
 
 /** The own variables of a document, without definitions: enough to check its texts. */
 export function ownVariablesOf(raw: RawMap): OwnVariables {
-  const own = new OwnVariables();
+  const { cookie } = mapOf(raw.jwt);
+  const own = new OwnVariables(typeof cookie === 'string' ? cookie : undefined);
   for (const name of Object.keys(mapOf(raw.splits))) if (!isKnownName(name.toLowerCase())) own.variable(name);
   const variables = Object.entries(mapOf(raw.variables));
   for (const [name] of variables) if (!isKnownName(name.toLowerCase())) own.variable(name);

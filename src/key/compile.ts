@@ -102,7 +102,7 @@ function findVariable(name: string, scope: TextScope): KeyPart | string {
   if (own !== undefined && 'refusal' in own) {
     return `another variable than $${name.toLowerCase()} here, because ${own.refusal}`;
   }
-  const part = own ?? knownVariable(canonicalName(name), scope.place);
+  const part = own ?? knownVariable(canonicalName(name), scope.place, scope.jwtCookie);
   return part ?? `${VARIABLE_EXPECTED}${hintFor(name.toLowerCase())}`;
 }
 

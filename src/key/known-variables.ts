@@ -1,21 +1,24 @@
 // Which variables a text can read without a configuration: those of a request and, in a text for the client, those of its
 // response. The configuration's own variables come from the scope of a text, in own-variables.ts.
 
+import { claimVariable } from './jwt-variables.ts';
 import { RESPONSE_PREFIXES, RESPONSE_VARIABLES } from './response-variables.ts';
 import { SURROUNDING_VARIABLES } from './surrounding-variables.ts';
-import { type KeyPart, PREFIXED_VARIABLES, REQUEST_VARIABLES } from './variables.ts';
+import { type KeyPart, PREFIXED_VARIABLES, REQUEST_VARIABLES, segmentVariable } from './variables.ts';
 
 /** What a text is for: a text for the client can read the response, every other one is made before there is any. */
 export type TextPlace = 'request' | 'response';
 
 const FIXED: ReadonlyMap<string, () => KeyPart> = new Map([...REQUEST_VARIABLES, ...SURROUNDING_VARIABLES]);
 
-/** The variable of this canonical name; undefined where this place has none. */
-export function knownVariable(name: string, place: TextPlace): KeyPart | undefined {
+/** The variable of this canonical name; undefined where this place has none. `jwtCookie` may hold a token. */
+export function knownVariable(name: string, place: TextPlace, jwtCookie?: string): KeyPart | undefined {
   const fixed = FIXED.get(name) ?? (place === 'response' ? RESPONSE_VARIABLES.get(name) : undefined);
   if (fixed !== undefined) return fixed();
   return (
     ofFamily(name, PREFIXED_VARIABLES) ??
+    segmentVariable(name) ??
+    claimVariable(name, jwtCookie) ??
     (place === 'response' ? ofFamily(name, RESPONSE_PREFIXES) : undefined)
   );
 }

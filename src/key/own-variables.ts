@@ -9,6 +9,8 @@ import { appendBytes, cutKey, type KeyPart, keyFrom, keyLength } from './variabl
 /** Which variables a text can read beside those that every text can. */
 export interface TextScope {
   readonly place: TextPlace;
+  /** The cookie that holds the token of $jwt_sub and $jwt_claim_NAME where a request has no bearer token. */
+  readonly jwtCookie?: string | undefined;
   /** The variable of this canonical name: its part, or why it cannot be used in this place; undefined for no such variable. */
   own(name: string): KeyPart | { readonly refusal: string } | undefined;
 }
@@ -87,7 +89,12 @@ export class OwnVariable implements KeyPart {
 export class OwnVariables {
   readonly #variables = new Map<string, OwnVariable>();
   readonly #ofResponse = new Set<string>();
+  readonly #jwtCookie: string | undefined;
   #splits = 0;
+
+  constructor(jwtCookie?: string) {
+    this.#jwtCookie = jwtCookie;
+  }
 
   /** The variable of this name, made where it is not there yet: its definition may come later. */
   variable(name: string): OwnVariable {
@@ -114,7 +121,7 @@ export class OwnVariables {
 
   /** The scope of texts for this place. */
   scope(place: TextPlace): TextScope {
-    return { place, own: (name) => this.#find(name, place) };
+    return { place, jwtCookie: this.#jwtCookie, own: (name) => this.#find(name, place) };
   }
 
   #find(name: string, place: TextPlace): KeyPart | { readonly refusal: string } | undefined {

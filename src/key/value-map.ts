@@ -222,6 +222,7 @@ function splitFault({ error }: KeyFault): [expected: string, got: string] {
 export function withCaptures(scope: TextScope, pattern: Pattern, captures: Captures): TextScope {
   return {
     place: scope.place,
+    jwtCookie: scope.jwtCookie,
     own(name) {
       const group = /^\d$/.test(name) ? Number(name) : pattern.names.get(name);
       if (group === undefined || group < 1) return scope.own(name);

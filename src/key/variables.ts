@@ -13,9 +13,10 @@ import {
   LOWER,
   type RequestView,
   SEMICOLON,
+  SLASH,
   SP,
 } from '../bytes.ts';
-import { endOfPath, writeNormalPath } from './path.ts';
+import { endOfPath, normalisePath, writeNormalPath } from './path.ts';
 
 export const COMMA_SPACE = Uint8Array.of(COMMA, SP);
 const SEMICOLON_SPACE = Uint8Array.of(SEMICOLON, SP);
@@ -184,7 +185,7 @@ export class Field implements KeyPart {
  * As in nginx since 1.23: only ";" separates, spaces around the name and before the value do not count, and a name
  * without "=" takes the cookie after it along.
  */
-class Cookie implements KeyPart {
+export class Cookie implements KeyPart {
   readonly #name: Uint8Array;
 
   constructor(name: string) {
@@ -274,6 +275,33 @@ const URI: KeyPart = {
     else length = written;
   },
 };
+
+/** $path_1, $path_2, …: a segment of the path in its normal form, decoded; empty where there are not that many. */
+class PathSegment implements KeyPart {
+  readonly #number: number;
+
+  constructor(number: number) {
+    this.#number = number;
+  }
+
+  append(view: RequestView): void {
+    const path = normalisePath(view);
+    if (path === null) return;
+    let start = 1;
+    for (let number = 1; start < path.length; number++) {
+      const slash = path.indexOf(SLASH, start);
+      const end = slash === -1 ? path.length : slash;
+      if (number === this.#number) return append(path, start, end);
+      start = end + 1;
+    }
+  }
+}
+
+/** The segment of the path that a variable of this canonical name is; undefined for any other one. */
+export function segmentVariable(name: string): KeyPart | undefined {
+  const number = /^path_([1-9]\d?)$/.exec(name)?.[1];
+  return number === undefined ? undefined : new PathSegment(Number(number));
+}
 
 function endOfArgument(bytes: Uint8Array, start: number, end: number): number {
   let at = start;

@@ -51,6 +51,7 @@ export function fieldsOf(key: KeyConfig): string[] {
   const names = keyTexts(key).flatMap((text) => variablesOf(text).map(({ name }) => name));
   return names.flatMap((name) => {
     if (name === 'remote_addr') return ['*'];
+    if (name.startsWith('jwt_')) return ['Authorization', 'Cookie'];
     if (name.startsWith('cookie_') || name === 'http_cookie') return ['Cookie'];
     return name.startsWith('http_') && name !== 'http_host' ? [name.slice(5).replaceAll('_', '-')] : [];
   });

@@ -29,10 +29,10 @@ interface SplitSurroundings {
 
 /** Compiles `variables` and `splits`. Throws only on a broken invariant: the configuration was validated before. */
 export function compileSplits(
-  { variables, splits }: Pick<Config, 'variables' | 'splits'>,
+  { variables, splits, jwt }: Pick<Config, 'variables' | 'splits'> & Partial<Pick<Config, 'jwt'>>,
   { random, makeKey, clock, stopOf }: SplitSurroundings = {},
 ): CompiledSplits {
-  const own = new OwnVariables();
+  const own = new OwnVariables(jwt?.cookie);
   for (const name of splits.keys()) own.ofSplit(name);
   for (const name of Object.keys(variables)) own.variable(name);
   for (const [name, source] of Object.entries(variables)) {

@@ -259,6 +259,18 @@ export const documentSchema = z.strictObject({
     'Splits by name.',
     'map',
   ),
+  jwt: documented(
+    z.optional(
+      z.strictObject({
+        cookie: documented(
+          matching(/^[A-Za-z0-9_.~-]{1,64}$/, 'a cookie name of letters, digits, "_", "-", "." and "~"'),
+          'Cookie with the token of a request that has no bearer token.',
+        ),
+      }),
+    ),
+    'Where the JSON Web Token is that $jwt_sub and $jwt_claim_NAME read. It is not verified: a split is no access control. Unset: the bearer token of Authorization alone.',
+    'map',
+  ),
   variables: documented(
     z._default(z.record(variableName, variableSchema, { error: 'a map of name to variable' }), {}),
     'Variables of your own, which every text can read as `$NAME`: the value is looked up by a text. The result of each split is such a variable, too.',

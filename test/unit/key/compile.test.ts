@@ -73,7 +73,6 @@ describe('the text', () => {
     ['$request_body', 'before the body is read'],
     ['$nginx_version', 'the same for most requests'],
     ['$ssl_client_i_dn', 'use $http_NAME'],
-    ['$jwt_claim_sub', 'use $http_NAME'],
     ['$upstream_addr', 'only after the upstream has answered'],
   ])('%s, which nginx has, gets a remedy and no guess', (text, remedy) => {
     const { error } = compileKey(text) as { error: string };
