@@ -27,7 +27,9 @@ export async function loadPatternsOf({
   if (hasPatterns || routes.some(hasPattern)) await loadPatternEngine();
 }
 
-function hasPattern({ host, pattern, when = [] }: RouteConfig): boolean {
+function hasPattern({ host, pattern, when = [], rewritePath }: RouteConfig): boolean {
   const isCompared = when.some(({ matches, matchesNot }) => (matches ?? matchesNot) !== undefined);
-  return pattern !== undefined || isCompared || host?.startsWith('~') === true;
+  return (
+    pattern !== undefined || isCompared || rewritePath?.rules !== undefined || host?.startsWith('~') === true
+  );
 }

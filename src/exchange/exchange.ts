@@ -130,8 +130,8 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     this.#hop = destination;
     this.#waits.responseTimeoutMs = destination.upstream.config.responseTimeout;
     this.#outcome.belongsTo(destination.counters, destination.upstream.name);
-    if (destination.edits !== null)
-      applyEdits(destination.edits, head, this.#outcome, this.#request, this.#response);
+    if (destination.edits !== null || routed.pathRewrite !== null)
+      applyEdits(destination.edits, routed.pathRewrite, head, this.#outcome, this.#request, this.#response);
     if (this.passesUpgrade && !this.isRequestSent) return this.fail('BAD_UPGRADE');
     if (isTooLarge) return this.fail('BODY_TOO_LARGE', this.#request.describeFault());
     const answer = lastHopAnswer(head);
@@ -257,7 +257,7 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     this.#step = STEP.responding;
     this.#outcome.status = head.status;
     this.#outcome.firstByteAt = now;
-    this.#response.completeFields(this.head, head.status);
+    this.#response.completeFields(this.head, head.status, head, this.#connection!.address.endpoint);
     this.#outcome.bytesSent += this.#response.writeFinal(
       head,
       framing,
@@ -348,7 +348,7 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     const keepAlive = this.#mayKeepAlive;
     const upstream = this.#hop?.upstream;
     const isCut = hasBegun || status === 0;
-    if (!isCut) this.#response.completeFields(this.head, status);
+    if (!isCut) this.#response.completeFields(this.head, status, null, connection?.address.endpoint ?? '');
     const answer = isCut
       ? ''
       : composeFault(code, cause, this.#response.addedLines, client.answerFrame(keepAlive, now));
@@ -382,7 +382,7 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     const client = this.#client!;
     const now = performance.now();
     const frame = client.answerFrame(this.#mayKeepAlive && !isLastAnswer(content), now);
-    this.#response.completeFields(this.head, content.status);
+    this.#response.completeFields(this.head, content.status, null, '');
     const text = composeAnswer(content, this.#response.addedLines, frame);
     this.#outcome.status = content.status;
     if (client.isAnswerable) this.#outcome.bytesSent += text.length;

@@ -56,15 +56,18 @@ export class ResponseRelay {
     this.#routeFields = fields;
   }
 
-  /** Adds what the route adds to a response of this status. `request` is the one that it answers. */
-  completeFields(request: RequestView, status: number): void {
+  /**
+   * Changes what the route changes in a response of this status to `request`. `head` is the upstream's, null without one;
+   * `address` is where it came from.
+   */
+  completeFields(request: RequestView, status: number, head: ResponseHead | null, address: string): void {
     const fields = this.#routeFields;
     if (fields === null) return;
     this.#routeFields = null;
-    const { droppedFields } = this.#rewrite;
-    if (droppedFields === null) this.#rewrite.droppedFields = fields.dropped;
-    else if (fields.dropped !== null) this.#rewrite.droppedFields = [...droppedFields, ...fields.dropped];
-    this.#rewrite.addedLines += fields.linesFor(request, status);
+    const { dropped, lines } = fields.changesFor(request, { status, head, address });
+    if (dropped.length > 0)
+      this.#rewrite.droppedFields = [...(this.#rewrite.droppedFields ?? []), ...dropped];
+    this.#rewrite.addedLines += lines;
   }
 
   /** Lines for the head, each with its CRLF. */

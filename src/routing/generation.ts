@@ -2,13 +2,14 @@
 // Which route takes a request is routes.ts. An exchange keeps the generation that it started with.
 
 import type { Config } from '../config/options/document.ts';
-import { answerNames } from '../config/options/route.ts';
+import { answerNames, type RouteConfig } from '../config/options/route.ts';
 import { isForTexts } from '../config/options/split.ts';
 import { membersOf } from '../config/options/upstream.ts';
 import type { HeadLimits } from '../http1/fields.ts';
 import type { RequestRewrite } from '../http1/forward-request.ts';
 import { requestLimits } from '../http1/request-head.ts';
 import type { TextScope } from '../key/own-variables.ts';
+import type { RouteMatch } from '../key/route-match.ts';
 import { compileSplits } from '../split/own.ts';
 import type { Splitter } from '../split/splitter.ts';
 import type { AssignedSplit, Assignments } from '../telemetry/assignments.ts';
@@ -18,6 +19,7 @@ import type { Upstream } from '../upstream/upstream.ts';
 import { wallClock } from '../wall-clock.ts';
 import { type Edits, editsFor } from './edits.ts';
 import { FixedAnswer } from './fixed-answer.ts';
+import { compilePathRewrite, type PathRewrite } from './path-rewrite.ts';
 import { compileResponseFields, type ResponseFields } from './response-fields.ts';
 import { compileMatches, compileRoutes, type RouteOf } from './routes.ts';
 import { compileHost, compileSetFields } from './set-fields.ts';
@@ -67,8 +69,10 @@ type Routed = (
 ) & {
   /** Largest request body in bytes. */
   readonly bodyBytesMax: number;
-  /** Fields that are added to responses; null = none. */
+  /** What is changed in the fields of responses; null = nothing. */
   readonly responseFields: ResponseFields | null;
+  /** How the path of requests is changed; null = not at all. */
+  readonly pathRewrite: PathRewrite | null;
 };
 
 export interface Generation {
@@ -128,10 +132,7 @@ export function buildGeneration(
   const names = answerNames(config.routes);
   const matches = compileMatches(config, own);
   const ends = config.routes.map((route, index): Routed => {
-    const settings = {
-      bodyBytesMax: route.limits?.requestBody ?? config.limits.requestBody,
-      responseFields: compileResponseFields(route.setResponseHeaders, own.scope('response')),
-    };
+    const settings = settingsOf(route, config, matches[index]!, own.scope('response'));
     if (route.respond !== undefined) {
       const name = names[index]!;
       const fixed = {
@@ -164,6 +165,20 @@ export function buildGeneration(
     trustedProxies: config.trustedProxies === undefined ? null : new TrustedProxies(config.trustedProxies),
     acceptedAt: new Date(),
     route: compileRoutes(config, ends, matches),
+  };
+}
+
+/** What a route says beside what it leads to. */
+function settingsOf(
+  route: RouteConfig,
+  { limits }: Config,
+  match: RouteMatch,
+  scope: TextScope,
+): Pick<Routed, 'bodyBytesMax' | 'responseFields' | 'pathRewrite'> {
+  return {
+    bodyBytesMax: route.limits?.requestBody ?? limits.requestBody,
+    responseFields: compileResponseFields(route.setResponseHeaders, route.rewriteLocation, scope),
+    pathRewrite: compilePathRewrite(route.rewritePath, match.scope),
   };
 }
 

@@ -16,6 +16,8 @@ import type { Wire } from './wire.ts';
 export interface AddressFacts {
   /** What people see. */
   readonly name: string;
+  /** IP address and port, or "unix:" and the path of a socket. */
+  readonly endpoint: string;
   readonly server: {
     /** Its place in the configuration. */
     readonly index: number;

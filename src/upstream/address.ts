@@ -63,6 +63,13 @@ export class Address {
   /** Time until which no connection is used again: an answer came that nobody had asked for. */
   #reuseRestsUntil = 0;
 
+  /** IP address and port, or "unix:" and the path of a socket. */
+  get endpoint(): string {
+    const { path, port } = this.server.url;
+    if (path !== null) return `unix:${path}`;
+    return `${this.host.includes(':') ? `[${this.host}]` : this.host}:${port}`;
+  }
+
   constructor(host: string, server: UpstreamServer, name: string) {
     this.host = host;
     this.server = server;

@@ -99,6 +99,39 @@ Object.assign(SHAPES, {
         .split(' ')
         .map((host) => ['/', `Host: ${host}`]),
   },
+  'paths of the upstream, and the way back': {
+    http: SPLIT,
+    server: `location /api/ { proxy_pass http://<A>/base/; } location /root/ { proxy_pass http://<A>/; } location /bare { proxy_pass http://<A>/y; }
+      location = /exact { proxy_pass http://<A>/one?two=3; } location /var/ { proxy_pass http://$v/fixed$uri$is_args$args; }
+      location /same/ { proxy_pass http://$v$request_uri; } location /off/ { proxy_redirect off; proxy_pass http://<A>/; }
+      location /own/ { proxy_redirect http://x.example/ /own/; proxy_redirect http://<A>/z/ https://z.example/; proxy_pass http://<A>; }
+      location /rw/ { rewrite ^/rw/([^/]+)/(.*)$ /new/$2/$1 break; rewrite ^/rw/$ /only? break; proxy_pass http://<A>; }
+      location /red { rewrite ^/red/(.*) /blue/$1 permanent; rewrite ^/red$ http://red.example/? redirect; proxy_pass http://<A>; }
+      location /q { rewrite ^ /q2?x=$arg_x break; proxy_pass http://<A>; } location / { proxy_pass http://<A>; }`,
+    asked: [
+      ...'/api/x /api/ /api /api/a%20b?c=d%20e /api/%C3%A9%22 /api//x/../y /api/a"b /root/x /root/ /bare /bareback?x /exact /exact?four'.split(
+        ' ',
+      ),
+      ...'/var/a?b /var/a%2Fb /same/%20x?y /off/x /rw/a/b/c?d /rw/?x=1 /rw/ /rw/a%20b/c /red/x?y=1 /red?a /red /q?x=1 /q?x=2&y'.split(
+        ' ',
+      ),
+      ...['/api/', '/off/', '/own/', '/', '/root/', '/var/', '/rw/x/'].flatMap((path) =>
+        [
+          'http://<A>/',
+          'http://<A>/base/x',
+          'http://<A>/base',
+          'http://x.example/q',
+          '/rel',
+          'http://<A>/z/1',
+        ].map((to) => `${path}?status=302&to=${to}`),
+      ),
+    ],
+  },
+  'values of the response in its fields': {
+    server: `location / { add_header X-Status "$status $upstream_status" always; add_header X-Was $upstream_http_x_up always;
+      add_header X-Address $upstream_addr; proxy_pass http://<A>; } location /own { add_header X-Status "[$upstream_status]" always; return 404; }`,
+    asked: ['/', '/?status=404', '/own'],
+  },
   'answers by condition': {
     server: `if ($host = old.example) { return 301 https://new.example$request_uri; } set $where server;
       if ($http_x_block) { return 403; }
@@ -129,10 +162,11 @@ interface Answer {
 /** Fields that no file decides: the clock, the name of the program, and how the connection goes on. */
 const OWN_FIELDS = /^(?:date|server|connection|x-splitter-error|keep-alive|allow)$/;
 
-async function answersOf(port: number, asked: Shape['asked']): Promise<Answer[]> {
+async function answersOf(port: number, address: string, asked: Shape['asked']): Promise<Answer[]> {
   const answers: Answer[] = [];
   for (const one of asked) {
-    const [target = '', ...fields] = [one].flat();
+    const [written = '', ...fields] = [one].flat();
+    const target = written.replaceAll('<A>', address);
     const method = target.startsWith('/') ? 'GET' : target.split(' ')[0]!;
     const host = fields.some((field) => field.startsWith('Host:')) ? [] : ['Host: localhost'];
     const line = `${target.startsWith('/') ? 'GET ' : ''}${target} HTTP/1.1`;
@@ -160,7 +194,10 @@ describe.skipIf(NGINX_VERSION === null)('answers of an nginx.conf', () => {
     await loadPatternEngine();
     upstream = createServer((asked, response) => {
       const status = Number(/status=(\d+)/.exec(asked.url!)?.[1] ?? 200);
+      const location = /to=([^&]*)/.exec(asked.url!)?.[1];
+      const back = location === undefined ? {} : { Location: decodeURIComponent(location), Refresh: '3' };
       response.writeHead(status, {
+        ...back,
         'X-Up': 'up',
         'Cache-Control': 'private',
         Expires: 'x',
@@ -192,7 +229,10 @@ describe.skipIf(NGINX_VERSION === null)('answers of an nginx.conf', () => {
       onTestFinished(() => ambassador.stop());
       await ambassador.start();
       const port = Number(/:(\d+)$/.exec(ambassador.listening[0]!)![1]);
-      const [ours, theirs] = [await answersOf(port, asked), await answersOf(nginx.port, asked)];
+      const [ours, theirs] = [
+        await answersOf(port, address, asked),
+        await answersOf(nginx.port, address, asked),
+      ];
       const named = (answers: readonly Answer[]) =>
         answers.map((answer, at) => ({ asked: asked[at], ...answer }));
       expect(named(ours)).toEqual(named(theirs));

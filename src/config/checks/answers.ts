@@ -3,7 +3,9 @@
 
 import { checkKey } from '../../key/compile.ts';
 import type { TextScope } from '../../key/own-variables.ts';
+import { Captures, compilePattern } from '../../key/pattern.ts';
 import { compileMatch } from '../../key/route-match.ts';
+import { withCaptures } from '../../key/value-map.ts';
 import type { CheckReport } from '../findings.ts';
 import { type Path, showGot } from '../problem.ts';
 import { isMap, mapOf, type RawMap } from '../raw.ts';
@@ -19,6 +21,11 @@ export function checkAnswer(path: Path, route: RawMap, report: CheckReport): voi
   }
   const scope = 'faults' in match ? report.scope : match.scope;
   if (isMap(route.respond)) checkRespond([...path, 'respond'], route.respond, scope, report);
+  checkRewrite([...path, 'rewritePath'], mapOf(route.rewritePath), scope, report);
+  if (Array.isArray(route.rewriteLocation)) {
+    for (const [index, one] of route.rewriteLocation.entries())
+      checkText([...path, 'rewriteLocation', index, 'to'], mapOf(one).to, report.responseScope, report);
+  }
   for (const [name, given] of Object.entries(mapOf(route.setResponseHeaders))) {
     const at: Path = [...path, 'setResponseHeaders', name];
     for (const [index, one] of [given].flat().entries()) {
@@ -26,6 +33,19 @@ export function checkAnswer(path: Path, route: RawMap, report: CheckReport): voi
       const text: unknown = isMap(one) ? one.value : one;
       checkText(isMap(one) ? [...place, 'value'] : place, text, report.responseScope, report);
     }
+  }
+}
+
+function checkRewrite(path: Path, { target, rules }: RawMap, scope: TextScope, report: CheckReport): void {
+  checkText([...path, 'target'], target, scope, report);
+  if (!Array.isArray(rules)) return;
+  for (const [index, rule] of rules.entries()) {
+    const { pattern: text, with: replacement } = mapOf(rule);
+    if (typeof text !== 'string') continue;
+    const pattern = compilePattern(text.replace(/^~\*?/, ''), text.startsWith('~*'));
+    const at: Path = [...path, 'rules', index];
+    if ('expected' in pattern) report.problem([...at, 'pattern'], pattern.expected, pattern.got);
+    else checkText([...at, 'with'], replacement, withCaptures(scope, pattern, new Captures()), report);
   }
 }
 

@@ -54,6 +54,12 @@ export function slashRedirect(path: string, place: AnswerPlace): Respond {
   return redirect(301, `${escapePath(path)}$is_args$args`, place);
 }
 
+/** What a rewrite that redirects answers. */
+export function rewriteRedirect(status: number, replacement: string, place: AnswerPlace): Respond {
+  const text = replacement.endsWith('?') ? replacement.slice(0, -1) : `${replacement}$is_args$args`;
+  return redirect(status, text, place);
+}
+
 function redirect(status: number, text: string, place: AnswerPlace): Respond {
   const location = putLiterals(text, place.literals);
   const isWhole = /^[a-z][a-z0-9+.-]*:/i.test(location) || location === '';
@@ -62,7 +68,7 @@ function redirect(status: number, text: string, place: AnswerPlace): Respond {
 }
 
 /** What nginx puts before a Location that begins with a slash; null for nothing. */
-function redirectBase({ scope, literals }: AnswerPlace): string | null {
+export function redirectBase({ scope, literals }: AnswerPlace): string | null {
   const isOn = (directive: string, byDefault: string): boolean =>
     (inheritedDirective(scope, directive)?.words[0]?.text ?? byDefault) === 'on';
   if (!isOn('absolute_redirect', 'on')) return null;

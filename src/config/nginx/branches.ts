@@ -1,11 +1,11 @@
-// The rewrite program of a block of an nginx.conf (`if`, `set`, `return`, `break`): which ways through it there are, each
+// The rewrite program of a block of an nginx.conf (`if`, `set`, `return`, `rewrite`, `break`): which ways through it there are, each
 // with the conditions of the requests that take it. What cannot be compiled into such ways is refused.
 // Source: nginx's ngx_http_rewrite_module.c, ngx_http_script.c.
 
 import { variablesOf } from '../../key/key-text.ts';
 import { showGot } from '../problem.ts';
 import { putLiterals } from './answers.ts';
-import type { Scope } from './directives.ts';
+import { ownDirectives, type Scope } from './directives.ts';
 import type { TranslationReport } from './report.ts';
 import type { Directive } from './syntax.ts';
 
@@ -19,12 +19,21 @@ export interface Branch {
   readonly scope: Scope;
   /** Variables that have one value, or one text, there. */
   readonly literals: ReadonlyMap<string, string>;
-  /** What ends the way; null where the request goes on to what the block does with all of them. */
+  /** What `rewrite … break` does to the path; null where none is on the way. */
+  readonly rule: PathRule | null;
+  /** What ends the way, a return or a rewrite that redirects; null where the request goes on to what the block does with all of them. */
   readonly answer: Directive | null;
 }
 
+/** A rule of `rewritePath`. */
+interface PathRule {
+  readonly pattern: string;
+  readonly with: string;
+  readonly last: true;
+}
+
 /** Directives of the program. */
-const PROGRAM_DIRECTIVES: ReadonlySet<string> = new Set(['if', 'set', 'return', 'break']);
+const PROGRAM_DIRECTIVES: ReadonlySet<string> = new Set(['if', 'set', 'return', 'break', 'rewrite']);
 const BRANCHES_MAX = 256;
 
 /** A directive of the program, and the block that it is in. */
@@ -45,9 +54,11 @@ export function branchesOf(
   conditions: Conditions,
   report: TranslationReport,
 ): readonly Branch[] {
+  const hasProgram = [...PROGRAM_DIRECTIVES].some((name) => ownDirectives(scope, name).length > 0);
+  if (!hasProgram) return [{ scope, literals, conditions, rule: null, answer: null }];
   const ways: Branch[] = [];
   const known = withSetNames(scope, literals);
-  walk(stepsOf(scope), { scope, literals: known, conditions, answer: null }, ways, report);
+  walk(stepsOf(scope), { scope, literals: known, conditions, rule: null, answer: null }, ways, report);
   const tooMany = ways[BRANCHES_MAX];
   if (tooMany !== undefined) {
     const at = scope.directives.find(isProgram)!.name;
@@ -88,7 +99,10 @@ function walk(steps: readonly ProgramStep[], from: Branch, ways: Branch[], repor
     }
     if (text === 'break') break;
     if (text === 'set') way = afterSet(directive, way, report);
-    else {
+    else if (text === 'rewrite') {
+      const matched = afterRewrite(directive, way, report);
+      if (matched !== undefined) ways.push(matched);
+    } else {
       const inner: Scope = { parent: scope, directives: directive.block ?? [] };
       const found = readCondition(directive, way.literals, report);
       if (found === undefined) continue;
@@ -108,6 +122,38 @@ function afterSet({ name, words }: Directive, way: Branch, report: TranslationRe
   }
   const literals = new Map(way.literals).set(variable.slice(1), inBraces(putLiterals(value, way.literals)));
   return { ...way, literals };
+}
+
+const REWRITE_EXPECTED =
+  'a regular expression, a path or URL, and break, redirect or permanent: locations are searched once, before it';
+
+/** The way of the requests that a rewrite matches; undefined where it cannot be kept, which is reported. */
+function afterRewrite(directive: Directive, way: Branch, report: TranslationReport): Branch | undefined {
+  const { name, words } = directive;
+  const [pattern, replacement, flag, more] = words.map(({ text }) => text);
+  const fail = (expected: string): undefined =>
+    void report.fail(name, 'rewrite', expected, showGot(words.map(({ text }) => text).join(' ')));
+  if (pattern === undefined || replacement === undefined || more !== undefined) return fail(REWRITE_EXPECTED);
+  const conditions = [...way.conditions, { of: '$uri', matches: `~${pattern}` }];
+  if (redirectStatus(replacement, flag) !== null) {
+    const isMixed = replacement.slice(0, -1).includes('?');
+    if (isMixed && !replacement.endsWith('?'))
+      return fail('a "?" at the end of a replacement that has a query');
+    return { ...way, conditions, answer: directive };
+  }
+  // Before the location is chosen a new path would choose it.
+  if (flag !== 'break' || way.scope.parent?.parent == null) return fail(REWRITE_EXPECTED);
+  return {
+    ...way,
+    conditions,
+    rule: { pattern: `~${pattern}`, with: putLiterals(replacement, way.literals), last: true },
+  };
+}
+
+/** The status of a rewrite that redirects; null for one that does not. */
+export function redirectStatus(replacement: string, flag: string | undefined): 301 | 302 | null {
+  if (flag === 'permanent') return 301;
+  return flag === 'redirect' || /^(?:https?:\/\/|\$scheme)/.test(replacement) ? 302 : null;
 }
 
 /** The text with every variable in braces, so that it can stand before any other. */

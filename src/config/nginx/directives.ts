@@ -36,6 +36,7 @@ export const INHERITED = new Set<string>([
   'add_header',
   'proxy_hide_header',
   'expires',
+  'proxy_redirect',
 ]);
 
 /** A block with the directives that its inner blocks inherit. */

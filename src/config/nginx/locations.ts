@@ -3,9 +3,10 @@
 
 import { showGot } from '../problem.ts';
 import { addedFields } from './added-fields.ts';
-import { putLiterals, type Respond, readReturn, slashRedirect } from './answers.ts';
-import { type Branch, branchesOf, isProgram } from './branches.ts';
+import { type AnswerPlace, type Respond, readReturn, rewriteRedirect, slashRedirect } from './answers.ts';
+import { type Branch, branchesOf, isProgram, redirectStatus } from './branches.ts';
 import { inheritedDirective, ownDirectives, type Scope } from './directives.ts';
+import { readPassedPath } from './passed-paths.ts';
 import type { ProxyDestinations } from './proxy-pass.ts';
 import type { TranslationReport } from './report.ts';
 import type { Directive, Position } from './syntax.ts';
@@ -56,6 +57,8 @@ export class LocationRoutes {
   readonly routes: LocationRoute[] = [];
   /** The blocks of the locations that have an upstream. */
   readonly proxied: Scope[] = [];
+  /** Servers whose directives were looked at: one with many addresses is added for each. */
+  readonly #readServers = new Set<Scope['directives']>();
   readonly #report: TranslationReport;
   readonly #destinations: ProxyDestinations;
 
@@ -66,8 +69,15 @@ export class LocationRoutes {
 
   /** Adds the routes of a server. */
   add(server: ServerPlace): void {
-    for (const inner of server.scope.directives) this.#readServerDirective(inner);
+    if (!this.#readServers.has(server.scope.directives)) {
+      for (const inner of server.scope.directives) this.#readServerDirective(inner);
+      this.#readServers.add(server.scope.directives);
+    }
     const ways = branchesOf(server.scope, server.literals, [], this.#report);
+    if (ways.some(({ rule }) => rule !== null)) {
+      const expected = 'redirect or permanent in a server, because a new path would choose another location';
+      this.#report.fail(server.at, 'rewrite', expected, 'break');
+    }
     // A server that answers everything itself never looks for a location.
     if (ways.every(({ answer }) => answer !== null)) return this.#answerIn(ways, EVERY_PATH, server, true);
     const locations = this.#read(server.scope, null);
@@ -101,7 +111,7 @@ export class LocationRoutes {
       const { scope, literals, answer } = way;
       const path = isOnePath && typeof where.path === 'string' ? where.path : null;
       const respond =
-        answer === null ? { status: 404 } : readReturn(answer, { scope, literals, path }, this.#report);
+        answer === null ? { status: 404 } : readWayEnd(answer, { scope, literals, path }, this.#report);
       const at = answer?.name ?? server.at;
       if (respond !== undefined) this.#push(where, { respond }, server, way, at);
     }
@@ -176,12 +186,15 @@ export class LocationRoutes {
       const passed = ownDirectives(way.scope, 'proxy_pass')[0] ?? pass;
       if (answer !== null) {
         const place = { scope: way.scope, literals, path: isExact ? path : null };
-        const respond = readReturn(answer, place, this.#report);
+        const respond = readWayEnd(answer, place, this.#report);
         if (respond !== undefined) this.#push(where, { respond }, server, way, answer.name);
       } else if (passed !== undefined) {
         this.proxied.push(way.scope);
-        const end = this.#destinations.destination(withLiteralsIn(passed, literals), way.scope, literals);
-        if (end !== undefined) this.#push(where, end, server, way, directive.name);
+        const passing = { path, isPattern: location.isPattern, isInIf: passed !== pass };
+        const read = readPassedPath(passed, passing, way, this.#report);
+        if (read === undefined) continue;
+        const end = this.#destinations.destination(read.pass, way.scope, literals);
+        if (end !== undefined) this.#push(where, { ...end, ...read.options }, server, way, directive.name);
       } else if (ownDirectives(scope, 'location').length > 0) {
         this.#push(where, { respond: { status: 404 } }, server, way, directive.name);
       } else if (this.#report.problems.length === known) {
@@ -252,9 +265,13 @@ function whereOf({ path, isExact, isPattern, isFirm }: Location, hasPatterns: bo
   return isFirm && hasPatterns ? { path, beforePatterns: true } : { path };
 }
 
-/** A directive whose first word has the variables of one value put in. */
-function withLiteralsIn(directive: Directive, literals: ReadonlyMap<string, string>): Directive {
-  const [word, ...rest] = directive.words;
-  if (word === undefined || !word.text.includes('$')) return directive;
-  return { ...directive, words: [{ ...word, text: putLiterals(word.text, literals) }, ...rest] };
+/** What ends a way: a return, or a rewrite that redirects. */
+function readWayEnd(
+  directive: Directive,
+  place: AnswerPlace,
+  report: TranslationReport,
+): Respond | undefined {
+  if (directive.name.text === 'return') return readReturn(directive, place, report);
+  const [, replacement = '', flag] = directive.words.map(({ text }) => text);
+  return rewriteRedirect(redirectStatus(replacement, flag) ?? 302, replacement, place);
 }

@@ -146,7 +146,8 @@ const KEPT_DIRECTIVES: ReadonlyMap<string, string> = new Map([
   ['expires', 'epoch, max and off; a time is refused'],
   ['proxy_pass', ''],
   ['proxy_set_header', 'fields about the connection and the length of the message are left to the splitter'],
-  ['proxy_redirect', 'default: the Location of a response is passed on unchanged'],
+  ['proxy_redirect', 'without regular expressions; a Refresh that is rewritten becomes absolute'],
+  ['rewrite', 'with break in a location, redirect or permanent; linear regular expressions'],
   ['proxy_connect_timeout', ''],
   ['proxy_read_timeout', ''],
   ['proxy_send_timeout', 'timeouts.write limits how long a write may take'],
@@ -193,7 +194,7 @@ const DIRECTIVE_REMEDIES: readonly (readonly [names: RegExp, remedy: string])[] 
     'values cannot be computed here; the split reads its key directly',
   ],
   [
-    /^(?:rewrite|alias|root|index|try_files|autoindex\w*|random_index|dav_\w+|create_full_put_path|min_delete_depth|mp4\w*|flv|hls\w*|f4f\w*|xslt_\w+|image_filter\w*)$/,
+    /^(?:alias|root|index|try_files|autoindex\w*|random_index|dav_\w+|create_full_put_path|min_delete_depth|mp4\w*|flv|hls\w*|f4f\w*|xslt_\w+|image_filter\w*)$/,
     'paths pass unchanged, and no files are served',
   ],
   [

@@ -16,7 +16,7 @@ import {
   UPSTREAM_SETTINGS,
 } from './directives.ts';
 import { PassedSplits, reportTextFault, withLiterals } from './passed-splits.ts';
-import { REDIRECT_NOTE, type TranslationReport } from './report.ts';
+import type { TranslationReport } from './report.ts';
 import type { Directive, Position } from './syntax.ts';
 import {
   EJECT_DEFAULT,
@@ -120,7 +120,6 @@ export class ProxyDestinations {
       const split = this.#splits.chosen(word, (text, known) => this.#passTo(text, word, settingsFor, known));
       return split === undefined ? undefined : { split };
     }
-    if (inheritedDirective(scope, 'proxy_redirect') === undefined) this.#report.note(REDIRECT_NOTE);
     const upstream = this.#passTo(word.text, word, settingsFor, NO_LITERALS);
     return upstream === undefined ? undefined : { upstream };
   }

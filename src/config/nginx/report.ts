@@ -13,10 +13,6 @@ import {
 } from './meanings.ts';
 import { type Directive, type Position, problemAt } from './syntax.ts';
 
-/** What nginx does by default with the Location of a response, and we do not. */
-export const REDIRECT_NOTE =
-  'Location of a response is passed on unchanged; nginx replaces the address of the upstream by its own';
-
 /** For every file that does not say `proxy_request_buffering off`. */
 export const BUFFERING_NOTE =
   'proxy_request_buffering: request bodies pass as they arrive, so a chunked upload reaches the upstream chunked; nginx sends it with Content-Length';
@@ -135,8 +131,6 @@ export class TranslationReport {
     else if (text === 'access_log') this.#readAccessLog(directive);
     else if (text === 'large_client_header_buffers') this.#readRequestBuffers(directive);
     else if (text === 'proxy_buffer_size') this.#readResponseBuffer(directive);
-    else if (text === 'proxy_redirect' && value === 'default') this.note(REDIRECT_NOTE);
-    else if (text === 'proxy_redirect' && value === 'off') this.ignore(text);
     else if (TLS_DIRECTIVE.test(text) || text === 'proxy_pass_header') this.ignore(text);
     else if (text === 'http2') this.note(HTTP2_NOTE);
     else this.unknown(directive, block);

@@ -4,6 +4,7 @@
 import * as z from 'zod/mini';
 import { listenAddress } from './addresses.ts';
 import { type RespondOptions, respondSchema, setResponseHeaders } from './answer.ts';
+import { rewriteLocationSchema, rewritePathSchema } from './rewrite.ts';
 import { documented, filled, flag, matching, sizeWithoutDefault } from './values.ts';
 
 /** The limit that a route may have of its own. */
@@ -80,6 +81,16 @@ export const routeSchema = z.strictObject({
     z.optional(respondSchema),
     'Answer that the splitter gives itself, without a split or an upstream.',
     'map',
+  ),
+  rewritePath: documented(
+    z.optional(rewritePathSchema),
+    'How the path is changed on its way to the upstream. Unset: not at all.',
+    'map',
+  ),
+  rewriteLocation: documented(
+    z.optional(rewriteLocationSchema),
+    'Beginnings of Location and Refresh of responses that are replaced; the first one that fits counts.',
+    'list',
   ),
   setResponseHeaders: documented(
     z.optional(setResponseHeaders),

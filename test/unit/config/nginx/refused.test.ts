@@ -20,10 +20,10 @@ describe('what cannot be kept is told with file and line, all at once', () => {
       ' location: expected no regular expression in a location that has or is in another one, got "~ \\\\.php$"',
     ],
     [
-      'a URI in proxy_pass',
-      asking({ server: 'location /x { proxy_pass http://a/y; }' }),
+      'a URI in proxy_pass of a regular expression',
+      asking({ server: 'location ~ ^/x { proxy_pass http://a/y; }' }),
       'http://a/y',
-      ' proxy_pass: expected http:// and a name, an address or a variable of split_clients or map, without a URI part, got "http://a/y"',
+      ' proxy_pass: expected no URI part in a location given by a regular expression or in an if, as in nginx, got "http://a/y"',
     ],
     [
       'if a file is there',
@@ -35,7 +35,7 @@ describe('what cannot be kept is told with file and line, all at once', () => {
       'a rewrite',
       asking({ server: 'rewrite ^/a /b;' }),
       'rewrite',
-      ': expected a directive that can be kept in server (paths pass unchanged, and no files are served), got "rewrite"',
+      ' rewrite: expected a regular expression, a path or URL, and break, redirect or permanent: locations are searched once, before it, got "^/a /b"',
     ],
     [
       'an unknown directive with a near miss',
@@ -170,10 +170,10 @@ describe('what cannot be kept is told with file and line, all at once', () => {
       ' split_clients: expected a variable of $arg_NAME $http_NAME $cookie_NAME $remote_addr $host $uri $request_uri $request_method $args, got "$bad"',
     ],
     [
-      'a rewritten Location',
-      asking({ location: 'proxy_redirect http://a/ /b/;' }),
+      'a Location rewritten by a regular expression',
+      asking({ location: 'proxy_redirect ~^http://a/ /b/;' }),
       'proxy_redirect',
-      ': expected a directive that can be kept in location, got "proxy_redirect"',
+      ' proxy_redirect: expected off, default (without variables in proxy_pass), or a URL without variables and its replacement, got "~^http://a/ /b/"',
     ],
     [
       'a time that is none',
@@ -213,11 +213,11 @@ describe('what cannot be kept is told with file and line, all at once', () => {
   it('problems of included files carry their own names', () => {
     expect(
       run('http { include a.conf; lissten 1; }', {
-        'a.conf': 'server { rewrite a b; location / { proxy_pass http://a; } }',
+        'a.conf': 'server { alias a; location / { proxy_pass http://a; } }',
       }).problems,
     ).toEqual([
       'nginx.conf:1:24: expected a directive that can be kept in http (did you mean "listen"?), got "lissten"',
-      'a.conf:1:10: expected a directive that can be kept in server (paths pass unchanged, and no files are served), got "rewrite"',
+      'a.conf:1:10: expected a directive that can be kept in server (paths pass unchanged, and no files are served), got "alias"',
     ]);
   });
 });

@@ -211,7 +211,6 @@ describe('what is kept', () => {
     ]);
     expect(notes).toEqual([
       'left out, because it has no effect here: keepalive',
-      'Location of a response is passed on unchanged; nginx replaces the address of the upstream by its own',
       'every upstream uses least_conn, between two servers that are drawn by weight',
       'a server of an upstream is chosen at random, by weight and load; nginx uses them in turn',
     ]);
@@ -313,7 +312,7 @@ it('what changes nothing is named in one note', () => {
   const { notes } = good(`user nginx; worker_processes auto; events { worker_connections 1024; }
 ${asking({ http: 'sendfile on; access_log off; gzip off;', server: 'server_tokens off;', location: 'proxy_redirect off; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off;' })}`);
   expect(notes).toEqual([
-    'left out, because it has no effect here: user, worker_processes, events, sendfile, access_log, gzip, server_tokens, proxy_redirect, proxy_http_version, proxy_buffering, proxy_set_header Connection',
+    'left out, because it has no effect here: user, worker_processes, events, sendfile, access_log, gzip, server_tokens, proxy_http_version, proxy_buffering, proxy_set_header Connection',
   ]);
 });
 
@@ -351,7 +350,7 @@ describe('buffers for message heads become limits', () => {
     expect(limitsOf('large_client_header_buffers 4 16k;')).toEqual({
       limits: { ...BODY, requestLine: '16KiB', requestHead: '64KiB', requestFields: 1000 },
       ofResponses: undefined,
-      notes: left('proxy_redirect'),
+      notes: [],
     });
   });
 
@@ -368,7 +367,7 @@ describe('buffers for message heads become limits', () => {
     expect(limitsOf('client_header_buffer_size 4k;', '', 'proxy_buffer_size 16k;')).toEqual({
       limits: BODY,
       ofResponses: undefined,
-      notes: left('client_header_buffer_size, proxy_redirect, proxy_buffer_size'),
+      notes: left('client_header_buffer_size, proxy_buffer_size'),
     });
   });
 
@@ -383,10 +382,4 @@ describe('buffers for message heads become limits', () => {
     const { problems } = run(asking({ http: `large_client_header_buffers ${words};` }));
     expect(problems).toEqual([expect.stringContaining(`got ${JSON.stringify(words)}`)]);
   });
-});
-
-it('what is done a little otherwise is told in a sentence of its own', () => {
-  expect(good(asking({ server: 'location /img/ { proxy_pass http://a; }' })).notes).toEqual([
-    'Location of a response is passed on unchanged; nginx replaces the address of the upstream by its own',
-  ]);
 });
