@@ -68,7 +68,7 @@ function configOf(
   const only = Object.keys(splits).find((name) => !isForTexts(splits[name]!));
   const linked: RouteConfig[] =
     routes.length === 0 && only !== undefined
-      ? [{ path: '/', exact: false, split: only }]
+      ? [{ path: '/', exact: false, beforePatterns: false, split: only }]
       : routes.map(({ split, upstream, respond, ...place }) => {
           if (split !== undefined) return { ...place, split };
           return respond === undefined ? { ...place, upstream: upstream! } : { ...place, respond };

@@ -86,7 +86,7 @@ splits:
     missingKey: reject
     variants: [{ name: x, weight: 2, upstream: a }, { name: y, weight: 0, upstream: a }, { name: z, weight: 1, upstream: b }]
   two:
-    key: $http_x_a$remote_addr
+    key: $http_x_a$arg_b
     method: rendezvous
     variants: [{ name: x, share: 25%, upstream: a }, { name: y, share: 75%, upstream: b }]
 routes:
@@ -103,7 +103,7 @@ routes:
     y  weight 0 = 0%        no hashes                        a
     z  weight 1 = 33.3333%  hashes 2863311530 to 4294967295  b
 
-  split two: $http_x_a$remote_addr by rendezvous
+  split two: $http_x_a$arg_b by rendezvous; a request without a key goes to y
     x  25%  a
     y  75%  b
 

@@ -199,10 +199,7 @@ server { listen 8000; location / { proxy_set_header Host $host; proxy_pass http:
   });
 
   it('starts nothing with an nginx.conf that cannot be kept, and says in which line', async () => {
-    writeFileSync(
-      join(alone, 'odd.conf'),
-      'server {\n  listen 0;\n  location ~ x { proxy_pass http://a; }\n}\n',
-    );
+    writeFileSync(join(alone, 'odd.conf'), 'server {\n  listen 0;\n  location /x { perl a::b; }\n}\n');
     const failure = await run(process.execPath, [main, '--nginx', 'odd.conf'], { cwd: alone, env: {} }).catch(
       (error: { code: number; stdout: string; stderr: string }) => error,
     );

@@ -29,7 +29,7 @@ describe('SPLIT', () => {
       { name: 'backend-experiment', share: null, upstream: 'http://backend-experiment' },
     ]);
     expect(split.key).toBe('$arg_token');
-    expect(config.routes).toEqual([{ path: '/', exact: false, split: 'default' }]);
+    expect(config.routes).toEqual([{ path: '/', exact: false, beforePatterns: false, split: 'default' }]);
     expect([...config.upstreams.keys()]).toEqual(['http://backend', 'http://backend-experiment']);
   });
 
@@ -181,7 +181,12 @@ routes: [{ path: /x, split: appversion }, { upstream: http://rest }]
     const split = config!.splits.get('appversion')!;
     expect(split).toMatchObject({ key: '$cookie_uid', missingKey: 'first' });
     expect(split.variants.map(({ name }) => name)).toEqual(['backend', 'backend-experiment']);
-    expect(config!.routes[0]).toEqual({ path: '/x', exact: false, split: 'appversion' });
+    expect(config!.routes[0]).toEqual({
+      path: '/x',
+      exact: false,
+      beforePatterns: false,
+      split: 'appversion',
+    });
   });
 
   it('SPLIT may name the upstreams of the file', () => {

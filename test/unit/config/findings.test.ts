@@ -118,13 +118,18 @@ describe('a key', () => {
   });
 
   it.each([
-    ['$remote_addr', 'in a sidecar that is the pod itself'],
     ['$uri', 'one client may get both variants'],
     ['$http_authorization', 'each time the credentials are renewed'],
     ['$http_x_forwarded_for', 'whole chain of addresses'],
   ])('that is often not meant is a note: %s', (key, note) => {
     expect(keyed(key)).toEqual([expect.stringMatching(/^note: s\.yaml:3:10 splits\.s\.key: /)]);
     expect(keyed(key)[0]).toContain(note);
+  });
+
+  it('that is the address of a sidecar or proxy before it is a warning', () => {
+    expect(keyed('$remote_addr')).toEqual([
+      expect.stringMatching(/^warning: s\.yaml:3:10 splits\.s\.key: .* in a sidecar that is the pod itself/),
+    ]);
   });
 
   it('of a host or path that its only route fixes is a warning', () => {

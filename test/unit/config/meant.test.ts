@@ -58,6 +58,6 @@ describe('a value', () => {
 
 it('an option in a map that has nothing to do with it gets the options of that map', () => {
   expect(problemsOf(`${SPLIT}routes: [{ method: OPTIONS, split: s }]\n`)).toEqual([
-    's.yaml:2:12 routes[0].method: expected one of listen, host, path, exact, split, upstream, respond, setResponseHeaders, limits (method belongs elsewhere: splits.*.method), got "method"',
+    's.yaml:2:12 routes[0].method: expected one of listen, host, path, exact, pattern, beforePatterns, when, split, upstream, respond, setResponseHeaders, limits (method belongs elsewhere: splits.*.method), got "method"',
   ]);
 });

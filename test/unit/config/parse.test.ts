@@ -42,7 +42,7 @@ describe('a good configuration', () => {
       ['version_1a', 5000],
       ['version_1b', null],
     ]);
-    expect(config.routes).toEqual([{ path: '/', exact: false, split: 'appversion' }]);
+    expect(config.routes).toEqual([{ path: '/', exact: false, beforePatterns: false, split: 'appversion' }]);
     expect(config.listen).toEqual([{ host: null, port: 8000, path: null }]);
     expect(config.hash).toMatch(/^[0-9a-f]{12}$/);
   });

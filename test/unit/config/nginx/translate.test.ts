@@ -35,7 +35,7 @@ describe('the file of the design, unchanged', () => {
       badPaths: 'refuse',
       upgrades: [],
     });
-    expect(config.routes).toEqual([{ path: '/', exact: false, split: 'appversion' }]);
+    expect(config.routes).toEqual([{ path: '/', exact: false, beforePatterns: false, split: 'appversion' }]);
     expect(notes).toEqual([]);
   });
 
