@@ -15,6 +15,7 @@ const root = join(import.meta.dirname, '..');
 /** The files with generated text: all of a file, or the part between its markers. */
 export const MANUAL = join(root, 'docs/configuration.md');
 export const COMMANDS = join(root, 'docs/commands.md');
+export const EXPERIMENTS = join(root, 'docs/experiments.md');
 export const SCHEMA = join(root, 'docs/schema.json');
 export const CODES = join(root, 'docs/failure-codes.md');
 export const NGINX = join(root, 'docs/nginx.md');
@@ -162,8 +163,10 @@ if (import.meta.main) {
   writeFileSync(CODES, renderCodes());
   writeFileSync(NGINX, renderNginx(readFileSync(NGINX, 'utf8')));
   writeFileSync(join(DECISIONS, 'README.md'), renderDecisions());
-  const documents = [renderManual(readFileSync(MANUAL, 'utf8')), readFileSync(COMMANDS, 'utf8')];
-  const [manual, commands] = playExamples(documents);
+  const played = [COMMANDS, EXPERIMENTS].map((path) => readFileSync(path, 'utf8'));
+  const documents = [renderManual(readFileSync(MANUAL, 'utf8')), ...played];
+  const [manual, commands, experiments] = playExamples(documents);
   writeFileSync(MANUAL, manual!);
   writeFileSync(COMMANDS, commands!);
+  writeFileSync(EXPERIMENTS, experiments!);
 }

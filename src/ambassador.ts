@@ -14,6 +14,8 @@ import { describeChange } from './split/change.ts';
 import type { AccessLog } from './telemetry/access-log.ts';
 import type { Assignments } from './telemetry/assignments.ts';
 import { Counters } from './telemetry/counters.ts';
+import { ExperimentWatch } from './telemetry/experiment-watch.ts';
+import type { Guards } from './telemetry/guards.ts';
 import { LineBudget } from './telemetry/line-budget.ts';
 import { OWN_PROCESS } from './telemetry/own-process.ts';
 import type { CertificateView } from './telemetry/running.ts';
@@ -63,6 +65,8 @@ export interface AmbassadorOptions {
   readonly ticketKeys?: Uint8Array;
   /** Number of the first generation: 1 unless it takes the place of one that ran before. */
   readonly firstGeneration?: number;
+  /** False in a worker: its guards count, and the primary decides. */
+  readonly decidesGuards?: boolean;
 }
 
 /** Time between two lines that say that clients were refused. */
@@ -93,6 +97,7 @@ export class Ambassador {
   readonly #tlsPorts: TlsPorts;
   readonly #listener: Listener;
   readonly #assignments: Assignments | null;
+  readonly #experiments: ExperimentWatch;
   #upstreams: ReadonlyMap<string, Upstream>;
   #listening: readonly string[] = [];
   #state: AmbassadorState = 'starting';
@@ -105,9 +110,14 @@ export class Ambassador {
     this.#events = new UpstreamEvents(onUpstreamEvent);
     this.#tlsPorts = new TlsPorts(config.listen, options.ticketKeys);
     this.#upstreams = this.#upstreamsFor(config, new Map());
-    const { accessLog = null, assignments = null, firstGeneration = 1 } = options;
-    const generation = buildGeneration(firstGeneration, config, this.#upstreams, this.counters, assignments);
+    const { accessLog = null, assignments = null, firstGeneration = 1, decidesGuards = true } = options;
     this.#assignments = assignments;
+    const owner = {
+      sharesChanged: () => this.reload(this.generation.config),
+      guardsChanged: () => undefined,
+    };
+    this.#experiments = new ExperimentWatch(options.log, owner, decidesGuards);
+    const generation = this.#build(firstGeneration, config, this.#upstreams);
     const observers = { accessLog, assignments };
     this.#listener = new Listener(
       generation,
@@ -118,6 +128,15 @@ export class Ambassador {
       (code, cause) => this.#refused(code, cause),
       (reason, client, cause) => this.#handshakeFailed(reason, client, cause),
     );
+  }
+
+  /** What stops splits, and when. */
+  get experiments(): ExperimentWatch {
+    return this.#experiments;
+  }
+
+  get guards(): Guards {
+    return this.#experiments.guards;
   }
 
   get state(): AmbassadorState {
@@ -162,6 +181,7 @@ export class Ambassador {
     this.#descriptors.countOthers(OWN_PROCESS.openFiles);
     if (this.socketIo === 'public')
       this.#log.warn({ node: process.versions.node }, 'this Node.js lacks a private API: requests cost more');
+    this.#experiments.follow(this.generation.splitters);
     this.#state = 'serving';
   }
 
@@ -172,13 +192,7 @@ export class Ambassador {
   reload(config: Config): void {
     const old = this.#upstreams;
     const upstreams = this.#upstreamsFor(config, old);
-    const next = buildGeneration(
-      this.generation.number + 1,
-      config,
-      upstreams,
-      this.counters,
-      this.#assignments,
-    );
+    const next = this.#build(this.generation.number + 1, config, upstreams);
     const change = describeChange(this.generation, next);
     this.#listener.generation = next;
     this.#upstreams = upstreams;
@@ -186,7 +200,13 @@ export class Ambassador {
     for (const upstream of old.values()) {
       if (!kept.has(upstream)) upstream.retire();
     }
+    this.#experiments.follow(next.splitters);
     this.#log.info({ generation: next.number, hash: config.hash, ...change }, 'configuration accepted');
+  }
+
+  #build(number: number, config: Config, upstreams: ReadonlyMap<string, Upstream>): Generation {
+    this.#experiments.configure(config);
+    return buildGeneration(number, config, upstreams, this.counters, this.#assignments, this.guards);
   }
 
   /**
@@ -217,6 +237,7 @@ export class Ambassador {
   /** Ends everything at once. */
   async stop(): Promise<void> {
     this.#state = 'stopped';
+    this.#experiments.stop();
     await this.#listener.stop();
     for (const upstream of this.#upstreams.values()) upstream.stop();
     this.#deadlines.stop();

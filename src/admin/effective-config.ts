@@ -7,7 +7,7 @@ import type { ListenAddress } from '../config/listen-address.ts';
 import type { UpstreamUrl } from '../config/options/addresses.ts';
 import { BALANCE_KIND } from '../config/options/balance.ts';
 import type { Config } from '../config/options/document.ts';
-import { formatInstant, formatSlot, type Slot } from '../config/options/experiment.ts';
+import { formatInstant, formatSlot, formatWorseBy, type Slot } from '../config/options/experiment.ts';
 import type { ListenOption } from '../config/options/listen.ts';
 import { withoutCredentials } from '../config/options/sample.ts';
 import { REMOVED, withoutLiterals } from '../config/secrets.ts';
@@ -69,7 +69,7 @@ function formatKind(kind: string | undefined, value: unknown): unknown {
     case 'slot':
       return formatSlot(value as Slot);
     case 'points':
-      return `${(value as number) / 100} points`;
+      return formatWorseBy(value as number);
     case 'percent':
       return `${value}%`;
     case 'map of shares':

@@ -4,6 +4,7 @@
 import { formatInstant, formatSlot } from '../config/options/experiment.ts';
 import type { Splitter } from '../split/splitter.ts';
 import { describeWhen } from '../split/targeting.ts';
+import type { GuardStop } from '../telemetry/guards.ts';
 
 /** Version 1 of the member `experiment`. */
 export interface ExperimentJson {
@@ -14,6 +15,8 @@ export interface ExperimentJson {
   readonly slot: string | null;
   readonly when: string | null;
   readonly isStopped: boolean;
+  /** Null without a guard; `stop` says why and when it stopped the split. */
+  readonly guard: { readonly stop: Omit<GuardStop, 'options' | 'split'> | null } | null;
   /** In the order of their times. */
   readonly steps: readonly StepJson[];
   /** Time of the first step that is not reached; null where there is none. */
@@ -30,7 +33,7 @@ interface StepJson {
 }
 
 /** What takes part in this split now. */
-export function describeExperiment(splitter: Splitter): ExperimentJson | null {
+export function describeExperiment(splitter: Splitter, stop: GuardStop | null): ExperimentJson | null {
   const { enrolment, control, config, shareSchedule } = splitter;
   const { layer = null, slot, when } = config;
   if (enrolment === null && when === undefined && shareSchedule.steps.length === 0) return null;
@@ -56,7 +59,16 @@ export function describeExperiment(splitter: Splitter): ExperimentJson | null {
     slot: slot === undefined ? null : formatSlot(slot),
     when: when === undefined ? null : describeWhen(when),
     isStopped,
+    guard: config.guard === undefined ? null : { stop: stop === null ? null : withoutOptions(stop) },
     steps: steps.map(({ at, ...step }) => ({ at: formatInstant(at), ...step })),
     nextAt: next === undefined ? null : formatInstant(next.at),
   };
+}
+
+function withoutOptions({
+  options: _,
+  split: __,
+  ...facts
+}: GuardStop): Omit<GuardStop, 'options' | 'split'> {
+  return facts;
 }

@@ -91,14 +91,14 @@ export function* splitsAsJson(running: Running): Iterable<StatusV1['splits'][num
   }
 }
 
-function splitsOf({ counters, generation }: Running, withRegisters: boolean) {
+function splitsOf({ counters, generation, guards }: Running, withRegisters: boolean) {
   return List.of(generation.splitters, ([name, splitter]) => {
     const { variants } = splitter;
     const split = generation.config.splits.get(name)!;
     const sample = counters.peekSample(name, variants, splitter.config);
     const { method, missingKey } = split;
     const source = { name, key: describeKey(split.key), method, missingKey, variants, sample };
-    const experiment = describeExperiment(splitter);
+    const experiment = describeExperiment(splitter, guards.stopFactsOf(name) ?? null);
     return { ...describeSplit(source, counters, withRegisters), experiment };
   });
 }

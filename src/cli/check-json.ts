@@ -13,7 +13,6 @@ import { keyTexts } from '../split/key-list.ts';
 import { compileSplits } from '../split/own.ts';
 import { Ranges } from '../split/ranges.ts';
 import type { Splitter } from '../split/splitter.ts';
-import { wallClock } from '../wall-clock.ts';
 
 /** What one connect to an address of an upstream gave; `failure` is null when it was accepted. */
 export interface ReachedUpstream {
@@ -25,7 +24,7 @@ export interface ReachedUpstream {
 }
 
 /** Version 1 of the result. */
-export function checkedJson(loaded: Loaded, reached: readonly ReachedUpstream[] | null) {
+export function checkedJson(loaded: Loaded, reached: readonly ReachedUpstream[] | null, clock: () => number) {
   const { config, file, findings = [], notes, problems = [] } = loaded;
   return {
     version: 1,
@@ -43,7 +42,7 @@ export function checkedJson(loaded: Loaded, reached: readonly ReachedUpstream[] 
     splits: Object.fromEntries(
       [...(config?.splits ?? [])].map(([name, split]) => [
         name,
-        splitJson(compileSplits(config!, { clock: wallClock }).splitters.get(name)!, split),
+        splitJson(compileSplits(config!, { clock }).splitters.get(name)!, split),
       ]),
     ),
     routes: config === undefined ? [] : routesJson(config),
@@ -65,7 +64,7 @@ function splitJson(splitter: Splitter, split: SplitConfig) {
     method: split.method,
     missingKey: split.missingKey,
     control: splitter.control.name,
-    experiment: describeExperiment(splitter),
+    experiment: describeExperiment(splitter, null),
     variants: splitter.variants.map(({ name: variant, share, upstream, index }) => ({
       name: variant,
       share: formatPercent(share),

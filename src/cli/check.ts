@@ -17,10 +17,9 @@ import { Ranges } from '../split/ranges.ts';
 import { LibraryView } from '../split/request.ts';
 import type { Splitter } from '../split/splitter.ts';
 import { reach } from '../upstream/reach.ts';
-import { wallClock } from '../wall-clock.ts';
 import { checkedJson, type ReachedUpstream } from './check-json.ts';
 import { experimentLines } from './experiment-lines.ts';
-import { addConfigOptions, type ConfigFlags } from './options.ts';
+import { addConfigOptions, addTimeOption, type ConfigFlags, commandClock } from './options.ts';
 import { printProblems } from './problems.ts';
 import { table } from './table.ts';
 import type { Terminal } from './terminal.ts';
@@ -30,6 +29,7 @@ interface CheckFlags extends ConfigFlags {
   readonly json?: boolean;
   readonly quiet?: boolean;
   readonly strict?: boolean;
+  readonly at?: number;
 }
 
 /** The command, ready to be added to the program. */
@@ -44,6 +44,7 @@ export function checkCommand(terminal: Terminal): Command {
     .option('--strict', 'exit with 1 for warnings too')
     .option('--quiet', 'print only problems and warnings')
     .option('--json', 'print the result as JSON, including problems');
+  addTimeOption(command);
   return addConfigOptions(command).action(async (file: string | undefined, flags: CheckFlags) => {
     if (file !== undefined && flags.config !== undefined) {
       return command.error('error: FILE and --config name two configurations; give one of them', {
@@ -56,19 +57,21 @@ export function checkCommand(terminal: Terminal): Command {
       if (lines.length > 0) terminal.writeOut(`${lines.join('\n')}\n`);
     };
     if (loaded.problems !== undefined) {
-      if (flags.json === true) print([JSON.stringify(checkedJson(loaded, null), null, 2)]);
+      if (flags.json === true)
+        print([JSON.stringify(checkedJson(loaded, null, commandClock(flags)), null, 2)]);
       else printProblems(terminal, loaded.problems);
       throw new CommanderError(1, 'request-splitter.notGood', '');
     }
     const { config, findings, notes } = loaded;
     const warnings = findings.filter(({ level }) => level === 'warning');
     const reached = flags.dns === true ? await reachAll(config) : null;
-    if (flags.json === true) print([JSON.stringify(checkedJson(loaded, reached), null, 2)]);
+    if (flags.json === true)
+      print([JSON.stringify(checkedJson(loaded, reached, commandClock(flags)), null, 2)]);
     else if (flags.quiet === true) print(warnings.map(formatFinding));
     else {
       const remarks = [...findings.map(formatFinding), ...notes.map((note) => `note: ${note}`)];
       print([
-        ...summary(config, loaded.file ?? 'environment', warnings.length),
+        ...summary(config, loaded.file ?? 'environment', warnings.length, commandClock(flags)),
         ...remarks.flatMap((remark) => ['', remark]),
         ...(reached === null ? [] : ['', ...reachedLines(reached)]),
       ]);
@@ -108,7 +111,7 @@ function reachedLines(reached: readonly ReachedUpstream[]): string[] {
 }
 
 /** What a configuration does, line by line. `from` is the file, or "environment". */
-function summary(config: Config, from: string, warnings: number): string[] {
+function summary(config: Config, from: string, warnings: number, clock: () => number): string[] {
   const variants = [...config.splits.values()].reduce((sum, split) => sum + split.variants.length, 0);
   const counts = [
     `${countOf(variants, 'variant')} in ${countOf(config.splits.size, 'split')}`,
@@ -121,7 +124,7 @@ function summary(config: Config, from: string, warnings: number): string[] {
     `  listen  ${config.listen.map(formatAddress).join(', ')}`,
     `  admin   ${config.admin === null ? 'off' : formatAddress(config.admin)}`,
   ];
-  const { splitters } = compileSplits(config, { clock: wallClock });
+  const { splitters } = compileSplits(config, { clock });
   for (const [name, split] of config.splits) lines.push('', ...splitLines(splitters.get(name)!, split));
   lines.push('', ...routeLines(config.routes));
   return lines;

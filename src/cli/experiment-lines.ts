@@ -1,7 +1,7 @@
 // The lines of `check` about the experiment of a split: which keys and requests take part, when that changes, and what stops
 // it. Prints nothing for a split of which every key takes part.
 
-import { formatInstant, formatSlot, type GuardConfig } from '../config/options/experiment.ts';
+import { formatInstant, formatSlot, formatWorseBy, type GuardConfig } from '../config/options/experiment.ts';
 import type { SplitConfig } from '../config/options/split.ts';
 import { formatPercent } from '../split/change.ts';
 import type { Splitter } from '../split/splitter.ts';
@@ -50,7 +50,7 @@ function describeGuard(
 ): string {
   const named = splitter.variants.find(({ name }) => name === against) ?? splitter.control;
   const what = [
-    ...(errors === undefined ? [] : [`keys with errors by ${errors.worseBy / 100} points`]),
+    ...(errors === undefined ? [] : [`keys with errors by ${formatWorseBy(errors.worseBy)}`]),
     ...(slow === undefined ? [] : [`the ${slow.quantile} quantile of durations by ${slow.worseBy}%`]),
   ];
   return `stops the split when a variant is worse than ${named.name} in ${what.join(' or ')}, from ${minimumKeys} keys on, alpha ${alpha / 100}%`;

@@ -10,7 +10,7 @@ import type { ExchangeRecord } from '../telemetry/access-line.ts';
 import type { AccessLog } from '../telemetry/access-log.ts';
 import type { Assignments } from '../telemetry/assignments.ts';
 import type { DownstreamCounters, VariantCounters } from '../telemetry/counters.ts';
-import { endingOf, type Outside } from '../telemetry/epoch.ts';
+import { ENDING, endingOf, type Outside } from '../telemetry/epoch.ts';
 
 /** Who else wants to know of exchanges; null = nobody asked. */
 export interface Observers {
@@ -217,6 +217,7 @@ export class Outcome {
       sample.leftOut(this.#variant, 'others', ending);
     } else {
       sample.add(this.#variant, this.#hash, ending, now - this.startedAt);
+      split.guard?.add(this.#variant, this.#hash, ending === ENDING.failed, now - this.startedAt);
       if (this.#observers.assignments !== null) this.#assign(this.#observers.assignments, split, head);
     }
   }

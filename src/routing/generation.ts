@@ -10,10 +10,13 @@ import type { RequestRewrite } from '../http1/forward-request.ts';
 import { requestLimits } from '../http1/request-head.ts';
 import type { TextScope } from '../key/own-variables.ts';
 import type { RouteMatch } from '../key/route-match.ts';
+import { NEVER_STOPPED } from '../split/enrolment.ts';
 import { compileSplits } from '../split/own.ts';
 import type { Splitter } from '../split/splitter.ts';
 import type { AssignedSplit, Assignments } from '../telemetry/assignments.ts';
 import type { Counters, VariantCounters } from '../telemetry/counters.ts';
+import type { GuardCounts } from '../telemetry/guard-counts.ts';
+import type { Guards } from '../telemetry/guards.ts';
 import type { Sample } from '../telemetry/sample.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { wallClock } from '../wall-clock.ts';
@@ -49,6 +52,8 @@ export interface RoutedSplit {
   readonly destinations: readonly Destination[];
   /** The different keys of each variant. */
   readonly sample: Sample;
+  /** What its guard counts; null without a guard. */
+  readonly guard: GuardCounts | null;
   /** For the assignment events; null without them. */
   readonly assigned: AssignedSplit | null;
 }
@@ -98,6 +103,7 @@ export function buildGeneration(
   upstreams: ReadonlyMap<string, Upstream>,
   counters: Counters,
   assignments: Assignments | null = null,
+  guards: Guards | null = null,
 ): Generation {
   const hopFor = (name: string): Hop => {
     const upstream = upstreams.get(name);
@@ -116,7 +122,8 @@ export function buildGeneration(
       counters: counters.variant(splitter?.name ?? '', variant, name),
     };
   };
-  const { own, splitters } = compileSplits(config, { clock: wallClock });
+  const stopOf = (name: string) => guards?.stopOf(name) ?? NEVER_STOPPED;
+  const { own, splitters } = compileSplits(config, { clock: wallClock, stopOf });
   const scope = own.scope('request');
   const splits = new Map<string, RoutedSplit>();
   for (const [name, splitter] of splitters) {
@@ -127,7 +134,8 @@ export function buildGeneration(
     );
     const sample = counters.sample(name, splitter.variants, splitter.config);
     const assigned = splitter.isRandom ? null : (assignments?.enroll(sample) ?? null);
-    splits.set(name, { splitter, destinations, sample, assigned });
+    const guard = guards?.countsOf(name) ?? null;
+    splits.set(name, { splitter, destinations, sample, assigned, guard });
   }
   const names = answerNames(config.routes);
   const matches = compileMatches(config, own);
@@ -143,12 +151,8 @@ export function buildGeneration(
       return { splitter: null, destination: null, fixed, ...settings };
     }
     if (route.split === undefined) {
-      return {
-        splitter: null,
-        destination: destinationFor(null, '', route.upstream),
-        fixed: null,
-        ...settings,
-      };
+      const destination = destinationFor(null, '', route.upstream);
+      return { splitter: null, destination, fixed: null, ...settings };
     }
     const routed = splits.get(route.split);
     if (routed === undefined)

@@ -82,7 +82,7 @@ export function isSameFile(lastGood: string, { file }: Loaded): boolean {
 }
 
 /** Replaces the file at once, readable for its owner alone. Throws where it is not a regular file. */
-async function writeWhole(file: string, text: string): Promise<void> {
+export async function writeWhole(file: string, text: string): Promise<void> {
   const stats = await statsOf(file);
   if (stats !== null && !stats.isFile()) throw new Error(`expected a regular file, got ${kindOf(stats)}`);
   const next = `${file}.next`;

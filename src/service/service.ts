@@ -20,6 +20,7 @@ import { VERSION } from '../telemetry/version.ts';
 import type { Crew } from '../workers/crew.ts';
 import { CertificateWatch } from './certificate-watch.ts';
 import { type Events, lossOf, openEvents } from './events.ts';
+import { GuardState } from './guard-state.ts';
 import { LastGood } from './last-good.ts';
 import { describeListenFailure } from './listen-failure.ts';
 import { type ReloadHost, Reloads } from './reload.ts';
@@ -165,6 +166,7 @@ class Service implements ReloadHost {
   readonly #reader: ConfigReader;
   readonly #lastGood: LastGood | null;
   readonly #startConfig: Config;
+  readonly #guardState: GuardState;
   readonly #status = new ReloadStatus();
   readonly #ended = Promise.withResolvers<number>();
   readonly #certificates: CertificateWatch;
@@ -192,6 +194,7 @@ class Service implements ReloadHost {
     this.#lastGood = lastGood;
     this.#startConfig = plane.generation.config;
     this.#certificates = new CertificateWatch(plane, this.#startConfig, this.#log);
+    this.#guardState = new GuardState(plane, output.log);
   }
 
   /** Resolves with the exit code once everything is closed. */
@@ -203,6 +206,7 @@ class Service implements ReloadHost {
   async start(loaded: Loaded, refused: readonly string[] | null): Promise<string | null> {
     const { file, notes, findings } = loaded;
     this.#reloads = new Reloads(this, loaded);
+    this.#guardState.restore();
     if (refused !== null) this.#status.startedOnLastGood(refused);
     const { config } = this.#plane.generation;
     this.#keeper = await openKeeper(this.#plane, config, this.#log);
@@ -257,6 +261,7 @@ class Service implements ReloadHost {
     else if (signal === 'SIGHUP') {
       this.#reopen();
       this.#certificates.request();
+      this.#guardState.askEnd();
       if (this.#reloads === null) this.#wantsReload = true;
       else this.#reloads.request();
     } else if (this.#isEnding) void this.#end(signal, 1);
@@ -312,6 +317,7 @@ class Service implements ReloadHost {
 
   unchanged(): void {
     this.#status.accepted();
+    if (this.#guardState.end()) return;
     this.#log.info({ hash: this.#plane.generation.config.hash }, 'configuration unchanged');
   }
 
@@ -332,6 +338,7 @@ class Service implements ReloadHost {
     } catch (cause) {
       return this.#refuse([unusable(cause, loaded.file)]);
     }
+    if (!this.#guardState.end()) this.#guardState.keep();
     this.#status.accepted();
     this.#warn(loaded.findings);
     const fixed = fixedOptionsThatDiffer(config, loaded.config);
@@ -349,6 +356,7 @@ class Service implements ReloadHost {
   }
 
   #refuse(found: readonly Problem[]): false {
+    this.#guardState.refuseEnd();
     const problems = formatProblems(found);
     this.#status.refused(problems);
     this.#log.error({ problems, hash: this.#plane.generation.config.hash }, 'configuration refused');
@@ -378,6 +386,7 @@ class Service implements ReloadHost {
     this.#reader.close();
     await this.#admin?.close();
     this.#log.info(message);
+    await this.#guardState.close();
     await Promise.all([this.#output.close(), this.#events.file?.close()]);
     this.#ended.resolve(code);
   }

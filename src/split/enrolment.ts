@@ -13,6 +13,9 @@ export interface SplitStop {
   readonly isStopped: boolean;
 }
 
+/** Of a split that nothing stops. */
+export const NEVER_STOPPED: SplitStop = { isStopped: false };
+
 /** How one key stands in an experiment. */
 export interface EnrolmentFacts {
   readonly isEnrolled: boolean;

@@ -10,7 +10,7 @@ import { type OwnVariable, REQUEST_SCOPE, type TextScope } from '../key/own-vari
 import { type FoundKey, findPageKey, pageKeys } from '../key/page-key.ts';
 import { Arms, armSteps, type Variant } from './arms.ts';
 import { ValueChoice } from './choice.ts';
-import { Enrolment, type EnrolmentFacts, enrolsAll, type SplitStop } from './enrolment.ts';
+import { Enrolment, type EnrolmentFacts, enrolsAll, NEVER_STOPPED, type SplitStop } from './enrolment.ts';
 import {
   canBeRemembered,
   compileKeys,
@@ -47,8 +47,6 @@ export interface SplitterLive {
   /** The key reads chance, the clock or the connection. */
   readonly isRandom?: boolean;
 }
-
-const NEVER_STOPPED: SplitStop = { isStopped: false };
 
 function noClock(): never {
   throw new Error('broken invariant: a split with steps has no clock');

@@ -134,6 +134,18 @@ const OF_THE_SPLITTER: readonly MetricFamily[] = [
     (sample) => ALARM_LEVELS.indexOf(sample.verdict().level),
   ),
   {
+    name: 'splitter_guard_stopped',
+    type: 'gauge',
+    help: '1 while the guard of the split has stopped it, so that every key gets the control, else 0. No line without a guard.',
+    labels: ['split'],
+    *read({ running }) {
+      for (const split of running.generation.splitters.keys()) {
+        const stop = running.guards.stopFactsOf(split);
+        if (stop !== undefined) yield [{ split }, stop === null ? 0 : 1];
+      }
+    },
+  },
+  {
     name: 'splitter_alarm',
     type: 'gauge',
     help: 'Alarms of the sample by trouble, 1 look, 2 stop; one that follows from a test stays until the sample begins again. The variant is empty for the split as a whole.',

@@ -6,6 +6,7 @@ import type { FaultCode } from '../errors.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { Splitter } from '../split/splitter.ts';
 import type { Counters } from './counters.ts';
+import type { Guards } from './guards.ts';
 import { DROP_REASONS } from './log-device.ts';
 import type { ProcessFacts } from './own-process.ts';
 
@@ -90,6 +91,8 @@ export interface Running {
   readonly socketIo: SocketIo;
   /** Of all listening addresses with TLS, in their order. */
   readonly certificates: readonly CertificateView[];
+  /** What stops splits. */
+  readonly guards: Pick<Guards, 'stopFactsOf'>;
   /** The processes that take the requests; absent when this one does. */
   readonly workers?: RunningWorkers;
 }

@@ -3,27 +3,27 @@
 // adds up their numbers, and replaces those that die.
 
 import type { Logger } from 'pino';
-import { ListenFailure, UnusableUpstream } from '../ambassador.ts';
+import { ListenFailure } from '../ambassador.ts';
 import type { Config } from '../config/options/document.ts';
 import { isForTexts } from '../config/options/split.ts';
-import { membersOf } from '../config/options/upstream.ts';
 import type { Renewal } from '../downstream/certificates.ts';
 import { makeTicketKeys, TlsPorts } from '../downstream/tls-ports.ts';
 import { compileMatches, compileRoutes } from '../routing/routes.ts';
 import { describeChange } from '../split/change.ts';
 import { compileSplits } from '../split/own.ts';
 import type { Assignments } from '../telemetry/assignments.ts';
+import { ExperimentWatch } from '../telemetry/experiment-watch.ts';
 import { OWN_PROCESS } from '../telemetry/own-process.ts';
 import type { CertificateView, Running, RunningGeneration, RunningWorkers } from '../telemetry/running.ts';
 import { socketIo } from '../transport/socket-handle.ts';
-import type { UpstreamEvent } from '../upstream/report.ts';
-import { TlsSettings } from '../upstream/tls.ts';
 import { wallClock } from '../wall-clock.ts';
+import { checkCertificates } from './certificates.ts';
 import { countShortLives, divideHeap, divideLimits, restartDelayMs } from './division.ts';
 import { viewUpstream } from './health.ts';
 import { type FromWorker, type Reading, WORKER_ARGUMENT } from './messages.ts';
 import { type WorkerProcess, WorkerSlot, type WorkerSlotHost } from './slot.ts';
 import { Tally } from './tally.ts';
+import { UpstreamNews } from './upstream-news.ts';
 
 /** How long a scrape waits for a worker's numbers. */
 const ANSWER_LIMIT_MS = 2000;
@@ -31,8 +31,6 @@ const ANSWER_LIMIT_MS = 2000;
 const READING_INTERVAL_MS = 1000;
 /** Readings in a row without an answer after which a worker is killed and replaced. */
 const SILENT_READINGS_MAX = 30;
-/** Upstreams, addresses and names whose last event is kept. */
-const REMEMBERED_EVENTS_MAX = 10_000;
 /** How long workers may take to end, beyond their drain deadline. */
 const STOP_LIMIT_MS = 2000;
 
@@ -72,6 +70,7 @@ export class Crew implements Running, WorkerSlotHost {
   readonly #ticketKeys = makeTicketKeys();
   readonly #tlsPorts: TlsPorts;
   readonly #tally = new Tally();
+  readonly experiments: ExperimentWatch;
   readonly #slots: readonly WorkerSlot[];
   readonly #initial: Config;
   readonly #started = Promise.withResolvers<void>();
@@ -82,20 +81,29 @@ export class Crew implements Running, WorkerSlotHost {
   #generation: RunningGeneration;
   #listening: readonly string[] = [];
   #deaths = 0;
-  /** The last report on each upstream, address and name. */
-  readonly #upstreamEvents = new Map<string, UpstreamEvent['msg']>();
+  readonly #upstreamNews: UpstreamNews;
   #wasCut = false;
   #interval: NodeJS.Timeout | undefined;
 
   constructor(config: Config, options: CrewOptions, fork: () => WorkerProcess) {
     this.#options = options;
     this.#log = options.log;
+    this.#upstreamNews = new UpstreamNews(options.log);
     this.#fork = fork;
     this.#initial = config;
     this.#tlsPorts = new TlsPorts(config.listen, this.#ticketKeys);
     this.#slots = Array.from({ length: options.count }, (_, index) => new WorkerSlot(index + 1, this));
     this.#beginning = new Set(this.#slots);
+    this.experiments = new ExperimentWatch(
+      options.log,
+      { sharesChanged: () => this.#takeShares(), guardsChanged: () => this.#orderGuards() },
+      true,
+    );
     this.#generation = this.#describe(1, config);
+  }
+
+  get guards() {
+    return this.experiments.guards;
   }
 
   get counters() {
@@ -164,6 +172,19 @@ export class Crew implements Running, WorkerSlotHost {
       throw failure;
     }
     if (this.#phase === 'beginning') this.#phase = 'running';
+    this.experiments.follow(this.#generation.splitters);
+  }
+
+  /** Tells every worker what its guards have to do. */
+  #orderGuards(): void {
+    const orders = this.guards.orders();
+    if (orders.length > 0) for (const slot of this.#slots) slot.tell({ type: 'guards', orders });
+  }
+
+  /** Workers take a step of shares by themselves. */
+  #takeShares(): void {
+    this.#generation = this.#describe(this.#generation.number + 1, this.#generation.config);
+    this.experiments.follow(this.#generation.splitters);
   }
 
   /**
@@ -178,6 +199,8 @@ export class Crew implements Running, WorkerSlotHost {
         slot.tell({ type: 'reload', config: this.#configOfWorkers() });
       }
     }
+    this.#orderGuards();
+    this.experiments.follow(this.#generation.splitters);
     const { number } = this.#generation;
     const change = describeChange(old, this.#generation);
     this.#log.info({ generation: number, hash: config.hash, ...change }, 'configuration accepted');
@@ -216,6 +239,7 @@ export class Crew implements Running, WorkerSlotHost {
         return this.#started.reject(new ListenFailure(address, cause));
       }
       case 'reading':
+        this.guards.merge(slot.number, message.reading.guards);
         return this.#tally.advance(before, message.reading);
       case 'assignments': {
         const now = Date.now();
@@ -223,7 +247,7 @@ export class Crew implements Running, WorkerSlotHost {
         return;
       }
       case 'upstream':
-        return this.#relayUpstreamEvent(message.event);
+        return this.#upstreamNews.relay(message.event);
       case 'drained':
         slot.state = 'ended';
         if (message.result === 'deadline') this.#wasCut = true;
@@ -233,19 +257,9 @@ export class Crew implements Running, WorkerSlotHost {
     }
   }
 
-  /** Each worker watches the upstreams on its own: a change is logged once, not once for each worker. */
-  #relayUpstreamEvent({ msg, ...more }: UpstreamEvent): void {
-    // An upstream as a whole, one of its addresses, or one of its names.
-    const [kind = ''] = msg.split(' ');
-    const of = `${kind}\0${more.upstream}\0${kind === 'upstream' ? '' : (more.address ?? more.name ?? '')}`;
-    if (this.#upstreamEvents.get(of) === msg) return;
-    if (this.#upstreamEvents.size === REMEMBERED_EVENTS_MAX) this.#upstreamEvents.clear();
-    this.#upstreamEvents.set(of, msg);
-    this.#log.warn(more, msg);
-  }
-
   left(slot: WorkerSlot, code: number | null, signal: string | null): void {
     if (slot.reading !== null) this.#tally.forget(slot.reading);
+    this.guards.forget(slot.number);
     slot.reading = null;
     const isEnding = this.#phase === 'draining' || this.#phase === 'stopped';
     if (isEnding) {
@@ -278,7 +292,8 @@ export class Crew implements Running, WorkerSlotHost {
     const config = this.#configOfWorkers();
     const secret = this.#options.assignments?.secret ?? null;
     const { number: generation } = this.#generation;
-    slot.tell({ type: 'run', config, generation, secret, ticketKeys: this.#ticketKeys });
+    const guards = this.guards.orders();
+    slot.tell({ type: 'run', config, generation, secret, guards, ticketKeys: this.#ticketKeys });
   }
 
   #serves(slot: WorkerSlot, listening: readonly string[]): void {
@@ -304,7 +319,11 @@ export class Crew implements Running, WorkerSlotHost {
 
   #describe(number: number, config: Config): RunningGeneration {
     checkCertificates(config);
-    const { own, splitters } = compileSplits(config, { clock: wallClock });
+    this.experiments.configure(config);
+    const { own, splitters } = compileSplits(config, {
+      clock: wallClock,
+      stopOf: (name) => this.guards.stopOf(name),
+    });
     const upstreams = new Map(
       Array.from(config.upstreams.keys(), (name) => [name, this.#upstreamView(name)]),
     );
@@ -374,20 +393,7 @@ export class Crew implements Running, WorkerSlotHost {
     await this.#ended.promise;
     clearTimeout(timer);
     clearInterval(this.#interval);
+    this.experiments.stop();
     this.#phase = 'stopped';
-  }
-}
-
-/** Throws UnusableUpstream where a worker would: a configuration that no worker can use must not reach them. */
-function checkCertificates({ upstreams }: Config): void {
-  for (const [name, upstream] of upstreams) {
-    for (const { url, down } of membersOf(upstream)) {
-      if (!url.tls || down) continue;
-      try {
-        new TlsSettings(upstream.tls, url, 0);
-      } catch (cause) {
-        throw new UnusableUpstream(name, cause as Error);
-      }
-    }
   }
 }

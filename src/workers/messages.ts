@@ -4,6 +4,8 @@
 import type { Config } from '../config/options/document.ts';
 import type { AssignmentEvent } from '../telemetry/assignments.ts';
 import type { CountersReading } from '../telemetry/counters.ts';
+import type { GuardReading } from '../telemetry/guard-counts.ts';
+import type { GuardOrder } from '../telemetry/guards.ts';
 import type { ProcessFacts } from '../telemetry/own-process.ts';
 import type { AddressView } from '../telemetry/running.ts';
 import type { SampleReading } from '../telemetry/sample.ts';
@@ -20,6 +22,8 @@ export interface Orders {
   readonly generation: number;
   /** By which workers resume each other's TLS sessions. */
   readonly ticketKeys: Uint8Array;
+  /** What the guards have decided so far. */
+  readonly guards: readonly GuardOrder[];
   /** Secret of the assignment events; null when there are none. */
   readonly secret: string | null;
 }
@@ -30,6 +34,7 @@ export type ToWorker =
   | { readonly type: 'read' }
   /** Certificates of listening addresses have changed. */
   | { readonly type: 'renewCertificates' }
+  | { readonly type: 'guards'; readonly orders: readonly GuardOrder[] }
   | { readonly type: 'drain' }
   | { readonly type: 'stop' };
 
@@ -51,6 +56,8 @@ export interface Reading {
   /** Of the upstreams that its generation uses, by name. */
   readonly upstreams: ReadonlyMap<string, UpstreamHealth>;
   /** The present samples; their keys are those that came since the last reading. */
+  /** What each guard has counted in its window. */
+  readonly guards: readonly GuardReading[];
   readonly samples: readonly SampleReading[];
   /** By position of the reason in DROP_REASONS. */
   readonly linesDropped: Float64Array;

@@ -83,6 +83,8 @@ class Duty {
         });
       case 'renewCertificates':
         return void this.#ambassador?.renewCertificates();
+      case 'guards':
+        return this.#ambassador?.guards.obey(message.orders);
       case 'drain':
         return void this.#drain();
       case 'stop':
@@ -107,7 +109,7 @@ class Duty {
     }
   }
 
-  async #run({ config, generation, secret, ticketKeys }: Orders): Promise<void> {
+  async #run({ config, generation, secret, guards, ticketKeys }: Orders): Promise<void> {
     const { mode, sample } = config.accessLog;
     await loadPatternsOf(config);
     const ambassador = new Ambassador(config, {
@@ -118,7 +120,9 @@ class Duty {
       onUpstreamEvent: (event) => this.#channel.send({ type: 'upstream', event }),
       firstGeneration: generation,
       ticketKeys,
+      decidesGuards: false,
     });
+    ambassador.guards.obey(guards);
     this.#ambassador = ambassador;
     try {
       await ambassador.start();
@@ -155,10 +159,11 @@ class Duty {
     return this.#assigned;
   }
 
-  #read({ counters, generation }: Ambassador): Reading {
+  #read({ counters, generation, guards }: Ambassador): Reading {
     return {
       generation: generation.number,
       counters: counters.read(),
+      guards: guards.read(),
       upstreams: new Map(
         Array.from(generation.upstreams, ([name, upstream]) => [
           name,

@@ -199,6 +199,11 @@ const when: z.ZodMiniType<WhenConfig, WhenConfig> = z.strictObject({
 const POINTS_EXPECTED = 'percentage points from 0.01 to 100 like "1 point" or "0.5 points"';
 const POINTS = /^(\d{1,3}(?:\.\d{1,2})?) points?$/;
 
+/** As a configuration file says it: hundredths -> "1 point", "0.5 points". */
+export function formatWorseBy(hundredths: number): string {
+  return `${hundredths / 100} point${hundredths === 100 ? '' : 's'}`;
+}
+
 function parsePoints(text: string): number | undefined {
   const points = Number(POINTS.exec(text)?.[1]);
   return points >= 0.01 && points <= 100 ? Math.round(points * 100) : undefined;

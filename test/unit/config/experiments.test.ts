@@ -60,8 +60,8 @@ guard: { errors: { worseBy: 1 point }, slow: {}, alpha: 0.5% }`,
       "layers: { l: { key: '$arg_token', free: [30.5%-60%, 60%-100%] } }\n",
     );
     const { config } = read(text);
-    const shown = JSON.stringify(describeConfig(config!));
-    const again = read(shown);
+    const { routes: _, ...shown } = JSON.parse(JSON.stringify(describeConfig(config!)));
+    const again = read(JSON.stringify(shown));
     expect(again.problems?.map(formatProblem)).toBeUndefined();
     expect(again.config!.splits.get('s')).toEqual(config!.splits.get('s'));
     expect(again.config!.hash).toBe(config!.hash);

@@ -16,6 +16,7 @@ const NOTHING: Reading = {
   upstreams: new Map(),
   samples: [],
   linesDropped: new Float64Array(9),
+  guards: [],
   earlyWindows: 0,
   process: {
     cpuSeconds: 0,

@@ -26,6 +26,7 @@ function read(counters: Counters, more: Partial<Reading> = {}): Reading {
     upstreams: new Map(),
     samples: [],
     linesDropped: new Float64Array(DROP_REASONS.length),
+    guards: [],
     earlyWindows: 0,
     process: PROCESS,
     ...more,
