@@ -127,6 +127,20 @@ Object.assign(SHAPES, {
       ),
     ],
   },
+  'an upstream that if and set choose, by the split and by the request': {
+    http: SPLIT,
+    server: `location / { if ($v = "b") { proxy_pass http://b; } proxy_pass http://a; }
+      location /set { set $up a; if ($v = b) { set $up b; } proxy_pass http://$up; }
+      location /two { if ($v = a) { proxy_pass http://b; } if ($v = b) { proxy_pass http://a; } proxy_pass http://<A>; }
+      location /both { set $up $v; if ($http_x = 1) { set $up b; } proxy_pass http://$up; }
+      location /field { if ($v = b) { add_header X-B $v; } add_header X-V $v; proxy_pass http://a; }
+      location /answer { if ($v = b) { return 302 /b; } proxy_pass http://a; }`,
+    asked: ['/', '/set', '/two', '/both', '/field', '/answer'].flatMap((path) => [
+      ...[1, 2, 3, 4, 5, 6].map((token) => `${path}?token=${token}&status=302&to=http://b/q`),
+      [`${path}?token=1`, 'X: 1'],
+      [`${path}?token=2`, 'X: 1'],
+    ]),
+  },
   'values of the response in its fields': {
     server: `location / { add_header X-Status "$status $upstream_status" always; add_header X-Was $upstream_http_x_up always;
       add_header X-Address $upstream_addr; proxy_pass http://<A>; } location /own { add_header X-Status "[$upstream_status]" always; return 404; }`,
@@ -201,6 +215,7 @@ describe.skipIf(NGINX_VERSION === null)('answers of an nginx.conf', () => {
         'X-Up': 'up',
         'Cache-Control': 'private',
         Expires: 'x',
+        'X-Host': asked.headers.host,
         'X-Url': asked.url,
       });
       response.end(`${asked.method} ${asked.url}`);

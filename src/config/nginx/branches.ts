@@ -107,11 +107,19 @@ function walk(steps: readonly ProgramStep[], from: Branch, ways: Branch[], repor
       const found = readCondition(directive, way.literals, report);
       if (found === undefined) continue;
       const rest = steps.slice(index + 1);
+      if (isContradicted(way.conditions, found)) continue;
       const held = { ...way, scope: inner, conditions: [...way.conditions, ...found] };
       walk([...stepsOf(inner), ...rest], held, ways, report);
     }
   }
   ways.push(way);
+}
+
+/** Two values of one text are never those of one request. */
+function isContradicted(known: Conditions, more: Conditions): boolean {
+  return more.some(({ of, is }) =>
+    known.some((one) => one.of === of && one.is !== undefined && is !== undefined && one.is !== is),
+  );
 }
 
 function afterSet({ name, words }: Directive, way: Branch, report: TranslationReport): Branch {

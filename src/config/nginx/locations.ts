@@ -3,13 +3,22 @@
 
 import { showGot } from '../problem.ts';
 import { addedFields } from './added-fields.ts';
-import { type AnswerPlace, type Respond, readReturn, rewriteRedirect, slashRedirect } from './answers.ts';
+import {
+  type AnswerPlace,
+  putLiterals,
+  type Respond,
+  readReturn,
+  rewriteRedirect,
+  slashRedirect,
+} from './answers.ts';
 import { type Branch, branchesOf, isProgram, redirectStatus } from './branches.ts';
 import { inheritedDirective, ownDirectives, type Scope } from './directives.ts';
 import { readPassedPath } from './passed-paths.ts';
 import type { ProxyDestinations } from './proxy-pass.ts';
 import type { TranslationReport } from './report.ts';
+import { passBySplit } from './split-branches.ts';
 import type { Directive, Position } from './syntax.ts';
+import type { FileVariables } from './variables.ts';
 
 /** A route of the document; the limit is written where not all routes have the same. */
 export interface LocationRoute {
@@ -61,9 +70,11 @@ export class LocationRoutes {
   readonly #readServers = new Set<Scope['directives']>();
   readonly #report: TranslationReport;
   readonly #destinations: ProxyDestinations;
+  readonly #variables: FileVariables;
 
-  constructor(report: TranslationReport, destinations: ProxyDestinations) {
+  constructor(report: TranslationReport, destinations: ProxyDestinations, variables: FileVariables) {
     this.#report = report;
+    this.#variables = variables;
     this.#destinations = destinations;
   }
 
@@ -181,20 +192,27 @@ export class LocationRoutes {
     if (second !== undefined)
       this.#report.fail(second.name, 'proxy_pass', 'one in a location', 'a second one');
     for (const inner of scope.directives) this.#readLocationDirective(inner, 'location');
-    for (const way of branchesOf(scope, from.literals, from.conditions, this.#report)) {
+    const ways = branchesOf(scope, from.literals, from.conditions, this.#report);
+    for (const way of this.#withoutSplit(ways, pass, from)) {
       const { answer, literals } = way;
-      const passed = ownDirectives(way.scope, 'proxy_pass')[0] ?? pass;
+      const passed = way.pass ?? ownDirectives(way.scope, 'proxy_pass')[0] ?? pass;
       if (answer !== null) {
         const place = { scope: way.scope, literals, path: isExact ? path : null };
         const respond = readWayEnd(answer, place, this.#report);
         if (respond !== undefined) this.#push(where, { respond }, server, way, answer.name);
       } else if (passed !== undefined) {
         this.proxied.push(way.scope);
-        const passing = { path, isPattern: location.isPattern, isInIf: passed !== pass };
+        const isInIf = way.pass === undefined && passed !== pass;
+        const passing = { path, isPattern: location.isPattern, isInIf, own: pass };
         const read = readPassedPath(passed, passing, way, this.#report);
         if (read === undefined) continue;
         const end = this.#destinations.destination(read.pass, way.scope, literals);
-        if (end !== undefined) this.#push(where, { ...end, ...read.options }, server, way, directive.name);
+        const { rewriteLocation } = read;
+        const options = {
+          ...(read.rewritePath === null ? {} : { rewritePath: read.rewritePath }),
+          ...(rewriteLocation.length === 0 ? {} : { rewriteLocation }),
+        };
+        if (end !== undefined) this.#push(where, { ...end, ...options }, server, way, directive.name);
       } else if (ownDirectives(scope, 'location').length > 0) {
         this.#push(where, { respond: { status: 404 } }, server, way, directive.name);
       } else if (this.#report.problems.length === known) {
@@ -204,6 +222,25 @@ export class LocationRoutes {
       }
     }
     if (pass !== undefined) this.#redirectToSlash(location, from, server, taken);
+  }
+
+  /** The ways, or the one that is left of them where a split alone tells them apart. */
+  #withoutSplit(
+    ways: readonly Branch[],
+    pass: Directive | undefined,
+    from: Branch,
+  ): readonly (Branch & { readonly pass?: Directive })[] {
+    if (ways.length < 2 || ways.some(({ answer }) => answer !== null)) return ways;
+    const passed = ways.flatMap((way) => {
+      const own = ownDirectives(way.scope, 'proxy_pass')[0] ?? pass;
+      const [word] = own?.words ?? [];
+      if (own === undefined || word === undefined) return [];
+      const text = putLiterals(word.text, way.literals);
+      return /^https?:\/\/[^/$]+$/.test(text) ? [{ way, pass: { ...own, words: [{ ...word, text }] } }] : [];
+    });
+    const chosen =
+      passed.length < ways.length ? undefined : passBySplit(passed, from.conditions.length, this.#variables);
+    return chosen === undefined ? ways : [{ ...ways.at(-1)!, pass: chosen }];
   }
 
   #readLocationDirective(directive: Directive, block: 'location' | 'if'): void {

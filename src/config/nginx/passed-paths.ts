@@ -15,13 +15,19 @@ interface Passing {
   readonly isPattern: boolean;
   /** The proxy_pass is in an `if`. */
   readonly isInIf: boolean;
+  /** That of the location itself; undefined where it has none. */
+  readonly own: Directive | undefined;
 }
 
 /** What becomes of a proxy_pass: its target without a URI part, and options of the route. */
 interface PassedPath {
   readonly pass: Directive;
-  readonly options: Record<string, unknown>;
+  readonly rewritePath: Record<string, unknown> | null;
+  readonly rewriteLocation: LocationRewrites;
 }
+
+/** `rewriteLocation` of a route. */
+type LocationRewrites = readonly { readonly from: string; readonly to: string }[];
 
 const URI_PART =
   /^(https?:\/\/(?:unix:[^:]+:?|[^/$]*(?:\$(?!(?:request_uri|uri|is_args|document_uri)\b|\{(?:request_uri|uri|is_args|document_uri)\})(?:\w+|\{\w+\})[^/$]*)*))(.*)$/s;
@@ -34,24 +40,24 @@ export function readPassedPath(
   report: TranslationReport,
 ): PassedPath | undefined {
   const [word] = pass.words;
-  if (word === undefined) return { pass, options: {} };
+  if (word === undefined) return { pass, rewritePath: null, rewriteLocation: [] };
   const text = putLiterals(word.text, way.literals);
   const [, target = text, uri = ''] = URI_PART.exec(text) ?? [];
-  const hasVariables = text.includes('$');
+  // Also one that has one value here: to nginx it is a variable.
+  const hasVariables = word.text.includes('$');
   const bare = { ...pass, words: [{ ...word, text: target }, ...pass.words.slice(1)] };
   const rewritePath = readRewrite(uri, hasVariables, location, way);
   if (typeof rewritePath === 'string') {
     report.fail(word, 'proxy_pass', rewritePath, showGot(text));
     return undefined;
   }
-  const rewriteLocation = readRedirects({ url: text, uri, hasVariables }, location, way, report);
-  return {
-    pass: bare,
-    options: {
-      ...(rewritePath === null ? {} : { rewritePath }),
-      ...(rewriteLocation.length === 0 ? {} : { rewriteLocation }),
-    },
-  };
+  // An `if` inherits the redirects of the location around it.
+  const ownText = putLiterals(location.own?.words[0]?.text ?? word.text, way.literals);
+  const ownHasVariables = (location.own ?? pass).words[0]?.text.includes('$') === true;
+  const ownUri = URI_PART.exec(ownText)?.[2] ?? '';
+  const own = { url: ownText, uri: ownUri, hasVariables: ownHasVariables };
+  const rewriteLocation = readRedirects(own, location, way, report);
+  return { pass: bare, rewritePath, rewriteLocation };
 }
 
 function readRewrite(

@@ -82,7 +82,7 @@ class Translator {
     this.#report = report;
     this.#variables = new FileVariables(report);
     this.#destinations = new ProxyDestinations(report, this.#variables);
-    this.#locations = new LocationRoutes(report, this.#destinations);
+    this.#locations = new LocationRoutes(report, this.#destinations, this.#variables);
   }
 
   translate(top: readonly Directive[]): Record<string, unknown> {
