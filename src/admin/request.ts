@@ -20,6 +20,8 @@ export interface AdminRequest {
     readonly mode: string | undefined;
   };
   readonly acceptsGzip: boolean;
+  /** OpenMetrics is named in Accept, as Prometheus does. */
+  readonly acceptsOpenMetrics: boolean;
   /** The connection may be used for another request. */
   readonly keepAlive: boolean;
 }
@@ -82,6 +84,7 @@ export function readAdminRequest(head: RequestHead): AdminRequest | Answer {
       mode: field('sec-fetch-mode'),
     },
     acceptsGzip: takesGzip(field('accept-encoding')),
+    acceptsOpenMetrics: field('accept')?.includes('application/openmetrics-text') === true,
     // What follows a body that nobody reads is no request.
     keepAlive: fault === null && framing.keepAlive && framing.body === BODY.none,
   };

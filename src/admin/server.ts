@@ -7,7 +7,7 @@
 
 import { hostname } from 'node:os';
 import type { ListenAddress } from '../config/listen-address.ts';
-import { createMetrics } from '../telemetry/prometheus.ts';
+import { createMetrics, OPEN_METRICS_TYPE } from '../telemetry/prometheus.ts';
 import {
   type AdminFacts,
   type LogLoss,
@@ -37,7 +37,7 @@ const ENDPOINTS = `request-splitter, admin port (read-only)
 /          the page
 /healthz   200 while the process lives
 /readyz    200 when requests are served, else 503 and what is not ready
-/metrics   Prometheus text format
+/metrics   Prometheus text format, or OpenMetrics where it is accepted
 /status    JSON: state, splits, variants, upstreams
            /status?registers adds the registers behind the unique keys
 /status.csv
@@ -93,6 +93,7 @@ class AdminEndpoints implements Endpoints {
   readonly #credit = new RenderCredit(performance.now());
   readonly #metricsType: string;
   readonly #metrics: SharedRendering;
+  readonly #openMetrics: SharedRendering;
   readonly #status: SharedRendering;
   readonly #registers: SharedRendering;
   readonly #csv: SharedRendering;
@@ -114,10 +115,13 @@ class AdminEndpoints implements Endpoints {
     const metrics = createMetrics(running, reloads, log, admin, store);
     this.#metricsType = metrics.contentType;
     const shared = (begin: () => Pieces | Promise<Pieces>) => new SharedRendering(this.#credit, begin);
-    this.#metrics = shared(async () => {
-      await running.workers?.refresh();
-      return metrics.pieces();
-    });
+    const sharedMetrics = (isOpenMetrics: boolean) =>
+      shared(async () => {
+        await running.workers?.refresh();
+        return metrics.pieces(isOpenMetrics);
+      });
+    this.#metrics = sharedMetrics(false);
+    this.#openMetrics = sharedMetrics(true);
     this.#status = shared(() => this.#statusPieces(false));
     this.#registers = shared(() => this.#statusPieces(true));
     this.#csv = shared(async () => {
@@ -150,6 +154,8 @@ class AdminEndpoints implements Endpoints {
       case '/readyz':
         return readiness(this.#running);
       case '/metrics':
+        if (request.acceptsOpenMetrics)
+          return this.#shared(this.#openMetrics, acceptsGzip, OPEN_METRICS_TYPE);
         return this.#shared(this.#metrics, acceptsGzip, this.#metricsType);
       case '/status':
         // Registers look random, so compressing them costs much and gains little.

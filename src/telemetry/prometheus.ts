@@ -1,5 +1,5 @@
-// Formats the metric families in Prometheus' text format, as /metrics answers, and as the table of docs/metrics.md. Counts
-// nothing: prom-client formats what the counters hold at the moment of a scrape.
+// Formats the metric families in Prometheus' text format and in OpenMetrics, as /metrics answers, and as the table of
+// docs/metrics.md. Counts nothing: prom-client formats what the counters hold at the moment of a scrape.
 
 import { Gauge, type MetricObjectWithValues, type MetricType, Registry } from 'prom-client';
 import { FAMILIES } from './families.ts';
@@ -53,14 +53,18 @@ async function* formatFamily(
   registry: Registry,
   family: RegisteredFamily,
   source: MetricSource,
+  isOpenMetrics: boolean,
 ): AsyncIterable<string> {
   const { name } = family.declaration;
   let isFirst = true;
   for (const lines of groups(family.declaration.read(source))) {
     family.lines = lines;
-    const text = await registry.getSingleMetricAsString(name);
+    const text = `${await registry.getSingleMetricAsString(name)}\n`;
     const headEnd = text.indexOf('\n', text.indexOf('\n') + 1) + 1;
-    yield isFirst ? `${text}\n` : `${text.slice(headEnd)}\n`;
+    const head = text.slice(0, headEnd);
+    const rest = text.slice(headEnd);
+    if (!isFirst) yield rest;
+    else yield isOpenMetrics ? openMetricsHead(head, family.declaration) + rest : text;
     isFirst = false;
   }
 }
@@ -80,7 +84,20 @@ function* groups(lines: Iterable<MetricLine>): Iterable<readonly MetricLine[]> {
   if (group.length > 0 || isFirst) yield group;
 }
 
-/** Formats all families of one running splitter in Prometheus' text format 0.0.4. */
+/** The type of an answer in OpenMetrics 1.0, without exemplars and without `_created`. */
+export const OPEN_METRICS_TYPE = 'application/openmetrics-text; version=1.0.0; charset=utf-8';
+const TOTAL = '_total';
+
+/** The lines HELP and TYPE as OpenMetrics has them: a counter's family lacks the end of its name, quotes are escaped. */
+function openMetricsHead(head: string, { name, type }: MetricFamily): string {
+  const family = type === 'counter' && name.endsWith(TOTAL) ? name.slice(0, -TOTAL.length) : name;
+  return head
+    .replaceAll(`# HELP ${name} `, `# HELP ${family} `)
+    .replaceAll(`# TYPE ${name} `, `# TYPE ${family} `)
+    .replaceAll('"', '\\"');
+}
+
+/** Formats all families of one running splitter in Prometheus' text format 0.0.4 or in OpenMetrics 1.0. */
 export function createMetrics(
   running: Running,
   reloads: ReloadStatus,
@@ -90,18 +107,20 @@ export function createMetrics(
 ): {
   readonly contentType: string;
   /** The text in small parts. */
-  pieces(): AsyncIterable<string>;
+  pieces(isOpenMetrics?: boolean): AsyncIterable<string>;
   render(): Promise<string>;
 } {
   const registry = new Registry();
   const families = FAMILIES.map((declaration) => new RegisteredFamily(declaration));
   for (const family of families) registry.registerMetric(family);
   const source = { running, reloads, log, admin, store };
-  const pieces = async function* (): AsyncIterable<string> {
+  const pieces = async function* (isOpenMetrics = false): AsyncIterable<string> {
     for (const [index, family] of families.entries()) {
-      if (index > 0) yield '\n';
-      yield* formatFamily(registry, family, source);
+      // OpenMetrics knows no empty lines.
+      if (index > 0 && !isOpenMetrics) yield '\n';
+      yield* formatFamily(registry, family, source, isOpenMetrics);
     }
+    if (isOpenMetrics) yield '# EOF\n';
   };
   return {
     contentType: registry.contentType,

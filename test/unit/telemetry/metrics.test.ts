@@ -153,3 +153,18 @@ test('docs/metrics.md holds the table of the declarations (vitest -u writes it)'
   const current = text.replace(/(?<=<!-- table -->\n)[\s\S]*?(?=<!-- end -->)/, `${metricsTable()}\n`);
   await expect(current).toMatchFileSnapshot(DOCUMENT.pathname);
 });
+
+test('OpenMetrics has the same lines, families of counters without their end, no empty line, and an end', async () => {
+  const metrics = createMetrics(usedRunning(), new ReloadStatus());
+  let text = '';
+  for await (const piece of metrics.pieces(true)) text += piece;
+  expect(text.endsWith('\n# EOF\n')).toBe(true);
+  expect(text).not.toContain('\n\n');
+  expect(text).toContain('# TYPE splitter_requests counter\n');
+  expect(text).toContain('# TYPE splitter_request_duration_seconds histogram\n');
+  expect(text).not.toMatch(/^# (TYPE|HELP) \S+_total /m);
+  expect(text).not.toMatch(/^# HELP .*[^\\]"/m);
+  const linesOf = (all: string) => all.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+  const stable = (lines: string[]) => lines.filter((line) => line.startsWith('splitter_'));
+  expect(stable(linesOf(text))).toEqual(stable(linesOf(await metrics.render())));
+});

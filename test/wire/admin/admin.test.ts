@@ -151,6 +151,16 @@ describe('numbers', () => {
     expect(Buffer.from(registers, 'base64')).toEqual(Buffer.from(sample.assigned.registers.registers(0)));
   });
 
+  test('/metrics is OpenMetrics for clients that accept it', async () => {
+    const plain = await get('/metrics');
+    expect(plain.headers.get('content-type')).toMatch(/^text\/plain; version=0\.0\.4/);
+    const { headers, body } = await get('/metrics', {
+      headers: { accept: 'application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5' },
+    }).then(async (answer) => ({ headers: answer.headers, body: await answer.text() }));
+    expect(headers.get('content-type')).toBe('application/openmetrics-text; version=1.0.0; charset=utf-8');
+    expect(body).toMatch(/\n# EOF\n$/);
+  });
+
   test('/status says what is found in a sample, since when, and how far each variant is from the others', async () => {
     const [splitter] = running.generation.splitters.values();
     const config = running.generation.config.splits.get('appversion')!;
