@@ -144,6 +144,8 @@ function facts({
   reason,
   missingKey,
   enrolment,
+  choice,
+  variables,
 }: Explained): string[][] {
   if (split === null || hash === undefined || positionPercent === undefined) return [];
   const rows = [
@@ -166,12 +168,17 @@ function facts({
     rows.push(['override', `asked for by ${override.place}, not granted`]);
   }
   if (enrolment !== null && enrolment !== undefined) rows.push(...enrolmentRows(enrolment));
+  for (const { name, of, match, value } of variables ?? []) {
+    const how = match === 'default' ? 'default' : `entry ${JSON.stringify(match)}`;
+    rows.push([`$${name}`, `${JSON.stringify(value)}, the ${how} for ${JSON.stringify(of)}`]);
+  }
+  if (choice !== undefined) rows.push(['choose', `${choice.text} = ${JSON.stringify(choice.value)}`]);
   rows.push([
     'reason',
     reason === 'missing_key'
       ? `missing_key (the request has no key, missingKey is ${missingKey})`
       : reason === 'override'
-        ? `override (asked for by ${override?.place})`
+        ? `override (asked for by ${override?.place ?? `choose: ${choice?.text}`})`
         : reason === 'not_targeted'
           ? 'not_targeted (the request does not fulfil `when`)'
           : String(reason),

@@ -38,6 +38,24 @@ interface Definitions {
   readonly splits?: unknown;
 }
 
+/** The variables of a document that these texts read, directly or by way of another one, in the order of reading. */
+export function variablesReadBy(texts: readonly string[], { variables }: Definitions): string[] {
+  const defined = new Map(
+    Object.entries(mapOf(variables)).map(([name, one]) => [name.toLowerCase(), mapOf(one)]),
+  );
+  const found = new Set<string>();
+  const visit = (names: Iterable<string>): void => {
+    for (const name of names) {
+      const variable = defined.get(name);
+      if (variable === undefined || found.has(name)) continue;
+      found.add(name);
+      visit(readsOf(variable));
+    }
+  };
+  visit(texts.flatMap(namesReadBy));
+  return [...found];
+}
+
 /** Why these texts are another one for each request, "$request_id is random"; undefined for texts that may be a user's. */
 export function randomnessIn(
   texts: readonly string[],

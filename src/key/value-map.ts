@@ -46,6 +46,14 @@ interface PatternEntry extends Entry {
   readonly captures: Captures;
 }
 
+/** A variable as it was made for one request: what was looked up, the entry that applied ("default": none did), the value. */
+export interface ExplainedMap {
+  readonly name: string;
+  readonly of: string;
+  readonly match: string;
+  readonly value: string;
+}
+
 /** A compiled map: immutable but for what its patterns captured last. Its scope owns it. */
 export class ValueMap implements KeyPart {
   readonly #of: CompiledKey;

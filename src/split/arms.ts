@@ -108,5 +108,6 @@ function controlOf({ control, variants: options }: SplitConfig, variants: readon
   if (named !== undefined) return named;
   const rest = variants[options.findIndex(({ share }) => share === null)];
   if (rest !== undefined && rest.share > 0) return rest;
-  return variants.findLast(({ share }) => share > 0)!;
+  // Without any share, where another text chooses, it is one of them all the same.
+  return variants.findLast(({ share }) => share > 0) ?? variants[0]!;
 }

@@ -5,6 +5,12 @@ import type { RequestView } from '../bytes.ts';
 import { type CompiledKey, compileKey } from '../key/compile.ts';
 import { beginReads, type OwnVariable, type TextScope, wasRead } from '../key/own-variables.ts';
 
+/** The text of `choose` and what it was for one request. */
+export interface ExplainedChoice {
+  readonly text: string;
+  readonly value: string;
+}
+
 /** The compiled `choose` of one split, which owns it. */
 export class ValueChoice {
   /** The value that was picked last is made of the split's own choice. */
@@ -20,6 +26,11 @@ export class ValueChoice {
     this.#text = compiled;
     this.#variants = new Map(values.map((value, index) => [Buffer.from(value).toString('latin1'), index]));
     this.#split = own;
+  }
+
+  /** What the text is for this request. */
+  explain(view: RequestView): ExplainedChoice {
+    return { text: this.#text.text, value: Buffer.from(this.#text.expand(view)).toString('latin1') };
   }
 
   /** Position of the variant; -1 where none has the value. */

@@ -4,10 +4,12 @@
 
 import { randomBytes } from 'node:crypto';
 import type { RequestView } from '../bytes.ts';
-import type { KeyConfig, MintConfig, RememberConfig } from '../config/options/split.ts';
+import type { KeyConfig, MintConfig, RememberConfig, SplitConfig } from '../config/options/split.ts';
 import { type CompiledKey, compileKey } from '../key/compile.ts';
 import { variablesOf, writeVariable } from '../key/key-text.ts';
 import { REQUEST_SCOPE, type TextScope } from '../key/own-variables.ts';
+import { pageKeys } from '../key/page-key.ts';
+import { variablesOfWhen } from './targeting.ts';
 
 /** 128 bits: of a billion clients no two will have the same key. */
 const MINTED_BYTES = 16;
@@ -116,4 +118,24 @@ function listOf(key: KeyConfig): Exclude<KeyConfig, string> {
 
 function cookieText({ cookie }: MintConfig | RememberConfig): string {
   return writeVariable(`cookie_${cookie}`);
+}
+
+/** A key for people: printable ASCII as it is, every other byte and the backslash as \xHH. */
+export function printableKey(key: Uint8Array): string {
+  let text = '';
+  for (const byte of key) {
+    const plain = byte >= 0x20 && byte <= 0x7e && byte !== 0x5c;
+    text += plain ? String.fromCharCode(byte) : `\\x${byte.toString(16).padStart(2, '0')}`;
+  }
+  return text;
+}
+
+/** Names of all request fields that a decision reads, for Vary; "*" alone where no field says it. */
+export function fieldsReadBy({ key, override, when }: SplitConfig, keys: readonly CompiledKey[]): string[] {
+  const fields = fieldsOf(key);
+  if (override?.header !== undefined) fields.push(override.header);
+  if (override?.cookie !== undefined) fields.push('Cookie');
+  if (mintOf(key) !== null && pageKeys(keys).length > 0) fields.push('Referer');
+  if (when !== undefined) fields.push(...variablesOfWhen(when).flatMap(fieldsOf));
+  return fields.includes('*') ? ['*'] : [...new Set(fields)];
 }

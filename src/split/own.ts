@@ -3,9 +3,9 @@
 
 import type { RequestView } from '../bytes.ts';
 import type { Config } from '../config/options/document.ts';
-import { randomnessIn } from '../config/scope.ts';
+import { randomnessIn, variablesReadBy } from '../config/scope.ts';
 import { OwnVariables } from '../key/own-variables.ts';
-import { compileMap } from '../key/value-map.ts';
+import { compileMap, type ExplainedMap, type ValueMap } from '../key/value-map.ts';
 import { appendBytes, type KeyPart, resumeKey, suspendKey } from '../key/variables.ts';
 import type { SplitStop } from './enrolment.ts';
 import { keyTexts } from './key-list.ts';
@@ -35,18 +35,23 @@ export function compileSplits(
   const own = new OwnVariables(jwt?.cookie);
   for (const name of splits.keys()) own.ofSplit(name);
   for (const name of Object.keys(variables)) own.variable(name);
+  const maps = new Map<string, ValueMap>();
   for (const [name, source] of Object.entries(variables)) {
     const compiled = compileMap(source, own.scope('response'));
     if ('faults' in compiled)
       throw new Error(`broken invariant: the variable ${name}: ${compiled.faults[0]!.expected}`);
     own.variable(name).define(compiled, !source.volatile);
+    maps.set(name.toLowerCase(), compiled);
   }
   const scope = own.scope('request');
   const splitters = new Map<string, Splitter>();
   for (const [name, split] of splits) {
     const variable = own.variable(name);
+    const texts = [...keyTexts(split.key), ...(split.choose === undefined ? [] : [split.choose])];
+    const names = Object.keys(variables).length === 0 ? [] : variablesReadBy(texts, { variables });
     const splitter = new Splitter(name, split, random, makeKey, scope, {
       own: variable,
+      explainMaps: (view) => explainMaps(names, maps, own, view),
       isRandom: randomnessIn(keyTexts(split.key), { variables, splits }) !== undefined,
       ...(clock === undefined ? {} : { clock }),
       ...(stopOf === undefined ? {} : { stop: stopOf(name) }),
@@ -55,6 +60,18 @@ export function compileSplits(
     variable.define(new SplitVariable(splitter), true);
   }
   return { own, splitters };
+}
+
+function explainMaps(
+  names: readonly string[],
+  maps: ReadonlyMap<string, ValueMap>,
+  own: OwnVariables,
+  view: RequestView,
+): ExplainedMap[] {
+  return names.map((name) => {
+    const value = Buffer.from(own.variable(name).valueFor(view)).toString('latin1');
+    return { name, ...maps.get(name)!.explain(view), value };
+  });
 }
 
 /** The variable of a split: the value of the variant that it gives to this request; empty where it gives none. */
@@ -71,7 +88,6 @@ class SplitVariable implements KeyPart {
     const suspended = suspendKey();
     const { variant } = this.#splitter.decideByShare(view);
     resumeKey(suspended);
-    // Without shares there is no such variant at all.
-    if (variant != null) appendBytes(this.#values[variant.index]!);
+    if (variant !== null) appendBytes(this.#values[variant.index]!);
   }
 }

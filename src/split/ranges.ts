@@ -67,7 +67,7 @@ export class Ranges {
     const bounds = boundsOf(variants);
     this.list = bounds.map((end, index) => ({ from: bounds[index - 1] ?? 0, end }));
     const owners = this.list.flatMap(({ from, end }, index) => (end > from ? [index] : []));
-    this.#owners = Uint16Array.from(owners);
+    this.#owners = Uint16Array.from(owners.length === 0 ? [0] : owners);
     this.#bounds = Uint32Array.from(owners.slice(0, -1), (index) => bounds[index]!);
   }
 

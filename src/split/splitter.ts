@@ -8,23 +8,25 @@ import type { FaultCode } from '../errors.ts';
 import type { CompiledKey } from '../key/compile.ts';
 import { type OwnVariable, REQUEST_SCOPE, type TextScope } from '../key/own-variables.ts';
 import { type FoundKey, findPageKey, pageKeys } from '../key/page-key.ts';
+import type { ExplainedMap } from '../key/value-map.ts';
 import { Arms, armSteps, type Variant } from './arms.ts';
-import { ValueChoice } from './choice.ts';
+import { type ExplainedChoice, ValueChoice } from './choice.ts';
 import { Enrolment, type EnrolmentFacts, enrolsAll, NEVER_STOPPED, type SplitStop } from './enrolment.ts';
 import {
   canBeRemembered,
   compileKeys,
   cookieFor,
-  fieldsOf,
+  fieldsReadBy,
   makeRandomKey,
   mintOf,
+  printableKey,
   remembersOf,
 } from './key-list.ts';
 import { Override, type OverrideFound, type OverridePlace } from './override.ts';
 import { isPreflight } from './preflight.ts';
 import { HASH_COUNT, type HashRange } from './ranges.ts';
 import { Schedule } from './schedule.ts';
-import { type Condition, compileCondition, variablesOfWhen } from './targeting.ts';
+import { type Condition, compileCondition } from './targeting.ts';
 
 export type { Variant } from './arms.ts';
 
@@ -46,6 +48,8 @@ export interface SplitterLive {
   readonly own?: OwnVariable;
   /** The key reads chance, the clock or the connection. */
   readonly isRandom?: boolean;
+  /** The maps that its texts read, and what applies in them to a request. */
+  readonly explainMaps?: (view: RequestView) => readonly ExplainedMap[];
 }
 
 function noClock(): never {
@@ -96,6 +100,10 @@ export interface Explanation extends Omit<Decision, 'extras'> {
   readonly isTargeted: boolean;
   /** Hashes that the variant owns, `end` not among them; null for rendezvous, for a rejected request and for a variant that owns none. */
   readonly range: HashRange | null;
+  /** The text of `choose` and its value; absent without one. */
+  readonly choice?: ExplainedChoice;
+  /** Variables that the split reads, with the entry that applied in each; absent where it reads none. */
+  readonly variables?: readonly ExplainedMap[];
   /** Score of each variant in list order, the highest takes the key; null for ranges. */
   readonly scores: readonly { readonly variant: string; readonly score: number }[] | null;
 }
@@ -131,6 +139,7 @@ export class Splitter {
   readonly enrolment: Enrolment | null;
   readonly #condition: Condition | null;
   readonly #choice: ValueChoice | null;
+  readonly #explainMaps: NonNullable<SplitterLive['explainMaps']>;
   /** The decision by share of the request that is being decided, once the text of `choose` has read it. */
   #byShare: Decision | null = null;
   /** The variants and shares; where they have steps, those of the last decision. */
@@ -150,7 +159,13 @@ export class Splitter {
     random: () => number = Math.random,
     makeKey: () => string = makeRandomKey,
     scope: TextScope = REQUEST_SCOPE,
-    { clock = noClock, stop = NEVER_STOPPED, own, isRandom = false }: SplitterLive = {},
+    {
+      clock = noClock,
+      stop = NEVER_STOPPED,
+      own,
+      isRandom = false,
+      explainMaps = () => [],
+    }: SplitterLive = {},
   ) {
     this.name = name;
     this.#config = config;
@@ -168,6 +183,7 @@ export class Splitter {
     this.#condition = config.when === undefined ? null : compileCondition(config.when, scope);
     this.values = config.variants.map(({ name: variant, value = variant }) => value);
     this.isRandom = isRandom;
+    this.#explainMaps = explainMaps;
     this.#choice =
       config.choose === undefined ? null : new ValueChoice(config.choose, this.values, scope, own ?? null);
     const names = config.variants.map((variant) => variant.name);
@@ -243,8 +259,11 @@ export class Splitter {
     const minted = extras?.mintedKey ?? null;
     const asked = extras?.override?.view ?? view;
     const isTargeted = this.#condition?.holds(asked) ?? true;
+    const variables = this.#explainMaps(asked);
+    const choice = this.#choice?.explain(asked);
+    // The key is read last: all texts are made in one place.
     const found = this.#find(asked);
-    const key = minted === null ? found.key : bytesOf(minted);
+    const key = minted === null ? found.key : Buffer.from(minted, 'latin1');
     const isKeyed = reason === 'share' || reason === 'not_enrolled';
     const source = minted === null ? found.source : this.#keys.at(-1)!;
     const { place = null, variant: forced = -1 } = extras?.override ?? {};
@@ -252,6 +271,8 @@ export class Splitter {
     const owned = range !== undefined && range.end > range.from && arms.rendezvous === null;
     return {
       ...decision,
+      ...(choice === undefined ? {} : { choice }),
+      ...(variables.length === 0 ? {} : { variables }),
       split: this.name,
       method: this.#config.method,
       missingKey: this.#config.missingKey,
@@ -324,7 +345,7 @@ export class Splitter {
     // A minted key, which no browser would keep, would send a preflight to a variant by chance.
     if (isPreflight(view)) return { variant: arms.control, hash, reason: 'missing_key', extras };
     const mintedKey = this.#makeKey();
-    const minted = bytesOf(mintedKey);
+    const minted = Buffer.from(mintedKey, 'latin1');
     const mintedHash = arms.hash(minted);
     const isEnrolled = this.enrolment === null || this.enrolment.enrols(minted);
     return {
@@ -373,26 +394,4 @@ export class Splitter {
         return missingKey satisfies never;
     }
   }
-}
-
-function fieldsReadBy({ key, override, when }: SplitConfig, keys: readonly CompiledKey[]): string[] {
-  const fields = fieldsOf(key);
-  if (override?.header !== undefined) fields.push(override.header);
-  if (override?.cookie !== undefined) fields.push('Cookie');
-  if (mintOf(key) !== null && pageKeys(keys).length > 0) fields.push('Referer');
-  if (when !== undefined) fields.push(...variablesOfWhen(when).flatMap(fieldsOf));
-  return fields.includes('*') ? ['*'] : [...new Set(fields)];
-}
-
-function bytesOf(minted: string): Uint8Array {
-  return Buffer.from(minted, 'latin1');
-}
-
-function printableKey(key: Uint8Array): string {
-  let text = '';
-  for (const byte of key) {
-    const plain = byte >= 0x20 && byte <= 0x7e && byte !== 0x5c;
-    text += plain ? String.fromCharCode(byte) : `\\x${byte.toString(16).padStart(2, '0')}`;
-  }
-  return text;
 }

@@ -190,7 +190,11 @@ const DIRECTIVE_REMEDIES: readonly (readonly [names: RegExp, remedy: string])[] 
   ],
   [/^error_page$/, 'error answers of the splitter are fixed; those of the upstream pass unchanged'],
   [
-    /^(?:geo|geoip_\w+|geoip2\w*|perl\w*|js_\w+|lua_\w+|\w+_by_lua\w*)$/,
+    /^geo$/,
+    'a map of $remote_addr knows single addresses and regular expressions; networks are not looked up',
+  ],
+  [
+    /^(?:geoip_\w+|geoip2\w*|perl\w*|js_\w+|lua_\w+|\w+_by_lua\w*)$/,
     'values cannot be computed here; the split reads its key directly',
   ],
   [

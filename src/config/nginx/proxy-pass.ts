@@ -116,11 +116,15 @@ export class ProxyDestinations {
       return undefined;
     }
     const settingsFor = this.#settings(scope, literals);
-    if (variablesOf(word.text).length > 0) {
-      const split = this.#splits.chosen(word, (text, known) => this.#passTo(text, word, settingsFor, known));
+    // With variables the target as it came is what nginx sends anyway.
+    const target = { ...word, text: word.text.replace(/(?<=.)\$(?:request_uri|\{request_uri\})$/i, '') };
+    if (variablesOf(target.text).length > 0) {
+      const split = this.#splits.chosen(target, (text, known) =>
+        this.#passTo(text, word, settingsFor, known),
+      );
       return split === undefined ? undefined : { split };
     }
-    const upstream = this.#passTo(word.text, word, settingsFor, NO_LITERALS);
+    const upstream = this.#passTo(target.text, word, settingsFor, NO_LITERALS);
     return upstream === undefined ? undefined : { upstream };
   }
 

@@ -93,6 +93,7 @@ class Translator {
     const scopes =
       https.length > 0 ? https.map((http) => ({ parent: null, directives: http.block! })) : [main];
     if (https.length > 0) for (const directive of top) this.#report.main(directive);
+    this.#variables.noteCaptures(top);
     for (const scope of scopes) this.#collect(scope, https.length === 0);
     const servers = scopes.flatMap((scope) => this.#servers(scope));
     if (servers.length === 0)

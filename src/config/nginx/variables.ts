@@ -69,6 +69,20 @@ export class FileVariables {
     };
   }
 
+  /** Makes the named captures of all patterns of the file known: which text has them is checked with the routes. */
+  noteCaptures(directives: readonly Directive[]): void {
+    for (const { name, words, block } of directives) {
+      if (/^(?:location|if|server_name|rewrite)$/.test(name.text)) {
+        for (const { text } of words) {
+          for (const [, capture] of text.matchAll(/\(\?P?<([A-Za-z_]\w*)>/g)) {
+            if (!isKnownName(capture!.toLowerCase())) this.#own.variable(capture!);
+          }
+        }
+      }
+      if (block !== null) this.noteCaptures(block);
+    }
+  }
+
   /** Takes a map or split_clients block; false for any other directive. */
   collect(directive: Directive): boolean {
     const { name, words: args, block } = directive;
