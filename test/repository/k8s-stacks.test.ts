@@ -59,6 +59,8 @@ describe.skipIf(kustomizeMissing !== undefined)('stacks in one namespace', () =>
     );
     const wrong: string[] = [];
     for (const [folder, manifests] of built) {
+      // To ask the pods of another stack is what it is for.
+      if (folder === 'k8s/monitoring/fleet') continue;
       for (const one of manifests) {
         const { selector, podSelector } = (one.spec ?? {}) as {
           selector?: { matchLabels?: Record<string, string> } & Record<string, unknown>;
