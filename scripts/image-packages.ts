@@ -1,7 +1,7 @@
 // The npm packages in the bundle. Asks the bundler which files it includes, so the list has every package that ships and
 // no other.
-import { existsSync, globSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { rolldown } from 'rolldown';
 import config from '../rolldown.config.ts';
@@ -17,13 +17,9 @@ export interface Package {
 export const manifestOf = (folder: string) =>
   JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Package;
 
-/** The nearest folder above a bundled file that is a package with a version; undefined for a file of this project. */
+/** The folder of the package that a bundled file belongs to: packages may have further manifests inside. Undefined for a file of this project. */
 function packageFolder(file: string): string | undefined {
-  if (!file.includes('/node_modules/')) return undefined;
-  for (let folder = dirname(file); folder.includes('/node_modules/'); folder = dirname(folder)) {
-    if (existsSync(join(folder, 'package.json')) && manifestOf(folder).version) return folder;
-  }
-  return undefined;
+  return /^.*\/node_modules\/(?:@[^/]+\/)?[^/]+(?=\/)/.exec(file)?.[0];
 }
 
 /** Folders of the packages in the bundle, each once, sorted. */

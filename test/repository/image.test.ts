@@ -57,6 +57,7 @@ describe('what the image says of its content', () => {
     expect(names.map(([, name]) => name)).toEqual(
       expect.arrayContaining([
         'request-splitter',
+        '@redis/client',
         'commander',
         'murmurhash',
         'pino',
