@@ -12,7 +12,7 @@ import type { Signal } from '../service/service.ts';
 import { table } from './table.ts';
 import type { Terminal } from './terminal.ts';
 
-const INTERVAL_DEFAULT = '10';
+const INTERVAL_DEFAULT = '10s';
 const INTERVAL_MIN_SECONDS = 1;
 const INTERVAL_MAX_SECONDS = 3600;
 
@@ -35,9 +35,10 @@ export function fleetCommand(terminal: Terminal): Command {
     .option('--watch', 'ask and print again and again')
     .option('--listen <ADDRESS>', 'serve the page, /status and /metrics of the fleet, like :9902')
     .addOption(
-      new Option('--interval <SECONDS>', 'seconds between two questions of --watch and --listen').default(
-        INTERVAL_DEFAULT,
-      ),
+      new Option(
+        '--interval <SECONDS>',
+        'time between two questions of --watch and --listen, like 10s',
+      ).default(INTERVAL_DEFAULT),
     )
     .action(async (names: readonly string[], flags: FleetFlags) => {
       const code = await runFleet(names, flags, terminal);
@@ -59,7 +60,7 @@ async function runFleet(names: readonly string[], flags: FleetFlags, terminal: T
       return wrong('NAME', 'a name or address like frontend-splitter:9901 or [::1]:9901', name);
     targets.push(target);
   }
-  const seconds = Number(flags.interval);
+  const seconds = Number(flags.interval.replace(/s$/, ''));
   if (!(seconds >= INTERVAL_MIN_SECONDS && seconds <= INTERVAL_MAX_SECONDS)) {
     const expected = `seconds from ${INTERVAL_MIN_SECONDS} to ${INTERVAL_MAX_SECONDS}`;
     return wrong('--interval', expected, flags.interval);

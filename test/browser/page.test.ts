@@ -301,7 +301,7 @@ describe.skipIf(!hasChromium)('the page', () => {
       const since = Number(new URL(route.request().url()).searchParams.get('since'));
       return route.fulfill({ json: history.describe(history.firstAfter(since)) });
     });
-    await page.setViewportSize({ width: 1000, height: 880 });
+    await page.setViewportSize({ width: 1200, height: 880 });
     await open();
     await traffic(0, 60);
     await page.getByLabel('Token or URL').fill('alice');

@@ -42,7 +42,7 @@ const LEVELS = ['hurts', 'untrusted', 'look', 'early', 'good'];
 export const ROW_COLUMNS = [
   'Errors',
   'Users hit',
-  'Against the others',
+  'Against others',
   'p50',
   'p99',
   'Requests/s',
@@ -156,7 +156,7 @@ export function readRow(split, index, perSecond, isRecent) {
       durationText(p50),
       durationText(p99),
       perSecond === undefined ? '–' : countFormat.format(perSecond),
-      `${keys === 0 ? '–' : ratioText(variant.uniqueKeys / keys)} of ${ratioText(variant.shareRatio)}`,
+      `${keys === 0 ? '–' : ((variant.uniqueKeys / keys) * 100).toFixed(2)} / ${ratioText(variant.shareRatio)}`,
       `${countFormat.format(variant.uniqueKeys)} ± ${countFormat.format(variant.uniqueKeysStandardError)}`,
       countFormat.format(requests),
     ],
@@ -167,7 +167,10 @@ export function readRow(split, index, perSecond, isRecent) {
 function differenceText(errors) {
   if (errors === null) return '–';
   const { value, lower, upper } = errors;
-  return `${pointsText(value)} (${pointsText(lower)} to ${pointsText(upper)})`;
+  return `${pointsText(value)} (${pointsText(lower)} to ${pointsText(upper)})`.replaceAll(
+    /(?<=\(|to )\+/g,
+    '',
+  );
 }
 
 /**
