@@ -74,11 +74,14 @@ const VERDICT_STATES = {
 export function readSplit(split) {
   const { sample, variants, verdict } = split;
   const keys = variants.reduce((sum, { uniqueKeys }) => sum + uniqueKeys, 0);
-  const [level, words] = VERDICT_STATES[verdict.state];
-  const sentences = verdict.alarms.map(({ sentence, present, since }) => {
+  const stop = split.experiment?.guard?.stop ?? null;
+  /** @type {readonly [Level, string]} */
+  const [level, words] = stop === null ? VERDICT_STATES[verdict.state] : ['hurts', 'stopped by its guard'];
+  const alarms = verdict.alarms.map(({ sentence, present, since }) => {
     const from = since === null ? '' : `, since ${sinceText(since)}`;
     return present ? `${sentence}${from}` : `${sentence}${from}; the numbers of now no longer say so`;
   });
+  const sentences = stop === null ? alarms : [stopSentence(split), ...alarms];
   return {
     name: split.name,
     level,
@@ -95,6 +98,17 @@ export function readSplit(split) {
   };
 }
 
+/** Why and since when a guard has stopped the split. @param {SplitStatus} split */
+function stopSentence({ experiment }) {
+  if (experiment === null || experiment.guard === null || experiment.guard.stop === null) return '';
+  const { variant, against, kind, value, againstValue, at } = experiment.guard.stop;
+  const what =
+    kind === 'errors'
+      ? `${ratioText(value)} of the keys of ${variant} met a failure, ${ratioText(againstValue)} of those of ${against}`
+      : `${variant} took ${durationText(value / 1000)}, ${against} ${durationText(againstValue / 1000)}`;
+  return `The guard gives every key ${experiment.control}, since ${sinceText(at)}: ${what}`;
+}
+
 /** @param {SplitStatus} split */
 function experimentFacts({ experiment }) {
   if (experiment === null) return [];
@@ -102,8 +116,16 @@ function experimentFacts({ experiment }) {
   return [
     isStopped ? 'stopped' : `${ratioText(coverageRatio)} of the keys take part`,
     ...(layer === null ? [] : [`layer ${layer}`]),
+    ...experiment.steps.map(stepText),
     ...(nextAt === null ? [] : [`next step ${sinceText(nextAt)}`]),
   ];
+}
+
+/** @param {NonNullable<SplitStatus['experiment']>['steps'][number]} step */
+function stepText({ at, isReached, coverageRatio, shareRatios }) {
+  const shares = Object.entries(shareRatios ?? {}).map(([name, share]) => `${name} ${ratioText(share)}`);
+  const what = coverageRatio === undefined ? shares.join(', ') : ratioText(coverageRatio);
+  return `${isReached ? 'reached' : 'step'} ${what} at ${at}`;
 }
 
 /** Requests since the sample began that are not in it, by why. @param {SplitStatus} split */
