@@ -25,7 +25,7 @@ export function fakeConfig(more: Record<string, unknown> = {}): Config {
     ...document,
     upstreams: new Map(Object.entries(document.upstreams)),
     splits: new Map(Object.entries(document.splits)),
-    routes: [{ path: '/', exact: false, split: 'appversion' }],
+    routes: [{ path: '/', exact: false, beforePatterns: false, split: 'appversion' }],
     hash: '0123456789ab',
   };
 }
