@@ -4,6 +4,7 @@
 import type { RequestEdit } from '../http1/forward-request.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { Edits } from '../routing/edits.ts';
+import type { Destination, RoutedSplit } from '../routing/generation.ts';
 import type { PathRewrite } from '../routing/path-rewrite.ts';
 import type { Outcome } from './outcome.ts';
 import type { RequestRelay } from './request-relay.ts';
@@ -31,4 +32,13 @@ export function applyEdits(
   }
   const target = rewrite === null ? null : rewrite.targetFor(edit.view ?? head);
   request.edit = target === null ? edit : { ...edit, target };
+}
+
+/** The destination of the variant that the splitter decides for; null where it refuses the request. */
+export function decide(routed: RoutedSplit, head: RequestHead, outcome: Outcome): Destination | null {
+  const decision = routed.splitter.decide(head);
+  const { variant } = decision;
+  if (variant === null) return null;
+  outcome.decided(routed, variant.index, decision);
+  return routed.destinations[variant.index]!;
 }

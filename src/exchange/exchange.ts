@@ -9,16 +9,16 @@ import { BODY, RequestFraming, type ResponseFraming } from '../http1/framing.ts'
 import { RequestHead } from '../http1/request-head.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
 import type { AnswerContent } from '../routing/fixed-answer.ts';
-import type { Destination, Generation, Hop, RoutedSplit } from '../routing/generation.ts';
+import type { Destination, Generation, Hop } from '../routing/generation.ts';
 import type { DownstreamCounters } from '../telemetry/counters.ts';
-import type { Client, ClientExchange, PooledConnection, UpstreamExchange } from '../transport/contracts.ts';
+import type { Client, ClientExchange, PooledConnection } from '../transport/contracts.ts';
 import { Tunnel } from '../transport/tunnel.ts';
-import { applyEdits } from './apply-edits.ts';
+import { applyEdits, decide } from './apply-edits.ts';
 import { type Observers, Outcome } from './outcome.ts';
 import { composeAnswer, composeFault, isLastAnswer, lastHopAnswer } from './own-answer.ts';
 import { RequestRelay } from './request-relay.ts';
 import { ResponseRelay } from './response-relay.ts';
-import { Attempts, speaksAgainstAddress } from './retry.ts';
+import * as retrying from './retry.ts';
 import { endWait, Waits } from './waits.ts';
 
 const STEP = { idle: 0, waiting: 1, sent: 2, responding: 3 } as const;
@@ -27,11 +27,11 @@ const STEP = { idle: 0, waiting: 1, sent: 2, responding: 3 } as const;
  * A client has one from the first byte of a request to the end of its response; then the listener keeps it for the next.
  * Its promise: one answer or cut for each `begin`, and one record of it. contracts.ts describes the calls and their order.
  */
-export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
+export class Exchange implements ClientExchange<Generation>, retrying.RepeatableExchange {
   readonly head = new RequestHead();
   readonly framing = new RequestFraming();
   isHead = false;
-  readonly attempts = new Attempts();
+  readonly attempts = new retrying.Attempts();
   #client: Client<Generation> | null = null;
   #step: number = STEP.idle;
   /** Where the exchange is counted; `#hop` is where it goes now: there, or to its fallback. */
@@ -124,7 +124,7 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
       if (isTooLarge) return this.fail('BODY_TOO_LARGE', this.#request.describeFault());
       return this.#answer(routed.fixed.answer.contentFor(head));
     }
-    const destination = routed.splitter === null ? routed.destination : this.#decide(routed, head);
+    const destination = routed.splitter === null ? routed.destination : decide(routed, head, this.#outcome);
     if (destination === null) return this.fail(routed.splitter?.faultWithout ?? 'KEY_MISSING');
     this.#destination = destination;
     this.#hop = destination;
@@ -137,14 +137,6 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     const answer = lastHopAnswer(head);
     if (answer !== null) return this.#answer(answer);
     destination.upstream.checkOut(this, now, false);
-  }
-
-  #decide(routed: RoutedSplit, head: RequestHead): Destination | null {
-    const decision = routed.splitter.decide(head);
-    const { variant } = decision;
-    if (variant === null) return null;
-    this.#outcome.decided(routed, variant.index, decision);
-    return routed.destinations[variant.index]!;
   }
 
   connecting(connection: PooledConnection, now: number): void {
@@ -254,6 +246,8 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
 
   receiveResponseHead(head: ResponseHead, framing: ResponseFraming, headEnd: number, now: number): void {
     const client = this.#client!;
+    if (head.status >= 403 && retrying.passOn(this, this.#connection, `http_${head.status}`, null, null))
+      return;
     this.#step = STEP.responding;
     this.#outcome.status = head.status;
     this.#outcome.firstByteAt = now;
@@ -321,24 +315,34 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     cause: Cause | null = null,
   ): void {
     this.#connection = null;
-    const { upstream } = this.#hop!;
     const now = performance.now();
-    const { retries, bytesReceived } = this.#outcome;
-    const isAllowed = isSilent && this.#step === STEP.sent && retries < upstream.config.retry.attempts;
-    if (isAllowed && this.#request.mayRepeat(wasSent, bytesReceived)) {
+    if (isSilent && this.mayGoOn('error', wasSent, now)) {
       if (this.attempts.lost(connection, wasSent, now)) connection.blame(code, now, cause);
-      this.#outcome.retried();
-      this.#step = STEP.waiting;
-      upstream.checkOut(this, now, true);
-      return;
+      return this.sendAgain(now);
     }
     connection.blame(code, now, cause);
     this.fail(this.#step === STEP.responding ? 'UPSTREAM_BODY_CUT' : code, cause);
   }
 
+  mayGoOn(condition: retrying.RetryCondition, wasSent: boolean, now: number): boolean {
+    const { retries, bytesReceived, startedAt } = this.#outcome;
+    if (this.#step !== STEP.sent) return false;
+    const { retry } = this.#hop!.upstream.config;
+    if (!retrying.allowsRetry(retry, condition, retries, now - startedAt)) return false;
+    return this.#request.mayRepeat(wasSent && !retry.on.includes('non_idempotent'), bytesReceived);
+  }
+
+  sendAgain(now: number): void {
+    this.#connection = null;
+    this.#outcome.retried();
+    this.#step = STEP.waiting;
+    this.#hop!.upstream.checkOut(this, now, true);
+  }
+
   /** Answers with the status of the code where that is still possible, otherwise cuts the client's connection. */
   fail(code: FaultCode, cause: Cause | null = null): void {
     const connection = this.#connection;
+    if (retrying.passOn(this, connection, retrying.conditionOf(code), code, cause)) return;
     const client = this.#client!;
     const hasBegun = this.#step === STEP.responding;
     const { status } = FAULTS[code];
@@ -356,11 +360,7 @@ export class Exchange implements ClientExchange<Generation>, UpstreamExchange {
     this.#settle(FAULT_CODES.indexOf(code), now, cause);
     if (connection === null) upstream?.forget(this);
     else if (connection.isConnecting) connection.exchange = null;
-    else {
-      const isUpstreams = speaksAgainstAddress(code);
-      if (isUpstreams) connection.blame(code, now, cause);
-      connection.leave(this, isUpstreams);
-    }
+    else retrying.letGo(this, connection, code, cause, now);
     if (isCut) client.cut(hasBegun && this.#response.endsWithConnection);
     else client.answer(answer, keepAlive, now);
   }

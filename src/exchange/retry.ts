@@ -2,10 +2,16 @@
 // again does no harm. Decisions and what they depend on: it sends nothing.
 // Sources: RFC 9110 §9.2, RFC 9112 §9.3.2.
 
-import type { FaultCode } from '../errors.ts';
+import type { UpstreamConfig } from '../config/options/upstream.ts';
+import type { Cause, FaultCode } from '../errors.ts';
 import { BODY, type RequestFraming } from '../http1/framing.ts';
 import type { RequestHead } from '../http1/request-head.ts';
-import type { AddressFacts, AttemptFacts, PooledConnection } from '../transport/contracts.ts';
+import type {
+  AddressFacts,
+  AttemptFacts,
+  PooledConnection,
+  UpstreamExchange,
+} from '../transport/contracts.ts';
 
 /** Failures of an answer after which another address might do better. */
 const SPEAKS_AGAINST_ADDRESS: ReadonlySet<FaultCode> = new Set([
@@ -55,8 +61,71 @@ export class Attempts implements AttemptFacts {
   }
 }
 
+/** After what an exchange goes on to another server: a value of `retry.on`. */
+export type RetryCondition = UpstreamConfig['retry']['on'][number];
+
+/** The configuration allows one more attempt after `retries` of them, `ageMs` after the request began. */
+export function allowsRetry(
+  { attempts, on, timeout }: UpstreamConfig['retry'],
+  condition: RetryCondition,
+  retries: number,
+  ageMs: number,
+): boolean {
+  return retries < attempts && (timeout === 0 || ageMs < timeout) && on.includes(condition);
+}
+
+/** An exchange that may be sent to another server of its upstream after an answer that is none, or a bad one. */
+export interface RepeatableExchange extends UpstreamExchange {
+  readonly attempts: Attempts;
+  /** The configuration and the request allow it, and no answer has begun. */
+  mayGoOn(condition: RetryCondition, wasSent: boolean, now: number): boolean;
+  /** Sends the request again, on another connection. */
+  sendAgain(now: number): void;
+}
+
+/** The condition that a fault of an answer is; null for every other one. */
+export function conditionOf(code: FaultCode): RetryCondition | null {
+  if (code === 'UPSTREAM_RESPONSE_TIMEOUT') return 'timeout';
+  return code === 'UPSTREAM_BAD_RESPONSE' || code === 'UPSTREAM_HEAD_TOO_LARGE' ? 'invalid_header' : null;
+}
+
+/**
+ * Sends the exchange to another server, where there is one that may do better; false where it has to end here. `condition` may
+ * be a status that no configuration names. A fault speaks against the address, a status does not.
+ */
+export function passOn(
+  exchange: RepeatableExchange,
+  connection: PooledConnection | null,
+  condition: RetryCondition | `http_${number}` | null,
+  code: FaultCode | null,
+  cause: Cause | null,
+): boolean {
+  if (condition === null || connection === null || connection.isConnecting) return false;
+  const now = performance.now();
+  if (!exchange.mayGoOn(condition as RetryCondition, true, now) || !connection.hasAlternative(now))
+    return false;
+  exchange.attempts.lost(connection, true, now);
+  if (code !== null) connection.blame(code, now, cause);
+  connection.leave(exchange, code !== null);
+  exchange.sendAgain(now);
+  return true;
+}
+
+/** The exchange has failed and needs its connection no longer. */
+export function letGo(
+  exchange: UpstreamExchange,
+  connection: PooledConnection,
+  code: FaultCode,
+  cause: Cause | null,
+  now: number,
+): void {
+  const isUpstreams = speaksAgainstAddress(code);
+  if (isUpstreams) connection.blame(code, now, cause);
+  connection.leave(exchange, isUpstreams);
+}
+
 /** The upstream is to blame for the failure. */
-export function speaksAgainstAddress(code: FaultCode): boolean {
+function speaksAgainstAddress(code: FaultCode): boolean {
   return SPEAKS_AGAINST_ADDRESS.has(code);
 }
 

@@ -1,6 +1,5 @@
 // One socket to one address of an upstream: it connects, carries one exchange after another, and decides whether it may
-// serve the next one. response-reader.ts reads what comes, pipeline.ts keeps the queue, and upstream.ts decides which
-// exchange goes where. Source: RFC 9112 §9.
+// serve the next one. response-reader.ts reads what comes; pipeline.ts keeps the queue. Source: RFC 9112 §9.
 
 import { type Cause, causeOf, type FaultCode } from '../errors.ts';
 import { INCOMPLETE, REFUSED } from '../http1/fields.ts';
@@ -335,6 +334,7 @@ export class UpstreamConnection implements PooledConnection, Timed, WireOwner {
       this.exchangesMax = Math.min(this.exchangesMax, exchanges);
     }
     exchange.receiveResponseHead(head, framing, end, this.#readAt);
+    if (this.exchange !== exchange) return -1; // It has gone to another server.
     return reader.beginBody() ? end : this.#finishAt(end, to);
   }
 

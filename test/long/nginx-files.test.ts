@@ -21,6 +21,14 @@ const FILES = globSync('nginx-files/*.conf', { cwd: import.meta.dirname })
     text: readFileSync(join(import.meta.dirname, path), 'utf8'),
   }));
 
+/** What servers that fail write; null = they close. */
+const BAD_SERVERS: Readonly<Record<string, string | null>> = {
+  CLOSES: null,
+  SILENT: '',
+  UNAVAILABLE: 'HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n',
+  NONSENSE: 'HTTP/1.1 200 OK\r\nno colon here\r\n\r\n',
+};
+
 /** What came of one request, as far as the two have to agree. */
 interface Outcome {
   readonly status: string;
@@ -169,13 +177,15 @@ describe.skipIf(NGINX_VERSION === null)('the same file, in nginx and here', () =
       servers.push(server);
       addresses.set(name, addressOf(server));
     }
-    const closes = createServer((socket) => {
-      socket.on('error', () => undefined);
-      socket.once('data', () => socket.destroy());
-    });
-    await new Promise<void>((resolve) => closes.listen(0, '127.0.0.1', resolve));
-    servers.push(closes);
-    addresses.set('CLOSES', addressOf(closes));
+    for (const [name, answer] of Object.entries(BAD_SERVERS)) {
+      const server = createServer((socket) => {
+        socket.on('error', () => undefined);
+        socket.once('data', () => (answer === null ? socket.destroy() : socket.write(answer)));
+      });
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+      servers.push(server);
+      addresses.set(name, addressOf(server));
+    }
     addresses.set('DEAD', `127.0.0.1:${await freePort()}`);
   });
 

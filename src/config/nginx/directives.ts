@@ -25,6 +25,8 @@ export const INHERITED = new Set<string>([
   'proxy_set_header',
   'proxy_send_timeout',
   'proxy_next_upstream',
+  'proxy_next_upstream_tries',
+  'proxy_next_upstream_timeout',
   'set_real_ip_from',
   'real_ip_header',
   'real_ip_recursive',

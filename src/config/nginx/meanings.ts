@@ -151,7 +151,12 @@ const KEPT_DIRECTIVES: ReadonlyMap<string, string> = new Map([
   ['proxy_connect_timeout', ''],
   ['proxy_read_timeout', ''],
   ['proxy_send_timeout', 'timeouts.write limits how long a write may take'],
-  ['proxy_next_upstream', ''],
+  [
+    'proxy_next_upstream',
+    'a refused connect always goes on to the next server; a status does not count against the server',
+  ],
+  ['proxy_next_upstream_tries', '11 at most'],
+  ['proxy_next_upstream_timeout', ''],
   ['proxy_request_buffering', 'bodies always pass as they arrive, so a chunked upload stays chunked'],
   [
     'underscores_in_headers',
@@ -266,7 +271,6 @@ const DIRECTIVE_REMEDIES: readonly (readonly [names: RegExp, remedy: string])[] 
     'names of fields are checked as nginx does by default',
   ],
   [/^chunked_transfer_encoding$/, 'bodies of unknown length are chunked for HTTP/1.1 clients'],
-  [/^proxy_next_upstream_\w+$/, 'a request is sent again once at most'],
   [/^recursive_error_pages$/, 'error pages are not redirected twice'],
   [/^keyval\w*$/, 'a part of NGINX Plus; keep what it knows in a service that sets a header'],
   [

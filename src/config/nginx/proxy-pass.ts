@@ -15,6 +15,7 @@ import {
   type Scope,
   UPSTREAM_SETTINGS,
 } from './directives.ts';
+import { type NextUpstream, readNextUpstream, retryOf } from './next-upstream.ts';
 import { PassedSplits, reportTextFault, withLiterals } from './passed-splits.ts';
 import type { TranslationReport } from './report.ts';
 import type { Directive, Position } from './syntax.ts';
@@ -36,7 +37,7 @@ interface Settings {
   readonly setHeaders: Readonly<Record<string, string>>;
   readonly connectTimeout: string;
   readonly responseTimeout: string;
-  readonly retries: number;
+  readonly next: NextUpstream;
 }
 
 /** An entry of `upstreams`, and the settings that others may share with it. */
@@ -158,7 +159,7 @@ export class ProxyDestinations {
       this.#report.fail(at, 'proxy_pass', 'http for a Unix socket', showGot(destination));
       return undefined;
     }
-    const { host, retries, ...rest } = settings;
+    const { host, next, ...rest } = settings;
     const { only } = block;
     const name = free(plainName(destination), this.#upstreams);
     this.#made.set(id, name);
@@ -175,7 +176,7 @@ export class ProxyDestinations {
             : hostOf(destination),
         ...rest,
         eject: only?.eject ?? EJECT_DEFAULT,
-        retry: { attempts: retries },
+        retry: retryOf(next, block.servers.filter(({ down }) => !down).length),
         ...(block.key === undefined ? {} : { balance: { key: block.key } }),
         ...poolOf(block),
       },
@@ -194,19 +195,14 @@ export class ProxyDestinations {
       this.#report.time(inheritedDirective(scope, directive), UPSTREAM_SETTINGS[directive].default);
     const connectTimeout = time('proxy_connect_timeout');
     const responseTimeout = time('proxy_read_timeout');
-    const next = inheritedDirective(scope, 'proxy_next_upstream');
-    const isOff = next?.words[0]?.text === 'off';
-    if (!isOff && next?.words.some(({ text }) => text !== 'error' && text !== 'timeout')) {
-      const got = showGot(next.words.map(({ text }) => text).join(' '));
-      this.#report.fail(next.name, next.name.text, 'off, error or timeout', got);
-    }
+    const next = readNextUpstream(scope, this.#report);
     if (inheritedDirective(scope, 'proxy_send_timeout') !== undefined)
       this.#report.ignore('proxy_send_timeout');
     const fields = this.#fields(scope);
     return (destination, own) => {
       const known = new Map([...literals, ['proxy_host', hostOf(destination)], ...own]);
       const { host, setHeaders } = this.#edits(fields, known);
-      return { host, setHeaders, connectTimeout, responseTimeout, retries: isOff ? 0 : 1 };
+      return { host, setHeaders, connectTimeout, responseTimeout, next };
     };
   }
 

@@ -201,11 +201,11 @@ export function writtenSettings({
   const settings = Object.entries(all).filter(
     ([option, value]) => value !== undefined && defaultTextOf(`upstreamDefaults.${option}`) !== value,
   );
-  const { attempts = 1 } = (retry ?? {}) as { attempts?: number };
+  const hasRetry = Object.keys(retry ?? {}).length > 0;
   const hasFields = Object.keys(setHeaders ?? {}).length > 0;
   return {
     ...Object.fromEntries(settings),
-    ...(attempts === 1 ? {} : { retry: { attempts } }),
+    ...(hasRetry ? { retry } : {}),
     ...(hasFields ? { setHeaders } : {}),
   };
 }

@@ -78,6 +78,22 @@ const poolOptions = {
 const pemFile = (doc: string) =>
   documented(z.optional(matching(/^\//, 'the absolute path of a PEM file')), doc, 'path');
 
+/** After what an exchange may be sent again, in nginx's words. */
+export const RETRY_CONDITIONS = [
+  'error',
+  'timeout',
+  'invalid_header',
+  'http_403',
+  'http_404',
+  'http_429',
+  'http_500',
+  'http_502',
+  'http_503',
+  'http_504',
+  'non_idempotent',
+] as const;
+const RETRY_EXPECTED = `a list of ${RETRY_CONDITIONS.join(', ')}`;
+
 const tls = z.strictObject({
   caFile: pemFile(
     'Authorities that may sign the certificate of the upstream, instead of those that node carries.',
@@ -227,9 +243,22 @@ export const upstreamSettings = {
     {
       attempts: integer({
         min: 0,
-        max: 1,
+        max: 10,
         default: 1,
         doc: 'How often an exchange is sent again on another connection of the same upstream, if that is safe. 0 also makes a refused connect final: no second try after a pause.',
+      }),
+      on: documented(
+        z._default(z.array(z.enum(RETRY_CONDITIONS, { error: RETRY_EXPECTED }), { error: RETRY_EXPECTED }), [
+          'error',
+        ]),
+        'After what it is sent again, before a byte of the answer has reached the client: `error` = the connection closes or breaks; `timeout` (silence for responseTimeout), `invalid_header` and a status like `http_503` only if the upstream has another healthy server. `non_idempotent` = also POST, PATCH and unknown methods that were sent.',
+        `list of ${RETRY_CONDITIONS.join(', ')}`,
+      ),
+      timeout: duration({
+        min: '0ms',
+        max: '1h',
+        default: '0ms',
+        doc: 'Longest time since the request began in which it is sent again; 0ms = no limit.',
       }),
     },
     'When an exchange is sent again.',

@@ -179,3 +179,26 @@ describe('what nginx refuses is refused', () => {
     expect(problems![0]).toContain(problem);
   });
 });
+
+describe('proxy_next_upstream', () => {
+  const three = 'upstream a { server 10.0.0.1; server 10.0.0.2; server 10.0.0.3; server 10.0.0.4 down; }';
+  it.each<[string, object]>([
+    ['', { attempts: 2, on: ['error', 'timeout'], timeout: 0 }],
+    ['proxy_next_upstream off;', { attempts: 0 }],
+    [
+      'proxy_next_upstream error http_503 non_idempotent;',
+      { attempts: 2, on: ['error', 'http_503', 'non_idempotent'] },
+    ],
+    ['proxy_next_upstream_tries 2; proxy_next_upstream_timeout 5s;', { attempts: 1, timeout: 5000 }],
+    ['proxy_next_upstream_tries 1; proxy_next_upstream_timeout 0;', { attempts: 0, timeout: 0 }],
+  ])('"%s" becomes retry', (lines, retry) => {
+    const { config } = good(asking({ http: three, location: lines }));
+    expect(config.upstreams.get('a')!.retry).toMatchObject(retry);
+  });
+
+  it('knows no other condition', () => {
+    expect(run(asking({ location: 'proxy_next_upstream error http_418;' })).problems).toEqual([
+      expect.stringContaining('got "http_418"'),
+    ]);
+  });
+});

@@ -15,6 +15,7 @@ describe('the file of the design, unchanged', () => {
         host: '$host',
         connectTimeout: '60s',
         eject: { failures: 1, time: '10s', timeMax: '10s' },
+        retry: { on: ['error', 'timeout'] },
       },
       upstreams: { version_1a: { url: 'http://version_1a' }, version_1b: { url: 'http://version_1b' } },
       splits: {
