@@ -97,7 +97,7 @@ export function explainRequest(deciding: DecidingGeneration, asked: ExplainQuest
     variant: variant?.name ?? null,
     upstream: variant?.upstream ?? null,
     shareRatio: variant?.share ?? null,
-    ...(variant === null ? refusedBy('KEY_MISSING') : {}),
+    ...(variant === null ? refusedBy(splitter.faultWithout) : {}),
   };
 }
 

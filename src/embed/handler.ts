@@ -50,7 +50,7 @@ function handleRequest(context: HandlerContext, request: IncomingMessage, respon
   trackAnswer(request, response);
   const plan = planRequest(context, request);
   const coding = request.headers['transfer-encoding']?.toLowerCase();
-  if (plan === null) return refuseRequest(context, request, response, 'KEY_MISSING');
+  if (plan === null) return refuseRequest(context, request, response, context.splitter.faultWithout);
   if (coding !== undefined && coding !== 'chunked') {
     return refuseRequest(context, request, response, 'UNKNOWN_TRANSFER_ENCODING');
   }
@@ -96,7 +96,7 @@ function startUpgrade(context: HandlerContext, request: IncomingMessage, socket:
     return handleWithoutUpgrade(context, request, socket);
   }
   const plan = planRequest(context, request);
-  if (plan === null) return refuseUpgrade(context, request, socket, 'KEY_MISSING');
+  if (plan === null) return refuseUpgrade(context, request, socket, context.splitter.faultWithout);
   new HandlerTunnel(context, plan, request, socket).send(head);
 }
 

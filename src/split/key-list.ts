@@ -131,8 +131,12 @@ export function printableKey(key: Uint8Array): string {
 }
 
 /** Names of all request fields that a decision reads, for Vary; "*" alone where no field says it. */
-export function fieldsReadBy({ key, override, when }: SplitConfig, keys: readonly CompiledKey[]): string[] {
-  const fields = fieldsOf(key);
+export function fieldsReadBy(
+  { key, override, when }: SplitConfig,
+  keys: readonly CompiledKey[],
+  readTexts: readonly string[],
+): string[] {
+  const fields = [...fieldsOf(key), ...readTexts.flatMap(fieldsOf)];
   if (override?.header !== undefined) fields.push(override.header);
   if (override?.cookie !== undefined) fields.push('Cookie');
   if (mintOf(key) !== null && pageKeys(keys).length > 0) fields.push('Referer');

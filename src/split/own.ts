@@ -51,6 +51,7 @@ export function compileSplits(
     const names = Object.keys(variables).length === 0 ? [] : variablesReadBy(texts, { variables });
     const splitter = new Splitter(name, split, random, makeKey, scope, {
       own: variable,
+      readTexts: [...texts, ...names.flatMap((read) => textsOf(variables, read))],
       explainMaps: (view) => explainMaps(names, maps, own, view),
       isRandom: randomnessIn(keyTexts(split.key), { variables, splits }) !== undefined,
       ...(clock === undefined ? {} : { clock }),
@@ -60,6 +61,12 @@ export function compileSplits(
     variable.define(new SplitVariable(splitter), true);
   }
   return { own, splitters };
+}
+
+/** The texts of a variable, by its name in lower case: what they read, a decision depends on. */
+function textsOf(variables: Config['variables'], name: string): string[] {
+  const [, source] = Object.entries(variables).find(([one]) => one.toLowerCase() === name)!;
+  return [source.of, source.default, ...source.values.map(([, value]) => value)];
 }
 
 function explainMaps(

@@ -48,6 +48,8 @@ export interface SplitterLive {
   readonly own?: OwnVariable;
   /** The key reads chance, the clock or the connection. */
   readonly isRandom?: boolean;
+  /** Its texts, and those of the maps that they read: what a decision depends on. */
+  readonly readTexts?: readonly string[];
   /** The maps that its texts read, and what applies in them to a request. */
   readonly explainMaps?: (view: RequestView) => readonly ExplainedMap[];
 }
@@ -165,6 +167,7 @@ export class Splitter {
       own,
       isRandom = false,
       explainMaps = () => [],
+      readTexts = [],
     }: SplitterLive = {},
   ) {
     this.name = name;
@@ -193,7 +196,7 @@ export class Splitter {
     const isExperiment = this.#steps !== null || this.enrolment !== null || this.#condition !== null;
     this.#isPlain = this.#keys.length === 1 && !this.hasExtras && !isExperiment && this.#choice === null;
     this.overrideHeader = this.#override?.header ?? null;
-    this.varyBy = fieldsReadBy(config, this.#keys);
+    this.varyBy = fieldsReadBy(config, this.#keys, readTexts);
     this.isChanceWithoutKey = config.missingKey === 'random';
   }
 
