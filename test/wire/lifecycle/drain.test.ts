@@ -136,7 +136,7 @@ describe('a drain', () => {
   });
 
   it('loses none of many requests that arrive while it begins', async () => {
-    const { ambassador, splitter, upstream } = await startLine(undefined, drain('1s', '20s'));
+    const { ambassador, splitter, upstream } = await startLine(undefined, drain('20s', '60s'));
     const asking = Array.from({ length: 40 }, async (_, i) => {
       const client = await splitter.client();
       let count = 0;
