@@ -12,6 +12,8 @@ import { type AsJson, List } from './json-pieces.ts';
 export const HISTORY_INTERVAL_MS = 5000;
 /** Points that are kept: 15 minutes. */
 const POINTS_MAX = 180;
+/** Longest time that a turn of judging samples holds the event loop, but for the end of its last piece. */
+const LOOK_TURN_MS = 2;
 /** A clock that is off by more than this was set; by less, it was slewed. */
 const CLOCK_STEP_MS = 1000;
 
@@ -57,6 +59,10 @@ function emptyRing(): Float64Array {
 /** The answer of /history as a client reads it. */
 export type HistoryV1 = AsJson<ReturnType<History['describe']>>;
 
+function* lookAtAll(running: Pick<Running, 'counters'>, nowMs: number) {
+  for (const sample of running.counters.samples()) yield* sample.lookInPieces(nowMs);
+}
+
 /** The points of one running splitter. Its admin port owns it and says when a point is due. */
 export class History {
   readonly #running: Pick<Running, 'counters'>;
@@ -65,6 +71,8 @@ export class History {
   readonly #times = new Float64Array(POINTS_MAX);
   #taken = 0;
   #lastMs: number;
+  /** The judging of all samples that has begun; null between two. */
+  #looks: Iterator<undefined, void, undefined> | null = null;
   /** What makes a Unix time of such a time. */
   #offsetMs: number;
 
@@ -84,9 +92,25 @@ export class History {
     this.#follow();
     for (const track of this.#tracks.values()) track.take(slot, seconds);
     this.#times[slot] = steadyMs;
-    for (const sample of this.#running.counters.samples()) sample.look(nowMs);
+    // One that is still under way goes on to its end first.
+    if (this.#looks === null) {
+      this.#looks = lookAtAll(this.#running, nowMs);
+      this.#lookOn();
+    }
     this.#taken += 1;
     this.#lastMs = steadyMs;
+  }
+
+  /** Judges the samples for some milliseconds, and goes on in the next turn of the event loop. */
+  #lookOn(): void {
+    const startedAt = performance.now();
+    while (performance.now() - startedAt < LOOK_TURN_MS) {
+      if (this.#looks?.next().done !== false) {
+        this.#looks = null;
+        return;
+      }
+    }
+    setImmediate(() => this.#lookOn());
   }
 
   /** The first point will begin here: nothing is known of what was counted before. */

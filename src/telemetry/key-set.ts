@@ -108,12 +108,11 @@ export class KeySet {
     return { keys, standardError: Math.sqrt(bits * Math.max(0, Math.expm1(load) - load)) };
   }
 
-  /** Keys of each group of the variant at this position; null where the bitmap is too full to tell. */
-  groups(variant: number): Float64Array | null {
+  /** Keys of each group of the variant at this position, in `groups`; null where the bitmap is too full to tell. */
+  groups(variant: number, groups: Float64Array = new Float64Array(2 ** this.groupBits)): Float64Array | null {
     const bits = 2 ** (this.bits - this.groupBits);
     const first = variant << this.groupBits;
-    const groups = new Float64Array(2 ** this.groupBits);
-    for (const group of groups.keys()) {
+    for (let group = 0; group < groups.length; group += 1) {
       const free = 1 - this.#ones[first + group]! / bits;
       if (free * bits < 1) return null;
       groups[group] = -bits * Math.log(free);

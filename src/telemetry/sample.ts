@@ -30,6 +30,8 @@ export interface Recent {
 const EPOCH = EPOCH_ROW.at;
 /** Of more variants it would take too long to find the keys that moved. */
 const MOVED_VARIANTS_MAX = 8;
+/** A verdict of more variants is judged at regular times, in pieces, and not for each reader. */
+const JUDGED_AT_ONCE_MAX = 32;
 /** How far recent() goes back, and in which steps. */
 const RECENT_MS = 15 * 60_000;
 const MARK_INTERVAL_MS = 60_000;
@@ -176,19 +178,30 @@ export class Sample {
     return this.variants.map((_, index) => this[set].count(index));
   }
 
-  /** What the numbers say, and have said before. Judged again when exchanges have ended since. @param nowMs Unix time */
+  /**
+   * What the numbers say, and have said before. Judged again when exchanges have ended since; of many variants the last
+   * judgement is given, which lookInPieces() makes. @param nowMs Unix time
+   */
   verdict(nowMs = Date.now()): SplitVerdict {
-    const version = this.#version();
-    if (this.#verdict?.version !== version) {
-      const facts = this.variants.map((_, index) => this.#facts(index));
-      const verdict = this.#evidence.take(
-        judgeSample(facts),
-        facts.map(({ assigned }) => assigned),
-        nowMs,
-      );
-      this.#verdict = { version, verdict };
-    }
+    if (this.#verdict === null || this.variants.length <= JUDGED_AT_ONCE_MAX) return this.#judge(nowMs);
+    return this.#verdict.verdict;
+  }
+
+  #judge(nowMs: number): SplitVerdict {
+    const pieces = this.#judgeInPieces(nowMs);
+    while (pieces.next().done !== true);
     return this.#verdict!.verdict;
+  }
+
+  *#judgeInPieces(nowMs: number): Generator<undefined, void, undefined> {
+    const version = this.#version();
+    if (this.#verdict?.version === version) return;
+    // Read at one moment: variants that are read later would have more keys.
+    const facts = this.#facts();
+    yield;
+    const judgement = yield* judgeSample(facts);
+    const assigned = facts.map((one) => one.assigned);
+    this.#verdict = { version, verdict: this.#evidence.take(judgement, assigned, nowMs) };
   }
 
   /**
@@ -196,7 +209,17 @@ export class Sample {
    * recent() has something to compare with. @param nowMs Unix time
    */
   look(nowMs: number): void {
-    this.verdict(nowMs);
+    this.#judge(nowMs);
+    this.#mark(nowMs);
+  }
+
+  /** As look(), in pieces that hold the event loop for some milliseconds at most. One at a time. @param nowMs Unix time */
+  *lookInPieces(nowMs: number): Generator<undefined, void, undefined> {
+    this.#mark(nowMs);
+    yield* this.#judgeInPieces(nowMs);
+  }
+
+  #mark(nowMs: number): void {
     const last = this.#marks.at(-1);
     if (last !== undefined && nowMs - last.atMs < MARK_INTERVAL_MS && nowMs >= last.atMs) return;
     this.#marks.push({ atMs: nowMs, cells: this.rows.map((row) => row.read()) });
@@ -225,33 +248,41 @@ export class Sample {
     return version;
   }
 
-  #facts(index: number): VariantFacts {
-    const { name, share } = this.variants[index]!;
-    const { keyless, overrides, fallbacks, preflights, others } = this.rows[index]!;
+  #facts(): VariantFacts[] {
     const groups = 2 ** this.assigned.groupBits;
-    const sums = (sum: number, unit = 1) => {
-      const values = new Float64Array(groups);
-      const first = index * groups * GROUP_SUMS_COUNT + sum;
-      for (let group = 0; group < groups; group += 1) {
-        values[group] = this.sums[first + group * GROUP_SUMS_COUNT]! / unit;
-      }
-      return values;
-    };
-    return {
-      name,
-      share,
-      assigned: this.assigned.count(index),
-      answered: this.answered.count(index),
-      failed: this.failed.count(index),
-      groupKeys: this.assigned.groups(index),
-      requests: sums(GROUP_SUMS.requests),
-      answers: sums(GROUP_SUMS.answers),
-      logDurations: sums(GROUP_SUMS.logDurations, LOG_PARTS),
-      left: sums(GROUP_SUMS.left),
-      keyless,
-      fallbacks,
-      outside: keyless + overrides + fallbacks + preflights + others,
-    };
+    const cells = this.variants.length * groups;
+    // One array for each sum of all variants: small ones for each variant are much work for the garbage collector.
+    const [requests, answers, logDurations, left] = Array.from(
+      { length: GROUP_SUMS_COUNT },
+      () => new Float64Array(cells),
+    ) as [Float64Array, Float64Array, Float64Array, Float64Array];
+    const { sums } = this;
+    for (let cell = 0, at = 0; cell < cells; cell += 1, at += GROUP_SUMS_COUNT) {
+      requests[cell] = sums[at + GROUP_SUMS.requests]!;
+      answers[cell] = sums[at + GROUP_SUMS.answers]!;
+      logDurations[cell] = sums[at + GROUP_SUMS.logDurations]! / LOG_PARTS;
+      left[cell] = sums[at + GROUP_SUMS.left]!;
+    }
+    const counted = new Float64Array(cells);
+    return this.variants.map(({ name, share }, index) => {
+      const { keyless, overrides, fallbacks, preflights, others } = this.rows[index]!;
+      const of = (all: Float64Array) => all.subarray(index * groups, (index + 1) * groups);
+      return {
+        name,
+        share,
+        assigned: this.assigned.count(index),
+        answered: this.answered.count(index),
+        failed: this.failed.count(index),
+        groupKeys: this.assigned.groups(index, of(counted)),
+        requests: of(requests),
+        answers: of(answers),
+        logDurations: of(logDurations),
+        left: of(left),
+        keyless,
+        fallbacks,
+        outside: keyless + overrides + fallbacks + preflights + others,
+      };
+    });
   }
 
   /** Alarms so far, to be handed on with the sample. */

@@ -1,10 +1,24 @@
 // Fifteen minutes of points per variant: rates, percentiles, and what is forgotten.
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { History, quantile } from '../../../src/admin/history.ts';
 import { DURATION_BOUNDS_SECONDS } from '../../../src/telemetry/counts.ts';
+import { Sample } from '../../../src/telemetry/sample.ts';
 import { fakeRunning } from '../../support/fake-running.ts';
 
 const START = Date.parse('2030-01-01T00:00:00Z');
+
+test('the samples are judged at every point, and each verdict comes to its end', async () => {
+  const running = fakeRunning();
+  const variants = Array.from({ length: 1000 }, (_, at) => ({ name: `v${at}`, share: 0.001 }));
+  const sample = new Sample({ split: 's', variants, definition: 'd', key: 'k', hasAnyHash: true });
+  vi.spyOn(running.counters, 'samples').mockImplementation(() => [sample].values());
+  const history = new History(running, START, 0);
+  const before = sample.verdict();
+  for (let hash = 0; hash < 5000; hash += 1) sample.add(0, hash * 858_993);
+  history.take(START + 5000, 5000);
+  await expect.poll(() => sample.verdict()).not.toBe(before);
+  expect(sample.verdict().isMismatch).toBe(true);
+});
 
 describe('a point', () => {
   test('is what has ended since the last one, by the second', () => {

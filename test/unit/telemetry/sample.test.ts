@@ -91,6 +91,36 @@ describe('the last 15 minutes of a sample', () => {
   });
 });
 
+describe('the verdict on a split with 1,000 variants', () => {
+  const variants = Array.from({ length: 1000 }, (_, at) => ({ name: `v${at}`, share: 0.001 }));
+  const used = () => {
+    const sample = new Sample({ split: 's', variants, definition: 'd', key: 'k', hasAnyHash: true });
+    // The first variant has the keys of 99 others too.
+    for (const [at, hash] of randomHashes(20_000, 5).entries())
+      sample.add(at % 1000 < 100 ? 0 : at % 1000, hash);
+    return sample;
+  };
+
+  test('is the same in small pieces as at once', () => {
+    const [sample, other] = [used(), used()];
+    sample.look(1);
+    const pieces = [...other.lookInPieces(1)];
+    expect(pieces.length).toBeGreaterThan(30);
+    expect(other.verdict()).toEqual(sample.verdict());
+    expect(other.verdict().level).toBe('stop');
+  });
+
+  test('waits for the next regular look: readers get the last one and judge nothing', () => {
+    const sample = used();
+    sample.look(1);
+    const verdict = sample.verdict();
+    sample.add(7, 1);
+    expect(sample.verdict()).toBe(verdict);
+    sample.look(2);
+    expect(sample.verdict()).not.toBe(verdict);
+  });
+});
+
 describe('keys that a change of shares has moved', () => {
   test('are counted when they come again, and not without such a change', () => {
     const counters = new Counters();
