@@ -1,11 +1,13 @@
 // The real program under traffic, a real Prometheus that scrapes it, and the dashboard of k8s/monitoring: each query of
-// each panel returns data. One upstream is dead and one has a fallback, so that faults, too, have something to show.
+// each panel returns data. One upstream is dead and one has a fallback, a client speaks plain text to a TLS port, and the
+// certificate is replaced by a broken one, so that faults, too, have something to show.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { parse } from 'yaml';
 import { type Echo, startEcho } from '../../../src/demo/echo.ts';
+import { TestAuthority } from '../../support/certificates.ts';
 import { DASHBOARD, fillIn, PANELS } from '../../support/dashboard.ts';
 import { ProgramRun } from '../../support/program.ts';
 import { Prometheus, prometheusMissing } from '../../support/prometheus.ts';
@@ -31,17 +33,23 @@ describe.skipIf(prometheusMissing !== undefined)(
     let run: ProgramRun;
     let prometheus: Prometheus;
     let origin: string;
+    let tlsPort: number;
+    const authority = new TestAuthority();
+    const pair = authority.issue({ names: ['localhost'] });
 
     const configure = (responseTimeout: string) =>
       writeFileSync(
         file,
-        `upstreamDefaults: { responseTimeout: ${responseTimeout} }
+        `listen: ["127.0.0.1:0", { address: "127.0.0.1:0", tls: { certificate: ${pair.certificate}, key: ${pair.key} } }]
+upstreamDefaults: { responseTimeout: ${responseTimeout} }
 upstreams:
   alive: { url: ${echo.url} }
   dead: { url: ${dead.url} }
   covered: { url: ${dead.url}, onDown: { fallback: alive } }
 splits:
   appversion:
+    coverage: 100%
+    guard: { errors: { worseBy: 1 point }, minimumKeys: 1000000 }
     variants:
       - { name: version_1a, share: 60%, upstream: alive }
       - { name: version_1b, share: 20%, upstream: dead }
@@ -57,15 +65,18 @@ routes:
       await Promise.all(tokens.map((token) => fetch(`${origin}/shop?token=${token}`)));
       expect((await fetch(`${origin}/shop`)).status).toBe(200); // no key: version_1c
       expect((await fetch(`${origin}/elsewhere`)).status).toBe(404); // no route
+      expect((await fetch(`http://127.0.0.1:${tlsPort}/`)).status).toBe(400); // plain text to a TLS port
     }
 
     beforeAll(async () => {
       [echo, dead] = await Promise.all([startEcho('alive'), startEcho('dead')]);
       await dead.close();
       configure('60s');
-      run = new ProgramRun(['serve', '--config', file], { LISTEN: '127.0.0.1:0', ADMIN: '127.0.0.1:0' });
+      run = new ProgramRun(['serve', '--config', file], { ADMIN: '127.0.0.1:0' });
       const { listening, admin } = await run.event('serving');
-      origin = (listening as string[])[0]!;
+      const [plain, encrypted] = listening as string[];
+      origin = plain!;
+      tlsPort = Number(new URL(encrypted!).port);
       prometheus = await Prometheus.scraping(new URL(admin as string).host);
       await traffic(0, 150);
       // A rate needs a change between two scrapes.
@@ -73,6 +84,7 @@ routes:
       await vi.waitUntil(scraped, soon);
       await traffic(150, 300);
       configure('30s');
+      writeFileSync(pair.certificate, 'broken');
       run.signal('SIGHUP');
       await run.event('configuration accepted');
     });
@@ -82,6 +94,7 @@ routes:
       await run?.kill();
       await echo?.close();
       rmSync(folder, { recursive: true });
+      authority.close();
     });
 
     test.each(QUERIES)('"$title" ($refId) shows data', async ({ query }) => {
