@@ -63,6 +63,19 @@ export function equalsIgnoringCase(
   return true;
 }
 
+/** Where some bytes are: `bytes` from `start` to before `end`. Its owner sets it again and again, so that none is made per request. */
+export class ByteRange {
+  bytes: Uint8Array = EMPTY;
+  start = 0;
+  end = 0;
+
+  set(bytes: Uint8Array, start: number, end: number): void {
+    this.bytes = bytes;
+    this.start = start;
+    this.end = end;
+  }
+}
+
 /** What keys, routes and rewrites read of one request. All positions index into `bytes`. */
 export interface RequestView {
   readonly bytes: Uint8Array;
@@ -73,6 +86,11 @@ export interface RequestView {
   readonly targetEnd: number;
   /** Values of the fields with this lower-case name, in order of arrival; empty when there is none. */
   fieldValues(name: string): readonly Uint8Array[];
+  /**
+   * How many fields have this lower-case name. Sets `into` to the value of the first one, or to no bytes, without a copy;
+   * absent where fields are not kept as bytes.
+   */
+  locateField?(name: Uint8Array, into: ByteRange): number;
   /** Host as nginx's $host: authority of an absolute-form before the Host field, no port, lower case; empty when none. */
   host(): Uint8Array;
   /** Client address as text, an IPv4-mapped IPv6 address as plain IPv4; "unix:" on a Unix socket. */

@@ -4,7 +4,7 @@
 // A line is parsed in one pass and only when it is complete; a section that arrives in pieces continues at the start of
 // its last incomplete line, so every cut of the same bytes gives the same result.
 
-import { COLON, CR, EMPTY, equalsIgnoringCase, HT, LF, LOWER, SP, TOKEN } from '../bytes.ts';
+import { type ByteRange, COLON, CR, EMPTY, equalsIgnoringCase, HT, LF, LOWER, SP, TOKEN } from '../bytes.ts';
 import type { FaultCode } from '../errors.ts';
 import { describeBreach, type Rule } from './rules.ts';
 
@@ -271,6 +271,18 @@ export class FieldSection {
       }
     }
     return values;
+  }
+
+  /** How many fields have this lower-case name; sets `into` to the value of the first one, or to no bytes. */
+  locateField(name: Uint8Array, into: ByteRange): number {
+    const { bytes, at } = this;
+    let found = 0;
+    into.set(bytes, 0, 0);
+    for (let i = 0; i < this.count * 4; i += 4) {
+      if (!equalsIgnoringCase(bytes, at[i]!, at[i + 1]!, name)) continue;
+      if (found++ === 0) into.set(bytes, at[i + 2]!, at[i + 3]!);
+    }
+    return found;
   }
 
   /** Moves all positions by `delta`, after the bytes were copied elsewhere. */

@@ -2,7 +2,7 @@
 // becomes a part that appends its bytes to the text that is being made. Which variables a text can read is its scope's.
 // Source: nginx, src/http/ngx_http_script.c.
 
-import type { RequestView } from '../bytes.ts';
+import type { ByteRange, RequestView } from '../bytes.ts';
 import { hintFor } from './hints.ts';
 import { canonicalName } from './key-text.ts';
 import { knownVariable } from './known-variables.ts';
@@ -26,6 +26,7 @@ export class CompiledKey implements KeyPart {
   readonly variables: number;
   readonly #parts: readonly KeyPart[];
   readonly #first: KeyPart | null;
+  readonly #isLocatable: boolean;
   readonly #literalLength: number;
 
   constructor(text: string, parts: readonly KeyPart[], literalLength: number) {
@@ -33,6 +34,7 @@ export class CompiledKey implements KeyPart {
     this.variables = parts.filter((part) => !(part instanceof Literal)).length;
     this.#parts = parts;
     this.#first = parts.length === 1 ? parts[0]! : null;
+    this.#isLocatable = this.#first?.locate !== undefined;
     this.#literalLength = literalLength;
   }
 
@@ -47,6 +49,11 @@ export class CompiledKey implements KeyPart {
   /** Appends the bytes to the text that is being made. */
   append(view: RequestView): void {
     for (let i = 0; i < this.#parts.length; i++) this.#parts[i]!.append(view);
+  }
+
+  /** Sets `into` to the bytes of `expand` where they are in the request already; false where they have to be made. */
+  locate(view: RequestView, into: ByteRange): boolean {
+    return this.#isLocatable && this.#first!.locate!(view, into);
   }
 
   /** True when every variable of the text was empty in the request that `key` was expanded from. */

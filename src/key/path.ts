@@ -24,6 +24,21 @@ export function normalisePath(view: RequestView): Uint8Array | null {
   return length < 0 ? null : normal.subarray(0, length);
 }
 
+/** Position after a path that is its own normal form, as nearly all are; -1 for one that may have another. */
+export function endOfNormalPath(view: RequestView): number {
+  const { bytes, targetEnd } = view;
+  let at = view.targetStart;
+  if (at === targetEnd || bytes[at] !== SLASH) return -1;
+  let isSegmentStart = false;
+  for (; at < targetEnd; at++) {
+    const byte = bytes[at]!;
+    if (byte === QUESTION || byte === HASH) break;
+    if (byte === PERCENT || (isSegmentStart && (byte === SLASH || byte === DOT))) return -1;
+    isSegmentStart = byte === SLASH;
+  }
+  return at;
+}
+
 /**
  * Writes the normal form of bytes[start, end) to `out` at `root`, where it takes no more room than the path itself.
  * Returns where it ends there; -1 for a path that nginx refuses: bad encoding, %00, ".." above the root.

@@ -4,6 +4,7 @@
 
 import {
   AMPERSAND,
+  ByteRange,
   COMMA,
   DOT,
   EMPTY,
@@ -16,10 +17,11 @@ import {
   SLASH,
   SP,
 } from '../bytes.ts';
-import { endOfPath, normalisePath, writeNormalPath } from './path.ts';
+import { endOfNormalPath, endOfPath, normalisePath, writeNormalPath } from './path.ts';
 
 export const COMMA_SPACE = Uint8Array.of(COMMA, SP);
 const SEMICOLON_SPACE = Uint8Array.of(SEMICOLON, SP);
+const COOKIE = new TextEncoder().encode('cookie');
 
 // The key that is being built. v2() of murmurhash hashes a whole array, so a view is kept for each short length:
 // a copy of 10 bytes and a kept view cost 31 ns together with the hash, `subarray` or a new view 48 ns.
@@ -114,7 +116,15 @@ export function appendLatin1(text: string): void {
 /** One piece of a key text: appends its bytes for this request to the key. */
 export interface KeyPart {
   append(view: RequestView): void;
+  /**
+   * Sets `into` to the same bytes where they are in memory already, so that they can be compared without a copy. False where
+   * they are not: then `append` makes them. `into` is valid while the request is. Parts that make their bytes have no such method.
+   */
+  locate?(view: RequestView, into: ByteRange): boolean;
 }
+
+/** Where a part that is being appended was found. */
+const FOUND = new ByteRange();
 
 /** Text around variables. */
 export class Literal implements KeyPart {
@@ -141,6 +151,19 @@ class Argument implements KeyPart {
   }
 
   append(view: RequestView): void {
+    const start = this.#startOfValue(view);
+    if (start >= 0) appendValue(view.bytes, start, view.targetEnd);
+  }
+
+  locate(view: RequestView, into: ByteRange): boolean {
+    const start = this.#startOfValue(view);
+    if (start < 0) into.set(EMPTY, 0, 0);
+    else into.set(view.bytes, start, endOfArgument(view.bytes, start, view.targetEnd));
+    return true;
+  }
+
+  /** -1 without such an argument. */
+  #startOfValue(view: RequestView): number {
     const { bytes, targetEnd } = view;
     const name = this.#name;
     let at = endOfPath(view);
@@ -152,22 +175,22 @@ class Argument implements KeyPart {
         at++;
         matched++;
       }
-      if (matched === name.length && at < targetEnd && bytes[at] === EQUALS) {
-        appendValue(bytes, at + 1, targetEnd);
-        return;
-      }
+      if (matched === name.length && at < targetEnd && bytes[at] === EQUALS) return at + 1;
       at = endOfArgument(bytes, at, targetEnd);
     }
+    return -1;
   }
 }
 
 /** $http_X: the values of all fields of that name, as nginx joins them since 1.23 (1.22 took the first one alone). */
 export class Field implements KeyPart {
   readonly #name: string;
+  readonly #nameBytes: Uint8Array;
   readonly #separator: Uint8Array;
 
   constructor(name: string) {
     this.#name = name.replaceAll('_', '-');
+    this.#nameBytes = new TextEncoder().encode(this.#name);
     this.#separator = name === 'cookie' ? SEMICOLON_SPACE : COMMA_SPACE;
   }
 
@@ -177,6 +200,10 @@ export class Field implements KeyPart {
       if (i > 0) append(this.#separator, 0, 2);
       append(values[i]!, 0, values[i]!.length);
     }
+  }
+
+  locate(view: RequestView, into: ByteRange): boolean {
+    return view.locateField !== undefined && view.locateField(this.#nameBytes, into) < 2;
   }
 }
 
@@ -194,60 +221,74 @@ export class Cookie implements KeyPart {
 
   append(view: RequestView): void {
     const fields = view.fieldValues('cookie');
-    for (let i = 0; i < fields.length; i++) if (this.#appendFrom(fields[i]!)) return;
+    for (let i = 0; i < fields.length; i++) {
+      FOUND.set(fields[i]!, 0, fields[i]!.length);
+      if (this.#narrow(FOUND)) return append(FOUND.bytes, FOUND.start, FOUND.end);
+    }
   }
 
-  #appendFrom(field: Uint8Array): boolean {
+  locate(view: RequestView, into: ByteRange): boolean {
+    if (view.locateField === undefined || view.locateField(COOKIE, into) > 1) return false;
+    if (!this.#narrow(into)) into.set(EMPTY, 0, 0);
+    return true;
+  }
+
+  /** Narrows the range of a field to the value of its cookie; false, and the range stays, without one. */
+  #narrow(range: ByteRange): boolean {
+    const { bytes, end } = range;
     const name = this.#name;
-    let at = 0;
-    while (at < field.length) {
-      if (at + name.length <= field.length && equalsIgnoringCase(field, at, at + name.length, name)) {
-        at = afterSpaces(field, at + name.length);
-        if (at === field.length) return false;
+    let at = range.start;
+    while (at < end) {
+      if (at + name.length <= end && equalsIgnoringCase(bytes, at, at + name.length, name)) {
+        at = afterSpaces(bytes, at + name.length, end);
+        if (at === end) return false;
         // nginx reads this byte even when it is the ";" that ends the cookie.
-        if (field[at++] === EQUALS) {
-          const start = afterSpaces(field, at);
-          const end = field.indexOf(SEMICOLON, start);
-          append(field, start, end === -1 ? field.length : end);
+        if (bytes[at++] === EQUALS) {
+          const start = afterSpaces(bytes, at, end);
+          range.set(bytes, start, endOfCookie(bytes, start, end));
           return true;
         }
       }
-      // By hand: thousands of calls of indexOf for a field of ";" alone would cost milliseconds.
-      while (at < field.length && field[at] !== SEMICOLON) at++;
-      at = afterSpaces(field, at + 1);
+      at = afterSpaces(bytes, endOfCookie(bytes, at, end) + 1, end);
     }
     return false;
   }
 }
 
-const METHOD: KeyPart = {
-  append: (view) => append(view.bytes, view.methodStart, view.methodEnd),
-};
+/** A part whose bytes are always in memory. */
+function located(locate: (view: RequestView, into: ByteRange) => void): KeyPart {
+  return {
+    append(view) {
+      locate(view, FOUND);
+      append(FOUND.bytes, FOUND.start, FOUND.end);
+    },
+    locate(view, into) {
+      locate(view, into);
+      return true;
+    },
+  };
+}
 
-const REQUEST_URI: KeyPart = {
-  append: (view) => append(view.bytes, view.targetStart, view.targetEnd),
-};
+const METHOD = located((view, into) => into.set(view.bytes, view.methodStart, view.methodEnd));
+
+const REQUEST_URI = located((view, into) => into.set(view.bytes, view.targetStart, view.targetEnd));
 
 /** From the first "?" to the "#" after it, without both; empty when a "#" comes first. */
-const ARGS: KeyPart = {
-  append(view) {
-    const { bytes } = view;
-    const pathEnd = endOfPath(view);
-    if (pathEnd === view.targetEnd || bytes[pathEnd] === HASH) return;
-    let end = pathEnd + 1;
-    while (end < view.targetEnd && bytes[end] !== HASH) end++;
-    append(bytes, pathEnd + 1, end);
-  },
-};
+const ARGS = located((view, into) => {
+  const { bytes, targetEnd } = view;
+  const pathEnd = endOfPath(view);
+  const start = pathEnd === targetEnd || bytes[pathEnd] === HASH ? pathEnd : pathEnd + 1;
+  let end = start;
+  while (end < targetEnd && bytes[end] !== HASH) end++;
+  into.set(bytes, start, end);
+});
 
 /** A trailing dot is not part of $host, as in nginx. */
-const HOST_NAME: KeyPart = {
-  append(view) {
-    const host = view.host();
-    const dotted = host.length > 1 && host[host.length - 1] === DOT;
-    append(host, 0, dotted ? host.length - 1 : host.length);
-  },
-};
+const HOST_NAME = located((view, into) => {
+  const host = view.host();
+  const isDotted = host.length > 1 && host[host.length - 1] === DOT;
+  into.set(host, 0, isDotted ? host.length - 1 : host.length);
+});
 
 /** $remote_addr: its bytes are kept until another client's request comes. */
 export class RemoteAddress implements KeyPart {
@@ -255,12 +296,22 @@ export class RemoteAddress implements KeyPart {
   #bytes: Uint8Array = EMPTY;
 
   append(view: RequestView): void {
-    const { remoteAddress } = view;
+    const bytes = this.#bytesOf(view.remoteAddress);
+    append(bytes, 0, bytes.length);
+  }
+
+  locate(view: RequestView, into: ByteRange): boolean {
+    const bytes = this.#bytesOf(view.remoteAddress);
+    into.set(bytes, 0, bytes.length);
+    return true;
+  }
+
+  #bytesOf(remoteAddress: string): Uint8Array {
     if (remoteAddress !== this.#text) {
       this.#text = remoteAddress;
       this.#bytes = new TextEncoder().encode(remoteAddress);
     }
-    append(this.#bytes, 0, this.#bytes.length);
+    return this.#bytes;
   }
 }
 
@@ -273,6 +324,11 @@ const URI: KeyPart = {
     const written = writeNormalPath(bytes, targetStart, end, scratch, length);
     if (written < 0) append(bytes, targetStart, end);
     else length = written;
+  },
+  locate(view, into) {
+    const end = endOfNormalPath(view);
+    into.set(view.bytes, view.targetStart, end);
+    return end >= 0;
   },
 };
 
@@ -309,10 +365,17 @@ function endOfArgument(bytes: Uint8Array, start: number, end: number): number {
   return at;
 }
 
+/** By hand: thousands of calls of indexOf for a field of ";" alone would cost milliseconds. */
+function endOfCookie(bytes: Uint8Array, start: number, end: number): number {
+  let at = start;
+  while (at < end && bytes[at] !== SEMICOLON) at++;
+  return at;
+}
+
 /** nginx knows no tabs here. */
-function afterSpaces(bytes: Uint8Array, from: number): number {
+function afterSpaces(bytes: Uint8Array, from: number, end: number): number {
   let at = from;
-  while (at < bytes.length && bytes[at] === SP) at++;
+  while (at < end && bytes[at] === SP) at++;
   return at;
 }
 

@@ -251,10 +251,7 @@ export class Splitter {
     return this.#find(this.#override?.find(view)?.view ?? view).key;
   }
 
-  /**
-   * The decision for this request and the way to it. Where chance has its part (`missingKey: random`, a minted key) it is
-   * one more throw of the dice.
-   */
+  /** The decision for this request and the way to it. Chance (`missingKey: random`, a minted key) decides once more. */
   explain(view: RequestView): Explanation {
     const { extras, ...decision } = this.decide(view);
     const { variant, reason } = decision;
@@ -330,7 +327,9 @@ export class Splitter {
   #decideByKey(view: RequestView, override: OverrideFound | null): Decision {
     const arms = this.#now();
     const isTargeted = this.#condition === null || this.#condition.holds(view);
-    const { source, key } = this.#find(view);
+    let source = this.#key;
+    let key = source.expand(view);
+    if (source.isMissing(key)) ({ source, key } = this.#find(view));
     const hash = arms.hash(key);
     const extras = override === null ? null : { mintedKey: null, setCookie: null, override };
     const isMissing = source.isMissing(key);
@@ -339,7 +338,7 @@ export class Splitter {
       const isEnrolled = isTargeted && (this.enrolment === null || this.enrolment.enrols(key));
       const variant = isEnrolled ? arms.pick(key, hash) : arms.control;
       const reason = isEnrolled ? 'share' : isTargeted ? 'not_enrolled' : 'not_targeted';
-      const setCookie = this.#rememberIn(source, key, view);
+      const setCookie = this.hasExtras ? this.#rememberIn(source, key, view) : null;
       if (setCookie === null) return { variant, hash, reason, extras };
       return { variant, hash, reason, extras: { mintedKey: null, setCookie, override } };
     }

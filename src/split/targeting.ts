@@ -1,8 +1,9 @@
 // Which requests take part in an experiment: conditions on the variables of a request, compiled once. They compare raw
-// bytes, as keys do, and know equality, prefix, list, presence and their combinations; nothing more.
+// bytes, as keys do, and know equality, prefix, list, presence and their combinations; nothing more. Values are compared
+// where they are in the request; only those that have to be made are copied.
 
 import murmurhash from 'murmurhash';
-import type { RequestView } from '../bytes.ts';
+import { ByteRange, type RequestView } from '../bytes.ts';
 import type { WhenConfig } from '../config/options/experiment.ts';
 import { type CompiledKey, compileKey } from '../key/compile.ts';
 import type { TextScope } from '../key/own-variables.ts';
@@ -67,14 +68,24 @@ function bytesOfText(text: string): Uint8Array {
   return new TextEncoder().encode(text);
 }
 
-function startsWith(value: Uint8Array, text: Uint8Array): boolean {
-  if (value.length < text.length) return false;
-  for (let i = 0; i < text.length; i++) if (value[i] !== text[i]) return false;
+/** Where the value is that a condition compares. Each condition sets it before it reads it. */
+const VALUE = new ByteRange();
+
+function findValue(value: CompiledKey, view: RequestView): void {
+  if (value.locate(view, VALUE)) return;
+  const bytes = value.expand(view);
+  VALUE.set(bytes, 0, bytes.length);
+}
+
+function valueBeginsWith(text: Uint8Array): boolean {
+  const { bytes, start, end } = VALUE;
+  if (end - start < text.length) return false;
+  for (let i = 0; i < text.length; i++) if (bytes[start + i] !== text[i]) return false;
   return true;
 }
 
-function equals(value: Uint8Array, text: Uint8Array): boolean {
-  return value.length === text.length && startsWith(value, text);
+function valueEquals(text: Uint8Array): boolean {
+  return VALUE.end - VALUE.start === text.length && valueBeginsWith(text);
 }
 
 class Equal implements Condition {
@@ -87,7 +98,8 @@ class Equal implements Condition {
   }
 
   holds(view: RequestView): boolean {
-    return equals(this.#value.expand(view), this.#text);
+    findValue(this.#value, view);
+    return valueEquals(this.#text);
   }
 }
 
@@ -101,7 +113,8 @@ class Prefix implements Condition {
   }
 
   holds(view: RequestView): boolean {
-    return startsWith(this.#value.expand(view), this.#text);
+    findValue(this.#value, view);
+    return valueBeginsWith(this.#text);
   }
 }
 
@@ -115,8 +128,8 @@ class OneOfFew implements Condition {
   }
 
   holds(view: RequestView): boolean {
-    const value = this.#value.expand(view);
-    for (let i = 0; i < this.#list.length; i++) if (equals(value, this.#list[i]!)) return true;
+    findValue(this.#value, view);
+    for (let i = 0; i < this.#list.length; i++) if (valueEquals(this.#list[i]!)) return true;
     return false;
   }
 }
@@ -134,10 +147,12 @@ class OneOfMany implements Condition {
   }
 
   holds(view: RequestView): boolean {
+    // Hashes are of whole arrays, which `expand` has without a new one.
     const value = this.#value.expand(view);
     const list = this.#byHash.get(murmurhash.v2(value, 0));
     if (list === undefined) return false;
-    for (let i = 0; i < list.length; i++) if (equals(value, list[i]!)) return true;
+    VALUE.set(value, 0, value.length);
+    for (let i = 0; i < list.length; i++) if (valueEquals(list[i]!)) return true;
     return false;
   }
 }
@@ -152,7 +167,10 @@ class Present implements Condition {
   }
 
   holds(view: RequestView): boolean {
-    return this.#value.isMissing(this.#value.expand(view)) !== this.#isWanted;
+    const isMissing = this.#value.locate(view, VALUE)
+      ? VALUE.start === VALUE.end
+      : this.#value.isMissing(this.#value.expand(view));
+    return isMissing !== this.#isWanted;
   }
 }
 
