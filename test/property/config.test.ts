@@ -2,11 +2,12 @@
 // endless loop, and a good file with any slip in it is still told by line and column.
 
 import fc from 'fast-check';
-import { expect, it, vi } from 'vitest';
+import { beforeAll, expect, it, vi } from 'vitest';
 import type { ConfigResult } from '../../src/config/link.ts';
 import { parseNginx } from '../../src/config/nginx/translate.ts';
 import { parseConfig } from '../../src/config/parse.ts';
 import { formatProblem } from '../../src/config/problem.ts';
+import { loadPatternEngine } from '../../src/key/pattern.ts';
 import { RUNS_LIMIT_MS, runs } from '../support/runs.ts';
 
 vi.setConfig({ testTimeout: RUNS_LIMIT_MS });
@@ -93,6 +94,8 @@ const anything = fc
   .map((points) => String.fromCodePoint(...points));
 
 const spoilt = (text: string) => fc.oneof(slips(text), anything);
+
+beforeAll(loadPatternEngine);
 
 it('of YAML', () => {
   fc.assert(
