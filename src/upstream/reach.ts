@@ -14,7 +14,7 @@ import { TlsSettings } from './tls.ts';
 
 const ADDRESSES_MAX = 16;
 /** How long a server may take to object to what it was sent. */
-const OBJECTION_MS = 150;
+const OBJECTION_MS = 1000;
 const EMPTY_LINES = '\r\n\r\n\r\n';
 
 /** One address and what came of the connect: null when it was accepted. */
