@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Ambassador } from '../../src/ambassador.ts';
 import { parseNginx } from '../../src/config/nginx/translate.ts';
 import { formatProblems } from '../../src/config/problem.ts';
+import { loadPatternEngine } from '../../src/key/pattern.ts';
 import { freePort } from '../support/free-port.ts';
 import { NGINX_VERSION, startNginxFile } from '../support/nginx.ts';
 import { DELIBERATE } from './nginx-differences.ts';
@@ -20,6 +21,8 @@ const FILES = globSync('nginx-files/*.conf', { cwd: import.meta.dirname })
     name: basename(path, '.conf'),
     text: readFileSync(join(import.meta.dirname, path), 'utf8'),
   }));
+
+beforeAll(loadPatternEngine);
 
 /** What servers that fail write; null = they close. */
 const BAD_SERVERS: Readonly<Record<string, string | null>> = {

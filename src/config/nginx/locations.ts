@@ -213,7 +213,8 @@ export class LocationRoutes {
           ...(rewriteLocation.length === 0 ? {} : { rewriteLocation }),
         };
         if (end !== undefined) this.#push(where, { ...end, ...options }, server, way, directive.name);
-      } else if (ownDirectives(scope, 'location').length > 0) {
+      } else if (ownDirectives(scope, 'location').length > 0 || ways.some(({ answer }) => answer !== null)) {
+        // nginx would look for a file here.
         this.#push(where, { respond: { status: 404 } }, server, way, directive.name);
       } else if (this.#report.problems.length === known) {
         // Where a directive that answers in place of an upstream was refused, that is the cause.

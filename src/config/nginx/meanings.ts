@@ -147,7 +147,10 @@ const KEPT_DIRECTIVES: ReadonlyMap<string, string> = new Map([
   ['proxy_pass', ''],
   ['proxy_set_header', 'fields about the connection and the length of the message are left to the splitter'],
   ['proxy_redirect', 'without regular expressions; a Refresh that is rewritten becomes absolute'],
-  ['rewrite', 'with break in a location, redirect or permanent; linear regular expressions'],
+  [
+    'rewrite',
+    'with break in a location, redirect or permanent; linear regular expressions. What a redirect captures is not escaped again: nginx writes a captured space as %20',
+  ],
   ['proxy_connect_timeout', ''],
   ['proxy_read_timeout', ''],
   ['proxy_send_timeout', 'timeouts.write limits how long a write may take'],
