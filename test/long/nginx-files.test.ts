@@ -1,14 +1,15 @@
 // Files of nginx of many shapes, each with its requests, in a real nginx and here: status, upstream, target, fields and
 // bodies have to be the same. What differs on purpose is listed with its reason, and each entry of the list has to be needed.
 // Skipped, with the reason printed, without nginx.
-import { globSync, readFileSync } from 'node:fs';
+import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer as createHttpServer, type Server as HttpServer } from 'node:http';
 import { type AddressInfo, connect, createServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Ambassador } from '../../src/ambassador.ts';
-import { parseNginx } from '../../src/config/nginx/translate.ts';
+import { translateNginx } from '../../src/config/load.ts';
 import { formatProblems } from '../../src/config/problem.ts';
 import { loadPatternEngine } from '../../src/key/pattern.ts';
 import { freePort } from '../support/free-port.ts';
@@ -170,6 +171,7 @@ function startEcho(upstream: string): Promise<HttpServer> {
 const addressOf = (server: Server) => `127.0.0.1:${(server.address() as AddressInfo).port}`;
 
 describe.skipIf(NGINX_VERSION === null)('the same file, in nginx and here', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'splitter-files-'));
   const servers: Server[] = [];
   const addresses = new Map<string, string>();
   const used = new Set<number>();
@@ -189,15 +191,17 @@ describe.skipIf(NGINX_VERSION === null)('the same file, in nginx and here', () =
       servers.push(server);
       addresses.set(name, addressOf(server));
     }
+    addresses.set('INCLUDES', join(import.meta.dirname, 'nginx-files', 'includes'));
     addresses.set('DEAD', `127.0.0.1:${await freePort()}`);
   });
 
   afterAll(() => {
     for (const server of servers) server.close();
+    rmSync(directory, { recursive: true });
   });
 
-  it(`has at least sixty of them (nginx ${NGINX_VERSION})`, () => {
-    expect(FILES.length).toBeGreaterThanOrEqual(60);
+  it(`has at least ninety of them (nginx ${NGINX_VERSION})`, () => {
+    expect(FILES.length).toBeGreaterThanOrEqual(90);
   });
 
   it.each(FILES)('$name', async ({ name, text }) => {
@@ -208,13 +212,15 @@ describe.skipIf(NGINX_VERSION === null)('the same file, in nginx and here', () =
         ['L', String(await freePort())],
         ['L2', String(await freePort())],
       ]);
-      const conf = text.replace(/<(\w+)>/g, (_, key: string) => ports.get(key) ?? addresses.get(key)!);
+      const conf = text.replace(/<([A-Z]+2?)>/g, (_, key: string) => ports.get(key) ?? addresses.get(key)!);
       return { conf, ports };
     };
     const theirs = await filled();
     const ours = await filled();
     const nginx = await startNginxFile(theirs.conf, Number(theirs.ports.get('L')));
-    const parsed = parseNginx(ours.conf, `${name}.conf`, { readInclude: () => ({ got: 'no includes' }) });
+    const file = join(directory, `${name}.conf`);
+    writeFileSync(file, ours.conf);
+    const parsed = await translateNginx(file);
     expect(formatProblems(parsed.problems ?? [])).toEqual([]);
     const ambassador = new Ambassador({ ...parsed.config!, admin: null }, { log: pino({ level: 'silent' }) });
     await ambassador.start();
