@@ -37,7 +37,7 @@ describe.skipIf(prometheusMissing !== undefined)(
     const authority = new TestAuthority();
     const pair = authority.issue({ names: ['localhost'] });
 
-    const configure = (responseTimeout: string) =>
+    const configure = (responseTimeout: string, share = '60%') =>
       writeFileSync(
         file,
         `listen: ["127.0.0.1:0", { address: "127.0.0.1:0", tls: { certificate: ${pair.certificate}, key: ${pair.key} } }]
@@ -51,7 +51,7 @@ splits:
     coverage: 100%
     guard: { errors: { worseBy: 1 point }, minimumKeys: 1000000 }
     variants:
-      - { name: version_1a, share: 60%, upstream: alive }
+      - { name: version_1a, share: ${share}, upstream: alive }
       - { name: version_1b, share: 20%, upstream: dead }
       - { name: version_1c, share: "*", upstream: covered }
 routes:
@@ -71,12 +71,16 @@ routes:
     beforeAll(async () => {
       [echo, dead] = await Promise.all([startEcho('alive'), startEcho('dead')]);
       await dead.close();
-      configure('60s');
+      configure('60s', '50%');
       run = new ProgramRun(['serve', '--config', file], { ADMIN: '127.0.0.1:0' });
       const { listening, admin } = await run.event('serving');
       const [plain, encrypted] = listening as string[];
       origin = plain!;
       tlsPort = Number(new URL(encrypted!).port);
+      // A change of the shares: from now on the sample has one before it, and so a number of moved keys.
+      configure('60s');
+      run.signal('SIGHUP');
+      await run.event('configuration accepted');
       prometheus = await Prometheus.scraping(new URL(admin as string).host);
       await traffic(0, 150);
       // A rate needs a change between two scrapes.
@@ -86,7 +90,7 @@ routes:
       configure('30s');
       writeFileSync(pair.certificate, 'broken');
       run.signal('SIGHUP');
-      await run.event('configuration accepted');
+      await run.event('configuration accepted', 1);
     });
 
     afterAll(async () => {
