@@ -3,9 +3,11 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { pino } from 'pino';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type AdminServer, startAdmin } from '../../src/admin/server.ts';
+import { Ambassador } from '../../src/ambassador.ts';
 import { ENDING } from '../../src/telemetry/epoch.ts';
 import { type FakeRunning, fakeConfig, fakeGeneration, fakeRunning } from '../support/fake-running.ts';
 
@@ -184,6 +186,40 @@ describe.skipIf(!hasChromium)('the page', () => {
       'appversion,version_1a,a',
       'appversion,version_1b,b',
     ]);
+    await page.context().close();
+  });
+
+  test('says why and since when a guard has stopped a split, and which steps of coverage come', async () => {
+    const { appversion } = Object.fromEntries(fakeConfig().splits);
+    const guard = { errors: { worseBy: '1 point' } };
+    const steps = [
+      { at: '2020-01-01T00:00Z', to: '50%' },
+      { at: '2100-01-01T00:00Z', to: '100%' },
+    ];
+    const variants = [
+      { name: 'version_1a', share: '50%', upstream: 'a' },
+      { name: 'version_1b', share: '*', upstream: 'b' },
+    ];
+    const split = { key: appversion!.key, variants, control: 'version_1a', coverage: { steps }, guard };
+    const ambassador = new Ambassador(fakeConfig({ splits: { appversion: split } }), {
+      log: pino({ level: 'silent' }),
+      lookup: async () => ['127.0.0.1'],
+    });
+    running.generation = { ...ambassador.generation, acceptedAt: new Date('2030-01-02T03:04:05Z') };
+    running.guards = ambassador.guards;
+    const page = await open();
+    await page.getByText(/50(\.0+)? % of the keys take part/).waitFor({ state: 'attached' });
+    const counts = ambassador.guards.countsOf('appversion')!;
+    for (let user = 0; user < 4000; user += 1)
+      counts.add(user & 1, Math.imul(user, 0x9e3779b1) >>> 0, user % 4 === 1, 5);
+    expect(ambassador.guards.look(ambassador.generation.splitters)).toBe(true);
+    await page.getByText('stopped by its guard').first().waitFor();
+    const sentence =
+      /The guard gives every key version_1a, since .*: \d\d(\.\d+)? % of the keys of version_1b met a failure, 0(\.0+)? % of those of version_1a/;
+    await page.locator('#troubles').getByText(sentence).waitFor();
+    await page.getByText(/ · stopped · .*next step/).waitFor({ state: 'attached' });
+    expect(await page.getByText(/of the keys take part/).count()).toBe(0);
+    await judge(page, 'stopped-light');
     await page.context().close();
   });
 });
