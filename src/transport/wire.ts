@@ -18,6 +18,8 @@ const COPY_BYTES_MAX = 16_384;
  * that fills its buffer, 32 times in a row. Less costs throughput (bench get-1m), more makes others wait.
  */
 const TURN_BYTES_MAX = 131_072;
+/** Bytes that wait in TLS above which the peer is slow, whatever the socket below says: more than a turn brings. */
+const CARRIED_BYTES_MAX = 262_144;
 /** First size of an Output. */
 const OUTPUT_BYTES = 2048;
 /** Most Outputs that are kept, as many as wires gather in a turn of a busy process; and of those that have grown. */
@@ -339,7 +341,8 @@ export class Wire {
     const { socket } = this;
     if (socket.destroyed || socket.writableEnded) return;
     socket.write(bytes, this.#onWritten);
-    if (socket.writableLength > 0 && !this.#isCarried) this.#block();
+    const queued = socket.writableLength;
+    if (queued > 0 && (queued > CARRIED_BYTES_MAX || !this.#isCarried)) this.#block();
   }
 
   /**

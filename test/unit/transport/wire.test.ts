@@ -1,28 +1,51 @@
-// One socket's bytes in and out, also where Node does not offer what the fast way needs: a handle without useUserBuffer, and
-// bytes that are not those of the descriptor (TLS).
+// One socket's bytes in and out, over TLS as well, and also where Node does not offer what the fast way needs: a handle
+// without useUserBuffer, and bytes that are not those of the descriptor (TLS towards an upstream).
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
-import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
+import { afterAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { ReadMemory, Wire, type WireOwner } from '../../../src/transport/wire.ts';
+import { TestAuthority } from '../../support/certificates.ts';
 
-/** The two ends of a connection; `wired` is the one that a Wire gets. */
-async function startPair(): Promise<{ wired: Socket; far: Socket }> {
+const authority = new TestAuthority();
+afterAll(() => authority.close());
+const { certificate, key } = authority.issue({ names: ['localhost'] });
+const tlsOptions = { cert: readFileSync(certificate), key: readFileSync(key) };
+
+/** The two ends of a connection, and the TCP sockets below them; `wired` is the one that a Wire gets. */
+interface Pair {
+  wired: Socket;
+  far: Socket;
+  carrier: Socket;
+  farCarrier: Socket;
+}
+
+async function startPair(isTls = false): Promise<Pair> {
   const server = createServer({ allowHalfOpen: true });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const far = connect({
+  const farCarrier = connect({
     port: (server.address() as AddressInfo).port,
     host: '127.0.0.1',
     allowHalfOpen: true,
   });
-  const [wired] = (await once(server, 'connection')) as [Socket];
+  const [carrier] = (await once(server, 'connection')) as [Socket];
   onTestFinished(() => {
-    far.destroy();
-    wired.destroy();
+    farCarrier.destroy();
+    carrier.destroy();
     server.close();
   });
-  for (const socket of [far, wired]) socket.on('error', () => undefined);
-  return { wired, far };
+  for (const socket of [farCarrier, carrier]) socket.on('error', () => undefined);
+  if (!isTls) return { wired: carrier, far: farCarrier, carrier, farCarrier };
+  const tlsServer = createTlsServer(tlsOptions);
+  const secured = once(tlsServer, 'secureConnection') as Promise<[Socket]>;
+  tlsServer.emit('connection', carrier);
+  const far = connectTls({ socket: farCarrier, ca: authority.caBytes, servername: 'localhost' });
+  far.on('error', () => undefined);
+  const [[wired]] = await Promise.all([secured, once(far, 'secureConnect')]);
+  wired.on('error', () => undefined);
+  return { wired, far, carrier, farCarrier };
 }
 
 class Owner implements WireOwner {
@@ -52,7 +75,8 @@ class Owner implements WireOwner {
   }
 }
 
-const WAYS = ['direct', 'without useUserBuffer', 'not plain'] as const;
+const WAYS = ['direct', 'without useUserBuffer', 'not plain', 'TLS'] as const;
+type Way = (typeof WAYS)[number];
 
 /** As in a Node that lacks this part of the private API. */
 function hideUserBuffer(socket: Socket): void {
@@ -60,16 +84,21 @@ function hideUserBuffer(socket: Socket): void {
   Reflect.set(handle as object, 'useUserBuffer', undefined);
 }
 
-async function startWire(way: (typeof WAYS)[number]) {
-  const { wired, far } = await startPair();
-  if (way === 'without useUserBuffer') {
-    hideUserBuffer(wired);
-  }
+/** A wire whose reads have not begun. */
+async function startQuiet(way: Way) {
+  const isTls = way === 'TLS';
+  const pair = await startPair(isTls);
+  if (way === 'without useUserBuffer') hideUserBuffer(pair.wired);
   const owner = new Owner();
-  const wire = new Wire(wired, owner, way !== 'not plain');
+  const isPlain = !isTls && way !== 'not plain';
+  return { ...pair, owner, wire: new Wire(pair.wired, owner, isPlain, isTls ? pair.carrier : null) };
+}
+
+async function startWire(way: Way) {
+  const started = await startQuiet(way);
   const memory = new ReadMemory(4096, 64);
-  wire.startReading(memory);
-  return { wire, wired, far, owner, memory };
+  started.wire.startReading(memory);
+  return { ...started, memory };
 }
 
 const textOf = (size: number, seed = 0) => {
@@ -120,14 +149,9 @@ describe.each(WAYS)('a wire (%s)', (way) => {
   describe('that never runs dry', () => {
     /** Bytes of each turn of the event loop. */
     async function startFlood(pausesIn: number) {
-      const { wired, far } = await startPair();
-      if (way === 'without useUserBuffer') {
-        hideUserBuffer(wired);
-      }
+      const { wire, wired, far, owner } = await startQuiet(way);
       const text = textOf(1000).repeat(1500);
       far.write(text);
-      const owner = new Owner();
-      const wire = new Wire(wired, owner, way !== 'not plain');
       const turns: number[] = [0];
       const { received } = Owner.prototype;
       owner.received = (bytes, from, to) => {
@@ -245,9 +269,9 @@ describe.each(WAYS)('a wire (%s)', (way) => {
   });
 
   it('ends its socket when the other end has reset it, and goes on for nobody', async () => {
-    const { wire, wired, far, owner } = await startWire(way);
+    const { wire, wired, farCarrier, owner } = await startWire(way);
     const closed = new Promise((resolve) => wired.once('close', resolve));
-    far.resetAndDestroy();
+    farCarrier.resetAndDestroy();
     for (let i = 0; i < 3; i++) {
       wire.write(Buffer.alloc(100_000), 0, 100_000);
       await new Promise((resolve) => setImmediate(resolve));
@@ -258,7 +282,7 @@ describe.each(WAYS)('a wire (%s)', (way) => {
   });
 
   // Node destroys a TLS socket whose write has failed, together with what it has received.
-  if (way === 'not plain') return;
+  if (way === 'not plain' || way === 'TLS') return;
   it('whose other end takes no more reads what that end sent before', async () => {
     const { wire, wired, far, owner } = await startWire(way);
     owner.readsOn = true;
