@@ -53,6 +53,8 @@ export class FileVariables {
   /** Names that some text reads, in lower case. */
   readonly #read = new Set<string>();
   readonly #own = new OwnVariables();
+  /** Names of captures that are no map and no split, in lower case. */
+  readonly #captures = new Set<string>();
   /** Texts that are made of a request. Whoever checks a text with it reads its variables. */
   readonly scope: TextScope;
 
@@ -75,7 +77,9 @@ export class FileVariables {
       if (/^(?:location|if|server_name|rewrite)$/.test(name.text)) {
         for (const { text } of words) {
           for (const [, capture] of text.matchAll(/\(\?P?<([A-Za-z_]\w*)>/g)) {
-            if (!isKnownName(capture!.toLowerCase())) this.#own.variable(capture!);
+            if (isKnownName(capture!.toLowerCase())) continue;
+            this.#own.variable(capture!);
+            this.#captures.add(capture!.toLowerCase());
           }
         }
       }
@@ -267,8 +271,24 @@ export class FileVariables {
     );
   }
 
+  /** Keys are made before a location is known, so they read no capture of one. */
+  #refuseCapturesInKeys(): void {
+    for (const { directive, key } of this.#splits.values()) {
+      const capture = variablesOf(key).find(({ name }) => this.#captures.has(name) && !this.has(name))?.name;
+      if (capture === undefined) continue;
+      const expected = `a variable that a map sets, such as map $uri $part { "~^/(?<${capture}>[^/]+)" $${capture}; }`;
+      this.#report.fail(
+        directive.words[0]!,
+        'split_clients',
+        expected,
+        `$${capture}, a capture of another pattern`,
+      );
+    }
+  }
+
   /** Adds `variables`, and the splits that only texts read, to a document; `parts` are those with all its texts. */
   addTo(document: Record<string, unknown>, parts: readonly unknown[]): void {
+    this.#refuseCapturesInKeys();
     for (const text of textsIn(parts)) for (const { name } of variablesOf(text)) this.read(name);
     const routed = (document.splits ?? {}) as Record<string, unknown>;
     const variables: Record<string, unknown> = {};

@@ -210,6 +210,14 @@ describe('what cannot be kept is told with file and line, all at once', () => {
     ]);
   });
 
+  it('a capture of a location as the key of a split comes with the map that does the same', () => {
+    const text =
+      'split_clients $shop $v { 50% a; * b; }\nserver { location ~ ^/(?<shop>[a-z]+) { proxy_pass http://$v; } }';
+    expect(run(text).problems).toContain(
+      'nginx.conf:1:15 split_clients: expected a variable that a map sets, such as map $uri $part { "~^/(?<shop>[^/]+)" $shop; }, got $shop, a capture of another pattern',
+    );
+  });
+
   it('problems of included files carry their own names', () => {
     expect(
       run('http { include a.conf; lissten 1; }', {
