@@ -15,7 +15,8 @@ import type { Client, ClientExchange, PooledConnection } from '../transport/cont
 import { Tunnel } from '../transport/tunnel.ts';
 import { applyEdits, decide } from './apply-edits.ts';
 import { type Observers, Outcome } from './outcome.ts';
-import { composeAnswer, composeFault, isLastAnswer, lastHopAnswer } from './own-answer.ts';
+import { lastHopAnswer } from './own-answer.ts';
+import { OwnAnswers } from './own-answers.ts';
 import { RequestRelay } from './request-relay.ts';
 import { ResponseRelay } from './response-relay.ts';
 import * as retrying from './retry.ts';
@@ -42,10 +43,12 @@ export class Exchange implements ClientExchange<Generation>, retrying.Repeatable
   readonly #request = new RequestRelay(this.head, this.framing);
   readonly #response = new ResponseRelay();
   readonly #waits: Waits;
+  readonly #answers: OwnAnswers;
 
   constructor(observers: Observers, counters: DownstreamCounters) {
     this.#outcome = new Outcome(observers, counters);
     this.#waits = new Waits(this.#request, this.#outcome);
+    this.#answers = new OwnAnswers(this.head, this.#response, this.#outcome);
   }
 
   attach(client: Client<Generation>): void {
@@ -117,7 +120,7 @@ export class Exchange implements ClientExchange<Generation>, retrying.Repeatable
     this.isHead = framing.isHead;
     const routed = generation.route(head, client.listenedOn);
     if (typeof routed === 'string') return this.fail(routed);
-    this.#response.addForRoute(routed.responseFields);
+    this.#response.addForRoute(routed.responseFields, routed.errorAnswers);
     const isTooLarge = !this.#request.limit(routed.bodyBytesMax);
     if (routed.splitter === null && routed.fixed !== null) {
       this.#outcome.belongsTo(routed.fixed.counters, routed.fixed.name);
@@ -248,6 +251,8 @@ export class Exchange implements ClientExchange<Generation>, retrying.Repeatable
     const client = this.#client!;
     if (head.status >= 403 && retrying.passOn(this, this.#connection, `http_${head.status}`, null, null))
       return;
+    const replaced = head.status >= 400 ? this.#answers.inPlaceOf(head.status, head) : null;
+    if (replaced !== null) return this.#answer(replaced);
     this.#step = STEP.responding;
     this.#outcome.status = head.status;
     this.#outcome.firstByteAt = now;
@@ -345,17 +350,13 @@ export class Exchange implements ClientExchange<Generation>, retrying.Repeatable
     if (retrying.passOn(this, connection, retrying.conditionOf(code), code, cause)) return;
     const client = this.#client!;
     const hasBegun = this.#step === STEP.responding;
-    const { status } = FAULTS[code];
+    const isCut = hasBegun || FAULTS[code].status === 0;
     const now = performance.now();
     this.#connection = null;
-    if (!hasBegun) this.#outcome.status = status;
     const keepAlive = this.#mayKeepAlive;
     const upstream = this.#hop?.upstream;
-    const isCut = hasBegun || status === 0;
-    if (!isCut) this.#response.completeFields(this.head, status, null, connection?.address.endpoint ?? '');
-    const answer = isCut
-      ? ''
-      : composeFault(code, cause, this.#response.addedLines, client.answerFrame(keepAlive, now));
+    const frame = client.answerFrame(keepAlive, now);
+    const answer = isCut ? '' : this.#answers.toFault(code, cause, connection, frame);
     if (client.isAnswerable) this.#outcome.bytesSent += answer.length;
     this.#settle(FAULT_CODES.indexOf(code), now, cause);
     if (connection === null) upstream?.forget(this);
@@ -380,14 +381,14 @@ export class Exchange implements ClientExchange<Generation>, retrying.Repeatable
   /** A body that has not come yet is not waited for: the connection closes after the answer. */
   #answer(content: AnswerContent): void {
     const client = this.#client!;
+    const connection = this.#connection;
     const now = performance.now();
-    const frame = client.answerFrame(this.#mayKeepAlive && !isLastAnswer(content), now);
-    this.#response.completeFields(this.head, content.status, null, '');
-    const text = composeAnswer(content, this.#response.addedLines, frame);
-    this.#outcome.status = content.status;
+    const { text, persists } = this.#answers.toRequest(content, connection, client, this.#mayKeepAlive, now);
     if (client.isAnswerable) this.#outcome.bytesSent += text.length;
+    this.#connection = null;
+    connection?.leave(this, false);
     this.#settle(-1, now);
-    client.answer(text, frame.persists, now);
+    client.answer(text, persists, now);
   }
 
   #settle(fault: number, now: number, cause: Cause | null = null): void {

@@ -48,6 +48,8 @@ export class Outcome {
   bytesSent = 0;
   /** Status that was sent; 0 = none. */
   status = 0;
+  /** Status of the error that a route's own answer replaced, by which the exchange is judged; 0 = none. */
+  replacedStatus = 0;
   retries = 0;
   /** When the request began. */
   startedAt = 0;
@@ -85,6 +87,7 @@ export class Outcome {
     this.bytesReceived = headBytes;
     this.bytesSent = 0;
     this.status = 0;
+    this.replacedStatus = 0;
     this.retries = 0;
     this.address = '';
     this.sentAt = 0;
@@ -203,7 +206,7 @@ export class Outcome {
     head: RequestHead,
   ): void {
     const { sample } = split;
-    const ending = endingOf(this.status, fault);
+    const ending = endingOf(this.replacedStatus || this.status, fault);
     if (this.retries > 0) sample.retried(this.#variant, this.retries);
     if (isPreflight(head)) {
       counters.preflight();

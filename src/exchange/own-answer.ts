@@ -16,13 +16,18 @@ const ALLOW = 'Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n';
 const ALLOWED: AnswerContent = { status: 200, body: '', contentType: '', location: null };
 const NOT_ALLOWED: AnswerContent = { ...ALLOWED, status: 405 };
 
-/** The answer to a request that failed. `addedLines` end with CRLF. Printable ASCII, but for what these hold. */
+/**
+ * The answer to a request that failed; `content` is what the route answers in place of the fault, null for nothing.
+ * `addedLines` end with CRLF. Printable ASCII, but for what these hold.
+ */
 export function composeFault(
   code: FaultCode,
   cause: Cause | null,
   addedLines: string,
   frame: AnswerFrame,
+  content: AnswerContent | null = null,
 ): string {
+  if (content !== null) return composeAnswer(content, `x-splitter-error: ${code}\r\n${addedLines}`, frame);
   const { status } = FAULTS[code];
   const fields = `${status === 405 ? ALLOW : ''}x-splitter-error: ${code}\r\n${addedLines}`;
   if (frame.isHtml) {

@@ -8,6 +8,8 @@ import { type ResponseRewrite, writeResponseHead } from '../http1/forward-respon
 import { BODY, type ResponseFraming } from '../http1/framing.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
 import { writeLastChunk } from '../http1/trailers.ts';
+import { contentInPlaceOf, type ErrorAnswers } from '../routing/error-answers.ts';
+import type { AnswerContent } from '../routing/fixed-answer.ts';
 import type { ResponseFields } from '../routing/response-fields.ts';
 import type { Wire } from '../transport/wire.ts';
 
@@ -28,6 +30,8 @@ export class ResponseRelay {
   #via = false;
   /** Fields that the route of the request adds to its responses; null = none. */
   #routeFields: ResponseFields | null = null;
+  /** What the route answers in place of errors; null = nothing. */
+  #errorAnswers: ErrorAnswers | null = null;
 
   /** A response is written to `wire` next. `minorVersion`: the client's. */
   reset(wire: Wire, minorVersion: number, via: boolean): void {
@@ -35,6 +39,7 @@ export class ResponseRelay {
     this.#minorVersion = minorVersion;
     this.#via = via;
     this.#routeFields = null;
+    this.#errorAnswers = null;
     this.#rewrite.droppedFields = null;
     this.#rewrite.addedLines = '';
   }
@@ -51,9 +56,27 @@ export class ResponseRelay {
     this.#rewrite.droppedFields = fields;
   }
 
-  /** What the route of the request adds to its responses. */
-  addForRoute(fields: ResponseFields | null): void {
+  /** What the route of the request adds to its responses, and answers in place of errors. */
+  addForRoute(fields: ResponseFields | null, errorAnswers: ErrorAnswers | null): void {
     this.#routeFields = fields;
+    this.#errorAnswers = errorAnswers;
+  }
+
+  /**
+   * What the route answers in place of an error of this status, at most once; null for nothing. `head` is the upstream's
+   * where the error is its own.
+   */
+  replaceError(request: RequestView, status: number, head: ResponseHead | null): AnswerContent | null {
+    const found = this.#errorAnswers?.get(status);
+    if (found === undefined || (head !== null && !found.takesUpstreams)) return null;
+    this.#errorAnswers = null;
+    if (found.fields !== undefined) this.#routeFields = found.fields;
+    // Without its challenge a 401 cannot be answered (RFC 9110 §15.5.2); nginx keeps it as well.
+    if (head !== null && status === 401) {
+      for (const value of head.fieldValues('www-authenticate'))
+        this.#rewrite.addedLines += `WWW-Authenticate: ${Buffer.from(value).toString('latin1')}\r\n`;
+    }
+    return contentInPlaceOf(status, found, request);
   }
 
   /**

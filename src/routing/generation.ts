@@ -21,6 +21,7 @@ import type { Sample } from '../telemetry/sample.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { wallClock } from '../wall-clock.ts';
 import { type Edits, editsFor } from './edits.ts';
+import { compileErrorAnswers, type ErrorAnswers } from './error-answers.ts';
 import { FixedAnswer } from './fixed-answer.ts';
 import { compilePathRewrite, type PathRewrite } from './path-rewrite.ts';
 import { compileResponseFields, type ResponseFields } from './response-fields.ts';
@@ -76,6 +77,8 @@ type Routed = (
   readonly bodyBytesMax: number;
   /** What is changed in the fields of responses; null = nothing. */
   readonly responseFields: ResponseFields | null;
+  /** What is answered in place of errors; null = what they are. */
+  readonly errorAnswers: ErrorAnswers | null;
   /** How the path of requests is changed; null = not at all. */
   readonly pathRewrite: PathRewrite | null;
 };
@@ -178,10 +181,11 @@ function settingsOf(
   { limits }: Config,
   match: RouteMatch,
   scope: TextScope,
-): Pick<Routed, 'bodyBytesMax' | 'responseFields' | 'pathRewrite'> {
+): Pick<Routed, 'bodyBytesMax' | 'responseFields' | 'errorAnswers' | 'pathRewrite'> {
   return {
     bodyBytesMax: route.limits?.requestBody ?? limits.requestBody,
     responseFields: compileResponseFields(route.setResponseHeaders, route.rewriteLocation, scope),
+    errorAnswers: compileErrorAnswers(route.errorAnswers, match.scope, scope),
     pathRewrite: compilePathRewrite(route.rewritePath, match.scope),
   };
 }

@@ -146,6 +146,31 @@ Object.assign(SHAPES, {
       add_header X-Address $upstream_addr; proxy_pass http://<A>; } location /own { add_header X-Status "[$upstream_status]" always; return 404; }`,
     asked: ['/', '/?status=404', '/own'],
   },
+  'error pages of fixed answers, of the upstream and of nginx itself': {
+    http: 'upstream dead { server 127.0.0.1:1; } add_header X-Http 1 always;',
+    server: `error_page 404 /404.html; error_page 410 /gone?a=b; error_page 502 504 =200 /sorry; error_page 403 @no; error_page 413 =499 /sorry; client_max_body_size 4;
+      location = /404.html { internal; default_type text/html; add_header X-Page 1 always; return 200 "none at $request_uri ($uri)"; }
+      location /gone { return 200 "$uri $args$is_args"; } location /sorry { add_header X-Sorry 1; return 503 "sorry"; } location @no { return 401 "no $uri"; }
+      location /a { return 404; } location /b { return 410; } location /c { return 404 text; } location /d { return 403; } location /up { proxy_pass http://<A>; }
+      location /caught { proxy_intercept_errors on; proxy_pass http://<A>; } location /dead { proxy_pass http://dead; }
+      location /own { error_page 500 =301 https://x.example$request_uri; error_page 503 http://y.example/; error_page 503 /gone; location /own/500 { return 500; } location /own/503 { return 503; }
+        location /own/404 { return 404; } location /own/up { proxy_intercept_errors on; proxy_pass http://<A>; } }
+      location /bare { error_page 404 /bare403; error_page 402 = /sorry; error_page 409 =200 /moved; location /bare/4 { return 404; } location /bare/2 { return 402; } location /bare/9 { return 409; } }
+      location /bare403 { return 403; } location /moved { return 302 /else; }`,
+    asked: [
+      ...'/ /nowhere?x=y /404.html /a /b /c /d /gone /sorry /up?status=404 /up?status=502 /caught?status=404 /caught?status=502 /caught?status=403'.split(
+        ' ',
+      ),
+      ...'/caught?status=500 /caught /dead /own/500 /own/503 /own/404 /own/up?status=500 /own/up?status=503 /own/up?status=404'.split(
+        ' ',
+      ),
+      ...'/bare/4 /bare/2 /bare/9'.split(' '),
+      ['HEAD /a'],
+      ['HEAD /dead'],
+      ['POST /up', 'Content-Length: 9'],
+      ['POST /a', 'Content-Length: 3'],
+    ],
+  },
   'answers by condition': {
     server: `if ($host = old.example) { return 301 https://new.example$request_uri; } set $where server;
       if ($http_x_block) { return 403; }

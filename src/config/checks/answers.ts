@@ -26,7 +26,25 @@ export function checkAnswer(path: Path, route: RawMap, report: CheckReport): voi
     for (const [index, one] of route.rewriteLocation.entries())
       checkText([...path, 'rewriteLocation', index, 'to'], mapOf(one).to, report.responseScope, report);
   }
-  for (const [name, given] of Object.entries(mapOf(route.setResponseHeaders))) {
+  checkFields(path, route, report);
+  if (!Array.isArray(route.errorAnswers)) return;
+  for (const [index, one] of route.errorAnswers.entries()) {
+    const at: Path = [...path, 'errorAnswers', index];
+    const { respond } = mapOf(one);
+    checkFields(at, mapOf(one), report);
+    if (!isMap(respond)) continue;
+    checkRespond([...at, 'respond'], respond, scope, report);
+    if (respond.status === 444 || respond.status === 204 || respond.status === 304)
+      report.problem(
+        [...at, 'respond', 'status'],
+        'a status whose answer has a body',
+        showGot(respond.status),
+      );
+  }
+}
+
+function checkFields(path: Path, holder: RawMap, report: CheckReport): void {
+  for (const [name, given] of Object.entries(mapOf(holder.setResponseHeaders))) {
     const at: Path = [...path, 'setResponseHeaders', name];
     for (const [index, one] of [given].flat().entries()) {
       const place: Path = Array.isArray(given) ? [...at, index] : at;

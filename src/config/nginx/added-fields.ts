@@ -3,7 +3,7 @@
 
 import { showGot } from '../problem.ts';
 import { putLiterals } from './answers.ts';
-import { inheritedDirective, ownDirectives, type Scope } from './directives.ts';
+import { inheritedDirective, innermostDirectives, type Scope } from './directives.ts';
 import type { TranslationReport } from './report.ts';
 import type { Directive } from './syntax.ts';
 
@@ -32,7 +32,7 @@ export function addedFields(
     if (known === undefined) fields.set(name.toLowerCase(), { name, entries: [field] });
     else known.entries.push(field);
   };
-  for (const { words } of innermost(scope, 'proxy_hide_header')) {
+  for (const { words } of innermostDirectives(scope, 'proxy_hide_header')) {
     const [name] = words;
     if (name !== undefined) add(name.text, { value: '' });
   }
@@ -42,7 +42,7 @@ export function addedFields(
     add('Expires', { value: times[0], on: 'good' });
     add('Cache-Control', { value: times[1], on: 'good' });
   }
-  for (const directive of innermost(scope, 'add_header')) {
+  for (const directive of innermostDirectives(scope, 'add_header')) {
     const field = readAddHeader(directive, literals, report);
     if (field !== undefined) add(field.name, field.entry);
   }
@@ -53,15 +53,6 @@ export function addedFields(
       entries.length > 1 ? entries : simple(entries[0]!),
     ]),
   );
-}
-
-/** nginx inherits these from the block around only where a block has none of them itself. */
-function innermost(scope: Scope, name: string): readonly Directive[] {
-  for (let level: Scope | null = scope; level !== null; level = level.parent) {
-    const own = ownDirectives(level, name);
-    if (own.length > 0) return own;
-  }
-  return [];
 }
 
 function simple(field: AddedField): AddedField | string {

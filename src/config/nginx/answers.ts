@@ -17,7 +17,8 @@ export interface AnswerPlace {
   readonly path: string | null;
 }
 
-const REDIRECT_STATUSES: readonly number[] = [301, 302, 303, 307, 308];
+/** Statuses whose answer has a Location. */
+export const REDIRECT_STATUSES: readonly number[] = [301, 302, 303, 307, 308];
 /** Statuses with which nginx closes the connection. */
 const CLOSING: readonly number[] = [444, 499];
 

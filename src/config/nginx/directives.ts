@@ -39,6 +39,8 @@ export const INHERITED = new Set<string>([
   'proxy_hide_header',
   'expires',
   'proxy_redirect',
+  'error_page',
+  'proxy_intercept_errors',
 ]);
 
 /** A block with the directives that its inner blocks inherit. */
@@ -155,4 +157,13 @@ export function free(name: string, taken: ReadonlyMap<string, unknown>): string 
   let candidate = name;
   for (let number = 2; taken.has(candidate); number++) candidate = `${name}-${number}`;
   return candidate;
+}
+
+/** The directives of the innermost block that has any: an own one of a block replaces all those around it. */
+export function innermostDirectives(scope: Scope, name: string): readonly Directive[] {
+  for (let level: Scope | null = scope; level !== null; level = level.parent) {
+    const own = ownDirectives(level, name);
+    if (own.length > 0) return own;
+  }
+  return [];
 }

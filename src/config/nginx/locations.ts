@@ -13,6 +13,7 @@ import {
 } from './answers.ts';
 import { type Branch, branchesOf, isProgram, redirectStatus } from './branches.ts';
 import { inheritedDirective, ownDirectives, type Scope } from './directives.ts';
+import { errorAnswersOf, isErrorFile, isInternal } from './error-pages.ts';
 import { readPassedPath } from './passed-paths.ts';
 import type { ProxyDestinations } from './proxy-pass.ts';
 import type { TranslationReport } from './report.ts';
@@ -68,6 +69,8 @@ export class LocationRoutes {
   readonly proxied: Scope[] = [];
   /** Servers whose directives were looked at: one with many addresses is added for each. */
   readonly #readServers = new Set<Scope['directives']>();
+  /** The locations of the server whose routes are made now. */
+  #locations: readonly Location[] = [];
   readonly #report: TranslationReport;
   readonly #destinations: ProxyDestinations;
   readonly #variables: FileVariables;
@@ -89,9 +92,10 @@ export class LocationRoutes {
       const expected = 'redirect or permanent in a server, because a new path would choose another location';
       this.#report.fail(server.at, 'rewrite', expected, 'break');
     }
+    this.#locations = this.#read(server.scope, null);
     // A server that answers everything itself never looks for a location.
     if (ways.every(({ answer }) => answer !== null)) return this.#answerIn(ways, EVERY_PATH, server, true);
-    const locations = this.#read(server.scope, null);
+    const locations = this.#locations.filter(({ path }) => !path.startsWith('@'));
     const taken = new Set(locations.map(locationId));
     const hasPatterns = locations.some(({ isPattern }) => isPattern);
     for (const location of locations) {
@@ -103,7 +107,8 @@ export class LocationRoutes {
     }
     if (taken.has('/')) return;
     const fields = addedFields(server.scope, server.literals, this.#report);
-    const isSimple = ways.length === 1 && !server.isShared && fields === undefined;
+    const errors = errorAnswersOf(server.scope, server.literals, this.#locations, this.#report);
+    const isSimple = ways.length === 1 && !server.isShared && fields === undefined && errors === undefined;
     if (!isSimple) this.#answerIn(ways, EVERY_PATH, server, false);
   }
 
@@ -156,7 +161,9 @@ export class LocationRoutes {
     const [, modifier = '', path = ''] = /^(=|\^~|~\*?|@)? ?(.*)$/s.exec(written)!;
     const isPattern = modifier.startsWith('~');
     const odd =
-      modifier === '@' || words.length > 2 || (!isPattern && !path.startsWith('/'))
+      words.length > 2 ||
+      (!isPattern && modifier !== '@' && !path.startsWith('/')) ||
+      (modifier === '@' && outer !== null)
         ? 'a path like /api/'
         : outer === null
           ? null
@@ -172,7 +179,7 @@ export class LocationRoutes {
     return {
       scope: { parent, directives: block },
       directive,
-      path: isPattern ? `${modifier}${path}` : path,
+      path: isPattern || modifier === '@' ? `${modifier}${path}` : path,
       isExact: modifier === '=',
       isPattern,
       isFirm: outer === null ? modifier === '^~' : outer.isFirm,
@@ -187,6 +194,9 @@ export class LocationRoutes {
     taken: ReadonlySet<string>,
   ): void {
     const { scope, directive, path, isExact } = location;
+    // Nobody but an error gets there.
+    if (isInternal(scope) || isErrorFile(location, server.scope))
+      return this.#push(where, { respond: { status: 404 } }, server, { ...from, scope }, directive.name);
     const known = this.#report.problems.length;
     const [pass, second] = ownDirectives(scope, 'proxy_pass');
     if (second !== undefined)
@@ -246,7 +256,7 @@ export class LocationRoutes {
 
   #readLocationDirective(directive: Directive, block: 'location' | 'if'): void {
     const { text } = directive.name;
-    if (text === 'proxy_pass' || (text === 'location' && block === 'location')) return;
+    if (text === 'proxy_pass' || text === 'internal' || (text === 'location' && block === 'location')) return;
     if (text === 'if') for (const inner of directive.block ?? []) this.#readLocationDirective(inner, 'if');
     else if (!isProgram(directive)) this.#report.inheritable(directive, block);
   }
@@ -273,6 +283,7 @@ export class LocationRoutes {
     at: Position,
   ): void {
     const setResponseHeaders = addedFields(scope, literals, this.#report);
+    const errorAnswers = errorAnswersOf(scope, literals, this.#locations, this.#report);
     const bodyMax =
       this.#report.size(inheritedDirective(scope, 'client_max_body_size'), '1m') ?? NO_BODY_LIMIT;
     for (const host of hosts) {
@@ -283,6 +294,7 @@ export class LocationRoutes {
         ...(conditions.length === 0 ? {} : { when: conditions }),
         ...end,
         ...(setResponseHeaders === undefined ? {} : { setResponseHeaders }),
+        ...(errorAnswers === undefined ? {} : { errorAnswers }),
       };
       const index = this.routes.length;
       this.#report.origin(['routes', index], at, 'respond' in end ? 'return' : 'location');

@@ -64,7 +64,6 @@ export const NEUTRAL_VALUES: ReadonlyMap<string, RegExp> = new Map([
   ['proxy_bind', /^off$/],
   ['proxy_force_ranges', /^off$/],
   ['proxy_ignore_client_abort', /^off$/],
-  ['proxy_intercept_errors', /^off$/],
   ['proxy_limit_rate', /^0$/],
   ['proxy_pass_request_body', /^on$/],
   ['proxy_pass_request_headers', /^on$/],
@@ -101,6 +100,12 @@ const KEPT_DIRECTIVES: ReadonlyMap<string, string> = new Map([
   ['http', ''],
   ['server', 'of an upstream: max_conns only where the upstream has one server'],
   ['location', ''],
+  [
+    'error_page',
+    'the target is a URL or a location with a plain return; errors with a file get the built-in page, as do heads that cannot be read; statuses 3xx are refused',
+  ],
+  ['proxy_intercept_errors', ''],
+  ['internal', ''],
   ['include', ''],
   ['upstream', 'its servers are chosen at random, by weight and load; nginx uses them in turn'],
   ['least_conn', 'always in force: of two different servers, drawn by weight, the less busy one'],
@@ -199,7 +204,6 @@ const DIRECTIVE_REMEDIES: readonly (readonly [names: RegExp, remedy: string])[] 
     /^(?:add_trailer|more_(?:set|clear)_(?:headers|input_headers))$/,
     'add_header and proxy_hide_header are kept',
   ],
-  [/^error_page$/, 'error answers of the splitter are fixed; those of the upstream pass unchanged'],
   [
     /^geo$/,
     'a map of $remote_addr knows single addresses and regular expressions; networks are not looked up',
@@ -244,7 +248,6 @@ const DIRECTIVE_REMEDIES: readonly (readonly [names: RegExp, remedy: string])[] 
   [/^proxy_request_dynamic$/, 'a part of NGINX Plus'],
   [/^proxy_bind$/, 'connections leave by the address that the system chooses'],
   [/^proxy_ignore_client_abort$/, 'a client that has gone ends its exchange, as nginx does by default'],
-  [/^proxy_intercept_errors$/, 'the answers of the upstream pass unchanged'],
   [/^proxy_force_ranges$/, 'ranges are the business of the upstream'],
   [
     /^proxy_ssl_/,
@@ -264,10 +267,7 @@ const DIRECTIVE_REMEDIES: readonly (readonly [names: RegExp, remedy: string])[] 
     /^(?:mqtt\w*|num_map|module|pass|protocol|tunnel_\w+|timeout|max_errors|xml_entities|proxy_(?:allow_upstream|buffer|download_rate|upload_rate|half_close|pass_error_message|protocol|protocol_timeout|requests|responses|session_drop|ssl|timeout))$/,
     'only HTTP is split here; leave it to an nginx of its own',
   ],
-  [
-    /^(?:internal|post_action|empty_gif|early_hints|max_headers)$/,
-    'only locations that pass requests on are kept',
-  ],
+  [/^(?:post_action|empty_gif|early_hints|max_headers)$/, 'only locations that pass requests on are kept'],
   [
     /^(?:response|app_protect_enable|managed_certificate|limit_zone|add_(?:header|trailer)_inherit|proxy_pass_trailers|google_perftools_profiles|open_file_cache_events|spdy\w*|postpone_gzipping)$/,
     'too old, too new or too rare for the versions compared with',

@@ -2,7 +2,7 @@
 // (`setResponseHeaders`). What they do is in routing/fixed-answer and routing/response-fields.
 
 import * as z from 'zod/mini';
-import { documented, filledList, matching, numberWithin } from './values.ts';
+import { documented, filledList, flag, matching, numberWithin } from './values.ts';
 
 const TEXT_EXPECTED = 'a text like "moved to $host", 65536 characters at most';
 const LINE_EXPECTED =
@@ -87,6 +87,34 @@ export const setResponseHeaders = z.record(
   { error: 'a map of field name to value' },
 );
 
+const ERROR_STATUS_EXPECTED = 'a status from 400 to 599';
+const ERROR_STATUSES_EXPECTED = 'a list of statuses from 400 to 599';
+
+/** An answer in place of errors. */
+const errorAnswerSchema = z.strictObject({
+  statuses: documented(
+    filledList(numberWithin({ min: 400, max: 599 }, ERROR_STATUS_EXPECTED), ERROR_STATUSES_EXPECTED, 200),
+    'Statuses of the errors that get this answer.',
+    'list of integers',
+  ),
+  respond: documented(z.clone(respondSchema), 'The answer.', 'map'),
+  keepStatus: flag({ default: false, doc: 'The answer keeps the status of the error.' }),
+  upstreamErrors: flag({
+    default: false,
+    doc: "Responses of the upstream with one of these statuses are replaced as well, not only the splitter's own.",
+  }),
+  setResponseHeaders: documented(
+    z.optional(z.clone(setResponseHeaders)),
+    "Fields of the answer, in place of the route's. Unset: those of the route.",
+    'map of response fields',
+  ),
+});
+
+/** Answers in place of errors; the first one with the status counts. */
+export const errorAnswersSchema = z.array(errorAnswerSchema, { error: 'a list of error answers' });
+
+/** Options of the answers in place of errors, defaults filled in. */
+export type ErrorAnswerOptions = z.output<typeof errorAnswersSchema>;
 /** Options of a fixed answer, defaults filled in. */
 export type RespondOptions = z.output<typeof respondSchema>;
 /** Fields to add, as they were written, defaults filled in. */

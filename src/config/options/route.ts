@@ -3,7 +3,7 @@
 
 import * as z from 'zod/mini';
 import { listenAddress } from './addresses.ts';
-import { type RespondOptions, respondSchema, setResponseHeaders } from './answer.ts';
+import { errorAnswersSchema, type RespondOptions, respondSchema, setResponseHeaders } from './answer.ts';
 import { rewriteLocationSchema, rewritePathSchema } from './rewrite.ts';
 import { documented, filled, flag, matching, sizeWithoutDefault } from './values.ts';
 
@@ -96,6 +96,11 @@ export const routeSchema = z.strictObject({
     z.optional(setResponseHeaders),
     'Fields of responses to this route, also of those that the splitter gives itself: by name a value, `{ value, mode, on }`, or a list of these.',
     'map of response fields',
+  ),
+  errorAnswers: documented(
+    z.optional(errorAnswersSchema),
+    "Answers in place of errors of this route, by status: those that have no body of their own here, and the upstream's with `upstreamErrors`. The exchange is counted and logged as before, and x-splitter-error stays.",
+    'list',
   ),
   limits: documented(
     z.optional(z.strictObject({ requestBody: z.optional(sizeWithoutDefault(BODY_LIMIT)) })),

@@ -26,6 +26,18 @@ describe('what cannot be kept is told with file and line, all at once', () => {
       ' proxy_pass: expected no URI part in a location given by a regular expression or in an if, as in nginx, got "http://a/y"',
     ],
     [
+      'an error page that an upstream writes',
+      asking({ server: 'error_page 502 /sorry; location /sorry { proxy_pass http://a; }' }),
+      'error_page',
+      ' error_page: expected a location with a plain return; an error is never sent to an upstream or a file: write return 200 "…" there, or let the upstream write its own pages, got "/sorry"',
+    ],
+    [
+      'an error page for a status below 400',
+      asking({ server: 'error_page 301 /x;' }),
+      'error_page',
+      ' error_page: expected statuses from 400 to 599, perhaps =STATUS, and a path, a named location or a URL, got "301 /x"',
+    ],
+    [
       'if a file is there',
       asking({ location: 'if (-f $request_filename) { return 403; }' }),
       'if',
@@ -54,12 +66,6 @@ describe('what cannot be kept is told with file and line, all at once', () => {
       asking({ server: 'listen 443 quic;' }),
       'listen 443',
       ' listen: expected an address with default_server, ssl, proxy_protocol, reuseport or socket options, got "quic"',
-    ],
-    [
-      'a named location',
-      asking({ server: 'location @x { proxy_pass http://a; }' }),
-      'location',
-      ' location: expected a path like /api/, got "@x"',
     ],
     [
       'a path that no request has',
@@ -194,7 +200,7 @@ describe('what cannot be kept is told with file and line, all at once', () => {
   });
 
   it('a name of nginx is never answered with a guess', () => {
-    for (const name of ['error_page', 'proxy_cache_purge', 'grpc_set_header', 'http3', 'gunzip']) {
+    for (const name of ['proxy_cache_purge', 'grpc_set_header', 'http3', 'gunzip']) {
       const { problems } = run(`server { ${name} x; location / { proxy_pass http://a; } }`);
       expect(problems).toEqual([expect.stringContaining(`got "${name}"`)]);
       expect(problems![0]).not.toContain('did you mean');

@@ -54,10 +54,22 @@ it('a file that proxies is told that bodies are not read whole first, unless it 
   ]);
 });
 
+describe('the error page of the official image', () => {
+  const PAGE = 'error_page 500 502 503 504 /50x.html; location = /50x.html { root /usr/share/nginx/html; }';
+
+  it('runs, and a note says that the built-in page is sent', () => {
+    const { config, notes } = good(asking({ server: PAGE }));
+    expect(notes).toContain(
+      'error_page: no files are served, so errors that have a file there get the built-in page, with their status',
+    );
+    expect(config.routes.map(({ errorAnswers }) => errorAnswers)).toEqual(config.routes.map(() => undefined));
+  });
+});
+
 describe('directives without effect', () => {
   const LEFT_OUT = `open_file_cache max=10; open_file_cache_valid 30s; etag off; if_modified_since exact; autoindex on;
     keepalive_time 1h; allow all; auth_basic off; proxy_cache off; rewrite_log on; msie_padding off; satisfy any;
-    proxy_intercept_errors off; expires off; ssi off;`;
+    expires off; ssi off;`;
 
   it('are named in one note', () => {
     const [note, ...others] = good(asking({ server: LEFT_OUT })).notes.filter(
@@ -81,7 +93,6 @@ describe('directives without effect', () => {
     'proxy_cache zone;',
     'expires 1h;',
     'ssi on;',
-    'proxy_intercept_errors on;',
     'limit_rate 10k;',
   ])('the same directive with an effect is refused: %s', (line) => {
     expect(run(asking({ server: line })).problems).toHaveLength(1);
