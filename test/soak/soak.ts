@@ -14,8 +14,8 @@ import { RawClient } from '../support/raw-client.ts';
 
 /** Clients at once. */
 const CLIENTS = 16;
-/** Exchanges between two samples of the heap, as a part of all. */
-const SAMPLES = 10;
+/** The part of all exchanges after which the heap is measured first. */
+const EARLY_PART = 0.1;
 
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
@@ -27,7 +27,10 @@ export interface SoakResult {
   readonly ends: Readonly<Record<string, number>>;
   readonly resourcesBefore: Readonly<Record<string, number>>;
   readonly resourcesAfter: Readonly<Record<string, number>>;
-  /** Bytes of live heap and buffers after the first and after the last tenth. */
+  /**
+   * Bytes of live heap and buffers after the first tenth and at the end, each time with no exchange under way: what is, keeps
+   * the generation that it began with, and its samples.
+   */
   readonly liveBytesEarly: number;
   readonly liveBytesLate: number;
 }
@@ -249,17 +252,14 @@ export async function soak(exchanges: number, seed: number): Promise<SoakResult>
   await ambassador.start();
   const port = Number(/:(\d+)$/.exec(ambassador.listening[0]!)![1]);
   const ends: Record<string, number> = {};
-  const samples: number[] = [];
   const reloadEvery = Math.max(1, Math.floor(exchanges / 100));
-  const sampleEvery = Math.max(1, Math.floor(exchanges / SAMPLES));
   let begun = 0;
 
-  const run = async () => {
+  const run = async (end: number) => {
     let client: RawClient | null = null;
-    while (begun < exchanges) {
+    while (begun < end) {
       begun++;
       if (begun % reloadEvery === 0) ambassador.reload(configFor(ports, 1 + Math.floor(random() * 98)));
-      if (begun % sampleEvery === 0) samples.push(liveBytes());
       const [name, , play] = pick();
       client ??= await RawClient.connect(port);
       await play(client);
@@ -271,7 +271,11 @@ export async function soak(exchanges: number, seed: number): Promise<SoakResult>
     }
     client?.close();
   };
-  await Promise.all(Array.from({ length: CLIENTS }, run));
+  const runAll = (end: number) => Promise.all(Array.from({ length: CLIENTS }, () => run(end)));
+  await runAll(Math.ceil(exchanges * EARLY_PART));
+  const liveBytesEarly = liveBytes();
+  await runAll(exchanges);
+  const liveBytesLate = liveBytes();
   await ambassador.stop();
   for (const upstream of upstreams) await upstream.close();
   // Closed sockets leave the list of resources in the turns behind their 'close'.
@@ -281,8 +285,8 @@ export async function soak(exchanges: number, seed: number): Promise<SoakResult>
     ends,
     resourcesBefore,
     resourcesAfter: resources(),
-    liveBytesEarly: samples[0] ?? 0,
-    liveBytesLate: samples.at(-1) ?? 0,
+    liveBytesEarly,
+    liveBytesLate,
   };
 }
 
