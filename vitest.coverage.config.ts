@@ -34,7 +34,7 @@ export default defineConfig({
       'test/{unit,property,wire,conformance,fuzz,cli,embed,parity}/**/*.test.ts',
       'test/long/nginx-files.test.ts',
     ],
-    // Programs that are built or benched reach no line here; what counts processor time counts that of the coverage too.
+    // The fuzzer is a program of its own and reaches no line here.
     exclude: [...configDefaults.exclude, 'test/fuzz/fuzz.test.ts'],
     coverage: {
       enabled: true,
