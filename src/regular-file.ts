@@ -53,8 +53,13 @@ export function kindOf(stats: Stats): string {
 
 function sizeOf(stats: Stats, bytesMax: number): number {
   if (!stats.isFile()) throw new Error(kindOf(stats));
-  if (stats.size > bytesMax) throw new Error(`${stats.size} bytes`);
+  if (stats.size > bytesMax) throw new Error(tooLongText(stats.size, bytesMax));
   return stats.size;
+}
+
+/** What is said of a file that is too large. */
+export function tooLongText(bytes: number, bytesMax: number): string {
+  return `${bytes} bytes, where ${bytesMax} are the limit`;
 }
 
 /** A file that grows while it is read is being written: what is read of it would be a part. */

@@ -6,7 +6,13 @@ import type { FileHandle } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { kindOf, openWithoutWaiting, readRegularFileSync, SECRET_BYTES_MAX } from '../regular-file.ts';
+import {
+  kindOf,
+  openWithoutWaiting,
+  readRegularFileSync,
+  SECRET_BYTES_MAX,
+  tooLongText,
+} from '../regular-file.ts';
 import {
   configFromSettings,
   emptyVariableNotes,
@@ -164,7 +170,8 @@ function includesBeside(file: string, files: Files): ReadInclude {
   return (pattern) => {
     const path = resolve(dirname(file), pattern);
     const paths = /[*?[]/.test(pattern) ? globSync(path).sort() : [path];
-    if (paths.length > INCLUDED_MAX) return { got: `${paths.length} files` };
+    if (paths.length > INCLUDED_MAX)
+      return { got: `${paths.length} files, where ${INCLUDED_MAX} are the limit` };
     try {
       return paths.map((one) => ({ file: one, text: files.readSync(one, TEXT_BYTES_MAX) }));
     } catch (cause) {
@@ -213,7 +220,7 @@ class Files {
     this.#names.add(file);
     const known = this.#known?.get(file);
     if (known !== undefined && Buffer.byteLength(known) > bytesMax)
-      throw new Error(`${Buffer.byteLength(known)} bytes`);
+      throw new Error(tooLongText(Buffer.byteLength(known), bytesMax));
     const text = known ?? readRegularFileSync(file, bytesMax).toString();
     this.texts.set(file, text);
     return text;

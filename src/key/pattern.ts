@@ -24,6 +24,8 @@ export function usePatternEngine(loaded: PatternEngine): void {
   engine = loaded;
 }
 
+/** Characters of a pattern that a message shows. */
+const PATTERN_SHOWN_MAX = 60;
 /** Longest text of a pattern, in bytes. */
 const PATTERN_BYTES_MAX = 2048;
 /** Largest compiled pattern, in instructions: nested repetitions multiply. */
@@ -80,7 +82,10 @@ export function compilePattern(
     return { expected: `a regular expression of ${PATTERN_BYTES_MAX} bytes at most`, got: `${bytes.length}` };
   }
   const unsupported = UNSUPPORTED.find(([form]) => form.test(bytes))?.[1];
-  const got = JSON.stringify(text);
+  const got =
+    text.length <= PATTERN_SHOWN_MAX
+      ? JSON.stringify(text)
+      : `${JSON.stringify(text.slice(0, PATTERN_SHOWN_MAX))}…`;
   if (unsupported !== undefined) {
     return { expected: `a regular expression that runs in linear time, without ${unsupported}`, got };
   }
@@ -92,7 +97,12 @@ export function compilePattern(
     return new Pattern(compiled);
   } catch (cause) {
     const reason = cause instanceof Error ? revealed(cause.message).replace(/\s+/g, ' ') : String(cause);
-    return { expected: `a regular expression of RE2 (${reason})`, got };
+    // The engine repeats the expression, which may be long.
+    const short =
+      reason.length <= 2 * PATTERN_SHOWN_MAX
+        ? reason
+        : reason.replace(/: `.*/, '').slice(0, 2 * PATTERN_SHOWN_MAX);
+    return { expected: `a regular expression of RE2 (${short})`, got };
   }
 }
 

@@ -299,6 +299,11 @@ export function guessDirective(name: string): string {
   return didYouMean(name, known);
 }
 
+/** True for a name that some version of nginx, or a module of it, has. */
+export function isDirective(name: string): boolean {
+  return WITHOUT_EFFECT.main!.has(name) || KEPT_DIRECTIVES.has(name) || nginxDirectives().has(name);
+}
+
 /** What to do in place of a directive that is refused, as far as the table says. */
 function directiveRemedy(name: string): string | undefined {
   return DIRECTIVE_REMEDIES.find(([names]) => names.test(name))?.[1];

@@ -51,8 +51,10 @@ export class PassedSplits {
     }
     const values = names.size === 1 ? this.#variables.valuesOf(`$${variable}`) : null;
     if (values === null) {
+      const loop = this.#variables.loopOf(variable);
+      if (loop !== undefined) return fail('a variable that does not read itself', loop);
       return fail(
-        'one variable whose values are those of a map or of split_clients, because a request could name any host otherwise',
+        'one variable whose values are those of a map or of split_clients, 1000 at most, because a request could name any host otherwise',
       );
     }
     const upstreamOf = (value: string): string | undefined => {
@@ -114,13 +116,12 @@ export class PassedSplits {
     const variants: Record<string, unknown>[] = [];
     const places: [share: Position, value: Position][] = [];
     const own = new Set<string>();
-    for (const { name: share, words: args, block } of clients.block!) {
-      const value = args[0];
-      if (value === undefined || args.length > 1 || block !== null) {
-        const expected = 'a share and a value, like "50% version_1a;"';
-        this.#report.fail(share, 'split_clients', expected, showGot(share.text));
-        continue;
-      }
+    for (const {
+      name: share,
+      words: [value, more],
+      block,
+    } of clients.block!) {
+      if (value === undefined || more !== undefined || block !== null) continue;
       if (!/^(?:https?:\/\/)?[A-Za-z0-9._:[\]-]+$/.test(value.text)) {
         this.#report.fail(value, 'split_clients', 'the name of an upstream or a host', showGot(value.text));
         continue;

@@ -70,6 +70,8 @@ export class ProxyDestinations {
   readonly #variables: FileVariables;
   /** By name in lower case: nginx compares these names without case. */
   readonly #blocks = new Map<string, Directive>();
+  /** Names of blocks that some proxy_pass leads to. */
+  readonly #led = new Set<string>();
   readonly #upstreams = new Map<string, UpstreamEntry>();
   readonly #splits: PassedSplits;
   /** What a location's target became, by target and settings: the same twice is one entry. */
@@ -153,6 +155,7 @@ export class ProxyDestinations {
     const id = JSON.stringify(['upstream', scheme, destination, settings]);
     const made = this.#made.get(id);
     if (made !== undefined) return made;
+    this.#led.add(destination.toLowerCase());
     const block = named === undefined ? plainBlock(destination) : readUpstreamBlock(named, this.#report);
     if (block === undefined) return undefined;
     if (scheme === 'https' && block.servers.some(({ address }) => address.startsWith('unix:'))) {
@@ -304,6 +307,7 @@ export class ProxyDestinations {
 
   /** Parts of the document that the locations made together. */
   document(): Record<string, unknown> {
+    for (const [id, block] of this.#blocks) if (!this.#led.has(id)) this.#report.unread(block, 'upstream');
     const document: Record<string, unknown> = {};
     const upstreams = [...this.#upstreams];
     // What all of them have is written once.

@@ -6,6 +6,7 @@ import { INHERITED, readSize, readTime } from './directives.ts';
 import {
   ALLOWED_IN,
   guessDirective,
+  isDirective,
   NEUTRAL_VALUES,
   READ_TLS_DIRECTIVE,
   TLS_DIRECTIVE,
@@ -101,8 +102,15 @@ export class TranslationReport {
     const { text } = directive.name;
     if (text === 'http') return;
     if (text === 'worker_shutdown_timeout') this.note('worker_shutdown_timeout is drain.deadline here');
-    else if (WITHOUT_EFFECT.main!.has(text)) this.ignore(text);
-    else this.unknown(directive, 'main');
+    else if (WITHOUT_EFFECT.main!.has(text)) {
+      this.ignore(text);
+      if (directive.block !== null) this.unread(directive, text);
+    } else this.unknown(directive, 'main');
+  }
+
+  /** A block of which nothing is kept: what nginx itself does not know in it is still a slip of the pen. */
+  unread({ block }: Directive, where: string): void {
+    for (const inner of block ?? []) if (!isDirective(inner.name.text)) this.unknown(inner, where);
   }
 
   /** A directive that inner blocks inherit, or one without effect; else a problem. */

@@ -4,6 +4,7 @@
 
 import type { Problem } from '../problem.ts';
 import { showGot } from '../problem.ts';
+import { refuseText } from '../text.ts';
 import { MIME_TYPES } from './mime-types.ts';
 
 /** A position in a file. */
@@ -32,6 +33,8 @@ export type ReadInclude = (
 
 const DEPTH_MAX = 16;
 const FILES_MAX = 256;
+/** Characters of all included texts together. */
+const INCLUDED_LENGTH_MAX = 4 * 1024 * 1024;
 
 /** A problem at a position, shown as FILE:LINE:COL. `path` names the directive. */
 export function problemAt(position: Position, path: string, expected: string, got: string): Problem {
@@ -55,6 +58,7 @@ class Reader {
   readonly files: string[] = [];
   readonly #readInclude: ReadInclude;
   #depth = 0;
+  #length = 0;
   /** Includes that named no file: each may have cost a walk through folders. */
   #emptyIncludes = 0;
 
@@ -148,7 +152,14 @@ class Reader {
     }
     if (texts.length === 0) this.#emptyIncludes++;
     this.#depth++;
-    for (const { file, text } of texts) list.push(...this.read(text, file));
+    for (const { file, text } of texts) {
+      const garbage = refuseText(text, file, 'an nginx configuration');
+      this.#length += text.length;
+      if (garbage !== undefined) this.problems.push(garbage);
+      else if (this.#length <= INCLUDED_LENGTH_MAX) list.push(...this.read(text, file));
+      else if (this.#length - text.length <= INCLUDED_LENGTH_MAX)
+        this.#fail(pattern, 'includes of 4 MiB together at most', `${showGot(file)}, which makes it more`);
+    }
     this.#depth--;
   }
 

@@ -95,6 +95,7 @@ class Translator {
     if (https.length > 0) for (const directive of top) this.#report.main(directive);
     this.#variables.noteCaptures(top);
     for (const scope of scopes) this.#collect(scope, https.length === 0);
+    if (!this.#variables.checkDepth()) return {};
     const servers = scopes.flatMap((scope) => this.#servers(scope));
     if (servers.length === 0)
       this.#report.fail({ file: this.#file, line: 1, column: 1 }, '', 'a server block', 'none');

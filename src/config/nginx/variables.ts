@@ -44,6 +44,8 @@ const NO_REQUEST: RequestView = {
 
 /** Values that a text of proxy_pass can have; with more, no one meant each of them to be an upstream. */
 const PASSED_VALUES_MAX = 1000;
+/** Maps that are read on the way to one value. */
+const MAP_DEPTH_MAX = 100;
 
 /** Gathers the variables of one nginx.conf. Made for one translation, by the translator. */
 export class FileVariables {
@@ -101,11 +103,19 @@ export class FileVariables {
       this.#report.fail(target, name.text, expected, showGot(target.text));
     } else if (name.text === 'map') this.#define(variable, directive, source.text);
     else {
+      for (const part of block) this.#checkPart(part);
       const values = block.map(({ words: [value] }) => value?.text ?? '');
       this.#splits.set(variable, { directive, key: source.text, values });
       this.#own.variable(variable);
     }
     return true;
+  }
+
+  /** Also of a split that nothing reads. */
+  #checkPart({ name: share, words: args, block }: Directive): void {
+    if (args.length === 1 && block === null) return;
+    const expected = 'a share and a value, like "50% version_1a;"';
+    this.#report.fail(share, 'split_clients', expected, showGot(share.text));
   }
 
   #define(variable: string, directive: Directive, of: string): void {
@@ -167,6 +177,52 @@ export class FileVariables {
     if (this.#read.has(name) || !this.has(name)) return;
     this.#read.add(name);
     for (const text of this.#textsOf(name)) for (const one of variablesOf(text)) this.read(one.name);
+  }
+
+  /** False where maps read each other on too long a way, which is reported: all that follows such ways would be slow. */
+  checkDepth(): boolean {
+    const depths = new Map<string, number>();
+    const depthOf = (name: string, outer: number): number => {
+      const known = depths.get(name);
+      if (known !== undefined || outer > MAP_DEPTH_MAX || !this.#maps.has(name)) return known ?? 0;
+      // A map that reads itself is another problem.
+      depths.set(name, 0);
+      const inner = this.#textsOf(name).flatMap((text) => variablesOf(text));
+      let depth = 1;
+      for (const one of inner) depth = Math.max(depth, 1 + depthOf(one.name, outer + 1));
+      depths.set(name, outer === MAP_DEPTH_MAX ? MAP_DEPTH_MAX + 1 : depth);
+      return depths.get(name)!;
+    };
+    for (const [name, { directive }] of this.#maps) {
+      if (depthOf(name, 0) <= MAP_DEPTH_MAX) continue;
+      const expected = `maps that read each other ${MAP_DEPTH_MAX} levels deep at most`;
+      this.#report.fail(directive.words[1] ?? directive.name, 'map', expected, 'more');
+      return false;
+    }
+    return true;
+  }
+
+  /** The way on which a variable reads itself, "$a -> $b -> $a"; undefined for none. */
+  loopOf(variable: string, trail = new Set<string>(), done = new Set<string>()): string | undefined {
+    const name = variable.toLowerCase();
+    if (trail.has(name)) {
+      const way = [...trail, name];
+      return way
+        .slice(way.indexOf(name))
+        .map((one) => `$${one}`)
+        .join(' -> ');
+    }
+    if (done.has(name) || !this.has(name)) return undefined;
+    trail.add(name);
+    for (const text of this.#textsOf(name)) {
+      for (const inner of variablesOf(text)) {
+        const loop = this.loopOf(inner.name, trail, done);
+        if (loop !== undefined) return loop;
+      }
+    }
+    trail.delete(name);
+    done.add(name);
+    return undefined;
   }
 
   /** The splits that a text depends on, in whatever way, and whether it depends on anything else of a request. */
