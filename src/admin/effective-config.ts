@@ -55,6 +55,7 @@ function formatListen(value: ListenOption | null): unknown {
 function formatKind(kind: string | undefined, value: unknown): unknown {
   switch (kind) {
     case 'duration':
+    case 'durations':
       return inUnits(value as number, DURATION_UNITS, 'ms');
     case 'size':
       return inUnits(value as number, SIZE_UNITS, 'B');
@@ -110,7 +111,7 @@ export function describeConfig(config: Config): unknown {
   const describe = (value: unknown, path: string): unknown => {
     if (value === undefined) return undefined;
     if (Array.isArray(value)) {
-      const isOfItems = /^(?:address|slot|networks)$/.test(kinds.get(path) ?? '');
+      const isOfItems = /^(?:address|slot|networks|durations)$/.test(kinds.get(path) ?? '');
       const describeItem = (item: unknown) => describe(item, isOfItems ? path : `${path}[]`);
       return value.length > SHORT_LIST ? List.of(value, describeItem) : value.map(describeItem);
     }

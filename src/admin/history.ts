@@ -4,7 +4,6 @@
 // are measured by one that never jumps, and a point is dated by the other one as it stands now.
 
 import type { VariantCounters } from '../telemetry/counters.ts';
-import { DURATION_BOUNDS_SECONDS } from '../telemetry/counts.ts';
 import type { Running } from '../telemetry/running.ts';
 import { type AsJson, List } from './json-pieces.ts';
 
@@ -37,15 +36,15 @@ class Track {
     this.#added = new Float64Array(row.durations.length);
   }
 
-  take(slot: number, seconds: number): void {
+  take(slot: number, seconds: number, bounds: readonly number[]): void {
     const { row } = this;
     this.requests[slot] = (row.ended - this.#ended) / seconds;
     this.errors[slot] = (row.failed - this.#failed) / seconds;
     for (let bucket = 0; bucket < this.#added.length; bucket += 1) {
       this.#added[bucket] = row.durations[bucket]! - this.#durations[bucket]!;
     }
-    this.p50[slot] = quantile(this.#added, 0.5);
-    this.p99[slot] = quantile(this.#added, 0.99);
+    this.p50[slot] = quantile(this.#added, 0.5, bounds);
+    this.p99[slot] = quantile(this.#added, 0.99, bounds);
     this.#ended = row.ended;
     this.#failed = row.failed;
     this.#durations.set(row.durations);
@@ -90,7 +89,8 @@ export class History {
     const slot = this.#taken % POINTS_MAX;
     if (Math.abs(nowMs - steadyMs - this.#offsetMs) > CLOCK_STEP_MS) this.#offsetMs = nowMs - steadyMs;
     this.#follow();
-    for (const track of this.#tracks.values()) track.take(slot, seconds);
+    for (const track of this.#tracks.values())
+      track.take(slot, seconds, this.#running.counters.durationBounds);
     this.#times[slot] = steadyMs;
     // One that is still under way goes on to its end first.
     if (this.#looks === null) {
@@ -173,20 +173,21 @@ export class History {
 
 /**
  * The q-quantile of durations in seconds by the cells of a histogram, linear within a bucket as PromQL's histogram_quantile;
- * the largest bound for what lies beyond it, NaN without any durations.
+ * the largest bound for what lies beyond it, NaN without any durations. @param bounds upper bounds of the cells, in seconds
  */
-export function quantile(cells: Float64Array, q: number): number {
-  const total = cells.reduce((sum, count) => sum + count, 0);
+export function quantile(cells: Float64Array, q: number, bounds: readonly number[]): number {
+  let total = 0;
+  for (let bucket = 0; bucket <= bounds.length; bucket += 1) total += cells[bucket]!;
   if (total === 0) return Number.NaN;
   const rank = q * total;
   let below = 0;
-  for (const [bucket, upper] of DURATION_BOUNDS_SECONDS.entries()) {
+  for (const [bucket, upper] of bounds.entries()) {
     const count = cells[bucket]!;
     if (below + count >= rank && count > 0) {
-      const lower = bucket === 0 ? 0 : DURATION_BOUNDS_SECONDS[bucket - 1]!;
+      const lower = bucket === 0 ? 0 : bounds[bucket - 1]!;
       return lower + (upper - lower) * ((rank - below) / count);
     }
     below += count;
   }
-  return DURATION_BOUNDS_SECONDS.at(-1)!;
+  return bounds.at(-1)!;
 }

@@ -45,6 +45,8 @@ export interface PodReadingV1 {
   /** What stands in the way of a reload, of upstreams and of workers, as sentences. */
   readonly troubles: readonly string[];
   readonly layout: string;
+  /** Upper bounds of the buckets of all durations, in seconds. */
+  readonly durationBounds: readonly number[];
   readonly counters: {
     readonly downstream: readonly number[];
     readonly variants: readonly (Omit<CountersReading['variants'][number], 'cells'> & {
@@ -80,6 +82,7 @@ export async function* podPieces(
     },
     troubles: podTroubles(running, reloads),
     layout: ROW_LAYOUT,
+    durationBounds: counters.durationBounds,
   };
   yield `${JSON.stringify(head).slice(0, -1)},"counters":{"downstream":${cellsText(downstream)},"variants":[`;
   yield* rowPieces(variants);

@@ -44,6 +44,7 @@ export function describeSplit(source: SplitSource, counters: Counters, withRegis
   const counts = sample.counts();
   const verdict = sample.verdict();
   const recent = sample.recent();
+  const { durationBounds } = counters;
   return {
     name,
     key,
@@ -69,9 +70,9 @@ export function describeSplit(source: SplitSource, counters: Counters, withRegis
       ...exchangesOf(rows[index]!),
       uniqueKeys: Math.round(counts[index]!.keys),
       uniqueKeysStandardError: Math.round(counts[index]!.standardError),
-      sample: describeVariant(sample, index, verdict),
+      sample: describeVariant(sample, index, verdict, durationBounds),
       against: againstOthers(verdict, index),
-      last15Minutes: describeRecent(recent, index),
+      last15Minutes: describeRecent(recent, index, durationBounds),
       ...(withRegisters
         ? { registers: Buffer.from(sample.assigned.registers.registers(index)).toString('base64') }
         : {}),
@@ -119,7 +120,12 @@ function sampledOf({ endings }: EpochCounters): number {
   return endings.reduce((sum, count) => sum + count, 0);
 }
 
-function describeVariant(sample: Sample, index: number, { judgement }: SplitVerdict) {
+function describeVariant(
+  sample: Sample,
+  index: number,
+  { judgement }: SplitVerdict,
+  bounds: readonly number[],
+) {
   const row = sample.rows[index]!;
   const [assigned, answered, failed] = (['assigned', 'answered', 'failed'] as const).map(
     (set) => sample[set].count(index).keys,
@@ -134,8 +140,8 @@ function describeVariant(sample: Sample, index: number, { judgement }: SplitVerd
     failedKeys: Math.round(failed!),
     errorRatio: assigned === 0 ? null : short(Math.min(1, failed! / assigned!)),
     requestsPerKey: assigned === 0 ? null : short(requests / assigned!),
-    p50Seconds: quantileSeconds(row.durations, 0.5),
-    p99Seconds: quantileSeconds(row.durations, 0.99),
+    p50Seconds: quantileSeconds(row.durations, 0.5, bounds),
+    p99Seconds: quantileSeconds(row.durations, 0.99, bounds),
   };
 }
 
@@ -153,7 +159,7 @@ function againstOthers({ judgement }: SplitVerdict, index: number) {
   };
 }
 
-function describeRecent({ seconds: length, row: rowOf }: Recent, index: number) {
+function describeRecent({ seconds: length, row: rowOf }: Recent, index: number, bounds: readonly number[]) {
   const row = rowOf(index);
   const requests = sampledOf(row);
   const failed = row.endings[1]!;
@@ -162,13 +168,13 @@ function describeRecent({ seconds: length, row: rowOf }: Recent, index: number) 
     requests,
     failed,
     errorRatio: requests === 0 ? null : short(failed / requests),
-    p50Seconds: quantileSeconds(row.durations, 0.5),
-    p99Seconds: quantileSeconds(row.durations, 0.99),
+    p50Seconds: quantileSeconds(row.durations, 0.5, bounds),
+    p99Seconds: quantileSeconds(row.durations, 0.99, bounds),
   };
 }
 
-function quantileSeconds(durations: Float64Array, q: number): number | null {
-  const value = quantile(durations, q);
+function quantileSeconds(durations: Float64Array, q: number, bounds: readonly number[]): number | null {
+  const value = quantile(durations, q, bounds);
   return Number.isNaN(value) ? null : short(value);
 }
 

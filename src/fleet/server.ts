@@ -50,9 +50,9 @@ export class Fleet {
     const isFirst = this.askedAt === null;
     this.problems = problems;
     this.askedAt = new Date();
-    this.view.take(asked);
-    // What was counted before the first question is in no interval.
-    if (isFirst) this.history.begin(performance.now());
+    const hasOtherBuckets = this.view.take(asked);
+    // What was counted before the first question is in no interval, and no interval has two kinds of buckets.
+    if (isFirst || hasOtherBuckets) this.history.begin(performance.now());
     else this.history.take(Date.now(), performance.now());
   }
 

@@ -25,6 +25,7 @@ export function describeFleet(
     hashes,
     problems: [
       ...problems,
+      ...otherBuckets(view, answering.length),
       ...differing.map(
         (split) =>
           `split ${split.name}: ${split.podsOtherwise} of ${split.pods + split.podsOtherwise} pods have another definition, whose keys are not in these numbers`,
@@ -50,6 +51,13 @@ export function describeFleet(
     upstreams: [],
     downstream: counters.downstream.status(),
   };
+}
+
+function otherBuckets({ podsWithOtherBuckets }: FleetView, answering: number): string[] {
+  if (podsWithOtherBuckets === 0) return [];
+  return [
+    `${podsWithOtherBuckets} of ${answering} pods have other metrics.durationBuckets, and their durations are not in these numbers`,
+  ];
 }
 
 /** The splits one by one, as a client reads them. */

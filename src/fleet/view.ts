@@ -2,8 +2,10 @@
 // two rounds, so a pod that is gone takes none of its keys and numbers with it, and an alarm stays. Knows no sockets.
 
 import { Counters, type CountersReading } from '../telemetry/counters.ts';
+import { VARIANT_ROW } from '../telemetry/counts.ts';
+import { withoutHistograms } from '../telemetry/rows.ts';
 import { Sample, type SampleReading } from '../telemetry/sample.ts';
-import { mergeSample } from '../telemetry/sample-state.ts';
+import { mergeSample, withoutDurations } from '../telemetry/sample-state.ts';
 import type { AskedPod, PodAnswer, PodSplit } from './ask.ts';
 
 /** One address of the fleet as it is shown. */
@@ -61,6 +63,9 @@ export class FleetView {
   readonly #retired = new Set<string>();
   readonly #samples = new Map<string, Sample>();
 
+  /** Answering pods whose durations are in other buckets than those of most, and are left out. */
+  podsWithOtherBuckets = 0;
+
   /** By address. */
   get pods(): readonly FleetPod[] {
     return this.#pods;
@@ -80,8 +85,8 @@ export class FleetView {
     ];
   }
 
-  /** Takes one round of answers in. @param nowMs Unix time */
-  take(asked: readonly AskedPod[], nowMs = Date.now()): void {
+  /** Takes one round of answers in. True where durations have been forgotten, as most pods have other buckets now. @param nowMs Unix time */
+  take(asked: readonly AskedPod[], nowMs = Date.now()): boolean {
     const answers = new Map<string, PodAnswer>();
     const pods: FleetPod[] = [];
     for (const one of asked) {
@@ -91,12 +96,40 @@ export class FleetView {
       if (answer !== null) answers.set(answer.process, answer);
       pods.push(this.#podOf(one));
     }
+    const isOtherBuckets = this.#chooseBuckets([...answers.values()]);
     for (const [process, answer] of answers) this.#advance(process, answer, pods);
     this.#forget(new Set(answers.keys()), new Set(asked.map(({ address }) => address)));
     this.#pods = pods;
     this.#splits = this.#splitsOf([...answers.values()]);
     // What was counted before the first question is in no last 15 minutes.
     for (const { sample } of this.#splits) sample.look(nowMs);
+    return isOtherBuckets;
+  }
+
+  /**
+   * Durations can only be added up in equal buckets: those of most pods count. When these change, as in a rollout, all durations
+   * are forgotten, and of the processes that still answer they are taken in again.
+   */
+  #chooseBuckets(answers: readonly PodAnswer[]): boolean {
+    const counts = new Map<string, number>();
+    for (const { durationBounds } of answers) {
+      const text = String(durationBounds);
+      counts.set(text, (counts.get(text) ?? 0) + 1);
+    }
+    const own = String(this.counters.durationBounds);
+    const most = Math.max(0, ...counts.values());
+    const chosen = counts.get(own) === most ? own : [...counts].find(([, count]) => count === most)?.[0];
+    this.podsWithOtherBuckets = answers.length - most;
+    if (chosen === undefined || chosen === own) return false;
+    this.counters.durationBounds = chosen.split(',').map(Number);
+    for (const { cells } of this.counters.variants()) cells.set(withoutHistograms(VARIANT_ROW, cells));
+    for (const sample of this.#samples.values()) sample.dropDurations();
+    for (const [process, known] of this.#known) {
+      const samples = [...known.samples].map(([id, one]) => [id, withoutDurations(one)] as const);
+      const counters = withoutCountedDurations(known.counters);
+      this.#known.set(process, { ...known, counters, samples: new Map(samples) });
+    }
+    return true;
   }
 
   #podOf({ address, answer, problem }: AskedPod): FleetPod {
@@ -131,21 +164,24 @@ export class FleetView {
 
   #advance(process: string, answer: PodAnswer, pods: readonly FleetPod[]): void {
     const before = this.#known.get(process) ?? null;
-    const counters = readingOf(answer.counters);
+    const hasOtherBuckets = String(answer.durationBounds) !== String(this.counters.durationBounds);
+    const told = readingOf(answer.counters);
+    const counters = hasOtherBuckets ? withoutCountedDurations(told) : told;
     this.counters.advance(before?.counters ?? null, counters);
     const samples = new Map<string, SampleReading>();
     const newlyAdopted = answer.adopted.filter((id) => !(before?.adopted ?? []).includes(id));
     for (const split of answer.splits) {
       if (split.sample === null || this.#retired.has(process)) continue;
-      const { identity, reading } = split.sample;
+      const { identity, reading: whole } = split.sample;
+      const reading = hasOtherBuckets ? withoutDurations(whole) : whole;
       const id = `${identity.split}\0${identity.definition}`;
       const sample = this.#sampleOf(id, split);
       // Its numbers, and those of the processes that it has gone on from, are known already as far as they were told.
-      const told = [
+      const earlier = [
         before?.samples.get(id),
         ...newlyAdopted.map((one) => this.#known.get(one)?.samples.get(id)),
       ];
-      for (const one of told)
+      for (const one of earlier)
         if (one !== undefined) sample.advance(one, { ...one, ...zeros(one), keys: NO_KEYS });
       mergeSample(sample, reading);
       samples.set(id, { ...reading, keys: NO_KEYS });
@@ -216,6 +252,14 @@ export class FleetView {
 /** The reading of nothing, with the shape of this one. */
 function zeros({ cells, sums }: SampleReading): Pick<SampleReading, 'cells' | 'sums'> {
   return { cells: cells.map(({ length }) => new Float64Array(length)), sums: new Float64Array(sums.length) };
+}
+
+function withoutCountedDurations(reading: CountersReading): CountersReading {
+  const variants = reading.variants.map((row) => ({
+    ...row,
+    cells: withoutHistograms(VARIANT_ROW, row.cells),
+  }));
+  return { ...reading, variants };
 }
 
 function readingOf({ downstream, variants, upstreams }: PodAnswer['counters']): CountersReading {

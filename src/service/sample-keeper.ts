@@ -6,7 +6,7 @@ import type { Logger } from 'pino';
 import { processId } from '../telemetry/process-id.ts';
 import type { StoreFacts } from '../telemetry/running.ts';
 import type { Sample } from '../telemetry/sample.ts';
-import { adoptSample } from '../telemetry/sample-state.ts';
+import { adoptSample, hasOwnBuckets } from '../telemetry/sample-state.ts';
 import { decodeHead, decodeSamples, type EntryHead, encodeEntry } from './sample-entry.ts';
 import { ENTRY_BYTES_MAX, type SampleStore, type StoreEntries } from './sample-store.ts';
 
@@ -156,6 +156,8 @@ export class SampleKeeper implements StoreFacts {
     // Of another configuration: another process may want it.
     if (ours.length === 0) return false;
     if (!(await session.claim(id))) return false;
+    if (!ours.every(hasOwnBuckets))
+      this.#log.warn({ entry: id }, 'durations in the store have other buckets and are left out');
     for (const state of ours) adoptSample(present.get(state.identity.split)!, state);
     this.adopted = [...this.adopted, id, ...head.adopted].slice(-ADOPTED_MAX);
     await session.write(processId(), await this.#entry(false));

@@ -13,6 +13,7 @@ import type { Config } from '../config/options/document.ts';
 import { formatPath, formatProblems, type Problem } from '../config/problem.ts';
 import { UnusableCertificate } from '../downstream/certificates.ts';
 import { describeSplits } from '../split/change.ts';
+import { setDurationBounds } from '../telemetry/duration-buckets.ts';
 import { type LogOutput, openLog } from '../telemetry/log.ts';
 import { OWN_PROCESS } from '../telemetry/own-process.ts';
 import { NO_STORE, ReloadStatus } from '../telemetry/running.ts';
@@ -20,6 +21,7 @@ import { VERSION } from '../telemetry/version.ts';
 import type { Crew } from '../workers/crew.ts';
 import { CertificateWatch } from './certificate-watch.ts';
 import { type Events, lossOf, openEvents } from './events.ts';
+import { fixedOptionsThatDiffer } from './fixed-options.ts';
 import { GuardState } from './guard-state.ts';
 import { LastGood } from './last-good.ts';
 import { describeListenFailure } from './listen-failure.ts';
@@ -38,13 +40,6 @@ export interface ServiceHost {
   readonly loadThread?: string | undefined;
   /** From now on signals come here; SIGHUP and SIGUSR1 also when they came before. */
   onSignal(listener: (signal: Signal) => void): void;
-}
-
-/** Options that are taken once, at the start. */
-const FIXED_OPTIONS = ['listen', 'admin', 'workers', 'accessLog', 'assignments', 'sample'] as const;
-
-function fixedOptionsThatDiffer(one: Config, other: Config): readonly string[] {
-  return FIXED_OPTIONS.filter((name) => JSON.stringify(one[name]) !== JSON.stringify(other[name]));
 }
 
 /** What takes the requests: an Ambassador in this process, or a crew of workers. */
@@ -124,6 +119,7 @@ async function openDataPlane(
   { log }: LogOutput,
   { accessLog, assignments, secret }: Events,
 ): Promise<DataPlane> {
+  setDurationBounds(config.metrics.durationBuckets);
   if (workers === 1) return new Ambassador(config, { log, accessLog, assignments });
   // Loaded for those who want it alone: a sidecar has no workers.
   const { openCrew } = await import('../workers/crew.ts');

@@ -13,7 +13,7 @@ import {
   UPSTREAM_ROW,
   VARIANT_ROW,
 } from './counts.ts';
-import { findBucket } from './duration-buckets.ts';
+import { durationBoundsSeconds, findBucket } from './duration-buckets.ts';
 import { type RowReading, rowClass } from './rows.ts';
 import { defineSample, identifySample, Sample, type SampledVariant } from './sample.ts';
 
@@ -244,6 +244,8 @@ export interface CountersReading {
  */
 export class Counters {
   readonly downstream = new DownstreamCounters();
+  /** Upper bounds, in seconds, of the buckets of its durations and of those of its samples. */
+  durationBounds = durationBoundsSeconds();
   readonly #variants = new Map<string, VariantCounters>();
   readonly #upstreams = new Map<string, UpstreamCounters>();
   readonly #samples = new Map<string, Sample>();

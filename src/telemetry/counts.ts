@@ -3,16 +3,8 @@
 
 import { FAULT_CODES, FAULTS } from '../errors.ts';
 import { REASONS } from '../split/splitter.ts';
+import { BUCKETS_MAX, durationBoundsSeconds } from './duration-buckets.ts';
 import { type Dimension, declareRow } from './rows.ts';
-
-/**
- * Upper bounds of the duration histogram in seconds, "+Inf" left out. The 1-2.5-5 steps of Prometheus' own default, so
- * that a promise like "99 % within 250 ms" has its bound, continued downwards to 0.5 ms (an upstream beside the splitter
- * answers in less than the usual smallest bound of 5 ms) and upwards to 60 s, the default `responseTimeout`.
- */
-export const DURATION_BOUNDS_SECONDS: readonly number[] = [
-  0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
-];
 
 /** Classes by which responses are counted: slot = first digit of the status; "none" = no response was sent. */
 export const STATUS_CLASSES = ['none', '1xx', '2xx', '3xx', '4xx', '5xx'] as const;
@@ -91,7 +83,8 @@ export const VARIANT_ROW = declareRow(
       kind: 'histogram',
       metric: 'splitter_request_duration_seconds',
       help: 'Time from the first byte of the request head to the last byte of the response.',
-      bounds: DURATION_BOUNDS_SECONDS,
+      cells: BUCKETS_MAX,
+      bounds: durationBoundsSeconds,
       sum: 'durationSumUs',
       sumPerUnit: US_PER_SECOND,
     },

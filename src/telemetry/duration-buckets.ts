@@ -1,22 +1,43 @@
-// Finds the bucket of a duration among the bounds of the duration histogram. Hot path: one count of leading zeros and one
-// comparison.
+// The buckets of the duration histogram. A process sets their bounds once, before it makes its first row; the cells of a row
+// have room for the most bounds that there may be. Hot path: one count of leading zeros, and one comparison for each bound
+// between the power of two below the duration and the duration.
 
-import { DURATION_BOUNDS_SECONDS } from './counts.ts';
+import { DURATION_BOUNDS_DEFAULT_MS, DURATION_BOUNDS_MAX } from '../config/duration-bounds.ts';
 
-const BOUNDS_US = Float64Array.from(DURATION_BOUNDS_SECONDS, (seconds) => Math.round(seconds * 1e6));
-const LAST_BOUND_US = BOUNDS_US.at(-1)!;
+/** Cells of a row: one for each bound, and "+Inf". */
+export const BUCKETS_MAX = DURATION_BOUNDS_MAX + 1;
 
-// FIRST_BUCKET[bits] = bucket of the smallest duration that needs so many bits. Two neighbouring bounds are at least
-// a factor of 2 apart, so a duration with that many bits is in this bucket or in the next: one comparison finds it.
-const FIRST_BUCKET = Uint8Array.from({ length: 33 }, (_, bits) => {
-  const smallest = bits === 0 ? 0 : 2 ** (bits - 1);
-  const index = BOUNDS_US.findIndex((bound) => smallest <= bound);
-  return index === -1 ? BOUNDS_US.length : index;
-});
+const BOUNDS_US = new Float64Array(DURATION_BOUNDS_MAX);
+/** FIRST_BUCKET[bits] = bucket of the smallest duration that needs so many bits. */
+const FIRST_BUCKET = new Uint8Array(33);
+let boundCount = 0;
+let lastBoundUs = 0;
+let boundsSeconds: readonly number[] = [];
 
-/** Bucket of a duration in whole microseconds; the last one, `DURATION_BOUNDS_SECONDS.length`, is "+Inf". */
+/** Sets the bounds of this process. @param boundsMs ascending, DURATION_BOUNDS_MAX at most, an hour at most */
+export function setDurationBounds(boundsMs: readonly number[]): void {
+  boundCount = boundsMs.length;
+  for (const [at, ms] of boundsMs.entries()) BOUNDS_US[at] = Math.round(ms * 1000);
+  lastBoundUs = BOUNDS_US[boundCount - 1]!;
+  boundsSeconds = Array.from(BOUNDS_US.subarray(0, boundCount), (us) => us / 1e6);
+  for (let bits = 0; bits < FIRST_BUCKET.length; bits += 1) {
+    const smallest = bits === 0 ? 0 : 2 ** (bits - 1);
+    const index = BOUNDS_US.subarray(0, boundCount).findIndex((bound) => smallest <= bound);
+    FIRST_BUCKET[bits] = index === -1 ? boundCount : index;
+  }
+}
+
+setDurationBounds(DURATION_BOUNDS_DEFAULT_MS);
+
+/** Upper bounds of this process in seconds, "+Inf" left out. */
+export function durationBoundsSeconds(): readonly number[] {
+  return boundsSeconds;
+}
+
+/** Bucket of a duration in whole microseconds; the one after the last bound is "+Inf". */
 export function findBucket(durationUs: number): number {
-  if (durationUs > LAST_BOUND_US) return BOUNDS_US.length;
-  const bucket = FIRST_BUCKET[32 - Math.clz32(durationUs)]!;
-  return durationUs > BOUNDS_US[bucket]! ? bucket + 1 : bucket;
+  if (durationUs > lastBoundUs) return boundCount;
+  let bucket = FIRST_BUCKET[32 - Math.clz32(durationUs)]!;
+  while (durationUs > BOUNDS_US[bucket]!) bucket += 1;
+  return bucket;
 }

@@ -2,7 +2,7 @@
 // belong to it and how they ended for their key, and exchanges outside of it by what keeps them out.
 
 import { FAULT_CODES, FAULTS } from '../errors.ts';
-import { DURATION_BOUNDS_SECONDS } from './counts.ts';
+import { BUCKETS_MAX, durationBoundsSeconds } from './duration-buckets.ts';
 import { declareRow, rowClass } from './rows.ts';
 
 /**
@@ -73,7 +73,8 @@ export const EPOCH_ROW = declareRow(
       kind: 'histogram',
       metric: null,
       help: 'Time from the first byte of the request to the last byte of a whole good answer, in the sample.',
-      bounds: DURATION_BOUNDS_SECONDS,
+      cells: BUCKETS_MAX,
+      bounds: durationBoundsSeconds,
       sum: 'durationSumUs',
       sumPerUnit: 1e6,
     },

@@ -2,7 +2,7 @@
 // the declaration and the cells of the rows. Families of anything else are in families.ts.
 
 import { DOWNSTREAM_ROW, UPSTREAM_ROW, VARIANT_ROW } from './counts.ts';
-import { type Count, type Counts, cellsOf, type Row, type RowLayout } from './rows.ts';
+import type { Count, Counts, Row, RowLayout } from './rows.ts';
 import type { AdminFacts, LogLoss, ReloadStatus, Running, StoreFacts } from './running.ts';
 
 /** What a scrape reads. */
@@ -63,10 +63,11 @@ function* countLines(
   labels: Readonly<Record<string, string>>,
 ): Iterable<MetricLine> {
   if (count.kind === 'histogram') {
+    const bounds = count.bounds();
     let cumulative = 0;
-    for (let cell = 0; cell < cellsOf(count); cell += 1) {
+    for (let cell = 0; cell <= bounds.length; cell += 1) {
       cumulative += cells[first + cell]!;
-      yield [{ ...labels, le: String(count.bounds[cell] ?? '+Inf') }, cumulative, '_bucket'];
+      yield [{ ...labels, le: String(bounds[cell] ?? '+Inf') }, cumulative, '_bucket'];
     }
     yield [labels, cells[layout.at[count.sum]!]! / count.sumPerUnit, '_sum'];
     yield [labels, cumulative, '_count'];

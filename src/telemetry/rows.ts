@@ -26,12 +26,18 @@ interface NumberCount {
   readonly perUnit?: number;
 }
 
-/** A distribution: one cell a bucket, not cumulative, the last one "+Inf". It is in /metrics alone, if its metric is not null. */
+/**
+ * A distribution: one cell a bucket, not cumulative. The cell after that of the last bound is "+Inf"; those after it are never
+ * used. It is in /metrics alone, if its metric is not null.
+ */
 interface HistogramCount {
   readonly kind: 'histogram';
   readonly metric: string | null;
   readonly help: string;
-  readonly bounds: readonly number[];
+  /** Room for so many buckets. */
+  readonly cells: number;
+  /** Upper bounds of this process, fewer than `cells`. */
+  readonly bounds: () => readonly number[];
   /** The count of the same row that holds the sum of all values; in the metric it is divided by `sumPerUnit`. */
   readonly sum: string;
   readonly sumPerUnit: number;
@@ -78,7 +84,7 @@ export function declareRow<const C extends Counts>(
 
 /** How many cells a count has. */
 export function cellsOf(count: Count): number {
-  return count.kind === 'histogram' ? count.bounds.length + 1 : (count.by?.names.length ?? 1);
+  return count.kind === 'histogram' ? count.cells : (count.by?.names.length ?? 1);
 }
 
 /** The numbers of a row by the names of their counts: a number for one cell, else an array that shares the row's memory. */
@@ -171,6 +177,17 @@ export function rowClass<C extends Counts>(layout: RowLayout<C>): new () => Row<
 
 function isSingle(count: Count): boolean {
   return count.kind !== 'histogram' && count.by === undefined;
+}
+
+/** The cells of a row without what its histograms hold, which means nothing among other bounds. */
+export function withoutHistograms({ counts, at }: RowLayout, cells: Float64Array): Float64Array {
+  const rest = cells.slice();
+  for (const [name, count] of Object.entries(counts)) {
+    if (count.kind !== 'histogram') continue;
+    rest.fill(0, at[name]!, at[name]! + count.cells);
+    rest[at[count.sum]!] = 0;
+  }
+  return rest;
 }
 
 /** The cells that are not zero, by name. */

@@ -2,7 +2,10 @@
 // JSON (version 1: what the sample is of, when it began, its alarms), then bitmaps, registers and numbers. Keys are united
 // when states come together, numbers are added up: the numbers of a process may be taken in once only.
 
+import { durationBoundsSeconds } from './duration-buckets.ts';
+import { EPOCH_ROW } from './epoch.ts';
 import type { KeyChanges } from './key-set.ts';
+import { withoutHistograms } from './rows.ts';
 import { KEY_SETS, Sample, type SampleIdentity, type SampleReading } from './sample.ts';
 import type { KeptEvidence } from './verdict.ts';
 
@@ -17,12 +20,15 @@ export interface SampleState {
   readonly identity: SampleIdentity;
   readonly reading: SampleReading;
   readonly evidence: KeptEvidence;
+  /** Upper bounds of the buckets of its durations, in seconds. */
+  readonly durationBounds: readonly number[];
 }
 
 interface Header {
   readonly identity: SampleIdentity;
   readonly sinceMs: number;
   readonly evidence: KeptEvidence;
+  readonly durationBounds: readonly number[];
   /** Lengths in bytes of what follows: of each set bitmap and registers, the cells of each variant, the sums. */
   readonly parts: readonly number[];
 }
@@ -39,6 +45,7 @@ export function encodeSample(sample: Sample): Buffer {
       identity: sample.identity,
       sinceMs: sample.since.getTime(),
       evidence: sample.evidence.kept,
+      durationBounds: durationBoundsSeconds(),
       parts: parts.map(({ length }) => length),
     } satisfies Header),
   );
@@ -60,7 +67,9 @@ export function decodeSample(bytes: Buffer): SampleState {
     throw new RangeError('expected a sample of version 1, got something else');
   }
   const headerEnd = MAGIC_BYTES + bytes.readUInt32LE(MAGIC.length);
-  const { identity, sinceMs, evidence, parts } = readHeader(bytes.subarray(MAGIC_BYTES, headerEnd));
+  const { identity, sinceMs, evidence, durationBounds, parts } = readHeader(
+    bytes.subarray(MAGIC_BYTES, headerEnd),
+  );
   // A sample of this identity says how long everything has to be.
   const model = new Sample(identity);
   const lengths = [
@@ -91,7 +100,7 @@ export function decodeSample(bytes: Buffer): SampleState {
   const cells = model.rows.map((row) => new Float64Array(take(row.cells.byteLength)));
   const sums = new Float64Array(take(model.sums.byteLength));
   const { split, definition } = identity;
-  return { identity, evidence, reading: { split, definition, sinceMs, cells, sums, keys } };
+  return { identity, evidence, durationBounds, reading: { split, definition, sinceMs, cells, sums, keys } };
 }
 
 function readHeader(bytes: Buffer): Header {
@@ -101,16 +110,17 @@ function readHeader(bytes: Buffer): Header {
   } catch (cause) {
     throw new RangeError('expected a header in JSON', { cause });
   }
-  const { identity, sinceMs, evidence, parts } = header;
+  const { identity, sinceMs, evidence, durationBounds, parts } = header;
   const isWhole =
     Array.isArray(identity?.variants) &&
     identity.variants.length > 0 &&
     typeof identity.definition === 'string' &&
     typeof sinceMs === 'number' &&
     Array.isArray(evidence?.alarms) &&
+    Array.isArray(durationBounds) &&
     Array.isArray(parts);
   if (!isWhole) throw new RangeError('expected the header of a sample, got another one');
-  return { identity, sinceMs, evidence: evidence!, parts };
+  return { identity, sinceMs, evidence: evidence!, durationBounds, parts };
 }
 
 /** A sample with what this state holds, alarms included. */
@@ -120,10 +130,24 @@ export function restoreSample(state: SampleState): Sample {
   return sample;
 }
 
-/** Goes on from an earlier process: keys, numbers, begin and alarms. The caller has compared the definitions. */
-export function adoptSample(sample: Sample, { reading, evidence }: SampleState): void {
-  mergeSample(sample, reading);
+/**
+ * Goes on from an earlier process: keys, numbers, begin and alarms; durations only where both have the same buckets. The caller
+ * has compared the definitions.
+ */
+export function adoptSample(sample: Sample, state: SampleState): void {
+  const { reading, evidence } = state;
+  mergeSample(sample, hasOwnBuckets(state) ? reading : withoutDurations(reading));
   sample.evidence.restore(evidence);
+}
+
+/** Its durations are in the buckets of this process: others cannot be added up, and are left out. */
+export function hasOwnBuckets({ durationBounds }: SampleState): boolean {
+  return String(durationBounds) === String(durationBoundsSeconds());
+}
+
+/** The same without what its histograms hold. */
+export function withoutDurations(reading: SampleReading): SampleReading {
+  return { ...reading, cells: reading.cells.map((cells) => withoutHistograms(EPOCH_ROW, cells)) };
 }
 
 /**

@@ -9,6 +9,7 @@ import { judgeSample, type VariantFacts } from '../trust/judge.ts';
 import { findBucket } from './duration-buckets.ts';
 import { ENDING, EPOCH_ROW, EpochCounters, type Outside } from './epoch.ts';
 import { countCommon, type KeyChanges, KeySet } from './key-set.ts';
+import { withoutHistograms } from './rows.ts';
 import { mixHash, type UniqueCount } from './uniques.ts';
 import { Evidence, type SplitVerdict } from './verdict.ts';
 
@@ -343,6 +344,12 @@ export class Sample {
       const changes = now.keys[set];
       if (changes !== null) this[set].apply(changes);
     }
+  }
+
+  /** Forgets the durations: those that follow are in other buckets. */
+  dropDurations(): void {
+    for (const { cells } of this.rows) cells.set(withoutHistograms(EPOCH_ROW, cells));
+    this.#marks.length = 0;
   }
 
   /** It began before: it goes on from an earlier process. */

@@ -312,8 +312,8 @@ export class Crew implements Running, WorkerSlotHost {
 
   /** A worker that starts later gets the same addresses and logs as the first ones, whatever a reload has changed. */
   #configOfWorkers(): Config {
-    const { listen, accessLog, assignments } = this.#initial;
-    const config = { ...this.#generation.config, listen, accessLog, assignments };
+    const { listen, accessLog, assignments, metrics } = this.#initial;
+    const config = { ...this.#generation.config, listen, accessLog, assignments, metrics };
     return divideLimits(config, this.#slots.length);
   }
 

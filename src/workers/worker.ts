@@ -14,6 +14,7 @@ import {
   BEGAN_EARLY,
 } from '../telemetry/assignments.ts';
 import type { Counters } from '../telemetry/counters.ts';
+import { setDurationBounds } from '../telemetry/duration-buckets.ts';
 import { type LogOutput, openLog } from '../telemetry/log.ts';
 import { OWN_PROCESS } from '../telemetry/own-process.ts';
 import type { SampleReading } from '../telemetry/sample.ts';
@@ -111,6 +112,7 @@ class Duty {
 
   async #run({ config, generation, secret, guards, ticketKeys }: Orders): Promise<void> {
     const { mode, sample } = config.accessLog;
+    setDurationBounds(config.metrics.durationBuckets);
     await loadPatternsOf(config);
     const ambassador = new Ambassador(config, {
       // The primary logs the rest once; here it would be logged once for each worker.

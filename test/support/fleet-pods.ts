@@ -56,6 +56,7 @@ export class FleetPodModel {
         startedAt: '2030-01-01T00:00:00.000Z',
         generation: { number: 1, hash: this.hash, acceptedAt: '2030-01-01T00:00:00.000Z' },
         troubles: [],
+        durationBounds: this.counters.durationBounds,
         layout: ROW_LAYOUT,
         counters: {
           downstream: [...downstream],

@@ -6,6 +6,7 @@ import * as z from 'zod/mini';
 import { ADMIN_DEFAULT, LISTEN_DEFAULT } from '../listen-address.ts';
 import { LISTEN_EXPECTED, listenAddress } from './addresses.ts';
 import { listenOptions } from './listen.ts';
+import { metricsSchema } from './metrics.ts';
 import { BODY_LIMIT, type RouteConfig, routeSchema } from './route.ts';
 import { sampleSchema } from './sample.ts';
 import { parseShare } from './share.ts';
@@ -342,6 +343,7 @@ export const documentSchema = z.strictObject({
   ),
   accessLog: mapOption(accessLog, 'Log lines for exchanges.'),
   sample: documented(z.prefault(sampleSchema, {}), 'Where samples outlive their process.', 'map'),
+  metrics: metricsSchema,
   assignments: documented(z.prefault(assignments, {}), 'Events that say which key got which variant.', 'map'),
 });
 

@@ -12,9 +12,17 @@ const SIZE_UNIT_BYTES = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 } as c
 
 /** "250ms" "5s" "1m" "1h" -> milliseconds; undefined for anything else. */
 function parseDuration(text: string): number | undefined {
+  const ms = parseFineDuration(text);
+  return ms === undefined ? undefined : Math.round(ms);
+}
+
+/** "2.5ms" -> 2.5, to the microsecond. */
+function parseFineDuration(text: string): number | undefined {
   const match = DURATION.exec(text);
   if (match === null) return undefined;
-  return Math.round(Number(match[1]) * DURATION_UNIT_MS[match[2] as keyof typeof DURATION_UNIT_MS]);
+  return (
+    Math.round(Number(match[1]) * DURATION_UNIT_MS[match[2] as keyof typeof DURATION_UNIT_MS] * 1000) / 1000
+  );
 }
 
 /** "8KiB" "1MiB" "512B" -> bytes; undefined for anything else. */
@@ -109,6 +117,13 @@ export function durationWithoutDefault(option: Omit<Bounds<string>, 'default'>) 
 /** A duration, in milliseconds once it is read. */
 export function duration(option: Bounds<string>) {
   return z.prefault(durationWithoutDefault(option), option.default);
+}
+
+/** A duration, in milliseconds and parts of them once it is read, that is an entry of a list. */
+export function fineDuration({ minMs, maxMs }: { minMs: number; maxMs: number }, expected: string) {
+  const read = textRead(expected, (text) => within(parseFineDuration(text), minMs, maxMs));
+  z.globalRegistry.add(read, { pattern: DURATION.source });
+  return read;
 }
 
 /** A size, in bytes once it is read, that has no default. */

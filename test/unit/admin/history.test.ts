@@ -1,7 +1,7 @@
 // Fifteen minutes of points per variant: rates, percentiles, and what is forgotten.
 import { describe, expect, test, vi } from 'vitest';
 import { History, quantile } from '../../../src/admin/history.ts';
-import { DURATION_BOUNDS_SECONDS } from '../../../src/telemetry/counts.ts';
+import { BUCKETS_MAX, durationBoundsSeconds } from '../../../src/telemetry/duration-buckets.ts';
 import { Sample } from '../../../src/telemetry/sample.ts';
 import { fakeRunning } from '../../support/fake-running.ts';
 
@@ -120,19 +120,19 @@ describe('a point', () => {
 
 describe('a quantile', () => {
   const cells = (...counts: [bucket: number, count: number][]) => {
-    const filled = new Float64Array(DURATION_BOUNDS_SECONDS.length + 1);
+    const filled = new Float64Array(BUCKETS_MAX);
     for (const [bucket, count] of counts) filled[bucket] = count;
     return filled;
   };
 
   test('is linear within its bucket', () => {
-    expect(quantile(cells([4, 100]), 0.5)).toBeCloseTo((0.005 + 0.01) / 2, 12);
-    expect(quantile(cells([0, 100]), 0.99)).toBeCloseTo(0.0005 * 0.99, 12);
-    expect(quantile(cells([0, 98], [9, 2]), 0.99)).toBeCloseTo(0.25 + 0.25 / 2, 12);
+    expect(quantile(cells([4, 100]), 0.5, durationBoundsSeconds())).toBeCloseTo((0.005 + 0.01) / 2, 12);
+    expect(quantile(cells([0, 100]), 0.99, durationBoundsSeconds())).toBeCloseTo(0.0005 * 0.99, 12);
+    expect(quantile(cells([0, 98], [9, 2]), 0.99, durationBoundsSeconds())).toBeCloseTo(0.25 + 0.25 / 2, 12);
   });
 
   test('beyond the last bound is that bound, and nothing without durations', () => {
-    expect(quantile(cells([DURATION_BOUNDS_SECONDS.length, 5]), 0.5)).toBe(60);
-    expect(quantile(cells(), 0.5)).toBeNaN();
+    expect(quantile(cells([durationBoundsSeconds().length, 5]), 0.5, durationBoundsSeconds())).toBe(60);
+    expect(quantile(cells(), 0.5, durationBoundsSeconds())).toBeNaN();
   });
 });

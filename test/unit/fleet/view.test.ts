@@ -89,6 +89,36 @@ describe('a fleet', () => {
     expect(requestsOf(view).reduce((sum, count) => sum + count, 0)).toBe(690);
   });
 
+  test('adds durations up in equal buckets only, and in those that most pods have', () => {
+    const durationsOf = (view: FleetView) => {
+      const { rows } = view.splits[0]!.sample;
+      const sum = (cells: Float64Array) => cells.reduce((all, count) => all + count, 0);
+      const counted = [...view.counters.variants()].map((row) => sum(row.durations));
+      return [rows.reduce((all, row) => all + sum(row.durations), 0), counted.reduce((a, b) => a + b, 0)];
+    };
+    const pods = threePods();
+    for (const hash of randomHashes(600, 12)) pods[hash % 3]!.visit(hash);
+    const of = (pod: FleetPodModel) => pod.sample.rows.reduce((sum, row) => sum + row.endings[0]!, 0);
+    const view = new FleetView();
+    pods[2]!.counters.durationBounds = [0.1, 1];
+    expect(view.take(pods.map((pod) => pod.answer()))).toBe(false);
+    const two = of(pods[0]!) + of(pods[1]!);
+    expect(durationsOf(view)).toEqual([two, two]);
+    expect(requestsOf(view)[0]! + requestsOf(view)[1]!).toBe(600);
+    expect(describeFleet(view, 'frontend', [], null).fleet.problems).toEqual([
+      '1 of 3 pods have other metrics.durationBuckets, and their durations are not in these numbers',
+    ]);
+    // A rollout: now most have the new ones.
+    pods[1]!.counters.durationBounds = [0.1, 1];
+    expect(view.take(pods.map((pod) => pod.answer()))).toBe(true);
+    const other = of(pods[1]!) + of(pods[2]!);
+    expect(view.counters.durationBounds).toEqual([0.1, 1]);
+    expect(durationsOf(view)).toEqual([other, other]);
+    view.take(pods.map((pod) => pod.answer()));
+    expect(durationsOf(view)).toEqual([other, other]);
+    expect(requestsOf(view)[0]! + requestsOf(view)[1]!).toBe(600);
+  });
+
   test('shows the definition that most pods have, and says how many have another one', () => {
     const pods = threePods();
     const other = new FleetPodModel('4', '10.0.0.4:9901', {

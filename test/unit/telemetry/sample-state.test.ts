@@ -1,14 +1,17 @@
 // A sample as bytes: whole after a way through them, added up exactly, and refused when it is anything else.
 import { createHash } from 'node:crypto';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { DURATION_BOUNDS_DEFAULT_MS } from '../../../src/config/duration-bounds.ts';
 import { documentSchema } from '../../../src/config/options/document.ts';
 import { Splitter } from '../../../src/split/splitter.ts';
+import { setDurationBounds } from '../../../src/telemetry/duration-buckets.ts';
 import { ENDING } from '../../../src/telemetry/epoch.ts';
 import { identifySample, KEY_SETS, Sample } from '../../../src/telemetry/sample.ts';
 import {
   adoptSample,
   decodeSample,
   encodeSample,
+  hasOwnBuckets,
   mergeSample,
   restoreSample,
 } from '../../../src/telemetry/sample-state.ts';
@@ -55,6 +58,23 @@ function contentsOf(sample: Sample) {
 }
 
 describe('a sample as bytes', () => {
+  test('leaves its durations out where its next process has other buckets, and nothing else', () => {
+    const bytes = encodeSample(used(newSample(), 1, 2000));
+    onTestFinished(() => setDurationBounds(DURATION_BOUNDS_DEFAULT_MS));
+    setDurationBounds([10, 100]);
+    const state = decodeSample(bytes);
+    const sample = restoreSample(state);
+    expect(hasOwnBuckets(state)).toBe(false);
+    expect(
+      sample.rows.map(({ durations, durationSumUs }) => [Math.max(...durations), durationSumUs]),
+    ).toEqual([
+      [0, 0],
+      [0, 0],
+    ]);
+    expect(sample.rows[0]!.endings[0]).toBeGreaterThan(1000);
+    expect(sample.sums).toEqual(state.reading.sums);
+  });
+
   test('is the same sample again, alarms included', () => {
     const sample = used(newSample(new Date(1000)), 1, 20_000);
     const { sentence } = sample.verdict(5000);
