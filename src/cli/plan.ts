@@ -164,7 +164,7 @@ function splitterAt({ config, compiledFrom }: Side, name: string, time: number):
   const splits = new Map(
     Array.from(compiledFrom.splits, ([own, split]) => [own, withoutWhen(splitAt(split, time))]),
   );
-  const { splitters } = compileSplits({ variables: compiledFrom.variables, splits }, { clock: () => time });
+  const { splitters } = compileSplits({ ...compiledFrom, splits }, { clock: () => time });
   return [...splitters.values()][[...config.splits.keys()].indexOf(name)]!;
 }
 

@@ -5,6 +5,7 @@ import type { RequestView } from '../bytes.ts';
 import type { Config } from '../config/options/document.ts';
 import { randomnessIn, variablesReadBy } from '../config/scope.ts';
 import { OwnVariables } from '../key/own-variables.ts';
+import { capturedNames } from '../key/route-match.ts';
 import { compileMap, type ExplainedMap, type ValueMap } from '../key/value-map.ts';
 import { appendBytes, type KeyPart, resumeKey, suspendKey } from '../key/variables.ts';
 import type { SplitStop } from './enrolment.ts';
@@ -27,14 +28,21 @@ interface SplitSurroundings {
   readonly stopOf?: (split: string) => SplitStop;
 }
 
-/** Compiles `variables` and `splits`. Throws only on a broken invariant: the configuration was validated before. */
+/** Compiles `variables` and `splits`; `routes` for the names that their patterns capture. Throws only on a broken invariant: the configuration was validated before. */
 export function compileSplits(
-  { variables, splits, jwt }: Pick<Config, 'variables' | 'splits'> & Partial<Pick<Config, 'jwt'>>,
+  {
+    variables,
+    splits,
+    jwt,
+    routes = [],
+  }: Pick<Config, 'variables' | 'splits'> & Partial<Pick<Config, 'jwt' | 'routes'>>,
   { random, makeKey, clock, stopOf }: SplitSurroundings = {},
 ): CompiledSplits {
   const own = new OwnVariables(jwt?.cookie);
   for (const name of splits.keys()) own.ofSplit(name);
   for (const name of Object.keys(variables)) own.variable(name);
+  // The route gives them their values before it asks for a decision.
+  for (const route of routes) for (const name of capturedNames(route)) own.variable(name);
   const maps = new Map<string, ValueMap>();
   for (const [name, source] of Object.entries(variables)) {
     const compiled = compileMap(source, own.scope('response'));

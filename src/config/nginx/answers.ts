@@ -92,7 +92,7 @@ function typesOf({ scope, path }: AnswerPlace): Record<string, unknown> {
 /** The text with the variables that have one value put in. */
 export function putLiterals(text: string, literals: ReadonlyMap<string, string>): string {
   return text.replace(
-    /\$(?:\{(\w+)\}|(\w+))/g,
+    /\$(?:\{(\w+)\}|([1-9]|\w+))/g,
     (whole, braced: string | undefined, bare: string | undefined) => literals.get((braced ?? bare)!) ?? whole,
   );
 }

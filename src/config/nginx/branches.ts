@@ -6,6 +6,7 @@ import { variablesOf } from '../../key/key-text.ts';
 import { showGot } from '../problem.ts';
 import { putLiterals } from './answers.ts';
 import { ownDirectives, type Scope } from './directives.ts';
+import { afterMatch, nameCaptures, withoutNumbered } from './numbered-captures.ts';
 import type { TranslationReport } from './report.ts';
 import type { Directive } from './syntax.ts';
 
@@ -108,11 +109,28 @@ function walk(steps: readonly ProgramStep[], from: Branch, ways: Branch[], repor
       if (found === undefined) continue;
       const rest = steps.slice(index + 1);
       if (isContradicted(way.conditions, found)) continue;
-      const held = { ...way, scope: inner, conditions: [...way.conditions, ...found] };
+      const { conditions: more, literals } = afterComparison(found, way.literals);
+      const held = { ...way, scope: inner, conditions: [...way.conditions, ...more], literals };
       walk([...stepsOf(inner), ...rest], held, ways, report);
     }
   }
   ways.push(way);
+}
+
+/** What holds after the comparisons; where texts read `$1`, the groups of a pattern get names. */
+function afterComparison(
+  conditions: Conditions,
+  literals: ReadonlyMap<string, string>,
+): Pick<Branch, 'conditions' | 'literals'> {
+  if (!literals.has('1')) return { conditions, literals };
+  let after = literals;
+  const named = conditions.map(({ matches, ...rest }): Record<string, string> => {
+    if (matches === undefined) return rest;
+    const { pattern, texts } = nameCaptures(matches, 'if');
+    after = afterMatch(literals, texts);
+    return { ...rest, matches: pattern };
+  });
+  return { conditions: named, literals: after };
 }
 
 /** Two values of one text are never those of one request. */
@@ -142,19 +160,26 @@ function afterRewrite(directive: Directive, way: Branch, report: TranslationRepo
   const fail = (expected: string): undefined =>
     void report.fail(name, 'rewrite', expected, showGot(words.map(({ text }) => text).join(' ')));
   if (pattern === undefined || replacement === undefined || more !== undefined) return fail(REWRITE_EXPECTED);
-  const conditions = [...way.conditions, { of: '$uri', matches: `~${pattern}` }];
+  const compared = afterComparison([{ of: '$uri', matches: `~${pattern}` }], way.literals);
+  const { literals } = compared;
+  const conditions = [...way.conditions, ...compared.conditions];
   if (redirectStatus(replacement, flag) !== null) {
     const isMixed = replacement.slice(0, -1).includes('?');
     if (isMixed && !replacement.endsWith('?'))
       return fail('a "?" at the end of a replacement that has a query');
-    return { ...way, conditions, answer: directive };
+    return { ...way, conditions, literals, answer: directive };
   }
   // Before the location is chosen a new path would choose it.
   if (flag !== 'break' || way.scope.parent?.parent == null) return fail(REWRITE_EXPECTED);
   return {
     ...way,
     conditions,
-    rule: { pattern: `~${pattern}`, with: putLiterals(replacement, way.literals), last: true },
+    literals,
+    rule: {
+      pattern: `~${pattern}`,
+      with: putLiterals(replacement, withoutNumbered(way.literals)),
+      last: true,
+    },
   };
 }
 

@@ -14,6 +14,7 @@ import {
 import { type Branch, branchesOf, isProgram, redirectStatus } from './branches.ts';
 import { inheritedDirective, ownDirectives, type Scope } from './directives.ts';
 import { errorAnswersOf, isErrorFile, isInternal } from './error-pages.ts';
+import { afterMatch, nameCaptures } from './numbered-captures.ts';
 import { readPassedPath } from './passed-paths.ts';
 import type { ProxyDestinations } from './proxy-pass.ts';
 import type { TranslationReport } from './report.ts';
@@ -51,6 +52,8 @@ interface Location {
   readonly isPattern: boolean;
   /** It, or the outermost location around it, has "^~". */
   readonly isFirm: boolean;
+  /** Texts of `$1` to `$9` in it; null where they are as before. */
+  readonly captured: ReadonlyMap<string, string> | null;
 }
 
 /** Where a route takes requests. */
@@ -176,10 +179,12 @@ export class LocationRoutes {
       this.#report.fail(name, 'location', odd, showGot(written));
       return undefined;
     }
+    const named = this.#variables.readsNumbered && isPattern ? nameCaptures(path, 'path') : null;
     return {
       scope: { parent, directives: block },
       directive,
-      path: isPattern || modifier === '@' ? `${modifier}${path}` : path,
+      captured: named?.texts ?? null,
+      path: isPattern || modifier === '@' ? `${modifier}${named?.pattern ?? path}` : path,
       isExact: modifier === '=',
       isPattern,
       isFirm: outer === null ? modifier === '^~' : outer.isFirm,
@@ -202,7 +207,12 @@ export class LocationRoutes {
     if (second !== undefined)
       this.#report.fail(second.name, 'proxy_pass', 'one in a location', 'a second one');
     for (const inner of scope.directives) this.#readLocationDirective(inner, 'location');
-    const ways = branchesOf(scope, from.literals, from.conditions, this.#report);
+    const ways = branchesOf(
+      scope,
+      afterMatch(from.literals, location.captured),
+      from.conditions,
+      this.#report,
+    );
     for (const way of this.#withoutSplit(ways, pass, from)) {
       const { answer, literals } = way;
       const passed = way.pass ?? ownDirectives(way.scope, 'proxy_pass')[0] ?? pass;

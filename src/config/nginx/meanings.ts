@@ -118,10 +118,7 @@ const KEPT_DIRECTIVES: ReadonlyMap<string, string> = new Map([
     'map',
     'patterns run in linear time: look-around, back-references and possessive quantifiers are refused, and named captures are read in the values of their map alone',
   ],
-  [
-    'split_clients',
-    'shares below 100 % without "*" are refused, where nginx leaves a hole and answers 500; a key reads captures through a map alone',
-  ],
+  ['split_clients', 'shares below 100 % without "*" are refused, where nginx leaves a hole and answers 500'],
   [
     'listen',
     '`listen 8000` also takes IPv6, because `localhost` in a pod is ::1 first; with proxy_protocol and set_real_ip_from, connections of other addresses are closed',

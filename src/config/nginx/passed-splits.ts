@@ -44,10 +44,13 @@ export class PassedSplits {
     const [only = ''] = splits;
     if (splits.size === 1 && !isDynamic) {
       const split = this.#variables.splitOf(only)!;
-      return this.#split(only, split, (value) => {
+      // Its values are names of upstreams only where nothing stands between the two.
+      const isMapped = variable !== only;
+      const upstreamOf = (value: string) => {
         const known = new Map([[only, value]]);
         return upstreamFor(this.#variables.evaluate(word.text, known), known);
-      });
+      };
+      return this.#split(only, split, upstreamOf, null, isMapped);
     }
     const values = names.size === 1 ? this.#variables.valuesOf(`$${variable}`) : null;
     if (values === null) {
@@ -93,10 +96,11 @@ export class PassedSplits {
     upstreamOf: (value: string) => string | undefined,
     taken: Map<string, unknown>,
     share: { readonly share?: string },
+    isMapped = false,
   ): Record<string, unknown>[] {
-    const upstream = value === '' ? undefined : upstreamOf(value);
+    const upstream = value === '' && !isMapped ? undefined : upstreamOf(value);
     if (upstream === undefined) return [];
-    const name = free(plainName(value.replace(/^https?:\/\//, '')), taken);
+    const name = free(value === '' ? 'empty' : plainName(value.replace(/^https?:\/\//, '')), taken);
     taken.set(name, true);
     return [{ name, ...share, upstream, ...(name === value ? {} : { value }) }];
   }
@@ -107,6 +111,7 @@ export class PassedSplits {
     clients: Directive,
     upstreamOf: (value: string) => string | undefined,
     choice: { readonly choose: string; readonly values: ReadonlySet<string> } | null = null,
+    isMapped = false,
   ): string {
     const [key] = clients.words;
     // Told together with everything else: the key is linked only where nothing else is wrong.
@@ -122,12 +127,12 @@ export class PassedSplits {
       block,
     } of clients.block!) {
       if (value === undefined || more !== undefined || block !== null) continue;
-      if (!/^(?:https?:\/\/)?[A-Za-z0-9._:[\]-]+$/.test(value.text)) {
+      if (!isMapped && !/^(?:https?:\/\/)?[A-Za-z0-9._:[\]-]+$/.test(value.text)) {
         this.#report.fail(value, 'split_clients', 'the name of an upstream or a host', showGot(value.text));
         continue;
       }
       own.add(value.text);
-      const made = this.#variant(value.text, upstreamOf, taken, { share: share.text });
+      const made = this.#variant(value.text, upstreamOf, taken, { share: share.text }, isMapped);
       if (made.length > 0) places.push([share, value]);
       variants.push(...made);
     }
@@ -156,7 +161,7 @@ export class PassedSplits {
 /** The text with the variables that have one value put in. */
 export function withLiterals(text: string, literals: ReadonlyMap<string, string>): string {
   return text.replace(
-    /\$(?:\{(\w+)\}|(\w+))/g,
+    /\$(?:\{(\w+)\}|([1-9]|\w+))/g,
     (whole, braced: string | undefined, bare: string | undefined) =>
       literals.get((braced ?? bare)!.toLowerCase()) ?? whole,
   );
@@ -171,6 +176,8 @@ export function reportTextFault(
   { error }: KeyFault,
 ): void {
   const [expected, got] = error.replace(/^expected /, '').split(', got ');
-  const isSecret = directive === 'proxy_set_header' && hasLiterals(text);
+  // The name of a variable is no secret, whatever the text around it may be.
+  const isName = /^"\$\{?\w*\}?"$/.test(got ?? '');
+  const isSecret = directive === 'proxy_set_header' && !isName && hasLiterals(text);
   report.fail(at, directive, expected ?? error, isSecret ? describeSecret(text) : (got ?? showGot(text)));
 }

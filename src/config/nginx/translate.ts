@@ -13,6 +13,7 @@ import { addTls } from './listen-tls.ts';
 import { type Listen, listenedAddresses, readListens } from './listens.ts';
 import { LocationRoutes, NO_BODY_LIMIT } from './locations.ts';
 import { WITHOUT_EFFECT } from './meanings.ts';
+import { afterMatch, nameHostCaptures } from './numbered-captures.ts';
 import { ProxyDestinations } from './proxy-pass.ts';
 import { readRealIp } from './real-ip.ts';
 import { BUFFERING_NOTE, headSize, TranslationReport } from './report.ts';
@@ -155,9 +156,17 @@ class Translator {
     for (const [index, server] of servers.entries()) {
       const hosts = index === rest ? [undefined, ...own] : named[index]!;
       const literals = this.#literals(server, address);
+      const captured = this.#variables.readsNumbered ? nameHostCaptures(hosts) : null;
       const { scope, directive } = server;
       const isShared = servers.length > 1;
-      this.#locations.add({ scope, at: directive.name, hosts, address, literals, isShared });
+      this.#locations.add({
+        scope,
+        at: directive.name,
+        hosts: captured?.hosts ?? hosts,
+        address,
+        literals: afterMatch(literals, captured?.texts ?? null),
+        isShared,
+      });
     }
   }
 

@@ -10,7 +10,9 @@ import { OwnVariables, type TextScope } from '../../key/own-variables.ts';
 import { compileMap } from '../../key/value-map.ts';
 import { type KeyPart, Literal } from '../../key/variables.ts';
 import { showGot } from '../problem.ts';
+import { closedLists } from './closed-lists.ts';
 import { free, plainName } from './directives.ts';
+import { captureNames, readsNumbered } from './numbered-captures.ts';
 import type { TranslationReport } from './report.ts';
 import type { Directive } from './syntax.ts';
 
@@ -42,6 +44,7 @@ const NO_REQUEST: RequestView = {
   remoteAddress: '',
 };
 
+const NO_LISTS: ReadonlyMap<string, readonly string[]> = new Map();
 /** Values that a text of proxy_pass can have; with more, no one meant each of them to be an upstream. */
 const PASSED_VALUES_MAX = 1000;
 /** Maps that are read on the way to one value. */
@@ -55,8 +58,6 @@ export class FileVariables {
   /** Names that some text reads, in lower case. */
   readonly #read = new Set<string>();
   readonly #own = new OwnVariables();
-  /** Names of captures that are no map and no split, in lower case. */
-  readonly #captures = new Set<string>();
   /** Texts that are made of a request. Whoever checks a text with it reads its variables. */
   readonly scope: TextScope;
 
@@ -73,19 +74,27 @@ export class FileVariables {
     };
   }
 
-  /** Makes the named captures of all patterns of the file known: which text has them is checked with the routes. */
+  /** Some text of the file reads `$1` to `$9` after the match. */
+  readsNumbered = false;
+
+  /** Makes the captures of all patterns of the file known: which text has them is checked with the routes. */
   noteCaptures(directives: readonly Directive[]): void {
+    this.readsNumbered = readsNumbered(directives);
+    if (this.readsNumbered) for (const name of captureNames()) this.#own.variable(name);
+    this.#noteNamed(directives);
+  }
+
+  #noteNamed(directives: readonly Directive[]): void {
     for (const { name, words, block } of directives) {
       if (/^(?:location|if|server_name|rewrite)$/.test(name.text)) {
         for (const { text } of words) {
           for (const [, capture] of text.matchAll(/\(\?P?<([A-Za-z_]\w*)>/g)) {
             if (isKnownName(capture!.toLowerCase())) continue;
             this.#own.variable(capture!);
-            this.#captures.add(capture!.toLowerCase());
           }
         }
       }
-      if (block !== null) this.noteCaptures(block);
+      if (block !== null) this.#noteNamed(block);
     }
   }
 
@@ -245,19 +254,21 @@ export class FileVariables {
 
   /** Every value that a text can have; null where that is any text at all. `known` are variables with one value. */
   valuesOf(text: string, known: ReadonlyMap<string, string> = new Map()): ReadonlySet<string> | null {
-    return this.#valuesOf(text, known, new Set());
+    return this.#valuesOf(text, known, new Set(), NO_LISTS);
   }
 
   #valuesOf(
     text: string,
     known: ReadonlyMap<string, string>,
     trail: ReadonlySet<string>,
+    captured: ReadonlyMap<string, readonly string[]>,
   ): Set<string> | null {
     let values = new Set(['']);
     let at = 0;
     for (const variable of [...variablesOf(text), null]) {
       const literal = text.slice(at, variable?.start ?? text.length);
-      const own = variable === null ? new Set(['']) : this.#valuesOfVariable(variable.name, known, trail);
+      const own =
+        variable === null ? new Set(['']) : this.#valuesOfVariable(variable.name, known, trail, captured);
       if (own === null || own.size * values.size > PASSED_VALUES_MAX) return null;
       values = new Set([...values].flatMap((start) => [...own].map((end) => start + literal + end)));
       at = variable?.end ?? at;
@@ -269,7 +280,10 @@ export class FileVariables {
     name: string,
     known: ReadonlyMap<string, string>,
     trail: ReadonlySet<string>,
+    captured: ReadonlyMap<string, readonly string[]>,
   ): Set<string> | null {
+    const list = captured.get(name);
+    if (list !== undefined) return new Set(list);
     const one = known.get(name);
     if (one !== undefined) return new Set([one]);
     const split = this.#splits.get(name);
@@ -278,8 +292,10 @@ export class FileVariables {
     if (map === undefined || trail.has(name)) return null;
     const inner = new Set([...trail, name]);
     const all = new Set<string>();
-    for (const text of [...map.values.values(), map.default]) {
-      const values = this.#valuesOf(text, known, inner);
+    for (const [match, text] of [...map.values, ['default', map.default] as const]) {
+      // Without case a capture has the client's spelling.
+      const lists = match.startsWith('~') && !match.startsWith('~*') ? closedLists(match.slice(1)) : NO_LISTS;
+      const values = this.#valuesOf(text, known, inner, lists);
       if (values === null) return null;
       for (const value of values) all.add(value);
     }
@@ -327,24 +343,8 @@ export class FileVariables {
     );
   }
 
-  /** Keys are made before a location is known, so they read no capture of one. */
-  #refuseCapturesInKeys(): void {
-    for (const { directive, key } of this.#splits.values()) {
-      const capture = variablesOf(key).find(({ name }) => this.#captures.has(name) && !this.has(name))?.name;
-      if (capture === undefined) continue;
-      const expected = `a variable that a map sets, such as map $uri $part { "~^/(?<${capture}>[^/]+)" $${capture}; }`;
-      this.#report.fail(
-        directive.words[0]!,
-        'split_clients',
-        expected,
-        `$${capture}, a capture of another pattern`,
-      );
-    }
-  }
-
   /** Adds `variables`, and the splits that only texts read, to a document; `parts` are those with all its texts. */
   addTo(document: Record<string, unknown>, parts: readonly unknown[]): void {
-    this.#refuseCapturesInKeys();
     for (const text of textsIn(parts)) for (const { name } of variablesOf(text)) this.read(name);
     const routed = (document.splits ?? {}) as Record<string, unknown>;
     const variables: Record<string, unknown> = {};

@@ -216,12 +216,12 @@ describe('what cannot be kept is told with file and line, all at once', () => {
     ]);
   });
 
-  it('a capture of a location as the key of a split comes with the map that does the same', () => {
-    const text =
-      'split_clients $shop $v { 50% a; * b; }\nserver { location ~ ^/(?<shop>[a-z]+) { proxy_pass http://$v; } }';
-    expect(run(text).problems).toContain(
-      'nginx.conf:1:15 split_clients: expected a variable that a map sets, such as map $uri $part { "~^/(?<shop>[^/]+)" $shop; }, got $shop, a capture of another pattern',
-    );
+  it('an empty value is no upstream, where the value itself is one', () => {
+    const split = 'split_clients $arg_token $v { 50% a; * ""; }\n';
+    const problem = 'nginx.conf:1:40 split_clients: expected the name of an upstream or a host, got ""';
+    expect(run(`${split}server { location / { proxy_pass http://$v; } }`).problems).toEqual([problem]);
+    const compared = 'if ($v = a) { proxy_pass http://a; } proxy_pass http://b;';
+    expect(run(`${split}server { location / { ${compared} } }`).problems).toEqual([]);
   });
 
   it('problems of included files carry their own names', () => {
