@@ -17,6 +17,8 @@ export interface Options {
   readonly micro: boolean;
   /** Nothing but the soak. */
   readonly soakAlone: boolean;
+  /** Nothing but TLS towards clients. */
+  readonly tlsAlone: boolean;
   /** 0 = no soak. */
   readonly soakMinutes: number;
   readonly json: string | null;
@@ -39,6 +41,7 @@ export const HELP = `npm run bench -- [options]
   --micro               the steps of an exchange one by one, too (a run of everything and --quick do)
   --soak MINUTES        only this: the splitter under changing load, its memory over time (a run of
                         everything has 4 minutes of it)
+  --tls                 only this: handshakes and requests over TLS beside nginx and a bare node:tls server
   --profile FOLDER      CPU profiles of request-splitter there, for chrome://inspect or speedscope; what is
                         measured meanwhile costs more
   --json FILE           write the results there
@@ -87,6 +90,7 @@ function read(args: readonly string[]): Options {
       start: { type: 'boolean', default: true },
       micro: { type: 'boolean' },
       soak: { type: 'string' },
+      tls: { type: 'boolean', default: false },
       profile: { type: 'string' },
       json: { type: 'string' },
       results: { type: 'boolean', default: false },
@@ -111,9 +115,10 @@ function read(args: readonly string[]): Options {
     micro: flags.micro ?? (isAll && flags.profile === undefined),
     saturates: isWhole && flags.load === 'autocannon',
     soakAlone: soak !== null,
+    tlsAlone: flags.tls,
     soakMinutes: soak ?? (isWhole ? 4 : 0),
     json: flags.json ?? null,
-    results: flags.results || (isWhole && soak === null),
+    results: flags.results || (isWhole && soak === null && !flags.tls),
     profileTo: flags.profile === undefined ? null : resolve(flags.profile),
   };
 }

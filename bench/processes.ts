@@ -182,11 +182,33 @@ function family(pid: number): number[] {
 
 const TICKS_PER_SECOND = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
 
+const ofTicks = (ticks: number): number => (ticks * 1e6) / TICKS_PER_SECOND;
+
+/** Fields of /proc/PID/stat after the name of the program. */
+function statFields(pid: number): string[] {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+}
+
 /** User and system time in microseconds by /proc/PID/stat, which counts in ticks of 10 ms. */
 function tickMicroseconds(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return ((Number(fields[11]) + Number(fields[12])) * 1e6) / TICKS_PER_SECOND;
+  const fields = statFields(pid);
+  return ofTicks(Number(fields[11]) + Number(fields[12]));
+}
+
+/** Processor time in microseconds of the children of this process that have ended. */
+export function endedMicroseconds(): number {
+  const fields = statFields(process.pid);
+  return ofTicks(Number(fields[13]) + Number(fields[14]));
+}
+
+/** Processor time in microseconds of all programs, interrupts and neighbours of a virtual machine, by /proc/stat. */
+export function machineMicroseconds(): number {
+  const [first = ''] = readFileSync('/proc/stat', 'utf8').split('\n', 1);
+  const [user, nice, system, , , irq, softirq, steal] = first.split(/\s+/).slice(1).map(Number);
+  return ofTicks(
+    [user, nice, system, irq, softirq, steal].reduce<number>((sum, part) => sum + (part ?? 0), 0),
+  );
 }
 
 /**

@@ -3,7 +3,7 @@
 // results go; rivals.ts decides who runs, plan.ts for how long. The exit code says nothing about the figures.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describeMachine, loadVersion, versionsOf } from './machine.ts';
+import { describeMachine, loadVersion, versionsOf, watchOthers } from './machine.ts';
 import { measureScenario, measureStarts, placement } from './measure.ts';
 import { HELP, type Options, readOptions } from './options.ts';
 import { contendersOf, estimateSeconds, type Part, planOf, saturatedPartsOf } from './plan.ts';
@@ -13,10 +13,12 @@ import { type MicroRow, type Results, type ScenarioResult, type SoakResult, soak
 import { writeResults } from './results-file.ts';
 import { NODE_FLAGS, REFERENCE, RIVALS, type Rival } from './rivals.ts';
 import { soak } from './soak.ts';
+import { measureTls, tlsTables } from './tls.ts';
 import { openRig, type Rig, type StartFailure } from './turns.ts';
 
 const here = import.meta.dirname;
 const START_ROUNDS = 5;
+const [TLS_ROUNDS, TLS_SECONDS] = [9, 2];
 
 /** Shows the progress: on one line of a terminal; elsewhere each part gets a line. */
 const progress = (text: string) => {
@@ -80,6 +82,21 @@ async function runSoak(options: Options): Promise<SoakResult> {
   return done;
 }
 
+async function runTls(options: Options): Promise<void> {
+  const { rounds, seconds } = options.wishes;
+  const stopWatching = watchOthers();
+  const results = await onRig(options, (rig) =>
+    measureTls(rig, rounds ?? TLS_ROUNDS, seconds ?? TLS_SECONDS, progress),
+  );
+  const others = stopWatching();
+  console.log(`\nTLS towards clients\n\n${tlsTables(results)}\n${others}`);
+  if (options.json !== null)
+    writeFileSync(
+      options.json,
+      `${JSON.stringify({ machine: describeMachine(), others, results }, null, 2)}\n`,
+    );
+}
+
 async function runScenarios(
   options: Options,
   parts: readonly Part[],
@@ -111,6 +128,7 @@ async function main(options: Options): Promise<void> {
     if (options.json !== null) writeFileSync(options.json, `${JSON.stringify(done, null, 2)}\n`);
     return;
   }
+  if (options.tlsAlone) return await runTls(options);
   const parts = planOf(options.wishes);
   const saturatedParts = options.saturates && findProgram('wrk') !== undefined ? saturatedPartsOf() : [];
   const absent = new Absent();

@@ -1,185 +1,224 @@
-// node bench/tls.ts [dist/main.js] [--rounds N] [--seconds S]: what TLS towards clients costs beside nginx: processor time
-// for each new handshake, each resumed one, and each request on a kept connection, in turns on the same core. The clients
-// are Node's and cost more than what they measure, so only processor time is compared. Writes no files.
+// npm run bench -- --tls: what TLS towards clients costs, in turns on the same core: processor time of each new handshake,
+// each resumed one, and each request on a kept connection, for a tuned nginx, the splitter, and a server on node:tls that
+// proxies nothing. All of them have the same certificate and negotiate the same (bench/load/tls.ts). Writes no files.
 import { execFileSync } from 'node:child_process';
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
-import { connect, type TLSSocket } from 'node:tls';
-import { parseArgs } from 'node:util';
+import { connect } from 'node:net';
+import { join } from 'node:path';
 import {
-  cpuMicroseconds,
-  findProgram,
-  freePorts,
-  pinSelf,
-  Running,
-  scratchDirectory,
-  stopAll,
-} from './processes.ts';
+  CIPHER,
+  CLIENTS,
+  GROUP,
+  HYBRID_GROUP,
+  handshakes,
+  keptRequests,
+  PROTOCOL,
+  sessionOf,
+  type TlsTarget,
+} from './load/tls.ts';
+import type { Progress } from './measure.ts';
+import { cpuMicroseconds, findProgram, freePorts, Running, scratchDirectory } from './processes.ts';
 import { table } from './report.ts';
+import { figure } from './results.ts';
+import { NODE_FLAGS } from './rivals.ts';
+import type { Rig } from './turns.ts';
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { rounds: { type: 'string', default: '5' }, seconds: { type: 'string', default: '2' } },
-});
-const [ROUNDS, SECONDS] = [Number(values.rounds), Number(values.seconds)];
-const CLIENTS = 16;
-const REQUEST = 'GET /small?token=42 HTTP/1.1\r\nHost: bench.example\r\n';
+const here = import.meta.dirname;
+const REFERENCE_NAME = 'nginx, tuned';
 
-const nginx = findProgram('nginx');
-if (nginx === undefined) throw new Error('expected nginx to be installed, got none');
-pinSelf();
-const folder = scratchDirectory();
-const [certificate, key] = [join(folder, 'tls.crt'), join(folder, 'tls.key')];
-const subject = ['-subj', '/CN=bench.example', '-addext', 'subjectAltName=DNS:bench.example'];
-const pair = [
-  '-newkey',
-  'ec',
-  '-pkeyopt',
-  'ec_paramgen_curve:prime256v1',
-  '-nodes',
-  '-keyout',
-  key,
-  '-out',
-  certificate,
-];
-execFileSync('openssl', ['req', '-x509', ...pair, ...subject], { stdio: 'ignore' });
-chmodSync(key, 0o644);
-const ca = readFileSync(certificate);
-const [a, b, ours, theirs] = (await freePorts(4)) as [number, number, number, number];
-
-/** Opens a connection; `session` is resumed. */
-function open(port: number, session: Buffer | undefined, onReady: (socket: TLSSocket) => void): TLSSocket {
-  const options = { port, host: '127.0.0.1', ca, servername: 'bench.example', ...(session && { session }) };
-  const socket = connect(options, () => onReady(socket));
-  socket.on('error', (error) => {
-    throw error;
-  });
-  return socket;
+/** One contender that runs. */
+interface TlsContender {
+  readonly name: string;
+  readonly process: Running;
+  readonly target: TlsTarget;
 }
 
-/** One connection for each request, until `until`; how many there were. */
-async function handshakes(port: number, session: Buffer | undefined, until: number): Promise<number> {
-  let count = 0;
-  while (performance.now() < until) {
-    await new Promise<void>((done) => {
-      const socket = open(port, session, () => socket.write(`${REQUEST}Connection: close\r\n\r\n`));
-      socket.resume().on('close', done);
-      if (session !== undefined)
-        socket.once('secureConnect', () => {
-          if (!socket.isSessionReused()) throw new Error('expected a resumed session, got a new one');
-        });
-    });
-    count++;
-  }
-  return count;
+/** What one contender costs under one load: microseconds of processor time for each unit of it, a figure a round. */
+interface TlsCost {
+  readonly name: string;
+  readonly rounds: readonly number[];
 }
 
-/** Requests on one connection, one after the other. */
-function kept(port: number, until: number): Promise<number> {
-  return new Promise((done) => {
-    let count = 0;
-    const ask = (socket: TLSSocket): void => void socket.write(`${REQUEST}\r\n`);
-    const socket = open(port, undefined, ask);
-    socket.on('data', () => {
-      count++;
-      if (performance.now() < until) ask(socket);
-      else socket.destroy();
-    });
-    socket.on('close', () => done(count));
-  });
+/** What one load costs; `unit` is what is counted. The first contender is what the others are compared with. */
+export interface TlsResult {
+  readonly unit: string;
+  readonly costs: readonly TlsCost[];
 }
 
-/** A session of the server, which all clients resume. */
-function sessionOf(port: number): Promise<Buffer> {
-  return new Promise((done) => {
-    const socket = open(port, undefined, () => socket.write(`${REQUEST}Connection: close\r\n\r\n`));
-    socket.once('session', (session) => {
-      socket.resume().on('close', () => done(session));
-    });
-  });
+interface Load {
+  readonly unit: string;
+  readonly group: string;
+  run(target: TlsTarget, seconds: number): Promise<number>;
 }
 
-const upstream = new Running('upstream', 'upstream', process.execPath, [
-  'bench/upstream.ts',
-  String(a),
-  String(b),
-]);
-await upstream.until('ready');
-const tuned = readFileSync('bench/rivals/nginx-tuned.conf', 'utf8')
-  .replaceAll('@UPSTREAM_A@', String(a))
-  .replaceAll('@UPSTREAM_B@', String(b))
-  .replace('@LISTEN@', `${theirs} ssl`)
-  .replace('location /', `ssl_certificate ${certificate}; ssl_certificate_key ${key}; location /`);
-writeFileSync(join(folder, 'nginx.conf'), tuned);
-const variants = [a, b].map((port, at) => ({
-  name: `v${at}`,
-  share: at === 0 ? '50%' : '*',
-  upstream: `http://127.0.0.1:${port}`,
-}));
-const listen = { address: `127.0.0.1:${ours}`, tls: { certificate, key } };
-const document = { listen, admin: 'off', forwarded: 'keep', splits: { s: { variants } } };
-writeFileSync(join(folder, 'splitter.json'), JSON.stringify(document));
-const main = resolve(positionals[0] ?? 'dist/main.js');
-const rivals = [
+async function manyHandshakes(target: TlsTarget, seconds: number, session?: Buffer): Promise<number> {
+  const until = performance.now() + seconds * 1000;
+  const counts = await Promise.all(Array.from({ length: CLIENTS }, () => handshakes(target, until, session)));
+  return counts.reduce((sum, count) => sum + count, 0);
+}
+
+const LOADS: readonly Load[] = [
+  { unit: 'Request on a kept connection', group: GROUP, run: keptRequests },
+  { unit: 'New handshake', group: GROUP, run: (target, seconds) => manyHandshakes(target, seconds) },
   {
-    name: 'nginx, tuned',
-    port: theirs,
-    process: new Running('nginx', 'measured', nginx, ['-p', folder, '-c', 'nginx.conf', '-g', 'daemon off;']),
+    unit: 'Resumed handshake',
+    group: GROUP,
+    run: async (target, seconds) => manyHandshakes(target, seconds, await sessionOf(target)),
   },
   {
-    name: 'request-splitter',
-    port: ours,
-    process: new Running('request-splitter', 'measured', process.execPath, [
-      main,
-      'serve',
-      '--config',
-      join(folder, 'splitter.json'),
-    ]),
+    unit: `New handshake, ${HYBRID_GROUP}`,
+    group: HYBRID_GROUP,
+    run: (target, seconds) => manyHandshakes(target, seconds),
   },
 ];
 
-const LOADS = {
-  'new handshake': (port: number, until: number) => handshakes(port, undefined, until),
-  'resumed handshake': async (port: number, until: number) => handshakes(port, await sessionOf(port), until),
-  'request on a kept connection': kept,
-} as const;
+/** A certificate that signs itself, with its key: ECDSA on P-256. */
+function makeCertificate(folder: string): { certificate: string; key: string } {
+  const [certificate, key] = [join(folder, 'tls.crt'), join(folder, 'tls.key')];
+  const name = ['-subj', '/CN=bench.example', '-addext', 'subjectAltName=DNS:bench.example'];
+  const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+  execFileSync('openssl', ['req', '-x509', ...kind, '-keyout', key, '-out', certificate, ...name], {
+    stdio: 'ignore',
+  });
+  chmodSync(key, 0o644); // nginx's worker is another user
+  return { certificate, key };
+}
 
-/** Waits until the port takes a connection. */
-async function answers(port: number): Promise<void> {
+/** The port of each contender, and the files that they share. */
+interface Place {
+  readonly folder: string;
+  readonly certificate: string;
+  readonly key: string;
+  readonly upstreams: readonly [number, number];
+}
+
+function startNginx(program: string, port: number, { folder, certificate, key, upstreams }: Place): Running {
+  const ssl = `ssl_certificate ${certificate}; ssl_certificate_key ${key}; ssl_protocols ${PROTOCOL};`;
+  const text = readFileSync(join(here, 'rivals', 'nginx-tuned.conf'), 'utf8')
+    .replaceAll('@UPSTREAM_A@', String(upstreams[0]))
+    .replaceAll('@UPSTREAM_B@', String(upstreams[1]))
+    .replace('@LISTEN@', `${port} ssl`)
+    .replace('location /', `${ssl} location /`);
+  writeFileSync(join(folder, 'nginx.conf'), text);
+  return new Running('nginx', 'measured', program, ['-p', folder, '-c', 'nginx.conf', '-g', 'daemon off;']);
+}
+
+function startSplitter(port: number, { folder, certificate, key, upstreams }: Place): Running {
+  const [first, second] = upstreams.map((upstream) => `http://127.0.0.1:${upstream}`);
+  const variants = [
+    { name: 'version_1a', share: '50%', upstream: first },
+    { name: 'version_1b', share: '*', upstream: second },
+  ];
+  const document = {
+    listen: { address: `127.0.0.1:${port}`, tls: { certificate, key } },
+    admin: 'off',
+    forwarded: 'keep', // as nginx does here
+    splits: { appversion: { key: '$arg_token', variants } },
+  };
+  const file = join(folder, 'splitter.json');
+  writeFileSync(file, JSON.stringify(document));
+  const main = join(here, '..', 'dist', 'main.js');
+  const args = [...NODE_FLAGS, main, 'serve', '--config', file];
+  return new Running('request-splitter', 'measured', process.execPath, args);
+}
+
+function startBare(port: number, { certificate, key }: Place): Running {
+  const args = [...NODE_FLAGS, join(here, 'rivals', 'bare-tls.ts'), String(port), certificate, key];
+  return new Running('bare node:tls', 'measured', process.execPath, args);
+}
+
+/** Waits until it answers, and makes sure that it negotiates what is measured. */
+async function untilAnswering({ process, target }: TlsContender): Promise<void> {
   for (;;) {
     const isThere = await new Promise<boolean>((done) => {
-      const socket = connect({ port, host: '127.0.0.1', ca, servername: 'bench.example' }, () => {
-        socket.destroy();
-        done(true);
-      });
-      socket.on('error', () => done(false));
+      const socket = connect(target.port, '127.0.0.1', () => done(true)).on('error', () => done(false));
+      socket.on('connect', () => socket.destroy());
     });
-    if (isThere) return;
-    await new Promise((wait) => setTimeout(wait, 50));
+    if (isThere) return void (await sessionOf(target));
+    if (process.hasEnded) throw new Error(`${process.name} ended: ${process.output}`);
+    await new Promise((wait) => setTimeout(wait, 20));
   }
 }
 
-const median = (values: number[]): number => values.sort((one, other) => one - other)[values.length >> 1]!;
+/** Starts nginx, the splitter and the bare server. Throws what is missing as a sentence. */
+async function startAll({ upstreams }: Rig): Promise<TlsContender[]> {
+  const nginx = findProgram('nginx');
+  if (nginx === undefined) throw new Error('--tls: nginx is not installed');
+  if (findProgram('openssl') === undefined) throw new Error('--tls: openssl is not installed');
+  const folder = scratchDirectory();
+  const place: Place = { folder, ...makeCertificate(folder), upstreams };
+  const ca = readFileSync(place.certificate);
+  const [theirs, ours, bare] = (await freePorts(3)) as [number, number, number];
+  const contenders: TlsContender[] = [
+    [theirs, startNginx(nginx, theirs, place), REFERENCE_NAME] as const,
+    [ours, startSplitter(ours, place), 'request-splitter'] as const,
+    [bare, startBare(bare, place), 'node:tls without a proxy'] as const,
+  ].map(([port, started, name]) => ({ name, process: started, target: { port, ca, group: GROUP } }));
+  for (const contender of contenders) await untilAnswering(contender);
+  return contenders;
+}
 
-try {
-  for (const { port } of rivals) await answers(port);
-  const rows: string[][] = [];
-  for (const [name, load] of Object.entries(LOADS)) {
-    const costs = rivals.map((): number[] => []);
-    for (let round = 0; round <= ROUNDS; round++) {
-      for (const [at, { port, process: one }] of rivals.entries()) {
-        const before = cpuMicroseconds(one.pid);
-        const until = performance.now() + SECONDS * 1000;
-        const counts = await Promise.all(Array.from({ length: CLIENTS }, () => load(port, until)));
-        const count = counts.reduce((sum, each) => sum + each, 0);
-        // The first round warms up.
-        if (round > 0) costs[at]!.push((cpuMicroseconds(one.pid) - before) / count);
+/** The contenders whose OpenSSL has the group. */
+function withGroup(contenders: readonly TlsContender[], group: string): TlsContender[] {
+  if (group === GROUP) return [...contenders];
+  // OpenSSL 3.0, which an older nginx is built with, has no hybrid group; its connections would fail.
+  return contenders
+    .filter(({ name }) => name !== REFERENCE_NAME)
+    .map(({ target, ...rest }) => ({ ...rest, target: { ...target, group } }));
+}
+
+/** Runs all loads, in turns. The first round warms up. */
+export async function measureTls(
+  rig: Rig,
+  rounds: number,
+  seconds: number,
+  progress: Progress,
+): Promise<TlsResult[]> {
+  const all = await startAll(rig);
+  try {
+    const results: TlsResult[] = [];
+    for (const load of LOADS) {
+      const contenders = withGroup(all, load.group);
+      const costs = contenders.map(({ name }) => ({ name, rounds: [] as number[] }));
+      for (let round = 0; round <= rounds; round++) {
+        for (const [at, { name, target, process }] of contenders.entries()) {
+          progress(`${load.unit}, round ${round} of ${rounds}: ${name}`);
+          const before = cpuMicroseconds(process.pid);
+          const count = await load.run(target, seconds);
+          if (round > 0) costs[at]!.rounds.push((cpuMicroseconds(process.pid) - before) / count);
+        }
       }
+      results.push({ unit: load.unit, costs });
     }
-    const [reference, own] = costs.map(median) as [number, number];
-    rows.push([name, reference.toFixed(1), own.toFixed(1), `${(own / reference).toFixed(2)}x`]);
+    return results;
+  } finally {
+    await Promise.all(all.map(({ process }) => process.stop()));
   }
-  console.log(table(['CPU µs', rivals[0]!.name, rivals[1]!.name, 'ratio'], rows));
-} finally {
-  await stopAll();
+}
+
+/** A table for each load, and what was negotiated. */
+export function tlsTables(results: readonly TlsResult[]): string {
+  const head = ['', 'CPU µs', 'spread', 'least', 'a second of a core', 'ratio', 'of the rounds'];
+  const tables = results.map(({ unit, costs }) => `${unit}\n\n${table(head, rowsOf(costs))}`);
+  const negotiated = `${PROTOCOL}, ${CIPHER}, ECDSA P-256, key exchange ${GROUP} where no other is named`;
+  return [...tables, negotiated].join('\n\n');
+}
+
+/** Ratios are those to the first contender, where that is nginx. */
+function rowsOf(costs: readonly TlsCost[]): string[][] {
+  const [reference] = costs;
+  const isCompared = reference?.name === REFERENCE_NAME;
+  return costs.map(({ name, rounds }, at) => {
+    const { median, spread } = figure(rounds);
+    const ratios = rounds.map((cost, round) => cost / reference!.rounds[round]!);
+    const between = `${Math.min(...ratios).toFixed(2)} to ${Math.max(...ratios).toFixed(2)}`;
+    return [
+      name,
+      median.toFixed(1),
+      `±${(spread * 100).toFixed(0)}%`,
+      Math.min(...rounds).toFixed(1),
+      (1e6 / median).toFixed(0),
+      ...(isCompared && at > 0 ? [`${figure(ratios).median.toFixed(2)}x`, between] : ['-', '-']),
+    ];
+  });
 }

@@ -347,7 +347,7 @@ export class Wire {
 
   /**
    * TLS calls no write finished in the turn of its beginning. What the socket below has given to the kernel is on its way
-   * all the same, and a client that keeps up is not treated as a slow one (bench/tls.ts).
+   * all the same, and a client that keeps up is not treated as a slow one (npm run bench -- --tls).
    */
   get #isCarried(): boolean {
     return this.#carrier !== null && handleOf(this.#carrier)?.writeQueueSize === 0;

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, describe, expect, it } from 'vitest';
+import { findProgram } from '../../bench/processes.ts';
 import type { Results } from '../../bench/results.ts';
 
 const root = join(import.meta.dirname, '..', '..');
@@ -55,6 +56,19 @@ describe.runIf(process.platform === 'linux')('npm run bench', () => {
       expect(Math.abs(answered + errors - 2000)).toBeLessThanOrEqual(1);
     }
   });
+
+  it.skipIf(findProgram('nginx') === undefined || findProgram('openssl') === undefined)(
+    'measures TLS beside nginx, with everybody on the same cipher, and says what others used of the machine',
+    { timeout: 120_000 },
+    async () => {
+      const { stdout } = await bench('--tls', '--rounds', '1', '--seconds', '0.1');
+      for (const load of ['Request on a kept connection', 'New handshake', 'Resumed handshake'])
+        expect(stdout).toMatch(
+          new RegExp(`^${load}\\n\\n(?:.*\\n){3}\\| request-splitter +\\| +\\d+\\.\\d \\|.*\\dx \\|`, 'm'),
+        );
+      expect(stdout).toMatch(/other programs used \d+\.\d\d of \d+ cores/);
+    },
+  );
 
   it('names what it does not know, with what it knows', async () => {
     await expect(bench('--rivals', 'nobody')).rejects.toMatchObject({
