@@ -166,9 +166,9 @@ export interface TlsFacts {
 export interface ResponseFacts {
   /** The status that is sent. */
   readonly status: number;
-  /** The status that came; 0 where no upstream answered. */
-  readonly upstreamStatus: number;
-  /** IP address and port or socket path of the server that answered; empty where none did. */
+  /** The status of each attempt, divided by ", ": 502 or 504 where no response came. Empty where no server was asked. */
+  readonly upstreamStatus: string;
+  /** IP address and port or socket path of each server that was asked, divided by ", ". */
   readonly upstreamAddress: string;
   /** Values of the upstream's fields with this lower-case name, in order; none where no upstream answered. */
   upstreamFieldValues(name: string): readonly Uint8Array[];

@@ -144,7 +144,7 @@ export class Exchange implements ClientExchange<Generation>, retrying.Repeatable
 
   connecting(connection: PooledConnection, now: number): void {
     this.#connection = connection;
-    this.#outcome.connects(connection.address.name, now);
+    this.#outcome.connects(connection.address, now);
     this.#waits.forConnect();
   }
 
@@ -192,7 +192,7 @@ export class Exchange implements ClientExchange<Generation>, retrying.Repeatable
     this.#connection = connection;
     this.#step = STEP.sent;
     connection.expectResponse(this);
-    this.#outcome.sends(connection.address.name, now);
+    this.#outcome.sends(connection.address, now);
     const rewrite = this.#hop!.rewrites[connection.address.server.index]!;
     this.#request.send(connection.wire, rewrite, client.forwardedFacts);
     this.#updateWaits(now);
@@ -256,7 +256,7 @@ export class Exchange implements ClientExchange<Generation>, retrying.Repeatable
     this.#step = STEP.responding;
     this.#outcome.status = head.status;
     this.#outcome.firstByteAt = now;
-    this.#response.completeFields(this.head, head.status, head, this.#connection!.address.endpoint);
+    this.#response.completeFields(this.head, head.status, head, this.#outcome);
     this.#outcome.bytesSent += this.#response.writeFinal(
       head,
       framing,
@@ -323,7 +323,7 @@ export class Exchange implements ClientExchange<Generation>, retrying.Repeatable
     const now = performance.now();
     if (isSilent && this.mayGoOn('error', wasSent, now)) {
       if (this.attempts.lost(connection, wasSent, now)) connection.blame(code, now, cause);
-      return this.sendAgain(now);
+      return this.sendAgain(now, FAULTS[code].status);
     }
     connection.blame(code, now, cause);
     this.fail(this.#step === STEP.responding ? 'UPSTREAM_BODY_CUT' : code, cause);
@@ -337,9 +337,9 @@ export class Exchange implements ClientExchange<Generation>, retrying.Repeatable
     return this.#request.mayRepeat(wasSent && !retry.on.includes('non_idempotent'), bytesReceived);
   }
 
-  sendAgain(now: number): void {
+  sendAgain(now: number, status: number): void {
     this.#connection = null;
-    this.#outcome.retried();
+    this.#outcome.retried(status);
     this.#step = STEP.waiting;
     this.#hop!.upstream.checkOut(this, now, true);
   }
@@ -356,7 +356,7 @@ export class Exchange implements ClientExchange<Generation>, retrying.Repeatable
     const keepAlive = this.#mayKeepAlive;
     const upstream = this.#hop?.upstream;
     const frame = client.answerFrame(keepAlive, now);
-    const answer = isCut ? '' : this.#answers.toFault(code, cause, connection, frame);
+    const answer = isCut ? '' : this.#answers.toFault(code, cause, frame);
     if (client.isAnswerable) this.#outcome.bytesSent += answer.length;
     this.#settle(FAULT_CODES.indexOf(code), now, cause);
     if (connection === null) upstream?.forget(this);
@@ -383,7 +383,7 @@ export class Exchange implements ClientExchange<Generation>, retrying.Repeatable
     const client = this.#client!;
     const connection = this.#connection;
     const now = performance.now();
-    const { text, persists } = this.#answers.toRequest(content, connection, client, this.#mayKeepAlive, now);
+    const { text, persists } = this.#answers.toRequest(content, client, this.#mayKeepAlive, now);
     if (client.isAnswerable) this.#outcome.bytesSent += text.length;
     this.#connection = null;
     connection?.leave(this, false);

@@ -11,6 +11,8 @@ import type { AccessLog } from '../telemetry/access-log.ts';
 import type { Assignments } from '../telemetry/assignments.ts';
 import type { DownstreamCounters, VariantCounters } from '../telemetry/counters.ts';
 import { ENDING, endingOf, type Outside } from '../telemetry/epoch.ts';
+import type { AddressFacts } from '../transport/contracts.ts';
+import { AskedAddresses } from './asked-addresses.ts';
 
 /** Who else wants to know of exchanges; null = nobody asked. */
 export interface Observers {
@@ -63,6 +65,7 @@ export class Outcome {
   firstByteAt = 0;
   /** The id that was made for the request; null when it brought one, or none was wanted. */
   requestId: string | null = null;
+  readonly asked = new AskedAddresses();
   readonly #observers: Observers;
   readonly #refusals: DownstreamCounters;
   #generation = 0;
@@ -93,6 +96,7 @@ export class Outcome {
     this.sentAt = 0;
     this.connectAt = 0;
     this.firstByteAt = 0;
+    this.asked.reset();
     this.requestId = null;
     this.#counters = null;
     this.#upstream = '';
@@ -106,6 +110,7 @@ export class Outcome {
   /** Holds nothing of its request any more. */
   forget(): void {
     this.requestId = null;
+    this.asked.reset();
     this.#extras = null;
   }
 
@@ -135,20 +140,23 @@ export class Outcome {
   }
 
   /** A connection to this address is being opened for it. */
-  connects(address: string, now: number): void {
+  connects(address: AddressFacts, now: number): void {
     this.connectAt = now;
-    this.address = address;
+    this.address = address.name;
+    this.asked.connects(address);
   }
 
   /** The request head is written to this address. */
-  sends(address: string, now: number): void {
+  sends(address: AddressFacts, now: number): void {
     this.sentAt = now;
-    this.address = address;
+    this.address = address.name;
+    this.asked.sends(address);
   }
 
-  /** It is sent again. */
-  retried(): void {
+  /** It is sent again, after an attempt that counts as this status. */
+  retried(status: number): void {
     this.retries++;
+    this.asked.failed(status);
     this.#counters?.retry();
   }
 

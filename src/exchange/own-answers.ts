@@ -5,7 +5,7 @@ import { type Cause, FAULTS, type FaultCode } from '../errors.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
 import type { AnswerContent } from '../routing/fixed-answer.ts';
-import type { AnswerFrame, Client, PooledConnection } from '../transport/contracts.ts';
+import type { AnswerFrame, Client } from '../transport/contracts.ts';
 import type { Outcome } from './outcome.ts';
 import { composeAnswer, composeFault, isLastAnswer } from './own-answer.ts';
 import type { ResponseRelay } from './response-relay.ts';
@@ -32,24 +32,18 @@ export class OwnAnswers {
     return content;
   }
 
-  /** The answer to a request that failed on this connection. */
-  toFault(
-    code: FaultCode,
-    cause: Cause | null,
-    connection: PooledConnection | null,
-    frame: AnswerFrame,
-  ): string {
+  /** The answer to a request that failed. */
+  toFault(code: FaultCode, cause: Cause | null, frame: AnswerFrame): string {
     const { status } = FAULTS[code];
     const content = this.inPlaceOf(status, null);
     this.#outcome.status = content?.status ?? status;
-    this.#response.completeFields(this.#head, this.#outcome.status, null, connection?.address.endpoint ?? '');
+    this.#response.completeFields(this.#head, this.#outcome.status, null, this.#outcome);
     return composeFault(code, cause, this.#response.addedLines, frame, content);
   }
 
   /** An answer that is no failure here, and how it was framed. `keepAlive`: as far as the request goes. */
   toRequest(
     given: AnswerContent,
-    connection: PooledConnection | null,
     client: Client<unknown>,
     keepAlive: boolean,
     now: number,
@@ -57,7 +51,7 @@ export class OwnAnswers {
     const content = (given.body === null ? this.inPlaceOf(given.status, null) : null) ?? given;
     const frame = client.answerFrame(keepAlive && !isLastAnswer(given) && !isLastAnswer(content), now);
     this.#outcome.status = content.status;
-    this.#response.completeFields(this.#head, content.status, null, connection?.address.endpoint ?? '');
+    this.#response.completeFields(this.#head, content.status, null, this.#outcome);
     return { text: composeAnswer(content, this.#response.addedLines, frame), persists: frame.persists };
   }
 }

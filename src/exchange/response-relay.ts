@@ -12,6 +12,7 @@ import { contentInPlaceOf, type ErrorAnswers } from '../routing/error-answers.ts
 import type { AnswerContent } from '../routing/fixed-answer.ts';
 import type { ResponseFields } from '../routing/response-fields.ts';
 import type { Wire } from '../transport/wire.ts';
+import type { Outcome } from './outcome.ts';
 
 /** One response at a time, for the exchange that owns it; `reset` before each. Its methods return the bytes that they wrote. */
 export class ResponseRelay {
@@ -81,13 +82,18 @@ export class ResponseRelay {
 
   /**
    * Changes what the route changes in a response of this status to `request`. `head` is the upstream's, null without one;
-   * `address` is where it came from.
+   * `outcome` knows which addresses were asked.
    */
-  completeFields(request: RequestView, status: number, head: ResponseHead | null, address: string): void {
+  completeFields(request: RequestView, status: number, head: ResponseHead | null, outcome: Outcome): void {
     const fields = this.#routeFields;
     if (fields === null) return;
     this.#routeFields = null;
-    const { dropped, lines } = fields.changesFor(request, { status, head, address });
+    const { dropped, lines } = fields.changesFor(request, {
+      status,
+      head,
+      failedStatus: outcome.replacedStatus,
+      asked: outcome.asked,
+    });
     if (dropped.length > 0)
       this.#rewrite.droppedFields = [...(this.#rewrite.droppedFields ?? []), ...dropped];
     this.#rewrite.addedLines += lines;

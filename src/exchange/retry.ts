@@ -3,7 +3,7 @@
 // Sources: RFC 9110 §9.2, RFC 9112 §9.3.2.
 
 import type { UpstreamConfig } from '../config/options/upstream.ts';
-import type { Cause, FaultCode } from '../errors.ts';
+import { type Cause, FAULTS, type FaultCode } from '../errors.ts';
 import { BODY, type RequestFraming } from '../http1/framing.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import type {
@@ -12,6 +12,7 @@ import type {
   PooledConnection,
   UpstreamExchange,
 } from '../transport/contracts.ts';
+import { LOST_STATUS } from './asked-addresses.ts';
 
 /** Failures of an answer after which another address might do better. */
 const SPEAKS_AGAINST_ADDRESS: ReadonlySet<FaultCode> = new Set([
@@ -79,8 +80,8 @@ export interface RepeatableExchange extends UpstreamExchange {
   readonly attempts: Attempts;
   /** The configuration and the request allow it, and no answer has begun. */
   mayGoOn(condition: RetryCondition, wasSent: boolean, now: number): boolean;
-  /** Sends the request again, on another connection. */
-  sendAgain(now: number): void;
+  /** Sends the request again, on another connection, after an attempt that counts as this status. */
+  sendAgain(now: number, status: number): void;
 }
 
 /** The condition that a fault of an answer is; null for every other one. */
@@ -107,8 +108,14 @@ export function passOn(
   exchange.attempts.lost(connection, true, now);
   if (code !== null) connection.blame(code, now, cause);
   connection.leave(exchange, code !== null);
-  exchange.sendAgain(now);
+  exchange.sendAgain(now, lostStatus(condition));
   return true;
+}
+
+/** What an attempt that ended by this condition counts as. */
+function lostStatus(condition: string): number {
+  if (condition.startsWith('http_')) return Number(condition.slice(5));
+  return condition === 'timeout' ? FAULTS.UPSTREAM_RESPONSE_TIMEOUT.status : LOST_STATUS;
 }
 
 /** The exchange has failed and needs its connection no longer. */

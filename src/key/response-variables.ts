@@ -45,10 +45,7 @@ class FieldOfResponse implements KeyPart {
 /** Variables that are a name alone, of a response. */
 export const RESPONSE_VARIABLES: ReadonlyMap<string, () => KeyPart> = new Map([
   ['status', () => new OfResponse(({ status }) => String(status).padStart(3, '0'))],
-  [
-    'upstream_status',
-    () => new OfResponse(({ upstreamStatus }) => (upstreamStatus === 0 ? '' : String(upstreamStatus))),
-  ],
+  ['upstream_status', () => new OfResponse(({ upstreamStatus }) => upstreamStatus)],
   ['upstream_addr', () => new OfResponse(({ upstreamAddress }) => upstreamAddress)],
 ]);
 

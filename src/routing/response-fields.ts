@@ -23,7 +23,10 @@ export interface AnsweredBy {
   readonly status: number;
   /** The upstream's head; null where no upstream answered. */
   readonly head: { readonly status: number; fieldValues(name: string): readonly Uint8Array[] } | null;
-  readonly address: string;
+  /** The status of the error that the answer replaces; 0 for none. */
+  readonly failedStatus: number;
+  /** The addresses that were asked. */
+  readonly asked: { readonly addresses: string; statuses(last: number): string };
 }
 
 /** The beginning of a Location, and what replaces it. */
@@ -95,14 +98,14 @@ export class ResponseFields {
 }
 
 /** Gives variables like $upstream_status what they read. */
-function showResponse(view: RequestView, { status, head, address }: AnsweredBy): void {
+function showResponse(view: RequestView, { status, head, failedStatus, asked }: AnsweredBy): void {
   const context = view.context?.();
   if (context === undefined) return;
   const upstreamFieldValues = (name: string) => head?.fieldValues(name) ?? NO_VALUES;
   context.response = {
     status,
-    upstreamStatus: head?.status ?? 0,
-    upstreamAddress: address,
+    upstreamStatus: asked.statuses(head?.status ?? (failedStatus || status)),
+    upstreamAddress: asked.addresses,
     upstreamFieldValues,
     sentFieldValues: upstreamFieldValues,
   };

@@ -143,8 +143,11 @@ Object.assign(SHAPES, {
   },
   'values of the response in its fields': {
     server: `location / { add_header X-Status "$status $upstream_status" always; add_header X-Was $upstream_http_x_up always;
-      add_header X-Address $upstream_addr; proxy_pass http://<A>; } location /own { add_header X-Status "[$upstream_status]" always; return 404; }`,
-    asked: ['/', '/?status=404', '/own'],
+      add_header X-Address $upstream_addr; proxy_pass http://<A>; } location /own { add_header X-Status "[$upstream_status]" always; return 404; }
+      add_header X-Asked "$upstream_addr $upstream_status $status" always; error_page 503 =200 /sorry; location /dead { proxy_pass http://127.0.0.1:1; }
+      location /caught { error_page 502 503 =200 /sorry; proxy_intercept_errors on; proxy_pass http://<A>; }
+      location /gone { error_page 502 =200 /sorry; proxy_pass http://127.0.0.1:1; } location /sorry { return 200 "sorry"; }`,
+    asked: ['/', '/?status=404', '/own', '/dead', '/caught?status=503', '/caught', '/gone'],
   },
   'error pages of fixed answers, of the upstream and of nginx itself': {
     http: 'upstream dead { server 127.0.0.1:1; } add_header X-Http 1 always;',

@@ -97,3 +97,33 @@ describe('an exchange does not go on', () => {
     ]);
   });
 });
+
+it('$upstream_addr and $upstream_status name every server that was asked, also when none answers', async () => {
+  const servers = [await startServer('close'), await startServer(status(503)), await startServer('close')];
+  const splitter = await startSplitter({
+    upstreams: {
+      u: {
+        servers: servers.map(({ url }) => ({ url })),
+        eject: { failures: 0 },
+        retry: { on: ['error', 'http_503'], attempts: 2 },
+      },
+    },
+    routes: [
+      {
+        upstream: 'u',
+        setResponseHeaders: {
+          'X-Asked': { value: '$upstream_addr', on: 'all' },
+          'X-Statuses': { value: '$upstream_status', on: 'all' },
+        },
+      },
+    ],
+  });
+  const client = await splitter.client();
+  const answer = await client.ask(get);
+  const field = (wanted: string) => answer.fields.find(([name]) => name === wanted)?.[1].split(', ');
+  const ports = new Map(
+    servers.map(({ url }, index) => [url.replace('http://', ''), index === 1 ? '503' : '502']),
+  );
+  expect(field('X-Asked')?.toSorted()).toEqual([...ports.keys()].toSorted());
+  expect(field('X-Statuses')).toEqual(field('X-Asked')!.map((address) => ports.get(address)));
+});
