@@ -13,7 +13,7 @@ beforeAll(async () => {
   await pods.apply(objects);
   url = await pods.forward('svc/db', 9187);
 });
-afterAll(() => pods.down());
+afterAll(() => pods.down(objects));
 
 /** The metrics once they have this line. */
 const metricsThatSay = (line: string, limitMs?: number) =>

@@ -4,10 +4,10 @@
 import murmurhash from 'murmurhash';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { buildText, type Manifest, readManifests } from '../support/kustomize.ts';
-import { edited, renamed, restarted, scaled } from './support/change.ts';
+import { edited, restarted, scaled } from './support/change.ts';
 import { cluster } from './support/cluster.ts';
 import { eventually, textOf } from './support/look.ts';
-import { type Answer, askAll, eachItsOwn, kept, Traffic } from './support/traffic.ts';
+import { type Answer, askAll, Traffic } from './support/traffic.ts';
 
 const pods = cluster();
 const tokens = Array.from({ length: 400 }, (_none, index) => `token-${index}`);
@@ -35,7 +35,7 @@ describe('the base: tcp-proxy with request-splitter as native sidecar', () => {
     await pods.apply(base.filter((one) => !isBackend(one)));
     url = await pods.forward('svc/frontend', 80);
   });
-  afterAll(() => pods.down());
+  afterAll(() => pods.down(base));
 
   test('it starts before its backends exist, answers 502 or 503 with the reason, and serves once they are there', async () => {
     const before = await askAll(url, tokens.slice(0, 20));
@@ -165,11 +165,12 @@ describe('the base: tcp-proxy with request-splitter as native sidecar', () => {
 });
 
 describe('the overlays', () => {
-  afterAll(() => pods.down());
+  const nginx = objectsOf('k8s/ambassador/overlays/nginx');
+  const dropIn = objectsOf('k8s/ambassador/overlays/drop-in');
+  afterAll(() => pods.down([...nginx, ...dropIn]));
 
   test('nginx and request-splitter give every token to the same version, also while one replaces the other under load', async () => {
     const splitter = objectsOf('k8s/ambassador');
-    const nginx = objectsOf('k8s/ambassador/overlays/nginx');
     await pods.apply(nginx);
     const url = await pods.forward('svc/frontend', 80);
     expect(moved(await askAll(url, tokens))).toEqual([]);
@@ -183,12 +184,11 @@ describe('the overlays', () => {
   });
 
   test('drop-in: request-splitter runs the old nginx.conf as it is, and also a token-less request goes where nginx sent it', async () => {
-    const nginx = objectsOf('k8s/ambassador/overlays/nginx');
     await pods.apply(nginx);
     const url = await pods.forward('svc/frontend', 80);
     const withNginx = await askAll(url, [...tokens, '']);
     const traffic = new Traffic(url, tokens);
-    await pods.apply(objectsOf('k8s/ambassador/overlays/drop-in'));
+    await pods.apply(dropIn);
     const answers = await traffic.stop();
     expect(failed(answers)).toEqual([]);
     expect(moved(answers)).toEqual([]);
@@ -196,36 +196,5 @@ describe('the overlays', () => {
     const withOurs = await askAll(url, [...tokens, '']);
     expect(withOurs.map(({ body }) => body)).toEqual(withNginx.map(({ body }) => body));
     expect(withOurs.at(-1)!.body).toBe(A);
-  });
-
-  test("a rollout loses no request: of direct, where the splitter takes the Service's port, nor of before-1.29, where it outlasts the app", async () => {
-    const direct = objectsOf('k8s/ambassador/overlays/direct');
-    // Beside it, on the same backends.
-    const old = renamed(
-      objectsOf('k8s/ambassador/overlays/before-1.29').filter(
-        ({ metadata }) => !/^backend/.test(metadata.name),
-      ),
-      'frontend',
-      'old-frontend',
-    );
-    pods.down();
-    await pods.apply([...direct, ...old]);
-    const url = await pods.forward('svc/frontend', 80);
-    const oldUrl = await pods.forward('svc/old-frontend', 80);
-    expect(moved(await askAll(url, tokens))).toEqual([]);
-    const traffics = [new Traffic(url, tokens, kept()), new Traffic(oldUrl, tokens, eachItsOwn())];
-    await pods.apply(
-      restarted(
-        restarted([...direct, ...old], 'Deployment', 'frontend', 'now'),
-        'Deployment',
-        'old-frontend',
-        'now',
-      ),
-    );
-    for (const traffic of traffics) {
-      const answers = await traffic.stop();
-      expect(failed(answers)).toEqual([]);
-      expect(moved(answers)).toEqual([]);
-    }
   });
 });

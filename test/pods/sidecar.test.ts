@@ -24,12 +24,13 @@ async function get(url: string, headers: Record<string, string> = {}) {
 }
 
 describe('an nginx with a cache in its pod', () => {
+  const objects = readManifests(buildText('k8s/sidecar'));
   let url = '';
   beforeAll(async () => {
-    await pods.apply(readManifests(buildText('k8s/sidecar')));
+    await pods.apply(objects);
     url = await pods.forward('svc/nginx', 6081);
   });
-  afterAll(() => pods.down());
+  afterAll(() => pods.down(objects));
 
   test('the first answer comes from nginx, the next from the cache, and they are the same page', async () => {
     const page = `${url}/?page=1`;
@@ -47,14 +48,15 @@ describe('request-splitter in front of the cache', () => {
   const tokens = Array.from({ length: 60 }, (_none, index) => `token-${index}`);
   const versionOf = (token: string) =>
     murmurhash.v2(Buffer.from(token), 0) < 2147483647 ? 'version_1a' : 'version_1b';
+  const objects = readManifests(buildText('k8s/sidecar/overlays/split'));
   let url = '';
   let cache = '';
   beforeAll(async () => {
-    await pods.apply(readManifests(buildText('k8s/sidecar/overlays/split')));
+    await pods.apply(objects);
     url = await pods.forward('svc/nginx', 80);
     cache = await pods.forward('svc/nginx', 6081);
   });
-  afterAll(() => pods.down());
+  afterAll(() => pods.down(objects));
 
   test('every token gets the page of its own version, whether it comes from nginx or from the cache', async () => {
     for (const path of ['/', '/shop', '/cart']) {

@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import murmurhash from 'murmurhash';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { buildText, readManifests } from '../support/kustomize.ts';
-import { edited, restarted, scaled } from './support/change.ts';
+import { edited, renamed, restarted, scaled } from './support/change.ts';
 import { cluster } from './support/cluster.ts';
 import { eventually, textOf } from './support/look.ts';
-import { type Answer, askAll, Traffic } from './support/traffic.ts';
+import { type Answer, askAll, eachItsOwn, kept, Traffic } from './support/traffic.ts';
 
 const pods = cluster();
 const objectsOf = (folder: string) => readManifests(buildText(folder));
@@ -23,12 +23,37 @@ const failed = (answers: readonly Answer[]) => answers.filter(({ status }) => st
 const moved = (answers: readonly Answer[]) => answers.filter(({ token, body }) => body !== bodyOf(token));
 
 const ambassador = objectsOf('k8s/ambassador');
+/** The frontend of an overlay beside that of the base, on the same backends. */
+const beside = (overlay: string, name: string) =>
+  renamed(
+    objectsOf(`k8s/ambassador/overlays/${overlay}`).filter(({ metadata }) => !/^backend/.test(metadata.name)),
+    'frontend',
+    name,
+  );
+const overlays = [...beside('direct', 'direct-frontend'), ...beside('before-1.29', 'old-frontend')];
+const fleet = objectsOf('k8s/monitoring/fleet');
 const others = ['k8s/sidecar', 'k8s/adapter', 'k8s/your-app', 'test/pods/prometheus'].flatMap(objectsOf);
+
+interface FleetStatus {
+  readonly fleet: {
+    readonly askedAt: string | null;
+    readonly answering: number;
+    readonly pods: readonly unknown[];
+    readonly hashes: readonly string[];
+  };
+  readonly splits: readonly {
+    readonly sample: { readonly keys: number };
+    readonly variants: readonly { readonly sample: { readonly requests: number } }[];
+  }[];
+}
+
 let url = '';
 let shop = '';
 
 beforeAll(async () => {
-  await pods.apply([...ambassador, ...others]);
+  // What forwarded ports to the stacks before would go on running beside these.
+  pods.down();
+  await pods.apply([...ambassador, ...overlays, ...others]);
   url = await pods.forward('svc/frontend', 80);
   shop = await pods.forward('svc/shop', 80);
 });
@@ -149,7 +174,7 @@ describe('several replicas', () => {
   const three = scaled(ambassador, 'frontend', 3);
 
   test('three frontends behind one Service give each token to the same version', async () => {
-    await pods.apply(three);
+    await pods.apply([...three, ...fleet]);
     for (const _round of [1, 2, 3]) {
       const answers = await askAll(url, tokens);
       expect(failed(answers)).toEqual([]);
@@ -157,12 +182,53 @@ describe('several replicas', () => {
     }
   });
 
-  test('a scale-in from three to one loses no request', async () => {
-    const traffic = new Traffic(url, tokens);
-    await pods.apply(ambassador);
-    const answers = await traffic.stop();
-    expect(failed(answers)).toEqual([]);
-    expect(moved(answers)).toEqual([]);
+  test('k8s/monitoring/fleet: a user of three pods is one user, and every request is counted', async () => {
+    const asked = await pods.forward('svc/frontend-fleet', 9902);
+    const statusOf = async () => JSON.parse(await textOf(`${asked}/status`)) as FleetStatus;
+    const requestsOf = ({ splits: [split] }: FleetStatus) =>
+      split!.variants.reduce((sum, { sample }) => sum + sample.requests, 0);
+    const newcomers = Array.from({ length: 300 }, (_none, index) => `newcomer-${index}`);
+    const sentBefore = new Date().toISOString();
+    const before = await eventually(
+      statusOf,
+      ({ fleet: { answering, askedAt } }) => answering === 3 && askedAt !== null && askedAt > sentBefore,
+      60_000,
+    );
+    for (let visit = 0; visit < 3; visit += 1) await askAll(url, newcomers);
+    const after = await eventually(
+      statusOf,
+      (status) =>
+        status.fleet.answering === 3 && requestsOf(status) >= requestsOf(before) + 3 * newcomers.length,
+      60_000,
+    );
+    expect(requestsOf(after) - requestsOf(before)).toBe(3 * newcomers.length);
+    expect(after.fleet.pods).toHaveLength(3);
+    expect(after.fleet.hashes).toHaveLength(1);
+    const users = after.splits[0]!.sample.keys - before.splits[0]!.sample.keys;
+    expect(Math.abs(users - newcomers.length)).toBeLessThanOrEqual(5);
+    expect(await textOf(`${asked}/metrics`)).toContain('splitter_fleet_pods{state="answering"} 3');
+  });
+
+  test("a scale-in from three to one loses no request, nor do rollouts: of direct, where the splitter takes the Service's port, and of before-1.29, where it outlasts the app", async () => {
+    const direct = await pods.forward('svc/direct-frontend', 80);
+    const old = await pods.forward('svc/old-frontend', 80);
+    const traffics = [
+      new Traffic(url, tokens),
+      new Traffic(direct, tokens, kept()),
+      new Traffic(old, tokens, eachItsOwn()),
+    ];
+    const again = ['direct-frontend', 'old-frontend'].reduce(
+      (objects, name) => restarted(objects, 'Deployment', name, 'now'),
+      overlays,
+    );
+    await pods.apply([...ambassador, ...again]);
+    for (const traffic of traffics) {
+      const answers = await traffic.stop();
+      expect(answers.length).toBeGreaterThan(tokens.length);
+      expect(failed(answers)).toEqual([]);
+      expect(moved(answers)).toEqual([]);
+    }
+    pods.down([...again, ...fleet]);
   });
 
   test('all pods replaced at the same time, as for the drain of a node, lose no request', async () => {
@@ -180,12 +246,7 @@ describe('several replicas', () => {
 });
 
 describe('production', () => {
-  // Once more where a busy machine takes the only pod of the experiment away before its address is known to be gone: the base has
-  // no fallback for that. The second run begins from the base as well.
-  test('replaces the base without a failed request, and sends the experiment to production while no pod of it is there', {
-    retry: 1,
-  }, async () => {
-    await pods.apply(ambassador);
+  test('replaces the base without a failed request, and sends the experiment to production while no pod of it is there', async () => {
     // Two pods of the backend, one of the experiment: each that comes and goes twice costs half a minute.
     const production = scaled(objectsOf('k8s/ambassador/overlays/production'), 'backend-experiment', 1);
     // As with `kubectl apply -k`: the names of new Services are there before a changed ConfigMap reaches the pods.

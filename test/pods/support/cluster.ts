@@ -23,8 +23,10 @@ export interface Cluster {
   exec(app: string, container: string, command: readonly string[]): string;
   /** As `kubectl run --rm -i`: a pod for one command; what it prints, on both streams. Rejects when it fails. */
   run(image: string, command: readonly string[]): Promise<string>;
-  /** Takes everything away at once. */
-  down(): void;
+  /** Takes these objects away at once, and their pods; without a list everything. */
+  down(manifests?: readonly Manifest[]): void;
+  /** Two test files may use it at the same time, each with objects of other names. */
+  readonly isShared: boolean;
 }
 
 let found: Cluster | string | undefined;

@@ -8,8 +8,12 @@ import { printedBy } from './printed-by.ts';
 
 const root = join(import.meta.dirname, '..', '..', '..');
 
+const listOf = (manifests: readonly Manifest[]) =>
+  JSON.stringify({ apiVersion: 'v1', kind: 'List', metadata: { name: 'all' }, items: manifests });
+
 export class Harness implements Cluster {
   readonly name: string;
+  readonly isShared = true;
   readonly #folder: string;
 
   constructor(folder: string) {
@@ -17,10 +21,11 @@ export class Harness implements Cluster {
     this.name = `the pods harness (podman) in ${folder}`;
   }
 
-  #run(command: string, args: readonly string[] = []): string {
+  #run(command: string, args: readonly string[] = [], input = ''): string {
     return execFileSync(join(this.#folder, command), args, {
       encoding: 'utf8',
       stdio: 'pipe',
+      input,
       maxBuffer: 1 << 26,
     });
   }
@@ -30,15 +35,11 @@ export class Harness implements Cluster {
     this.#run('images');
     this.#run('down', ['--now']);
     this.#run('build-image', [root, imageTag]);
+    // Its network and its DNS are there before two files ask for them at the same time.
+    this.#run('play', ['-'], listOf([]));
   }
 
   apply(manifests: readonly Manifest[]): Promise<void> {
-    const list = JSON.stringify({
-      apiVersion: 'v1',
-      kind: 'List',
-      metadata: { name: 'all' },
-      items: manifests,
-    });
     return new Promise((resolve, reject) => {
       const child = execFile(
         join(this.#folder, 'play'),
@@ -49,7 +50,7 @@ export class Harness implements Cluster {
           else reject(new Error(`play failed:\n${stdout}\n${stderr}`));
         },
       );
-      child.stdin?.end(list);
+      child.stdin?.end(listOf(manifests));
     });
   }
 
@@ -99,7 +100,8 @@ export class Harness implements Cluster {
     return printedBy(join(this.#folder, 'run'), [image, '--', ...command]);
   }
 
-  down(): void {
-    this.#run('down', ['--now']);
+  down(manifests?: readonly Manifest[]): void {
+    if (manifests === undefined) this.#run('down', ['--now']);
+    else this.#run('down', ['--now', '-'], listOf(manifests));
   }
 }

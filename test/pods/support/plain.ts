@@ -90,6 +90,8 @@ export function findEngine(): string | undefined {
 
 export class Plain implements Cluster {
   readonly name: string;
+  /** What runs is known to one process only. */
+  readonly isShared = false;
   readonly #engine: string;
   readonly #scratch = join(tmpdir(), `request-splitter-pods-${process.pid}`);
   readonly #maps = new Map<string, Manifest>();
@@ -454,6 +456,7 @@ export class Plain implements Cluster {
     return printedBy(this.#engine, ['run', '--rm', '--network', NETWORK, image, ...command]);
   }
 
+  /** Takes everything away, whatever the list. */
   down(): void {
     const ours = (text: string) => text.split('\n').filter((name) => name.startsWith(`${PREFIX}-`));
     // Those that joined a pod's network go before the one that holds it.
