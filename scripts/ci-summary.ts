@@ -2,6 +2,7 @@
 // counts as failed: a failed test, a test file that did not load, a skipped test (none may be skipped there),
 // a failed step, or a run without tests. Knows nothing of how the steps ran.
 import { existsSync, readFileSync } from 'node:fs';
+import { stripVTControlCharacters } from 'node:util';
 
 interface Report {
   readonly testResults: readonly {
@@ -18,11 +19,24 @@ export interface Sum {
   readonly failures: readonly string[];
 }
 
+/** What the coverage step printed of floors that were missed and of tests that failed, each once. */
+export function missedFloors(printed: string): string[] {
+  const lines = stripVTControlCharacters(printed).split('\n');
+  const missed = lines.flatMap((line) => /^ERROR: (Coverage for .*)$/.exec(line)?.[1] ?? []);
+  const failed = lines.flatMap((line) => /^ ?FAIL +(.+?)\s*$/.exec(line)?.[1] ?? []);
+  return [...new Set([...missed, ...failed.map((test) => `coverage: ${test} failed`)])];
+}
+
 /**
  * Sums a report (null: vitest wrote none) and outcomes like "npm run check=0". A step that failed is one failure,
  * but steps that run tests are counted by these and only stand for themselves when none of those explains the code.
+ * `missed` explains a failed coverage step.
  */
-export function sumUp(report: Report | null, outcomes: readonly string[]): Sum {
+export function sumUp(
+  report: Report | null,
+  outcomes: readonly string[],
+  missed: readonly string[] = [],
+): Sum {
   let passed = 0;
   const failures: string[] = [];
   for (const file of report?.testResults ?? []) {
@@ -43,6 +57,10 @@ export function sumUp(report: Report | null, outcomes: readonly string[]): Sum {
     const code = Number(outcome.slice(split + 1));
     const isCounted = step === 'npm test' || step.startsWith('npm run test:');
     if (code === 0 || (isCounted && explained)) continue;
+    if (step === 'coverage' && missed.length > 0) {
+      failures.push(...missed.map((one) => `failed: ${one}`));
+      continue;
+    }
     failures.push(`failed: ${step} ended with exit code ${code}${code === 124 ? ' (time limit)' : ''}`);
   }
   if (report === null && failures.length === 0) failures.push('vitest wrote no report');
@@ -50,16 +68,18 @@ export function sumUp(report: Report | null, outcomes: readonly string[]): Sum {
 }
 
 if (import.meta.main) {
-  // REPORT.json… STEP=CODE…: the reports of several runs of vitest count as one.
+  // REPORT.json… COVERAGE.log STEP=CODE…: the reports of several runs of vitest count as one.
   const words = process.argv.slice(2);
+  const logs = words.filter((word) => word.endsWith('.log') && existsSync(word));
   const reports = words
-    .filter((word) => !word.includes('='))
+    .filter((word) => word.endsWith('.json'))
     .map((path) => (existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as Report) : null));
   const isWhole = reports.every((report) => report !== null);
   const report = isWhole ? { testResults: reports.flatMap(({ testResults }) => testResults) } : null;
   const { passed, failures } = sumUp(
     report,
     words.filter((word) => word.includes('=')),
+    logs.flatMap((path) => missedFloors(readFileSync(path, 'utf8'))),
   );
   for (const failure of failures) console.log(failure);
   console.log(`${passed} passed, ${failures.length} failed`);

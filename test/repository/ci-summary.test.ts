@@ -1,6 +1,6 @@
 // What .ci/run calls a failure, case by case.
 import { describe, expect, it } from 'vitest';
-import { sumUp } from '../../scripts/ci-summary.ts';
+import { missedFloors, sumUp } from '../../scripts/ci-summary.ts';
 
 const report = (...statuses: string[]) => ({
   testResults: [
@@ -41,6 +41,27 @@ describe('the sum of a run', () => {
   it('counts a failed check as one failure more', () => {
     const sum = sumUp(report('passed'), ['npm ci=0', 'npm test=0', 'npm run check=1', 'npm run build=0']);
     expect(sum).toEqual({ passed: 1, failures: ['failed: npm run check ended with exit code 1'] });
+  });
+
+  it('names each folder below its floor, and each test that failed in the coverage run', () => {
+    const missed = missedFloors(`
+ \u001b[31mFAIL\u001b[39m  test/unit/a.test.ts > is good
+ FAIL  test/unit/a.test.ts > is good
+ src/key  |  90.1 |
+\u001b[31mERROR: Coverage for lines (96.55%) does not meet "src/admin/**" threshold (97%)\u001b[39m
+ERROR: Coverage for lines (90%) does not meet "src/key/**" threshold (98%)
+`);
+    expect(sumUp(report('passed'), ['npm test=0', 'coverage=1'], missed)).toEqual({
+      passed: 1,
+      failures: [
+        'failed: Coverage for lines (96.55%) does not meet "src/admin/**" threshold (97%)',
+        'failed: Coverage for lines (90%) does not meet "src/key/**" threshold (98%)',
+        'failed: coverage: test/unit/a.test.ts > is good failed',
+      ],
+    });
+    expect(sumUp(report('passed'), ['coverage=124']).failures).toEqual([
+      'failed: coverage ended with exit code 124 (time limit)',
+    ]);
   });
 
   it('counts an error outside of any test, which only the exit code shows', () => {
