@@ -2,19 +2,20 @@
 import { type AddressInfo, createServer } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import { ProgramRun } from '../support/program.ts';
+import { RunningCommand } from '../support/running-command.ts';
 
 const ANY = '127.0.0.1:0';
 
 let run: ProgramRun;
-afterEach(() => run.kill());
+afterEach(() => run?.kill());
 
-const demo = (environment: Record<string, string> = {}, ...args: string[]) => {
-  run = new ProgramRun(['demo', ...args], { LISTEN: ANY, ADMIN: ANY, ...environment });
-};
 /** As `npm start` starts it. */
 const demoFromSource = () => {
   run = new ProgramRun(['demo'], { LISTEN: ANY, ADMIN: ANY }, { fromSource: true });
 };
+/** In this process. */
+const demo = (environment: Record<string, string> = {}, ...args: string[]) =>
+  new RunningCommand(['demo', ...args], { LISTEN: ANY, ADMIN: ANY, ...environment });
 const address = async (name: string) =>
   (await run.line(new RegExp(`^  ${name} +http`))).trim().split(/ {2,}/)[1]!;
 
@@ -53,16 +54,22 @@ test('says where it listens and what to try, splits the tokens, shows the shares
 });
 
 test('with the admin port off does not speak of it', async () => {
-  demo({}, '--admin', 'off');
-  await run.line(/^Ctrl-C stops it\.$/);
-  expect(run.stdout).toMatch(/^ {2}admin port +off$/m);
-  expect(run.stdout).not.toContain('explain');
+  const here = demo({}, '--admin', 'off');
+  await here.says(/^Ctrl-C stops it\.$/m);
+  expect(here.out).toMatch(/^ {2}admin port +off$/m);
+  expect(here.out).not.toContain('explain');
 });
 
 test('does not take SPLIT or CONFIG from the environment for its own', async () => {
-  demo({ SPLIT: 'nonsense', CONFIG: '/nowhere' });
-  const answer = await (await fetch(`${await address('requests')}/?token=1`)).text();
-  expect(answer).toMatch(/^hello backend/);
+  const here = demo({ SPLIT: 'nonsense', CONFIG: '/nowhere' });
+  const [, splitter] = await here.says(/^ {2}requests +(http\S+)$/m);
+  expect(await (await fetch(`${splitter}/?token=1`)).text()).toMatch(/^hello backend/);
+  // Files that are reopened are none of the demo's.
+  here.signal('SIGUSR1');
+  await here.says(/so far 1: /);
+  here.signal('SIGINT');
+  expect(await here.ended).toBe(0);
+  expect(here.out).toMatch(/^1 request: backend \d, backend-experiment \d$/m);
 });
 
 test('on a port that is taken prints one sentence and ends with 1', async () => {
@@ -74,17 +81,21 @@ test('on a port that is taken prints one sentence and ends with 1', async () => 
       ['LISTEN', '--listen'],
       ['ADMIN', '--admin'],
     ] as const) {
-      demo({ [setting]: taken });
-      expect(await run.exitCode).toBe(1);
-      expect(run.stdout).toBe('');
-      expect(run.stderr).toMatch(/^request-splitter: cannot listen on [^\n]+\n$/);
-      expect(run.stderr).toContain(taken);
-      expect(run.stderr).toContain(`${option} or ${setting}`);
+      const here = demo({ [setting]: taken });
+      expect(await here.ended).toBe(1);
+      expect(here.out).toBe('');
+      expect(here.err).toMatch(/^request-splitter: cannot listen on [^\n]+\n$/);
+      expect(here.err).toContain(taken);
+      expect(here.err).toContain(`${option} or ${setting}`);
     }
     const next = taken.replace(/\d+$/, (port) => String(Number(port) + 1));
-    demo({ LISTEN: taken, ADMIN: taken.replace('127.0.0.1', 'localhost'), npm_lifecycle_event: 'start' });
-    expect(await run.exitCode).toBe(1);
-    expect(run.stderr.split('\n')).toEqual([
+    const here = demo({
+      LISTEN: taken,
+      ADMIN: taken.replace('127.0.0.1', 'localhost'),
+      npm_lifecycle_event: 'start',
+    });
+    expect(await here.ended).toBe(1);
+    expect(here.err.split('\n')).toEqual([
       expect.stringContaining(`npm start -- --admin ${next.replace('127.0.0.1', 'localhost')}`),
       expect.stringContaining(`npm start -- --listen ${next}`),
       '',
@@ -95,14 +106,14 @@ test('on a port that is taken prints one sentence and ends with 1', async () => 
 });
 
 test('an address that is none is a problem with its name', async () => {
-  demo({ LISTEN: 'eight' });
-  expect(await run.exitCode).toBe(1);
-  expect(run.stderr).toMatch(/^LISTEN.*: expected an address/);
+  const here = demo({ LISTEN: 'eight' });
+  expect(await here.ended).toBe(1);
+  expect(here.err).toMatch(/^LISTEN.*: expected an address/);
 });
 
 test('SIGTERM ends it with 0', async () => {
-  demo();
-  await run.line(/^Ctrl-C stops it\.$/);
-  run.signal('SIGTERM');
-  expect(await run.exitCode).toBe(0);
+  const here = demo();
+  await here.says(/^Ctrl-C stops it\.$/m);
+  here.signal('SIGTERM');
+  expect(await here.ended).toBe(0);
 });

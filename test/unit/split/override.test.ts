@@ -167,6 +167,26 @@ describe('what is left of a request', () => {
   });
 });
 
+describe('the key of a request with an override', () => {
+  const keyed = (key: string, request: RequestLike) =>
+    splitter({}, { key }).explain(new LibraryView(request)).key;
+
+  it('is read of the same host, client and connection', () => {
+    const socket = { remoteAddress: '10.0.0.1', remotePort: 4711, encrypted: true };
+    const asked: RequestLike = { url: '/?variant=b', headers: { host: 'Shop.example' }, socket };
+    expect(keyed('$host $remote_addr $remote_port $scheme $uri$is_args', asked)).toBe(
+      'shop.example 10.0.0.1 4711 https /',
+    );
+  });
+
+  it('has the request line and the id of the whole request', () => {
+    const view = new LibraryView({ url: '/?variant=b' });
+    const { key } = splitter({}, { key: '$request_id' }).explain(view);
+    expect(key).toMatch(/^[0-9a-f]{32}$/);
+    expect(view.context().requestId()).toBe(key);
+  });
+});
+
 describe('explain', () => {
   const explain = (url: string) => splitter().explain(new LibraryView({ url }));
 

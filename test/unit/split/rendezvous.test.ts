@@ -32,6 +32,15 @@ it('the variant with the highest score takes the key', () => {
   }
 });
 
+it('long keys, which are hashed piece by piece, go by the same scores', () => {
+  const rendezvous = new Rendezvous(shares({ a: 1000, b: 1000, c: null }));
+  for (const key of keys.slice(0, 50)) {
+    const long = Buffer.concat([key, Buffer.alloc(200, 'x')]);
+    const scores = rendezvous.scores(long);
+    expect(rendezvous.pick(long)).toBe(scores.indexOf(Math.max(...scores)));
+  }
+});
+
 it('each variant takes its share of the keys', () => {
   const rendezvous = new Rendezvous(shares({ a: 1000, b: 2000, c: null }));
   const counts = [0, 0, 0];
