@@ -37,6 +37,15 @@ export function formatAddress({ host, port, path }: ListenAddress): string {
   return `${host?.includes(':') ? `[${host}]` : (host ?? '')}:${port}`;
 }
 
+/** The same, with what comes before HTTP there: ":8443 (PROXY protocol, TLS)". */
+export function formatListener(value: ListenOption): string {
+  const before = [
+    value.proxyProtocol === true ? 'PROXY protocol' : [],
+    value.tls === undefined ? [] : 'TLS',
+  ].flat();
+  return `${formatAddress(value)}${before.length === 0 ? '' : ` (${before.join(', ')})`}`;
+}
+
 /** "http://backend:8080", "unix:/run/app.sock", as the file says it. */
 export function formatUpstreamUrl({ tls, authority, path }: UpstreamUrl): string {
   return path === null ? `${tls ? 'https' : 'http'}://${authority}` : `unix:${path}`;

@@ -28,17 +28,32 @@ export function explainQuery(running: Running, query: string): Explained | Refus
   return 'problem' in asked ? asked : explainRequest(running.generation, asked);
 }
 
+/** What a route changes on the way back. */
+interface ResponseChanges {
+  readonly responseFields?: { readonly names: readonly string[] } | null;
+  readonly errorAnswers?: ReadonlyMap<
+    number,
+    { readonly answer: { readonly status: number }; readonly keepsStatus: boolean }
+  > | null;
+}
+
 /** What of a generation decides; a command makes one from a configuration that does not run. */
 export type DecidingGeneration = Pick<RunningGeneration, 'number' | 'splitters'> & {
   readonly config: Pick<Config, 'hash' | 'limits'>;
   readonly route: (head: RequestHead) =>
-    | { readonly splitter: Splitter }
-    | { readonly splitter: null; readonly destination: { readonly upstream: { readonly name: string } } }
-    | {
-        readonly splitter: null;
-        readonly destination: null;
-        readonly fixed: { readonly answer: { readonly status: number } };
-      }
+    | (ResponseChanges &
+        (
+          | { readonly splitter: Splitter }
+          | {
+              readonly splitter: null;
+              readonly destination: { readonly upstream: { readonly name: string } };
+            }
+          | {
+              readonly splitter: null;
+              readonly destination: null;
+              readonly fixed: { readonly answer: { readonly status: number } };
+            }
+        ))
     | FaultCode;
 };
 
@@ -52,6 +67,10 @@ export interface Explained extends Partial<Omit<Explanation, 'split' | 'variant'
   readonly upstream?: string | null;
   /** The answer that its route gives without an upstream. */
   readonly answer?: { readonly status: number };
+  /** Response fields that its route sets or removes. */
+  readonly responseFields?: readonly string[];
+  /** The statuses that clients get in place of errors, by the error's status. */
+  readonly errorAnswers?: Readonly<Record<string, number>>;
   readonly positionPercent?: number;
   readonly shareRatio?: number | null;
   readonly fault?: { readonly code: FaultCode; readonly status: number; readonly sentence: string };
@@ -67,15 +86,17 @@ export function explainRequest(deciding: DecidingGeneration, asked: ExplainQuest
   if (typeof head === 'string') return { version: 1, generation, request, ...refusedBy(head) };
 
   let splitter: Splitter;
+  let changes: Pick<Explained, 'responseFields' | 'errorAnswers'> = {};
   if (asked.split === undefined) {
     const target = route(head);
     if (typeof target === 'string') return { version: 1, generation, request, ...refusedBy(target) };
+    changes = responseChanges(target);
     if (target.splitter === null) {
       const end =
         target.destination === null
           ? { upstream: null, answer: { status: target.fixed.answer.status } }
           : { upstream: target.destination.upstream.name };
-      return { version: 1, generation, request, split: null, variant: null, ...end };
+      return { version: 1, generation, request, split: null, variant: null, ...end, ...changes };
     }
     splitter = target.splitter;
   } else {
@@ -97,7 +118,23 @@ export function explainRequest(deciding: DecidingGeneration, asked: ExplainQuest
     variant: variant?.name ?? null,
     upstream: variant?.upstream ?? null,
     shareRatio: variant?.share ?? null,
+    ...changes,
     ...(variant === null ? refusedBy(splitter.faultWithout) : {}),
+  };
+}
+
+function responseChanges({
+  responseFields,
+  errorAnswers,
+}: ResponseChanges): Pick<Explained, 'responseFields' | 'errorAnswers'> {
+  const names = responseFields?.names ?? [];
+  const statuses = Array.from(errorAnswers ?? [], ([status, { answer, keepsStatus }]) => [
+    status,
+    keepsStatus ? status : answer.status,
+  ]);
+  return {
+    ...(names.length === 0 ? {} : { responseFields: names }),
+    ...(statuses.length === 0 ? {} : { errorAnswers: Object.fromEntries(statuses) }),
   };
 }
 

@@ -3,7 +3,7 @@
 // once whether the upstreams can be reached.
 
 import { Command, CommanderError } from 'commander';
-import { formatAddress } from '../admin/effective-config.ts';
+import { formatAddress, formatListener } from '../admin/effective-config.ts';
 import { formatFinding } from '../config/findings.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/options/document.ts';
@@ -121,7 +121,7 @@ function summary(config: Config, from: string, warnings: number, clock: () => nu
   const lines = [
     `${from}: good, ${counts.join(', ')}, configuration ${config.hash}`,
     '',
-    `  listen  ${config.listen.map(formatAddress).join(', ')}`,
+    `  listen  ${config.listen.map(formatListener).join(', ')}`,
     `  admin   ${config.admin === null ? 'off' : formatAddress(config.admin)}`,
   ];
   const { splitters } = compileSplits(config, { clock });
@@ -193,10 +193,28 @@ function routeLines(routes: readonly RouteConfig[]): string[] {
     const asked = route.when === undefined ? '' : ' if its conditions hold';
     const requests = `${isAll ? 'every request' : `${hosts} ${path}`}${asked}`;
     const taken = route.listen === undefined ? requests : `${requests} on ${formatAddress(route.listen)}`;
-    if (route.respond !== undefined) return [taken, `-> answer ${route.respond.status}`];
-    return [taken, route.split === undefined ? `-> upstream ${route.upstream}` : `-> split ${route.split}`];
+    const end =
+      route.respond !== undefined
+        ? `-> answer ${route.respond.status}`
+        : route.split === undefined
+          ? `-> upstream ${route.upstream}`
+          : `-> split ${route.split}`;
+    const more = wayBackOf(route);
+    return more === '' ? [taken, end] : [taken, end, more];
   });
   return table(rows).map((row) => `  ${row}`);
+}
+
+/** What a route changes on the way back. */
+function wayBackOf({ setResponseHeaders = {}, errorAnswers = [] }: RouteConfig): string {
+  const fields = Object.keys(setResponseHeaders);
+  const statuses = [...new Set(errorAnswers.flatMap((answer) => answer.statuses))].sort((a, b) => a - b);
+  return [
+    fields.length === 0 ? [] : `sets ${fields.join(', ')}`,
+    statuses.length === 0 ? [] : `has its own answers for ${statuses.join(', ')}`,
+  ]
+    .flat()
+    .join('; ');
 }
 
 function countOf(number: number, noun: string): string {

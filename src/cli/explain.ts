@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander';
 import { type Explained, explainRequest } from '../admin/explain.ts';
 import type { Config } from '../config/options/document.ts';
 import { formatSlot } from '../config/options/experiment.ts';
+import type { RouteConfig } from '../config/options/route.ts';
 import { variablesOf } from '../key/key-text.ts';
 import { compileMatches, compileRoutes } from '../routing/routes.ts';
 import { formatPercent } from '../split/change.ts';
@@ -63,10 +64,12 @@ export function explainCommand(terminal: Terminal): Command {
         route: (head) => {
           const route = routeOf(head);
           if (typeof route === 'string') return route;
-          if (route.split !== undefined) return { splitter: splitters.get(route.split)! };
-          if (route.respond === undefined)
-            return { splitter: null, destination: { upstream: { name: route.upstream } } };
-          return { splitter: null, destination: null, fixed: { answer: route.respond } };
+          const { split, upstream, respond } = route;
+          const changes = explainedChanges(route);
+          if (split !== undefined) return { ...changes, splitter: splitters.get(split)! };
+          if (respond === undefined)
+            return { ...changes, splitter: null, destination: { upstream: { name: upstream } } };
+          return { ...changes, splitter: null, destination: null, fixed: { answer: respond } };
         },
       },
       {
@@ -90,6 +93,16 @@ export function explainCommand(terminal: Terminal): Command {
     terminal.writeOut(`${text}\n`);
     if (explained.fault !== undefined) throw new CommanderError(1, 'request-splitter.refused', '');
   });
+}
+
+function explainedChanges({ setResponseHeaders = {}, errorAnswers = [] }: RouteConfig) {
+  // Of two answers to one status the first one counts.
+  const answers = errorAnswers
+    .toReversed()
+    .flatMap(({ statuses, respond, keepStatus }) =>
+      statuses.map((status) => [status, { answer: respond, keepsStatus: keepStatus }] as const),
+    );
+  return { responseFields: { names: Object.keys(setResponseHeaders) }, errorAnswers: new Map(answers) };
 }
 
 /** What was probably meant by a URL that is no request target: `42` is the token of "/?token=42". */
@@ -118,8 +131,18 @@ function explanationLines(explained: Explained): string[] {
         : split === null
           ? `${url} goes to upstream ${upstream}, because its route has no split`
           : `${url} goes to ${variant}${variant === upstream ? '' : ` (${upstream})`}`;
-  const rows = facts(explained);
+  const rows = [...facts(explained), ...changeRows(explained)];
   return rows.length === 0 ? [head] : [head, '', ...table(rows).map((row) => `  ${row}`)];
+}
+
+function changeRows({ responseFields = [], errorAnswers = {} }: Explained): string[][] {
+  const answers = Object.entries(errorAnswers).map(([status, sent]) =>
+    status === String(sent) ? `${status} by its own answer` : `${status} by ${sent}`,
+  );
+  return [
+    ...(responseFields.length === 0 ? [] : [['fields', `${responseFields.join(', ')} of the response`]]),
+    ...(answers.length === 0 ? [] : [['errors', answers.join(', ')]]),
+  ];
 }
 
 function answeredHere(url: string, status: number): string {

@@ -40,6 +40,8 @@ const LOCATION_FIELDS = ['location', 'refresh'] as const;
 
 /** The compiled fields of one route; immutable, owned by the generation. */
 export class ResponseFields {
+  /** The fields that are set or removed, as they are written. */
+  readonly names: readonly string[];
   readonly #dropped: readonly Uint8Array[];
   readonly #droppedOfGood: readonly Uint8Array[];
   readonly #fields: readonly ResponseField[];
@@ -48,6 +50,7 @@ export class ResponseFields {
 
   constructor(options: ResponseFieldOptions, locations: RewriteLocationOptions, scope: TextScope) {
     const fields = listResponseFields(options);
+    this.names = [...new Set(fields.map(({ name }) => name))];
     const replaced = fields.filter(({ mode }) => mode === 'replace');
     this.#droppedOfGood = replaced.map(({ name }) => foldedName(name));
     this.#dropped = replaced.filter(({ on }) => on === 'all').map(({ name }) => foldedName(name));

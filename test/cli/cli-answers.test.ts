@@ -46,6 +46,33 @@ describe('explain', () => {
     expect(await first('/', '--of', 'two')).toEqual([0, '/ goes to y (http://y)']);
   });
 
+  it('names the fields that a route sets and its answers in place of errors', async () => {
+    const text = `upstreams: { up: { url: http://x } }
+routes:
+  - path: /
+    upstream: up
+    setResponseHeaders: { X-Side: a, X-Other: b }
+    errorAnswers:
+      - { statuses: [502], respond: { status: 200, body: down } }
+      - { statuses: [502, 404], respond: { status: 404, body: none }, keepStatus: true }
+  - { path: /ok, respond: { status: 200, body: ok }, setResponseHeaders: { X-Side: b } }
+`;
+    const config = ['--config', await file('changes.yaml', text)];
+    expect((await runCommand(['explain', ...config, '/'])).out).toBe(
+      `/ goes to upstream up, because its route has no split
+
+  fields  X-Side, X-Other of the response
+  errors  404 by its own answer, 502 by 200
+`,
+    );
+    expect((await runCommand(['explain', ...config, '/ok'])).out).toBe(
+      `/ok is answered with 200 by its route, without an upstream
+
+  fields  X-Side of the response
+`,
+    );
+  });
+
   it('tells a refusal as the data plane would refuse it, with exit code 1', async () => {
     const config = ['--config', await file('long.yaml', LONG)];
     const refused = async (...words: string[]) => {

@@ -113,6 +113,30 @@ routes:
 `);
   });
 
+  it('is told with what comes before HTTP on an address, and what routes change on the way back', async () => {
+    const text = `listen:
+  - { address: ":8000", proxyProtocol: true }
+  - { address: ":8443", proxyProtocol: true, tls: { certificate: /tls/tls.crt, key: /tls/tls.key } }
+  - ":8080"
+upstreams: { up: { url: http://x } }
+routes:
+  - path: /
+    upstream: up
+    setResponseHeaders: { X-Side: a, X-Other: b }
+    errorAnswers: [{ statuses: [503, 502], respond: { status: 200, body: down } }]
+  - { path: /ok, respond: { status: 200, body: ok }, setResponseHeaders: { X-Side: b } }
+  - { path: /plain, upstream: up }
+`;
+    const { code, out } = await check([await file('changes.yaml', text)]);
+    expect(code).toBe(0);
+    expect(out).toContain('  listen  :8000 (PROXY protocol), :8443 (PROXY protocol, TLS), :8080\n');
+    expect(out).toContain(`
+  every request      -> upstream up  sets X-Side, X-Other; has its own answers for 502, 503
+  every host /ok     -> answer 200   sets X-Side
+  every host /plain  -> upstream up
+`);
+  });
+
   it('may come from the environment alone, and from --config, CONFIG or FILE', async () => {
     const split = { SPLIT: '50% http://backend; * http://backend-experiment' };
     expect((await check([], split)).out).toMatch(/^environment: good, 2 variants in 1 split, 2 upstreams, /);

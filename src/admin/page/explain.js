@@ -78,11 +78,13 @@ export function answerQuestions(splits, point) {
 
 /** @param {Explained} explained */
 function sentences(explained) {
-  const { fault, key, variant, upstream } = explained;
+  const { fault, key, variant, upstream, answer } = explained;
   /** @type {Node[]} */
   const nodes = [];
   if (fault !== undefined) {
     nodes.push(make('p', 'bad', `Refused with ${fault.status} ${fault.code}: ${fault.sentence}.`));
+  } else if (answer !== undefined) {
+    nodes.push(make('p', '', make('strong', '', `→ ${answer.status}`), ' by its route, without an upstream'));
   } else {
     nodes.push(
       make(
@@ -93,7 +95,11 @@ function sentences(explained) {
       ),
     );
   }
-  if (key === undefined) return nodes;
+  const changes = changeFacts(explained);
+  if (key === undefined) {
+    if (changes.length > 0) nodes.push(factList(changes));
+    return nodes;
+  }
   const { keySource, hash, positionPercent, range, reason } = /** @type {Required<Explained>} */ (explained);
   /** @type {[name: string, value: string][]} */
   const facts = [
@@ -111,12 +117,30 @@ function sentences(explained) {
     'Reason',
     reason === 'share' ? 'the key lies in the share of this variant' : reason.replace('_', ' '),
   ]);
-  nodes.push(
-    make(
-      'dl',
-      '',
-      ...facts.flatMap(([name, value]) => [make('dt', 'faint', name), make('dd', 'mono', value)]),
-    ),
-  );
+  nodes.push(factList([...facts, ...changes]));
   return nodes;
+}
+
+/**
+ * What the route changes on the way back.
+ * @param {Explained} explained
+ * @returns {[name: string, value: string][]}
+ */
+function changeFacts({ responseFields = [], errorAnswers = {} }) {
+  const answers = Object.entries(errorAnswers).map(([status, sent]) => `${status} → ${sent}`);
+  return [
+    .../** @type {[string, string][]} */ (
+      responseFields.length === 0 ? [] : [['Response fields', responseFields.join(', ')]]
+    ),
+    .../** @type {[string, string][]} */ (answers.length === 0 ? [] : [['Errors', answers.join(', ')]]),
+  ];
+}
+
+/** @param {[name: string, value: string][]} facts */
+function factList(facts) {
+  return make(
+    'dl',
+    '',
+    ...facts.flatMap(([name, value]) => [make('dt', 'faint', name), make('dd', 'mono', value)]),
+  );
 }

@@ -182,6 +182,9 @@ const KEPT_DIRECTIVES: ReadonlyMap<string, string> = new Map([
   ['worker_shutdown_timeout', 'drain.deadline'],
 ]);
 
+/** A directive about TLS to upstreams: it says something where a proxy_pass has https. */
+export const UPSTREAM_TLS_DIRECTIVE = /^proxy_ssl_[a-z_]+$/;
+
 /** Directives of TLS that would change who is served, where a listen has ssl; with what to do instead. */
 export const REFUSED_TLS: ReadonlyMap<string, string> = new Map([
   ['ssl_crl', 'no list of revoked certificates is read; use short-lived client certificates'],
@@ -330,6 +333,10 @@ export function directiveMeanings(): readonly DirectiveMeaning[] {
     const remedy = directiveRemedy(name) ?? '';
     if (REFUSED_TLS.has(name)) {
       const reason = `without a listen with ssl; else refused: ${REFUSED_TLS.get(name)}`;
+      return { name, kind: 'noted', reason };
+    }
+    if (UPSTREAM_TLS_DIRECTIVE.test(name)) {
+      const reason = `without a proxy_pass to https${name === 'proxy_ssl_server_name' ? ', and at on' : ''}; else refused: ${remedy}`;
       return { name, kind: 'noted', reason };
     }
     if (ignored.has(name) || TLS_DIRECTIVE.test(name)) return { name, kind: 'noted', reason: '' };

@@ -70,6 +70,8 @@ export class ProxyDestinations {
   readonly #variables: FileVariables;
   /** By name in lower case: nginx compares these names without case. */
   readonly #blocks = new Map<string, Directive>();
+  /** Some proxy_pass has https. */
+  hasTls = false;
   /** Names of blocks that some proxy_pass leads to. */
   readonly #led = new Set<string>();
   readonly #upstreams = new Map<string, UpstreamEntry>();
@@ -155,6 +157,7 @@ export class ProxyDestinations {
     const id = JSON.stringify(['upstream', scheme, destination, settings]);
     const made = this.#made.get(id);
     if (made !== undefined) return made;
+    if (scheme === 'https') this.hasTls = true;
     this.#led.add(destination.toLowerCase());
     const block = named === undefined ? plainBlock(destination) : readUpstreamBlock(named, this.#report);
     if (block === undefined) return undefined;

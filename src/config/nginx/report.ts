@@ -10,6 +10,7 @@ import {
   NEUTRAL_VALUES,
   READ_TLS_DIRECTIVE,
   TLS_DIRECTIVE,
+  UPSTREAM_TLS_DIRECTIVE,
   WITHOUT_EFFECT,
 } from './meanings.ts';
 import { type Directive, type Position, problemAt } from './syntax.ts';
@@ -38,6 +39,8 @@ export class TranslationReport {
   readonly #failed = new Set<string>();
   readonly #notes = new Set<string>();
   readonly #ignored = new Set<string>();
+  /** Directives about TLS to upstreams, and where they are. */
+  readonly #upstreamTls: (readonly [Directive, block: string])[] = [];
   /** By their prefix. */
   readonly #origins = new Map<string, DirectiveOrigin>();
 
@@ -130,7 +133,8 @@ export class TranslationReport {
       return;
     }
     const value = directive.words.map((word) => word.text).join(' ');
-    if (text === 'gzip' && value !== 'off') this.note(GZIP_NOTE);
+    if (UPSTREAM_TLS_DIRECTIVE.test(text)) this.#upstreamTls.push([directive, block]);
+    else if (text === 'gzip' && value !== 'off') this.note(GZIP_NOTE);
     else if (WITHOUT_EFFECT.http!.has(text)) this.ignore(text);
     else if (NEUTRAL_VALUES.get(text)?.test(value) === true) this.ignore(`${text} ${value}`);
     else if (text === 'proxy_request_buffering') this.#readBuffering(text, value);
@@ -142,6 +146,15 @@ export class TranslationReport {
     else if (TLS_DIRECTIVE.test(text) || text === 'proxy_pass_header') this.ignore(text);
     else if (text === 'http2') this.note(HTTP2_NOTE);
     else this.unknown(directive, block);
+  }
+
+  /** Decides on what the file says of TLS to upstreams, when it is known whether it has any. */
+  endUpstreamTls(hasTls: boolean): void {
+    for (const [directive, block] of this.#upstreamTls) {
+      const isSent = directive.name.text === 'proxy_ssl_server_name' && directive.words[0]?.text === 'on';
+      if (!hasTls || isSent) this.ignore(directive.name.text);
+      else this.unknown(directive, block);
+    }
   }
 
   #readBuffering(name: string, value: string): void {

@@ -101,6 +101,7 @@ class Translator {
     if (servers.length === 0)
       this.#report.fail({ file: this.#file, line: 1, column: 1 }, '', 'a server block', 'none');
     this.#translateServers(servers);
+    this.#report.endUpstreamTls(this.#destinations.hasTls);
     return this.#document(servers);
   }
 

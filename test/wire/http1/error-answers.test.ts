@@ -1,5 +1,6 @@
 // What a route answers in place of errors (`errorAnswers`): the client gets it, and the exchange stays what it was.
 import { describe, expect, it } from 'vitest';
+import { explainQuery } from '../../../src/admin/explain.ts';
 import { FAULT_CODES } from '../../../src/errors.ts';
 import { freePort } from '../../support/free-port.ts';
 import { valuesOf } from '../../support/message.ts';
@@ -51,5 +52,33 @@ describe('errorAnswers', () => {
     expect([replaced.line, replaced.body]).toEqual(['HTTP/1.1 404 Not Found', 'sorry /all']);
     expect([valuesOf(replaced, 'x-own'), valuesOf(replaced, 'x-page')]).toEqual([[], ['1']]);
     expect((await client.ask(GET('/'))).body).toBe('own');
+  });
+
+  it('are named by /explain, with the fields that the route sets', async () => {
+    const { ambassador } = await startSplitter({
+      upstreams: { up: { url: 'http://127.0.0.1:1' } },
+      routes: [
+        {
+          path: '/',
+          upstream: 'up',
+          errorAnswers: [
+            { statuses: [502], respond: SORRY },
+            { statuses: [502, 404], respond: { ...SORRY, status: 404 }, keepStatus: true },
+          ],
+          setResponseHeaders: { 'X-Side': 'a', Server: '' },
+        },
+        { path: '/plain', upstream: 'up' },
+        { path: '/here', respond: { status: 204 }, setResponseHeaders: { 'X-Side': 'b' } },
+      ],
+    });
+    const explain = (url: string) => explainQuery(ambassador, `url=${url}`);
+    expect(explain('/')).toMatchObject({
+      upstream: 'up',
+      responseFields: ['X-Side', 'Server'],
+      errorAnswers: { 502: 200, 404: 404 },
+    });
+    expect(explain('/plain')).not.toHaveProperty('responseFields');
+    expect(explain('/plain')).not.toHaveProperty('errorAnswers');
+    expect(explain('/here')).toMatchObject({ answer: { status: 204 }, responseFields: ['X-Side'] });
   });
 });

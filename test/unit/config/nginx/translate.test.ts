@@ -384,3 +384,22 @@ describe('buffers for message heads become limits', () => {
     expect(problems).toEqual([expect.stringContaining(`got ${JSON.stringify(words)}`)]);
   });
 });
+
+describe('TLS to upstreams', () => {
+  const lines =
+    'proxy_ssl_verify off; proxy_ssl_server_name on; proxy_ssl_name x; proxy_ssl_session_reuse on;';
+
+  it('is left out with a note where no proxy_pass has https', () => {
+    const { notes } = good(asking({ http: lines }));
+    expect(notes.join()).toContain(
+      'proxy_ssl_verify, proxy_ssl_server_name, proxy_ssl_name, proxy_ssl_session_reuse',
+    );
+  });
+
+  it('is refused, but for the name in the handshake, where one has', () => {
+    const { problems } = run(asking({ http: lines }).replace('http://a', 'https://a'));
+    expect(problems).toHaveLength(3);
+    for (const problem of problems) expect(problem).toContain('upstreams.*.tls has the files and names');
+    expect(problems.join()).not.toContain('server_name');
+  });
+});
