@@ -1,10 +1,10 @@
 // What /status and `check --json` say of the experiment of a split: which keys take part now, the steps with what comes
 // next, and whether the split is stopped. Null for a split of which every key takes part.
 
-import { formatInstant, formatSlot } from '../config/options/experiment.ts';
+import { formatInstant, formatSlot, type GuardConfig } from '../config/options/experiment.ts';
 import type { Splitter } from '../split/splitter.ts';
 import { describeWhen } from '../split/targeting.ts';
-import type { GuardStop } from '../telemetry/guards.ts';
+import type { GuardStop } from '../telemetry/guard-stop.ts';
 
 /** Version 1 of the member `experiment`. */
 export interface ExperimentJson {
@@ -15,8 +15,11 @@ export interface ExperimentJson {
   readonly slot: string | null;
   readonly when: string | null;
   readonly isStopped: boolean;
-  /** Null without a guard; `stop` says why and when it stopped the split. */
-  readonly guard: { readonly stop: Omit<GuardStop, 'options' | 'split'> | null } | null;
+  /** Null without a guard; `stop` says why and when it stopped the split, `fleet` whether its fleet judges now. */
+  readonly guard: {
+    readonly stop: Omit<GuardStop, 'options' | 'split'> | null;
+    readonly fleet: { readonly url: string; readonly isAnswering: boolean } | null;
+  } | null;
   /** In the order of their times. */
   readonly steps: readonly StepJson[];
   /** Time of the first step that is not reached; null where there is none. */
@@ -33,7 +36,11 @@ interface StepJson {
 }
 
 /** What takes part in this split now. */
-export function describeExperiment(splitter: Splitter, stop: GuardStop | null): ExperimentJson | null {
+export function describeExperiment(
+  splitter: Splitter,
+  stop: GuardStop | null,
+  isOfFleet = false,
+): ExperimentJson | null {
   const { enrolment, control, config, shareSchedule } = splitter;
   const { layer = null, slot, when } = config;
   if (enrolment === null && when === undefined && shareSchedule.steps.length === 0) return null;
@@ -59,9 +66,20 @@ export function describeExperiment(splitter: Splitter, stop: GuardStop | null): 
     slot: slot === undefined ? null : formatSlot(slot),
     when: when === undefined ? null : describeWhen(when),
     isStopped,
-    guard: config.guard === undefined ? null : { stop: stop === null ? null : withoutOptions(stop) },
+    guard: config.guard === undefined ? null : guardJson(config.guard, stop, isOfFleet),
     steps: steps.map(({ at, ...step }) => ({ at: formatInstant(at), ...step })),
     nextAt: next === undefined ? null : formatInstant(next.at),
+  };
+}
+
+function guardJson(
+  { fleet }: GuardConfig,
+  stop: GuardStop | null,
+  isAnswering: boolean,
+): ExperimentJson['guard'] {
+  return {
+    stop: stop === null ? null : withoutOptions(stop),
+    fleet: fleet === undefined ? null : { url: fleet, isAnswering },
   };
 }
 

@@ -20,6 +20,7 @@ import {
 import { ALIVE, CSV_TYPE, inCoding, JSON_TYPE, pageFile, pathOf, refusalOf } from './answers.ts';
 import { describeConfig } from './effective-config.ts';
 import { explainQuery } from './explain.ts';
+import { guardPieces } from './guard-reading.ts';
 import { HISTORY_INTERVAL_MS, History } from './history.ts';
 import { jsonPieces } from './json-pieces.ts';
 import { AdminListener, type Endpoints } from './listener.ts';
@@ -43,6 +44,7 @@ const ENDPOINTS = `request-splitter, admin port (read-only)
 /status.csv
            the variants as a table
 /samples   JSON: everything that was counted, for request-splitter fleet
+/guards    JSON: what guards with a fleet have counted, for request-splitter fleet
 /history   JSON: the last 15 minutes, /history?since=MS what came after a Unix time
 /config    JSON: the effective configuration
 /explain?url=/x?token=42
@@ -98,6 +100,7 @@ class AdminEndpoints implements Endpoints {
   readonly #registers: SharedRendering;
   readonly #csv: SharedRendering;
   readonly #samples: SharedRendering;
+  readonly #guards: SharedRendering;
   readonly #config: SharedRendering;
   readonly #wholeHistory: SharedRendering;
 
@@ -132,6 +135,7 @@ class AdminEndpoints implements Endpoints {
       await running.workers?.refresh();
       return podPieces(running, reloads, store.adopted);
     });
+    this.#guards = shared(() => guardPieces(running));
     this.#config = shared(() => this.#configPieces());
     this.#wholeHistory = shared(() => jsonPieces(history.describe(0)));
   }
@@ -166,6 +170,8 @@ class AdminEndpoints implements Endpoints {
       case '/samples':
         // Compressed already.
         return this.#shared(this.#samples, false);
+      case '/guards':
+        return this.#shared(this.#guards, false);
       case '/config':
         return this.#shared(this.#config, acceptsGzip);
       case '/explain': {

@@ -98,7 +98,7 @@ function splitsOf({ counters, generation, guards }: Running, withRegisters: bool
     const sample = counters.peekSample(name, variants, splitter.config);
     const { method, missingKey } = split;
     const source = { name, key: describeKey(split.key), method, missingKey, variants, sample };
-    const experiment = describeExperiment(splitter, guards.stopFactsOf(name) ?? null);
+    const experiment = describeExperiment(splitter, guards.stopFactsOf(name) ?? null, guards.isOfFleet(name));
     return { ...describeSplit(source, counters, withRegisters), experiment };
   });
 }

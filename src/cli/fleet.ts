@@ -15,6 +15,9 @@ import type { Terminal } from './terminal.ts';
 const INTERVAL_DEFAULT = '10s';
 const INTERVAL_MIN_SECONDS = 1;
 const INTERVAL_MAX_SECONDS = 3600;
+/** Time between two questions for guards, where there are any, and where there are none. */
+const GUARDS_MS = 3000;
+const NO_GUARDS_MS = 10_000;
 
 interface FleetFlags {
   readonly json?: true;
@@ -98,6 +101,7 @@ async function listenAndAsk(
     const server = await serveFleet(fleet, address);
     terminal.writeErr(`request-splitter: the fleet ${fleet.name} is at ${server.address}\n`);
     void askAgain(fleet, seconds, signal, () => undefined);
+    void askGuardsAgain(fleet, signal);
     await ended;
     await server.close();
     return 0;
@@ -140,6 +144,14 @@ async function askAgain(
     asked();
     const rest = Math.max(0, seconds * 1000 - (performance.now() - begin));
     await sleep(rest, undefined, { signal }).catch(() => undefined);
+  }
+}
+
+/** Guards are judged by their own, shorter interval: a stop is a matter of seconds. */
+async function askGuardsAgain(fleet: Fleet, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const hasGuards = await fleet.askGuards();
+    await sleep(hasGuards ? GUARDS_MS : NO_GUARDS_MS, undefined, { signal }).catch(() => undefined);
   }
 }
 

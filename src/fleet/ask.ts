@@ -29,25 +29,38 @@ export interface PodAnswer extends Omit<PodReadingV1, 'splits'> {
 }
 
 /** A pod that was asked. */
-export interface AskedPod {
+export interface AskedPod<Answer = PodAnswer> {
   readonly address: string;
-  readonly answer: PodAnswer | null;
+  readonly answer: Answer | null;
   /** Why there is no answer; null where there is one. */
   readonly problem: string | null;
 }
 
-/** Asks every address; the result has their order. */
-export async function askPods(addresses: readonly FleetAddress[]): Promise<AskedPod[]> {
+/** Asks every address what it has counted; the result has their order. */
+export function askPods(addresses: readonly FleetAddress[]): Promise<AskedPod[]> {
+  return askAll(addresses, '/samples', readAnswer);
+}
+
+/** Asks every address for a path of its admin port; the result has their order. `read` throws for a useless answer. */
+export async function askAll<Answer>(
+  addresses: readonly FleetAddress[],
+  path: string,
+  read: (text: string) => Promise<Answer>,
+): Promise<AskedPod<Answer>[]> {
   const { Agent } = await import('undici');
   // Each round has its own connections: a pod that is gone must not hold one.
   const agent = new Agent({ connect: { timeout: POD_ANSWER_MS }, pipelining: 0 });
-  const asked: AskedPod[] = new Array(addresses.length);
+  const asked: AskedPod<Answer>[] = new Array(addresses.length);
   const waiting = [...addresses.keys()];
   const work = async () => {
     for (let at = waiting.shift(); at !== undefined; at = waiting.shift()) {
       const { name, origin } = addresses[at]!;
       try {
-        asked[at] = { address: name, answer: await askPod(origin, agent), problem: null };
+        asked[at] = {
+          address: name,
+          answer: await read(await askPod(`${origin}${path}`, path, agent)),
+          problem: null,
+        };
       } catch (cause) {
         asked[at] = { address: name, answer: null, problem: problemOf(cause as Error) };
       }
@@ -58,14 +71,14 @@ export async function askPods(addresses: readonly FleetAddress[]): Promise<Asked
   return asked;
 }
 
-async function askPod(origin: string, dispatcher: import('undici').Dispatcher): Promise<PodAnswer> {
+async function askPod(url: string, path: string, dispatcher: import('undici').Dispatcher): Promise<string> {
   const { request } = await import('undici');
   const signal = AbortSignal.timeout(POD_ANSWER_MS);
-  const { statusCode, body } = await request(`${origin}/samples`, { dispatcher, signal });
+  const { statusCode, body } = await request(url, { dispatcher, signal });
   if (statusCode !== 200) {
     await body.dump();
     throw new UselessAnswer(
-      statusCode === 404 ? 'it has no /samples: an older version' : `it answered ${statusCode} to /samples`,
+      statusCode === 404 ? `it has no ${path}: an older version` : `it answered ${statusCode} to ${path}`,
     );
   }
   const chunks: Buffer[] = [];
@@ -76,7 +89,7 @@ async function askPod(origin: string, dispatcher: import('undici').Dispatcher): 
       throw new UselessAnswer(`its answer is larger than ${POD_BYTES_MAX} bytes`);
     chunks.push(chunk);
   }
-  return readAnswer(Buffer.concat(chunks).toString());
+  return Buffer.concat(chunks).toString();
 }
 
 async function readAnswer(text: string): Promise<PodAnswer> {
@@ -108,7 +121,7 @@ async function readSample(text: string): Promise<SampleState> {
 }
 
 /** An answer that is no use, with the sentence that says why. */
-class UselessAnswer extends Error {}
+export class UselessAnswer extends Error {}
 
 function problemOf(cause: Error): string {
   if (cause instanceof UselessAnswer) return cause.message;

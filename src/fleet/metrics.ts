@@ -4,6 +4,7 @@
 import { Gauge, Registry } from 'prom-client';
 import { VERSION } from '../telemetry/version.ts';
 import type { Level } from '../trust/evidence.ts';
+import type { FleetGuards } from './guards.ts';
 import type { FleetView } from './view.ts';
 
 /** Values of a level. */
@@ -16,7 +17,7 @@ interface FleetFamily {
   readonly type: 'gauge' | 'counter';
   readonly help: string;
   readonly labels: readonly string[];
-  readonly read: (view: FleetView) => Iterable<Line>;
+  readonly read: (view: FleetView, guards: FleetGuards) => Iterable<Line>;
 }
 
 function ofSplits(
@@ -117,6 +118,13 @@ export const FLEET_FAMILIES: readonly FleetFamily[] = [
     'Pods that have the split with other shares, variants or keys; their keys are in none of these numbers.',
     ({ podsOtherwise }) => podsOtherwise,
   ),
+  {
+    name: 'splitter_fleet_guard_stopped',
+    type: 'gauge',
+    help: '1 while the guard of the split is stopped on all replicas, else 0. No line without a guard that has a fleet.',
+    labels: ['split'],
+    read: (_, { splits }) => splits.map(({ split, isStopped }) => [{ split }, isStopped ? 1 : 0] as const),
+  },
   ofKeys(
     'splitter_fleet_unique_keys',
     'assigned',
@@ -143,11 +151,12 @@ export const FLEET_FAMILIES: readonly FleetFamily[] = [
 /** The text of all families. */
 export async function fleetMetrics(
   view: FleetView,
+  guards: FleetGuards,
 ): Promise<{ readonly type: string; readonly text: string }> {
   const registry = new Registry();
   for (const { name, help, labels, read } of FLEET_FAMILIES) {
     const gauge = new Gauge({ name, help, labelNames: [...labels], registers: [registry] });
-    for (const [values, value] of read(view)) gauge.set(values, value);
+    for (const [values, value] of read(view, guards)) gauge.set(values, value);
   }
   const text = await registry.metrics();
   return { type: registry.contentType, text: withTypes(text) };

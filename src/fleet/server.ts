@@ -12,6 +12,8 @@ import { csvPieces } from '../admin/status-csv.ts';
 import type { ListenAddress } from '../config/listen-address.ts';
 import { type FleetName, findAddresses } from './addresses.ts';
 import { askPods } from './ask.ts';
+import { askGuards } from './ask-guards.ts';
+import { FleetGuards } from './guards.ts';
 import { fleetMetrics } from './metrics.ts';
 import { describeFleet, fleetSplits } from './status.ts';
 import { FleetView } from './view.ts';
@@ -24,12 +26,14 @@ const FLEET_ENDPOINTS = `request-splitter, a fleet (read-only)
 /metrics     Prometheus text format
 /status      JSON: splits and pods
 /status.csv  the variants as a table
+/guards      JSON: what the guards of ?process=ID have to do
 /history     JSON: the last 15 minutes, /history?since=MS what came after a Unix time
 `;
 
 /** A fleet that is asked again and again. The command that watches or serves it owns it. */
 export class Fleet {
   readonly view = new FleetView();
+  readonly guards = new FleetGuards();
   readonly name: string;
   readonly history: History;
   problems: readonly string[] = [];
@@ -54,6 +58,14 @@ export class Fleet {
     // What was counted before the first question is in no interval, and no interval has two kinds of buckets.
     if (isFirst || hasOtherBuckets) this.history.begin(performance.now());
     else this.history.take(Date.now(), performance.now());
+  }
+
+  /** Asks every pod once for its guards, and judges. Never rejects. True if there are guards. */
+  async askGuards(): Promise<boolean> {
+    const { addresses } = await findAddresses(this.#targets);
+    const answers = await askGuards(addresses);
+    this.guards.take(answers);
+    return answers.some(({ reports }) => reports.length > 0);
   }
 
   describe() {
@@ -87,7 +99,7 @@ class FleetEndpoints implements Endpoints {
     this.#status = shared(() => jsonPieces(fleet.describe()));
     this.#csv = shared(() => csvPieces(fleetSplits(fleet.view)));
     this.#metrics = shared(async () => {
-      const { type, text } = await fleetMetrics(fleet.view);
+      const { type, text } = await fleetMetrics(fleet.view, fleet.guards);
       this.#metricsType = type;
       return [text];
     });
@@ -116,6 +128,11 @@ class FleetEndpoints implements Endpoints {
         return this.#shared(this.#csv, acceptsGzip, () => CSV_TYPE);
       case '/metrics':
         return this.#shared(this.#metrics, acceptsGzip, () => this.#metricsType);
+      case '/guards': {
+        const process = /(?:^|&)process=([\w.:-]+)/.exec(query)?.[1] ?? '';
+        const guards = this.#fleet.guards.orders(process);
+        return { ...text(200, `${JSON.stringify({ version: 1, guards })}\n`), type: JSON_TYPE };
+      }
       case '/history':
         return this.#answerHistory(Number(/(?:^|&)since=(\d+)/.exec(query)?.[1] ?? 0), acceptsGzip);
       default:

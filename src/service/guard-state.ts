@@ -4,7 +4,8 @@
 import type { Logger } from 'pino';
 import type { Config } from '../config/options/document.ts';
 import { readRegularFileSync } from '../regular-file.ts';
-import type { GuardStop, Guards } from '../telemetry/guards.ts';
+import { type GuardStop, readGuardStop } from '../telemetry/guard-stop.ts';
+import type { Guards } from '../telemetry/guards.ts';
 import { writeWhole } from './last-good.ts';
 
 const STATE_BYTES_MAX = 1024 * 1024;
@@ -86,10 +87,7 @@ export class GuardState {
     try {
       const { version, stops } = JSON.parse(readRegularFileSync(file, STATE_BYTES_MAX).toString());
       if (version !== 1 || !Array.isArray(stops)) throw new Error('expected stops of version 1');
-      return stops.filter(
-        (stop) =>
-          typeof stop?.split === 'string' && typeof stop.options === 'string' && typeof stop.at === 'string',
-      );
+      return stops.flatMap((stop) => readGuardStop(stop) ?? []);
     } catch (cause) {
       if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') this.#failed(file, cause as Error);
       return [];

@@ -22,6 +22,7 @@ import type { Crew } from '../workers/crew.ts';
 import { CertificateWatch } from './certificate-watch.ts';
 import { type Events, lossOf, openEvents } from './events.ts';
 import { fixedOptionsThatDiffer } from './fixed-options.ts';
+import { GuardFleet } from './guard-fleet.ts';
 import { GuardState } from './guard-state.ts';
 import { LastGood } from './last-good.ts';
 import { describeListenFailure } from './listen-failure.ts';
@@ -163,6 +164,7 @@ class Service implements ReloadHost {
   readonly #lastGood: LastGood | null;
   readonly #startConfig: Config;
   readonly #guardState: GuardState;
+  readonly #guardFleet: GuardFleet;
   readonly #status = new ReloadStatus();
   readonly #ended = Promise.withResolvers<number>();
   readonly #certificates: CertificateWatch;
@@ -191,6 +193,7 @@ class Service implements ReloadHost {
     this.#startConfig = plane.generation.config;
     this.#certificates = new CertificateWatch(plane, this.#startConfig, this.#log);
     this.#guardState = new GuardState(plane, output.log);
+    this.#guardFleet = new GuardFleet(plane, output.log);
   }
 
   /** Resolves with the exit code once everything is closed. */
@@ -238,6 +241,7 @@ class Service implements ReloadHost {
     if (refused === null) this.#lastGood?.keep(loaded);
     else this.#warnOfLastGood();
     void this.#keeper?.start();
+    this.#guardFleet.start();
     await this.#watch(loaded);
     return null;
   }
@@ -379,6 +383,7 @@ class Service implements ReloadHost {
   async #close(message: string, code: number): Promise<void> {
     this.#reloads?.close();
     this.#certificates.close();
+    this.#guardFleet.stop();
     this.#reader.close();
     await this.#admin?.close();
     this.#log.info(message);

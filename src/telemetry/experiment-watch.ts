@@ -4,7 +4,9 @@
 import type { Logger } from 'pino';
 import type { Config } from '../config/options/document.ts';
 import type { Splitter } from '../split/splitter.ts';
-import { type GuardStop, Guards, LOOK_MS } from './guards.ts';
+import type { FleetOrder } from './guard-report.ts';
+import type { GuardStop } from './guard-stop.ts';
+import { Guards, LOOK_MS } from './guards.ts';
 import { StepWatch } from './step-watch.ts';
 
 /** What an owner does. */
@@ -56,6 +58,11 @@ export class ExperimentWatch {
       this.#timer = setInterval(() => this.#look(), LOOK_MS);
       this.#timer.unref();
     }
+  }
+
+  /** Does what a fleet says of the guards that are configured with its URL. */
+  obeyFleet(url: string, orders: readonly FleetOrder[]): void {
+    if (this.guards.obeyFleet(url, orders)) this.#owner.guardsChanged();
   }
 
   stop(): void {

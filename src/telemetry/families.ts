@@ -146,6 +146,18 @@ const OF_THE_SPLITTER: readonly MetricFamily[] = [
     },
   },
   {
+    name: 'splitter_guard_fleet_answering',
+    type: 'gauge',
+    help: '1 while the fleet judges the guard of the split, 0 while this process does because the fleet is silent. No line without guard.fleet.',
+    labels: ['split'],
+    *read({ running }) {
+      for (const split of running.generation.splitters.keys()) {
+        const isOfFleet = running.guards.isOfFleet(split);
+        if (isOfFleet !== undefined) yield [{ split }, isOfFleet ? 1 : 0];
+      }
+    },
+  },
+  {
     name: 'splitter_alarm',
     type: 'gauge',
     help: 'Alarms of the sample by trouble, 1 look, 2 stop; one that follows from a test stays until the sample begins again. The variant is empty for the split as a whole.',

@@ -7,7 +7,8 @@ import { Uniques } from './uniques.ts';
 /** Durations from 10 microseconds on, in steps of 4 %: quantiles are right to 2 %. */
 const FIRST_MS = 0.01;
 const STEP_LOG = Math.log(1.04);
-const DURATION_CELLS = 512;
+/** Cells of each variant. */
+export const DURATION_CELLS = 512;
 /** Durations after which a quantile is known: this many are expected above it. */
 const BEYOND_MIN = 20;
 

@@ -8,24 +8,16 @@ import type { GuardConfig } from '../config/options/experiment.ts';
 import type { SplitConfig } from '../config/options/split.ts';
 import type { SplitStop } from '../split/enrolment.ts';
 import type { Splitter } from '../split/splitter.ts';
-import { type GuardArm, type GuardFinding, judgeGuard } from '../trust/guard-verdict.ts';
+import type { GuardFinding } from '../trust/guard-verdict.ts';
 import { GuardCounts, type GuardReading } from './guard-counts.ts';
+import type { FleetOrder, GuardReport } from './guard-report.ts';
+import type { GuardStop } from './guard-stop.ts';
+import { lookAtWindow } from './guard-window.ts';
 
 /** Time between two looks. */
 export const LOOK_MS = 1000;
-/** A window is long enough for a slow drift to be seen, and short enough that the past does not hide what happens now. */
-const WINDOW_MS = 600_000;
-/** Keys, in multiples of `minimumKeys`, that each variant needs before a window ends. */
-const WINDOW_KEYS = 5;
-
-/** A split that was stopped. */
-export interface GuardStop extends GuardFinding {
-  readonly split: string;
-  /** As in `Date.prototype.toISOString`. */
-  readonly at: string;
-  /** Equal as long as the options of the split are. */
-  readonly options: string;
-}
+/** A fleet that has not counted this process for so long is silent: the process judges on its own. */
+export const FLEET_SILENT_MS = 10_000;
 
 /** What the process that decides tells the others. */
 export interface GuardOrder {
@@ -55,13 +47,28 @@ class Guard implements SplitStop {
   shareSteps: number | null = null;
   stop: GuardStop | null = null;
   isStopped = false;
+  /** When an operator last ended a stop (Unix time). Earlier stops stop nothing any more. */
+  endedAtMs: number | null;
+  /** The fleet judges until then. */
+  fleetUntilMs = Number.NEGATIVE_INFINITY;
 
-  constructor(split: SplitConfig, nowMs: number, window: number) {
+  constructor(split: SplitConfig, nowMs: number, window: number, endedAtMs: number | null) {
     this.options = optionsOf(split);
     this.config = split.guard!;
     this.counts = new GuardCounts(split.variants.length);
     this.counts.window = window;
     this.windowBeganMs = nowMs;
+    this.endedAtMs = endedAtMs;
+  }
+
+  begin(window: number, nowMs: number): void {
+    this.counts.begin(window);
+    this.windowBeganMs = nowMs;
+  }
+
+  /** True when the stop was found after the last time that an operator ended one. */
+  isLater(stop: GuardStop): boolean {
+    return this.endedAtMs === null || Date.parse(stop.at) > this.endedAtMs;
   }
 }
 
@@ -75,6 +82,8 @@ export class Guards {
   readonly #clock: () => number;
   /** So that what was counted before a stop ended is never taken for what was counted after it. */
   #nextWindow = 1;
+  /** When an operator ended the stop of a split, by its options. */
+  readonly #ended = new Map<string, number>();
 
   /** @param clock Unix time in milliseconds */
   constructor(listener: GuardListener, clock: () => number = Date.now) {
@@ -92,8 +101,14 @@ export class Guards {
     }
     for (const [name, split] of splits) {
       if (split.guard !== undefined && !this.#guards.has(name))
-        this.#guards.set(name, new Guard(split, this.#clock(), this.#nextWindow++));
+        this.#guards.set(name, this.#begin(name, split));
     }
+    this.#ended.clear();
+  }
+
+  #begin(name: string, split: SplitConfig): Guard {
+    const endedAtMs = this.#ended.get(`${name}\0${optionsOf(split)}`) ?? null;
+    return new Guard(split, this.#clock(), this.#nextWindow++, endedAtMs);
   }
 
   /** Something to do for look(). */
@@ -137,6 +152,7 @@ export class Guards {
     const { stops } = this;
     for (const stop of stops) {
       this.#guards.delete(stop.split);
+      this.#ended.set(`${stop.split}\0${stop.options}`, Math.max(this.#clock(), Date.parse(stop.at)));
       this.#listener.ended(stop);
     }
     return stops.length > 0;
@@ -145,7 +161,7 @@ export class Guards {
   /** Stops a split as an earlier process did; false where its options are others now. */
   restore(stop: GuardStop): boolean {
     const guard = this.#guards.get(stop.split);
-    if (guard === undefined || guard.options !== stop.options) return false;
+    if (guard === undefined || guard.options !== stop.options || !guard.isLater(stop)) return false;
     guard.stop = stop;
     guard.isStopped = true;
     return true;
@@ -190,56 +206,124 @@ export class Guards {
     for (const { readings } of this.#guards.values()) readings.delete(from);
   }
 
+  /** URLs of the fleets that guards are configured with. */
+  get fleets(): readonly string[] {
+    return [...new Set(Array.from(this.#guards.values(), ({ config }) => config.fleet ?? []).flat())];
+  }
+
+  /** Who judges this split: true for its fleet, false while the fleet is silent, undefined without one. */
+  isOfFleet(split: string): boolean | undefined {
+    const guard = this.#guards.get(split);
+    return guard?.config.fleet === undefined ? undefined : this.#clock() < guard.fleetUntilMs;
+  }
+
+  /** What a fleet has to know of each guard that has one. */
+  reports(splitters: ReadonlyMap<string, Splitter>): GuardReport[] {
+    return Array.from(this.#guards, ([split, guard]) => {
+      const splitter = splitters.get(split);
+      const { config, options, counts, windows, stop, endedAtMs } = guard;
+      if (config.fleet === undefined || splitter === undefined) return [];
+      const variants = splitter.variants.map(({ name, share }) => ({ name, share }));
+      const slowMs = Number.isFinite(counts.slowMs) ? counts.slowMs : null;
+      const { taken } = splitter.shareSchedule;
+      // What was counted before a step of shares has not been left behind yet: the next look does it.
+      const shareSteps = guard.shareSteps ?? taken;
+      if (shareSteps !== taken) return [];
+      const facts = { split, options, config, variants, control: splitter.control.name, shareSteps };
+      return [{ ...facts, windows, slowMs, stop, endedAtMs, reading: counts.read(split) }];
+    }).flat();
+  }
+
+  /** Does what a fleet says of the guards that it was given. True when something has changed that workers have to know. */
+  obeyFleet(url: string, orders: readonly FleetOrder[]): boolean {
+    let hasChanged = false;
+    for (const order of orders) {
+      const guard = this.#guards.get(order.split);
+      if (guard === undefined || guard.config.fleet !== url || guard.options !== order.options) continue;
+      hasChanged = this.#obeyOrder(guard, order) || hasChanged;
+      if (order.isCounted) guard.fleetUntilMs = this.#clock() + FLEET_SILENT_MS;
+    }
+    return hasChanged;
+  }
+
+  #obeyOrder(guard: Guard, { endedAtMs, stop, shareSteps, windows, window, slowMs }: FleetOrder): boolean {
+    let hasChanged = false;
+    if (endedAtMs !== null && endedAtMs > (guard.endedAtMs ?? 0)) {
+      guard.endedAtMs = endedAtMs;
+      const ended = guard.stop;
+      if (ended !== null && !guard.isLater(ended)) {
+        guard.stop = null;
+        guard.isStopped = false;
+        guard.begin(this.#nextWindow++, this.#clock());
+        this.#listener.ended(ended);
+        hasChanged = true;
+      }
+    }
+    if (stop !== null && guard.stop === null && guard.isLater(stop)) {
+      this.#stop(guard, stop);
+      return true;
+    }
+    if (guard.isStopped || shareSteps !== guard.shareSteps) return hasChanged;
+    guard.windows = windows;
+    if (guard.counts.window !== window) {
+      guard.begin(window, this.#clock());
+      hasChanged = true;
+    }
+    if (slowMs === null || guard.counts.slowMs === slowMs) return hasChanged;
+    guard.counts.slowMs = slowMs;
+    return true;
+  }
+
+  #stop(guard: Guard, stop: GuardStop): void {
+    guard.stop = stop;
+    guard.isStopped = true;
+    this.#listener.stopped(stop);
+  }
+
   #lookAt(name: string, guard: Guard, splitter: Splitter): boolean {
-    const { config, counts } = guard;
+    const { counts, windows, windowBeganMs } = guard;
     const { taken } = splitter.shareSchedule;
     guard.shareSteps ??= taken;
     if (taken !== guard.shareSteps) {
       guard.shareSteps = taken;
       return this.#beginWindow(guard);
     }
-    const arms = armsOf(guard, splitter);
-    const against = arms.find((arm) => arm.name === config.against) ?? arms[splitter.control.index]!;
-    const finding = judgeGuard(config, arms, against, guard.windows);
-    if (finding !== null) {
-      const at = new Date(this.#clock()).toISOString();
-      guard.stop = { split: name, ...finding, at, options: guard.options };
-      guard.isStopped = true;
-      this.#listener.stopped(guard.stop);
-      return true;
-    }
-    const isFull = arms.every(({ keys, share }) => share === 0 || keys >= config.minimumKeys * WINDOW_KEYS);
-    if (isFull && this.#clock() - guard.windowBeganMs >= WINDOW_MS) return this.#beginWindow(guard);
-    if (config.slow === undefined || counts.slowMs !== Number.POSITIVE_INFINITY) return false;
-    // From now on a response is slow that takes longer than nearly all of the control's. What was before is not counted,
-    // as the limit follows from it.
-    if (against.quantileMs === null) return false;
-    counts.slowMs = against.quantileMs;
+    const nowMs = this.#clock();
+    if (nowMs < guard.fleetUntilMs) return false;
+    const { variants } = splitter;
+    const control = splitter.control.name;
+    const config = ofOneJudge(guard.config);
+    const ageMs = nowMs - windowBeganMs;
+    const seen = lookAtWindow({ config, counts, variants, control, windows, ageMs });
+    if (seen === 'full') return this.#beginWindow(guard);
+    if (seen === null || seen === 'limit') return seen !== null;
+    this.#stop(guard, stopOf(name, guard.options, seen, 'process', guard.endedAtMs, nowMs));
     return true;
   }
 
   #beginWindow(guard: Guard): true {
     guard.windows += 1;
-    guard.counts.begin(this.#nextWindow++);
-    guard.windowBeganMs = this.#clock();
+    guard.begin(this.#nextWindow++, this.#clock());
     return true;
   }
 }
 
-function armsOf({ config, counts }: Guard, { variants }: Splitter): GuardArm[] {
-  return variants.map(({ name, share, index }) => {
-    const [failed, slow] = [counts.failed.count(index), counts.slow.count(index)];
-    return {
-      name,
-      share,
-      keys: counts.keys.count(index).keys,
-      failed: failed.keys,
-      failedError: failed.standardError,
-      slow: slow.keys,
-      slowError: slow.standardError,
-      quantileMs: config.slow === undefined ? null : counts.quantileMs(index, config.slow.quantile),
-    };
-  });
+/** The options for one of the two judges of a guard with a fleet: together they stop equal variants with `alpha` at most. */
+export function ofOneJudge(config: GuardConfig): GuardConfig {
+  return config.fleet === undefined ? config : { ...config, alpha: config.alpha / 2 };
+}
+
+/** A stop of now, later than the last time that an operator ended one. */
+export function stopOf(
+  split: string,
+  options: string,
+  finding: GuardFinding,
+  by: GuardStop['by'],
+  endedAtMs: number | null,
+  nowMs: number,
+): GuardStop {
+  const at = new Date(Math.max(nowMs, (endedAtMs ?? 0) + 1)).toISOString();
+  return { split, ...finding, at, options, by };
 }
 
 function optionsOf(split: SplitConfig): string {

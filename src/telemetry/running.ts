@@ -92,7 +92,7 @@ export interface Running {
   /** Of all listening addresses with TLS, in their order. */
   readonly certificates: readonly CertificateView[];
   /** What stops splits. */
-  readonly guards: Pick<Guards, 'stopFactsOf'>;
+  readonly guards: Pick<Guards, 'stopFactsOf' | 'isOfFleet' | 'reports'>;
   /** The processes that take the requests; absent when this one does. */
   readonly workers?: RunningWorkers;
 }

@@ -47,6 +47,6 @@ export function fakeRunning(): FakeRunning {
     listening: ['http://127.0.0.1:8000'],
     socketIo: 'direct',
     certificates: [],
-    guards: { stopFactsOf: () => undefined },
+    guards: { stopFactsOf: () => undefined, isOfFleet: () => undefined, reports: () => [] },
   };
 }

@@ -219,6 +219,13 @@ function parseSlower(text: string): number | undefined {
 const ALPHA_EXPECTED = 'a percentage from 0.01% to 10%';
 const QUANTILE_EXPECTED = 'a number from 0.5 to 0.999';
 
+const FLEET_URL = /^http:\/\/(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::\d{1,5})?\/?$/;
+const FLEET_EXPECTED = 'the URL of a fleet, without a path, like http://splitter-fleet:9902';
+
+function parseFleetUrl(text: string): string | undefined {
+  return FLEET_URL.test(text) && URL.canParse(text) ? text.replace(/\/$/, '') : undefined;
+}
+
 const guard = z
   .strictObject({
     against: documented(
@@ -280,6 +287,11 @@ const guard = z
       ),
       'Probability that a split whose variants are equal is ever stopped, however long it runs.',
       { kind: 'share', range: '0.01% to 10%' },
+    ),
+    fleet: documented(
+      z.optional(textRead(FLEET_EXPECTED, parseFleetUrl)),
+      'URL of `request-splitter fleet --listen`, which judges what all replicas have counted together. Unset: each process judges its own counts.',
+      { kind: 'URL', pattern: FLEET_URL.source },
     ),
     stateFile: documented(
       z.optional(matching(/^\/./, 'a path like /var/lib/request-splitter/guard.json')),

@@ -1,6 +1,7 @@
 // The metrics of a fleet: what a scrape reads, and that docs/fleet.md lists the same.
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { FleetGuards } from '../../../src/fleet/guards.ts';
 import { FLEET_FAMILIES, fleetMetrics } from '../../../src/fleet/metrics.ts';
 import { FleetView } from '../../../src/fleet/view.ts';
 import { FleetPodModel } from '../../support/fleet-pods.ts';
@@ -14,7 +15,7 @@ test('a scrape has users once, pods by state, configurations and the level of ea
     for (const pod of pods) pod.visit(hash, hash >= 2 ** 31 && hash % 4 === 0);
   const view = new FleetView();
   view.take([...pods.map((pod) => pod.answer()), new FleetPodModel('3', '10.0.0.3:9901').silent()]);
-  const { text } = await fleetMetrics(view);
+  const { text } = await fleetMetrics(view, new FleetGuards());
   const lines = text.split('\n');
   expect(lines).toContain('splitter_fleet_pods{state="answering"} 2');
   expect(lines).toContain('splitter_fleet_pods{state="silent"} 1');

@@ -2,7 +2,8 @@
 import { expect, it } from 'vitest';
 import { parseConfig } from '../../../src/config/parse.ts';
 import { compileSplits } from '../../../src/split/own.ts';
-import { type GuardStop, Guards } from '../../../src/telemetry/guards.ts';
+import type { GuardStop } from '../../../src/telemetry/guard-stop.ts';
+import { Guards } from '../../../src/telemetry/guards.ts';
 
 const MINUTE = 60_000;
 const OPTIONS = 'guard: { errors: { worseBy: 1 point } }';

@@ -49,7 +49,7 @@ upstreams:
 splits:
   appversion:
     coverage: 100%
-    guard: { errors: { worseBy: 1 point }, minimumKeys: 1000000 }
+    guard: { errors: { worseBy: 1 point }, minimumKeys: 1000000, fleet: "http://127.0.0.1:1" }
     variants:
       - { name: version_1a, share: ${share}, upstream: alive }
       - { name: version_1b, share: 20%, upstream: dead }
