@@ -180,7 +180,7 @@ describe('variables of the clock', () => {
 describe('variables of a response', () => {
   const RESPONSE: ResponseFacts = {
     status: 502,
-    upstreamStatus: 0,
+    upstreamStatus: '',
     upstreamAddress: '192.0.2.1:80',
     upstreamFieldValues: (name) => (name === 'x-build' ? [Buffer.from('7'), Buffer.from('8')] : []),
     sentFieldValues: (name) => (name === 'x-sent' ? [Buffer.from('s')] : []),
@@ -208,6 +208,6 @@ describe('variables of a response', () => {
   });
 
   it('$upstream_status is the status that came', () => {
-    expect(text('upstream_status', { ...RESPONSE, upstreamStatus: 503 })).toBe('503');
+    expect(text('upstream_status', { ...RESPONSE, upstreamStatus: '503' })).toBe('503');
   });
 });
