@@ -5,14 +5,13 @@
 
 import type { VariantCounters } from '../telemetry/counters.ts';
 import type { Running } from '../telemetry/running.ts';
+import { inTurns } from '../telemetry/turns.ts';
 import { type AsJson, List } from './json-pieces.ts';
 
 /** Time between two points. */
 export const HISTORY_INTERVAL_MS = 5000;
 /** Points that are kept: 15 minutes. */
 const POINTS_MAX = 180;
-/** Longest time that a turn of judging samples holds the event loop, but for the end of its last piece. */
-const LOOK_TURN_MS = 2;
 /** A clock that is off by more than this was set; by less, it was slewed. */
 const CLOCK_STEP_MS = 1000;
 
@@ -71,7 +70,7 @@ export class History {
   #taken = 0;
   #lastMs: number;
   /** The judging of all samples that has begun; null between two. */
-  #looks: Iterator<undefined, void, undefined> | null = null;
+  #looks: Promise<void> | null = null;
   /** What makes a Unix time of such a time. */
   #offsetMs: number;
 
@@ -92,25 +91,25 @@ export class History {
     for (const track of this.#tracks.values())
       track.take(slot, seconds, this.#running.counters.durationBounds);
     this.#times[slot] = steadyMs;
-    // One that is still under way goes on to its end first.
-    if (this.#looks === null) {
-      this.#looks = lookAtAll(this.#running, nowMs);
-      this.#lookOn();
-    }
+    void this.#look(nowMs);
     this.#taken += 1;
     this.#lastMs = steadyMs;
   }
 
-  /** Judges the samples for some milliseconds, and goes on in the next turn of the event loop. */
-  #lookOn(): void {
-    const startedAt = performance.now();
-    while (performance.now() - startedAt < LOOK_TURN_MS) {
-      if (this.#looks?.next().done !== false) {
-        this.#looks = null;
-        return;
-      }
-    }
-    setImmediate(() => this.#lookOn());
+  /** Judges all samples; what is still under way comes to its end first. */
+  #look(nowMs: number): Promise<void> {
+    this.#looks ??= inTurns(lookAtAll(this.#running, nowMs)).finally(() => {
+      this.#looks = null;
+    });
+    return this.#looks;
+  }
+
+  /** Every sample has a verdict: before its first one, a reader of many variants would judge them all in one piece. */
+  async judged(): Promise<void> {
+    const hasOneWithout = () => [...this.#running.counters.samples()].some(({ isJudged }) => !isJudged);
+    if (hasOneWithout()) await this.#look(Date.now());
+    // It began while the last look was under way.
+    if (hasOneWithout()) await this.#look(Date.now());
   }
 
   /** The first point will begin here: nothing is known of what was counted before. */

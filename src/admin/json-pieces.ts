@@ -17,6 +17,10 @@ export class List<T> {
     });
   }
 
+  [Symbol.iterator](): Iterator<T> {
+    return this.entries()[Symbol.iterator]();
+  }
+
   toJSON(): T[] {
     return [...this.entries()];
   }

@@ -11,11 +11,15 @@ import { DOWNSTREAM_ROW, UPSTREAM_ROW, VARIANT_ROW } from '../telemetry/counts.t
 import { processId } from '../telemetry/process-id.ts';
 import type { RowReading } from '../telemetry/rows.ts';
 import type { ReloadStatus, Running } from '../telemetry/running.ts';
-import { encodeSample } from '../telemetry/sample-state.ts';
+import { encodeInPieces } from '../telemetry/sample-state.ts';
+import { inTurns } from '../telemetry/turns.ts';
 import { VERSION } from '../telemetry/version.ts';
 
 /** Samples beyond this many compressed bytes are left out: the answer stays small enough to hold. */
 const SAMPLES_BYTES_MAX = 24 * 1024 * 1024;
+
+/** Encoded in one piece; a multiple of 3, so that only the last one is padded. */
+const BASE64_PIECE_BYTES = 3 * 64 * 1024;
 
 /** Equal where the cells of rows mean the same: only such numbers may be added up. */
 export const ROW_LAYOUT = `${VARIANT_ROW.size}.${UPSTREAM_ROW.size}.${DOWNSTREAM_ROW.size}`;
@@ -101,16 +105,25 @@ export async function* podPieces(
       variants: splitter.variants.map(({ name, upstream, share }) => ({ name, upstream, share })),
     };
     const sample = counters.presentSample(name);
-    let text: string | null = null;
+    yield `${isFirst ? '' : ','}${JSON.stringify(facts).slice(0, -1)},"sample":`;
+    let bytes: Buffer | null = null;
     if (sample !== undefined && byteCount < SAMPLES_BYTES_MAX) {
-      const bytes = await deflateSample(encodeSample(sample), { level: constants.Z_BEST_SPEED });
+      bytes = await deflateSample(await inTurns(encodeInPieces(sample)), { level: constants.Z_BEST_SPEED });
       byteCount += bytes.length;
-      if (byteCount <= SAMPLES_BYTES_MAX) text = bytes.toString('base64');
     }
-    yield `${isFirst ? '' : ','}${JSON.stringify({ ...facts, sample: text })}`;
+    if (bytes === null || byteCount > SAMPLES_BYTES_MAX) yield 'null}';
+    else yield* base64Pieces(bytes);
     isFirst = false;
   }
   yield ']}\n';
+}
+
+/** A text of JSON, and the end of its object. */
+function* base64Pieces(bytes: Buffer): Iterable<string> {
+  yield '"';
+  for (let at = 0; at < bytes.length; at += BASE64_PIECE_BYTES)
+    yield bytes.toString('base64', at, at + BASE64_PIECE_BYTES);
+  yield '"}';
 }
 
 function* rowPieces(rows: Iterable<{ readonly cells: RowReading }>): Iterable<string> {

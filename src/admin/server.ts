@@ -27,7 +27,7 @@ import { AdminListener, type Endpoints } from './listener.ts';
 import { podPieces } from './pod-reading.ts';
 import { type Pieces, RenderCredit, render, SharedRendering } from './rendering.ts';
 import { type AdminRequest, type Answer, text } from './request.ts';
-import { describeStatus, splitsAsJson } from './status.ts';
+import { describeStatus, splitsOneByOne } from './status.ts';
 import { csvPieces } from './status-csv.ts';
 
 /** Spaces a level in JSON that people read; the larger answers are compact. */
@@ -120,7 +120,7 @@ class AdminEndpoints implements Endpoints {
     const shared = (begin: () => Pieces | Promise<Pieces>) => new SharedRendering(this.#credit, begin);
     const sharedMetrics = (isOpenMetrics: boolean) =>
       shared(async () => {
-        await running.workers?.refresh();
+        await this.#ready();
         return metrics.pieces(isOpenMetrics);
       });
     this.#metrics = sharedMetrics(false);
@@ -128,8 +128,8 @@ class AdminEndpoints implements Endpoints {
     this.#status = shared(() => this.#statusPieces(false));
     this.#registers = shared(() => this.#statusPieces(true));
     this.#csv = shared(async () => {
-      await running.workers?.refresh();
-      return csvPieces(splitsAsJson(running));
+      await this.#ready();
+      return csvPieces(splitsOneByOne(running));
     });
     this.#samples = shared(async () => {
       await running.workers?.refresh();
@@ -201,8 +201,14 @@ class AdminEndpoints implements Endpoints {
     return (await pageFile(path, acceptsGzip)) ?? text(404, `there is no ${path} here\n\n${ENDPOINTS}`);
   }
 
-  async #statusPieces(withRegisters: boolean): Promise<Iterable<string>> {
+  /** The numbers of workers are those of now, and every sample has a verdict. */
+  async #ready(): Promise<void> {
     await this.#running.workers?.refresh();
+    await this.#history.judged();
+  }
+
+  async #statusPieces(withRegisters: boolean): Promise<Iterable<string>> {
+    await this.#ready();
     return jsonPieces(describeStatus(this.#running, this.#reloads, withRegisters));
   }
 

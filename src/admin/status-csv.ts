@@ -3,8 +3,12 @@
 
 import type { StatusV1 } from './status.ts';
 
-type SplitStatus = StatusV1['splits'][number];
-type VariantStatus = SplitStatus['variants'][number];
+type VariantStatus = StatusV1['splits'][number]['variants'][number];
+
+/** A split whose variants may be made while they are read. */
+export interface SplitStatus extends Omit<StatusV1['splits'][number], 'variants'> {
+  readonly variants: Iterable<VariantStatus>;
+}
 
 const CSV_COLUMNS: readonly (readonly [
   name: string,

@@ -4,7 +4,8 @@
 import { promisify } from 'node:util';
 import { constants, deflateRaw, inflateRaw } from 'node:zlib';
 import type { Sample } from '../telemetry/sample.ts';
-import { decodeSample, encodeSample, type SampleState } from '../telemetry/sample-state.ts';
+import { decodeSample, encodeInPieces, type SampleState } from '../telemetry/sample-state.ts';
+import { inTurns } from '../telemetry/turns.ts';
 
 const deflateStored = promisify(deflateRaw);
 const inflateStored = promisify(inflateRaw);
@@ -31,7 +32,7 @@ export interface EntryHead {
 export async function encodeEntry(head: EntryHead, samples: Iterable<Sample>): Promise<Buffer> {
   const parts: Buffer[] = [];
   for (const sample of samples) {
-    parts.push(await deflateStored(encodeSample(sample), { level: constants.Z_BEST_SPEED }));
+    parts.push(await deflateStored(await inTurns(encodeInPieces(sample)), { level: constants.Z_BEST_SPEED }));
   }
   const line = JSON.stringify({ ...head, samples: parts.map(({ length }) => length) });
   return Buffer.concat([Buffer.from(`${line}\n`), ...parts]);

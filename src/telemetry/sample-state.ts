@@ -14,6 +14,8 @@ const MAGIC = Buffer.from('RSS\x01', 'latin1');
 const MAGIC_BYTES = 8;
 /** Arrays begin at multiples of this. */
 const ALIGNMENT = 8;
+/** Copied in one piece: well below a millisecond. */
+const PIECE_BYTES = 512 * 1024;
 
 /** A sample as one process has left it. */
 export interface SampleState {
@@ -35,6 +37,18 @@ interface Header {
 
 /** The whole sample. Some MiB for two variants; mostly zeros while keys are few, so compress it. */
 export function encodeSample(sample: Sample): Buffer {
+  const pieces = encodeInPieces(sample);
+  for (;;) {
+    const { done, value } = pieces.next();
+    if (done === true) return value;
+  }
+}
+
+/**
+ * As encodeSample(), in pieces. A key that comes meanwhile may be missing from a set; the set of all keys is copied last, so
+ * that it lacks none of the others.
+ */
+export function* encodeInPieces(sample: Sample): Generator<undefined, Buffer, undefined> {
   const parts = [
     ...KEY_SETS.flatMap((set) => [sample[set].allWords, sample[set].registers.all]),
     ...sample.rows.map(({ cells }) => cells),
@@ -49,16 +63,35 @@ export function encodeSample(sample: Sample): Buffer {
       parts: parts.map(({ length }) => length),
     } satisfies Header),
   );
-  const head = Buffer.alloc(MAGIC_BYTES);
-  MAGIC.copy(head);
-  head.writeUInt32LE(header.length, MAGIC.length);
-  const pieces: Buffer[] = [head, header, padding(MAGIC_BYTES + header.length)];
-  for (const part of parts) pieces.push(part, padding(part.length));
-  return Buffer.concat(pieces);
+  const headLength = MAGIC_BYTES + header.length;
+  let length = headLength + padding(headLength);
+  const starts = parts.map((part) => {
+    const start = length;
+    length += part.length + padding(part.length);
+    return start;
+  });
+  // The system gives memory to a page when it is written to.
+  const bytes = Buffer.from(new ArrayBuffer(length));
+  MAGIC.copy(bytes);
+  bytes.writeUInt32LE(header.length, MAGIC.length);
+  header.copy(bytes, MAGIC_BYTES);
+  let copied = 0;
+  for (let at = parts.length - 1; at >= 0; at -= 1) {
+    const part = parts[at]!;
+    for (let from = 0; from < part.length; from += PIECE_BYTES) {
+      const end = Math.min(part.length, from + PIECE_BYTES);
+      part.copy(bytes, starts[at]! + from, from, end);
+      copied += end - from;
+      if (copied < PIECE_BYTES) continue;
+      copied = 0;
+      yield;
+    }
+  }
+  return bytes;
 }
 
-function padding(length: number): Buffer {
-  return Buffer.alloc((ALIGNMENT - (length % ALIGNMENT)) % ALIGNMENT);
+function padding(length: number): number {
+  return (ALIGNMENT - (length % ALIGNMENT)) % ALIGNMENT;
 }
 
 /** Reads what encodeSample() wrote. Throws RangeError for anything else: another version, another size, bytes that are missing. */
@@ -80,12 +113,12 @@ export function decodeSample(bytes: Buffer): SampleState {
   if (JSON.stringify(parts) !== JSON.stringify(lengths)) {
     throw new RangeError('expected a sample of this version of the program, got one with other sizes');
   }
-  let at = headerEnd + padding(headerEnd).length;
+  let at = headerEnd + padding(headerEnd);
   const take = (length: number): ArrayBuffer => {
     if (at + length > bytes.length) throw new RangeError(`expected ${length} bytes at ${at}, got the end`);
     // A copy is aligned, and does not keep the rest alive.
     const copy = new Uint8Array(bytes.subarray(at, at + length)).buffer;
-    at += length + padding(length).length;
+    at += length + padding(length);
     return copy;
   };
   const keys = Object.fromEntries(

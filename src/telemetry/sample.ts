@@ -188,6 +188,11 @@ export class Sample {
     return this.#verdict.verdict;
   }
 
+  /** There is a verdict. */
+  get isJudged(): boolean {
+    return this.#verdict !== null;
+  }
+
   #judge(nowMs: number): SplitVerdict {
     const pieces = this.#judgeInPieces(nowMs);
     while (pieces.next().done !== true);

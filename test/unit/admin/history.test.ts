@@ -20,6 +20,21 @@ test('the samples are judged at every point, and each verdict comes to its end',
   expect(sample.verdict().isMismatch).toBe(true);
 });
 
+test('a reader waits for the first verdict, which is made in pieces, and for no later one', async () => {
+  const running = fakeRunning();
+  const variants = Array.from({ length: 1000 }, (_, at) => ({ name: `v${at}`, share: 0.001 }));
+  const sample = new Sample({ split: 's', variants, definition: 'd', key: 'k', hasAnyHash: true });
+  for (let hash = 0; hash < 5000; hash += 1) sample.add(0, hash * 858_993);
+  vi.spyOn(running.counters, 'samples').mockImplementation(() => [sample].values());
+  const pieces = vi.spyOn(sample, 'lookInPieces');
+  const history = new History(running, START, 0);
+  expect(sample.isJudged).toBe(false);
+  await history.judged();
+  expect(sample.isJudged).toBe(true);
+  await history.judged();
+  expect(pieces).toHaveBeenCalledTimes(1);
+});
+
 describe('a point', () => {
   test('is what has ended since the last one, by the second', () => {
     const running = fakeRunning();

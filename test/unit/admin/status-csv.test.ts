@@ -1,11 +1,11 @@
 // The variants as lines for a spreadsheet.
 import { expect, test } from 'vitest';
-import { splitsAsJson } from '../../../src/admin/status.ts';
+import { splitsOneByOne } from '../../../src/admin/status.ts';
 import { csvPieces } from '../../../src/admin/status-csv.ts';
 import { fakeRunning } from '../../support/fake-running.ts';
 
 function linesOf(): string[] {
-  return [...csvPieces(splitsAsJson(fakeRunning()))].join('').trimEnd().split('\r\n');
+  return [...csvPieces(splitsOneByOne(fakeRunning()))].join('').trimEnd().split('\r\n');
 }
 
 test('has a head line and a line for each variant, of as many fields', () => {
@@ -17,7 +17,10 @@ test('has a head line and a line for each variant, of as many fields', () => {
 });
 
 test('quotes what has a comma, and keeps a spreadsheet from running a name as a formula', () => {
-  const split = [...splitsAsJson(fakeRunning())][0]!;
-  const named = { ...split, variants: split.variants.map((variant) => ({ ...variant, name: '=1+1,"x"' })) };
+  const split = [...splitsOneByOne(fakeRunning())][0]!;
+  const named = {
+    ...split,
+    variants: [...split.variants].map((variant) => ({ ...variant, name: '=1+1,"x"' })),
+  };
   expect([...csvPieces([{ ...named, name: '-x' }])][1]).toMatch(/^'-x,"'=1\+1,""x""",a,/);
 });

@@ -10,6 +10,7 @@ import { identifySample, KEY_SETS, Sample } from '../../../src/telemetry/sample.
 import {
   adoptSample,
   decodeSample,
+  encodeInPieces,
   encodeSample,
   hasOwnBuckets,
   mergeSample,
@@ -58,6 +59,19 @@ function contentsOf(sample: Sample) {
 }
 
 describe('a sample as bytes', () => {
+  test('is copied in many pieces where it is large', () => {
+    const variants = Array.from({ length: 1000 }, (_, at) => ({ name: `v${at}`, share: 0.001 }));
+    const sample = new Sample({ split: 's', variants, definition: 'd', key: 'k', hasAnyHash: true });
+    for (let hash = 0; hash < 5000; hash += 1) sample.add(hash % 1000, hash * 858_993);
+    const pieces = encodeInPieces(sample);
+    let [count, last] = [1, pieces.next()];
+    for (; last.done !== true; count += 1) last = pieces.next();
+    expect(count).toBeGreaterThan(20);
+    expect(last.value.equals(encodeSample(sample))).toBe(true);
+    const again = decodeSample(last.value);
+    expect(restoreSample(again).counts()).toEqual(sample.counts());
+  });
+
   test('leaves its durations out where its next process has other buckets, and nothing else', () => {
     const bytes = encodeSample(used(newSample(), 1, 2000));
     onTestFinished(() => setDurationBounds(DURATION_BOUNDS_DEFAULT_MS));
