@@ -206,6 +206,7 @@ export class Sample {
     const facts = this.#facts();
     yield;
     const judgement = yield* judgeSample(facts);
+    yield;
     const assigned = facts.map((one) => one.assigned);
     this.#verdict = { version, verdict: this.#evidence.take(judgement, assigned, nowMs) };
   }

@@ -42,7 +42,8 @@ export const sentenceOf = {
 
 /** 12345.6 -> "12,346". */
 function formatCount(count: number): string {
-  return Math.round(count).toLocaleString('en-US');
+  // Not by Intl: its first use loads its data, which takes many milliseconds.
+  return String(Math.round(count)).replace(/\B(?=(?:\d{3})+$)/g, ',');
 }
 
 /** 0.0162 -> "1.6"; more decimals for less than a tenth of a point. */
