@@ -11,7 +11,6 @@ import {
   COMMA_SPACE,
   Field,
   type KeyPart,
-  keyLength,
   RemoteAddress,
 } from './variables.ts';
 
@@ -36,9 +35,11 @@ class ForwardedFor implements KeyPart {
   readonly #address = new RemoteAddress();
 
   append(view: RequestView): void {
-    const before = keyLength();
-    this.#fields.append(view);
-    if (keyLength() > before) appendBytes(COMMA_SPACE);
+    // A field with an empty value counts too.
+    if (view.fieldValues('x-forwarded-for').length > 0) {
+      this.#fields.append(view);
+      appendBytes(COMMA_SPACE);
+    }
     this.#address.append(view);
   }
 }

@@ -6,6 +6,7 @@ import type { RespondOptions } from '../config/options/answer.ts';
 import type { TextScope } from '../key/own-variables.ts';
 import { normalisePath } from '../key/path.ts';
 import { type AnswerText, compileAnswerText, toFieldValue } from './answer-text.ts';
+import { decodedLocation, escapedCaptures } from './escaped-captures.ts';
 
 /** The status of an answer that is none: the connection is closed, as nginx does. */
 export const CLOSE_WITHOUT_ANSWER = 444;
@@ -25,17 +26,20 @@ export class FixedAnswer {
   readonly status: number;
   readonly #body: AnswerText | null;
   readonly #location: AnswerText | null;
+  readonly #escapesCaptures: boolean;
   readonly #base: AnswerText | null;
   readonly #contentType: string;
   readonly #contentTypes: ReadonlyMap<string, string> | null;
 
   constructor(
-    { status, body, location, locationBase, contentType, contentTypes }: RespondOptions,
+    { status, body, location, escapeCaptures, locationBase, contentType, contentTypes }: RespondOptions,
     scope: TextScope,
   ) {
     this.status = status;
     this.#body = body === undefined ? null : compileAnswerText(body, scope);
-    this.#location = location === undefined ? null : compileAnswerText(location, scope);
+    this.#escapesCaptures = escapeCaptures;
+    const ofLocation = escapeCaptures ? escapedCaptures(scope) : scope;
+    this.#location = location === undefined ? null : compileAnswerText(location, ofLocation);
     this.#base = locationBase === undefined ? null : compileAnswerText(locationBase, scope);
     this.#contentType = contentType;
     this.#contentTypes = contentTypes === undefined ? null : new Map(Object.entries(contentTypes));
@@ -52,7 +56,8 @@ export class FixedAnswer {
   }
 
   #locationFor(text: AnswerText, view: RequestView): string {
-    const location = text.make(view);
+    const made = text.make(view);
+    const location = this.#escapesCaptures ? decodedLocation(made) : made;
     return this.#base !== null && location.startsWith('/') ? this.#base.make(view) + location : location;
   }
 

@@ -9,6 +9,7 @@ import { normalisePath } from '../key/path.ts';
 import { Captures, compilePattern, type Pattern } from '../key/pattern.ts';
 import { withCaptures } from '../key/value-map.ts';
 import { type AnswerText, compileAnswerText } from './answer-text.ts';
+import { encodeCharacter, escapedCaptures } from './escaped-captures.ts';
 
 interface CompiledRule {
   readonly pattern: Pattern;
@@ -76,7 +77,7 @@ function compileRule(
     pattern,
     captures,
     path: compileAnswerText(mark < 0 ? replacement : replacement.slice(0, mark), inner),
-    query: ownQuery === '' ? null : compileAnswerText(ownQuery, inner),
+    query: ownQuery === '' ? null : compileAnswerText(ownQuery, escapedCaptures(inner)),
     keepsQuery: !dropsQuery,
     isLast: last,
   };
@@ -127,8 +128,4 @@ const UNSENDABLE = /[\0-\x20\x7f]/g;
 
 function escapeUri(path: string): string {
   return path.replace(ESCAPED_IN_PATH, encodeCharacter);
-}
-
-function encodeCharacter(character: string): string {
-  return `%${character.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`;
 }

@@ -4,6 +4,7 @@
 import { showGot } from '../problem.ts';
 import { inheritedDirective, type Scope } from './directives.ts';
 import { mediaTypesOf, typeOfPath } from './media-types.ts';
+import { withoutNumbered } from './numbered-captures.ts';
 import type { TranslationReport } from './report.ts';
 import type { Directive } from './syntax.ts';
 
@@ -58,7 +59,8 @@ export function slashRedirect(path: string, place: AnswerPlace): Respond {
 /** What a rewrite that redirects answers. */
 export function rewriteRedirect(status: number, replacement: string, place: AnswerPlace): Respond {
   const text = replacement.endsWith('?') ? replacement.slice(0, -1) : `${replacement}$is_args$args`;
-  return redirect(status, text, place);
+  const answer = redirect(status, text, { ...place, literals: withoutNumbered(place.literals) });
+  return /\$\{?[1-9]|%/.test(replacement) ? { ...answer, escapeCaptures: true } : answer;
 }
 
 function redirect(status: number, text: string, place: AnswerPlace): Respond {

@@ -154,7 +154,7 @@ const KEPT_DIRECTIVES: ReadonlyMap<string, string> = new Map([
   ['proxy_redirect', 'without regular expressions; a Refresh that is rewritten becomes absolute'],
   [
     'rewrite',
-    'with break in a location, redirect or permanent; linear regular expressions. What a redirect captures is not escaped again: nginx writes a captured space as %20',
+    'with break in a location, redirect or permanent; linear regular expressions',
   ],
   ['proxy_connect_timeout', ''],
   ['proxy_read_timeout', ''],

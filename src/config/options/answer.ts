@@ -46,6 +46,10 @@ export const respondSchema = z.strictObject({
     'Location of the answer: a text with variables.',
     'key text',
   ),
+  escapeCaptures: flag({
+    default: false,
+    doc: "`$1` to `$9` in `location` are percent-encoded where the path of the request is, as nginx's `rewrite` does it; escapes that a path does not need are decoded.",
+  }),
   locationBase: documented(
     z.optional(z.clone(lineText)),
     'Comes before a `location` that begins with `/`, such as `http://$host`.',
