@@ -2,7 +2,7 @@
 // response. The configuration's own variables come from the scope of a text, in own-variables.ts.
 
 import { claimVariable } from './jwt-variables.ts';
-import { RESPONSE_PREFIXES, RESPONSE_VARIABLES } from './response-variables.ts';
+import { expiryVariable, RESPONSE_PREFIXES, RESPONSE_VARIABLES } from './response-variables.ts';
 import { SURROUNDING_VARIABLES } from './surrounding-variables.ts';
 import { type KeyPart, PREFIXED_VARIABLES, REQUEST_VARIABLES, segmentVariable } from './variables.ts';
 
@@ -19,7 +19,7 @@ export function knownVariable(name: string, place: TextPlace, jwtCookie?: string
     ofFamily(name, PREFIXED_VARIABLES) ??
     segmentVariable(name) ??
     claimVariable(name, jwtCookie) ??
-    (place === 'response' ? ofFamily(name, RESPONSE_PREFIXES) : undefined)
+    (place === 'response' ? (ofFamily(name, RESPONSE_PREFIXES) ?? expiryVariable(name)) : undefined)
   );
 }
 

@@ -42,6 +42,26 @@ class FieldOfResponse implements KeyPart {
   }
 }
 
+/** $expires_in_N: the date of HTTP (RFC 9110 §5.6.7) in N seconds. */
+class Expiry implements KeyPart {
+  readonly #ms: number;
+
+  constructor(seconds: number) {
+    this.#ms = seconds * 1000;
+  }
+
+  append(view: RequestView): void {
+    const { surroundings } = requestContextOf(view);
+    appendLatin1(new Date(surroundings.timeMs() + this.#ms).toUTCString());
+  }
+}
+
+/** The variable of a date, $expires_in_3600 or ${expires_in_-1}; undefined for another name. */
+export function expiryVariable(name: string): KeyPart | undefined {
+  const seconds = /^expires_in_(-?\d{1,10})$/.exec(name)?.[1];
+  return seconds === undefined ? undefined : new Expiry(Number(seconds));
+}
+
 /** Variables that are a name alone, of a response. */
 export const RESPONSE_VARIABLES: ReadonlyMap<string, () => KeyPart> = new Map([
   ['status', () => new OfResponse(({ status }) => String(status).padStart(3, '0'))],

@@ -5,14 +5,7 @@
 import { EMPTY, HASH, QUESTION, type RequestView, SP, type Surroundings } from '../bytes.ts';
 import { endOfPath } from './path.ts';
 import { requestContextOf } from './request-context.ts';
-import {
-  appendBytes,
-  appendLatin1,
-  COMMA_SPACE,
-  Field,
-  type KeyPart,
-  RemoteAddress,
-} from './variables.ts';
+import { appendBytes, appendLatin1, COMMA_SPACE, Field, type KeyPart, RemoteAddress } from './variables.ts';
 
 const SPACE = Uint8Array.of(SP);
 

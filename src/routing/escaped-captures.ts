@@ -46,9 +46,9 @@ export function encodeCharacter(character: string): string {
 /** A Location whose path has escapes only where a URL needs them: those of "&" to "~" are decoded, up to its query. */
 export function decodedLocation(location: string): string {
   const [, path = '', rest = ''] = /^(.*?)((?:\?|%3f).*)?$/is.exec(location)!;
-  const decoded = path.replace(/%[0-9a-f]{2}/gi, (escape) => {
-    const code = Number.parseInt(escape.slice(1), 16);
-    return code > PERCENT && code < 0x7f ? String.fromCharCode(code) : escape;
+  const decoded = path.replace(/%[0-9a-f]{2}/gi, (encoded) => {
+    const code = Number.parseInt(encoded.slice(1), 16);
+    return code > PERCENT && code < 0x7f ? String.fromCharCode(code) : encoded;
   });
   return decoded + rest.replace(/^%3f/i, '?');
 }

@@ -112,8 +112,16 @@ function readOutcome(response: string, ports: ReadonlyMap<string, string>): Outc
     for (const [name, port] of ports) shown = shown.replaceAll(`:${port}`, `:<${name}>`);
     return shown;
   };
+  // The clock moves between the two: what counts is how far from the date of the response it is, to ten seconds.
+  const date = Date.parse(/^date: (.*)$/im.exec(lines.join('\n'))?.[1] ?? '');
   const fields = lines
     .filter((line) => !CONNECTION_FIELD.test(line))
+    .map((line) =>
+      line.replace(/^(expires: )(.*)$/i, (_, name: string, at: string) => {
+        const seconds = (Date.parse(at) - date) / 10_000;
+        return `${name}${Math.round(seconds) * 10} s`;
+      }),
+    )
     .map((line) => neutral(line.replace(/^[^:]+/, (name) => name.toLowerCase())));
   const raw = response.slice(end + 4);
   const text = lines.some((line) => /^transfer-encoding: chunked/i.test(line)) ? unchunked(raw) : raw;

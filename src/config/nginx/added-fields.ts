@@ -3,7 +3,7 @@
 
 import { showGot } from '../problem.ts';
 import { putLiterals } from './answers.ts';
-import { inheritedDirective, innermostDirectives, type Scope } from './directives.ts';
+import { inheritedDirective, innermostDirectives, parseTime, type Scope } from './directives.ts';
 import type { TranslationReport } from './report.ts';
 import type { Directive } from './syntax.ts';
 
@@ -88,10 +88,20 @@ function readExpires(
 ): readonly [string, string] | undefined {
   const word = words[0]?.text ?? '';
   if (words.length === 1 && word === 'off') return undefined;
-  const times = words.length === 1 ? EXPIRES_TIMES.get(word) : undefined;
+  const times = words.length === 1 ? (EXPIRES_TIMES.get(word) ?? timesIn(word)) : undefined;
   if (times === undefined) {
-    const expected = 'epoch, max or off; in place of a time write add_header Cache-Control max-age=SECONDS';
+    const expected = 'a time like 1h or -1, epoch, max or off; a time of day and modified are not kept';
     report.fail(name, 'expires', expected, showGot(words.map(({ text }) => text).join(' ')));
   }
   return times;
+}
+
+/** The two fields for a time from now. */
+function timesIn(word: string): readonly [string, string] | undefined {
+  const [, sign, time = ''] = /^([+-]?)(.+)$/.exec(word) ?? [];
+  const ms = /ms/.test(time) ? undefined : parseTime(time);
+  if (ms === undefined) return undefined;
+  const seconds = (sign === '-' ? -1 : 1) * (ms / 1000);
+  const text = `\${expires_in_${seconds === 0 ? 0 : seconds}}`;
+  return [text, seconds < 0 ? 'no-cache' : `max-age=${seconds}`];
 }

@@ -40,6 +40,9 @@ export const INHERITED = new Set<string>([
   'expires',
   'proxy_redirect',
   'error_page',
+  'allow',
+  'deny',
+  'limit_except',
   'proxy_intercept_errors',
 ]);
 
@@ -62,7 +65,7 @@ const UNIT_MS = {
 } as const;
 
 /** "1m30s", "60" (seconds) -> milliseconds; undefined for anything else. */
-function parseTime(text: string): number | undefined {
+export function parseTime(text: string): number | undefined {
   if (!/^(?:\d+(?:ms|[smhdwMy])?)+$/.test(text)) return undefined;
   let sum = 0;
   for (const [, number, unit] of text.matchAll(/(\d+)(ms|[smhdwMy]?)/g)) {

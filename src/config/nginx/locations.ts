@@ -2,6 +2,7 @@
 // Source: nginx's ngx_http_core_location and ngx_http_core_find_location in ngx_http_core_module.c.
 
 import { showGot } from '../problem.ts';
+import { isRefused, limitedMethods } from './access.ts';
 import { addedFields } from './added-fields.ts';
 import {
   type AnswerPlace,
@@ -129,8 +130,9 @@ export class LocationRoutes {
     for (const way of ways) {
       const { scope, literals, answer } = way;
       const path = isOnePath && typeof where.path === 'string' ? where.path : null;
+      const status = isRefused(scope, this.#report) ? 403 : 404;
       const respond =
-        answer === null ? { status: 404 } : readWayEnd(answer, { scope, literals, path }, this.#report);
+        answer === null ? { status } : readWayEnd(answer, { scope, literals, path }, this.#report);
       const at = answer?.name ?? server.at;
       if (respond !== undefined) this.#push(where, { respond }, server, way, at);
     }
@@ -207,6 +209,10 @@ export class LocationRoutes {
     if (second !== undefined)
       this.#report.fail(second.name, 'proxy_pass', 'one in a location', 'a second one');
     for (const inner of scope.directives) this.#readLocationDirective(inner, 'location');
+    for (const limited of limitedMethods(scope, this.#report)) {
+      const conditions = [...from.conditions, ...limited];
+      this.#push(where, { respond: { status: 403 } }, server, { ...from, scope, conditions }, directive.name);
+    }
     const ways = branchesOf(
       scope,
       afterMatch(from.literals, location.captured),
@@ -220,6 +226,8 @@ export class LocationRoutes {
         const place = { scope: way.scope, literals, path: isExact ? path : null };
         const respond = readWayEnd(answer, place, this.#report);
         if (respond !== undefined) this.#push(where, { respond }, server, way, answer.name);
+      } else if (isRefused(way.scope, this.#report)) {
+        this.#push(where, { respond: { status: 403 } }, server, way, directive.name);
       } else if (passed !== undefined) {
         this.proxied.push(way.scope);
         const isInIf = way.pass === undefined && passed !== pass;

@@ -55,7 +55,6 @@ export const READ_TLS_DIRECTIVE =
 
 /** Directives that have no effect at these values, which are the defaults of most; at any other one they are refused. */
 export const NEUTRAL_VALUES: ReadonlyMap<string, RegExp> = new Map([
-  ['allow', /^all$/],
   ['auth_basic', /^off$/],
   ['auth_request', /^off$/],
   ['satisfy', /^all$|^any$/],
@@ -86,6 +85,7 @@ export const NEUTRAL_VALUES: ReadonlyMap<string, RegExp> = new Map([
 
 /** Directives that nginx takes only in these blocks, of those that are easily misplaced. */
 export const ALLOWED_IN: ReadonlyMap<string, readonly string[]> = new Map<string, readonly string[]>([
+  ['limit_except', ['location']],
   ...words(`log_format limit_req_zone limit_conn_zone proxy_cache_path map_hash_max_size
     map_hash_bucket_size server_names_hash_max_size server_names_hash_bucket_size variables_hash_max_size
     variables_hash_bucket_size`).map((name): [string, string[]] => [name, ['http']]),
@@ -148,14 +148,14 @@ const KEPT_DIRECTIVES: ReadonlyMap<string, string> = new Map([
   ['add_header', 'control bytes in a value are percent-encoded, so that no request can add a field'],
   ['proxy_hide_header', ''],
   ['proxy_pass_header', 'fields of responses pass unless proxy_hide_header names them'],
-  ['expires', 'epoch, max and off; a time is refused'],
+  ['expires', 'a time of day, a variable and modified are refused'],
+  ['allow', 'all alone; addresses are refused'],
+  ['deny', 'all alone; addresses are refused'],
+  ['limit_except', 'with deny all'],
   ['proxy_pass', ''],
   ['proxy_set_header', 'fields about the connection and the length of the message are left to the splitter'],
   ['proxy_redirect', 'without regular expressions; a Refresh that is rewritten becomes absolute'],
-  [
-    'rewrite',
-    'with break in a location, redirect or permanent; linear regular expressions',
-  ],
+  ['rewrite', 'with break in a location, redirect or permanent; linear regular expressions'],
   ['proxy_connect_timeout', ''],
   ['proxy_read_timeout', ''],
   ['proxy_send_timeout', 'timeouts.write limits how long a write may take'],
@@ -226,7 +226,7 @@ const DIRECTIVE_REMEDIES: readonly (readonly [names: RegExp, remedy: string])[] 
     'bodies pass unchanged; let the upstream write them',
   ],
   [
-    /^(?:allow|deny|satisfy|auth_\w+|limit_(?:req|conn|except|rate)\w*|proxy_limit_rate|secure_link\w*|valid_referers|internal_redirect|modsecurity\w*)$/,
+    /^(?:satisfy|auth_\w+|limit_(?:req|conn|rate)\w*|proxy_limit_rate|secure_link\w*|valid_referers|internal_redirect|modsecurity\w*)$/,
     'access and rates are limited before or after the splitter',
   ],
   [/^mirror\w*$/, 'requests are not copied here; use shadow traffic of a mesh, or a tap before the splitter'],
