@@ -6,5 +6,6 @@ export {
   type FaultCode,
   type Handler,
   type HandlerConfig,
+  type HandlerGuardStop,
   type HandlerOptions,
 } from './embed/handler.ts';

@@ -79,8 +79,8 @@ type VariantOf<C extends SplitOptions> = 'missingKey' extends keyof C
  *     });
  *     const { variant } = splitter.decide(request);
  *
- * Throws one TypeError that lists every problem of `config`. `options` may be `random` alone. A guard has nothing to count
- * here, so it never stops anything.
+ * Throws one TypeError that lists every problem of `config`. `options` may be `random` alone. A guard is a problem, as nothing
+ * here counts how exchanges end.
  */
 export function createSplitter<const C extends SplitOptions>(
   config: C,
@@ -95,8 +95,15 @@ export function createSplitter<const C extends SplitOptions>(
   const outcome = withPatternsAtOnce(() =>
     linkSource({ document: documentOf(config, name, layers), locate }),
   );
-  if (outcome.config === undefined) {
-    const lines = outcome.problems.map((problem) => `  ${formatProblem(problem)}`);
+  // Whatever JavaScript gives: null is a problem of its own.
+  const isGuarded = (config as C | null | undefined)?.guard !== undefined;
+  if (outcome.config === undefined || isGuarded) {
+    const problems = [...(outcome.problems ?? [])];
+    if (isGuarded) {
+      const expected = 'nothing, because nothing here counts how exchanges end';
+      problems.push({ ...locate(['splits', name, 'guard']), expected, got: 'a guard' });
+    }
+    const lines = problems.map((problem) => `  ${formatProblem(problem)}`);
     throw new TypeError(`createSplitter: the split cannot be used\n${lines.join('\n')}`);
   }
   const { variables, splits } = outcome.config;

@@ -7,6 +7,7 @@ import { linkSource } from '../config/link.ts';
 import type { Config, documentSchema } from '../config/options/document.ts';
 import { formatPath, formatProblem, type Path, type Problem } from '../config/problem.ts';
 import type { FaultCode } from '../errors.ts';
+import type { HandlerGuardStop } from './guard.ts';
 
 type DocumentInput = z.input<typeof documentSchema>;
 
@@ -23,6 +24,8 @@ export type HandlerConfig = NonNullable<DocumentInput['splits']>[string] | Docum
 export interface HandlerOptions {
   /** Called once for each exchange or tunnel that ends badly, with the underlying error if there is one. */
   readonly onFault?: (code: FaultCode, request: IncomingMessage, cause: Error | null) => void;
+  /** Called when the guard has stopped the split: every key gets the control until a new handler is made. Unset: a process warning. */
+  readonly onGuardStop?: (stop: HandlerGuardStop) => void;
 }
 
 /** The whole configuration that `config` stands for. Throws one TypeError that lists every problem. */
@@ -48,6 +51,13 @@ export function checkConfig(config: HandlerConfig): Config {
     if (balance !== null) refuseOption(['upstreams', name, 'balance'], 'a choice by key');
     if (probe !== undefined) refuseOption(['upstreams', name, 'probe'], 'a probe');
     if (onDown !== null) refuseOption(['upstreams', name, 'onDown'], 'a fallback');
+  }
+  for (const [name, { guard }] of outcome.config?.splits ?? []) {
+    // The handler keeps no state, and has no admin port that a fleet could ask.
+    for (const option of ['stateFile', 'fleet'] as const) {
+      const value = guard?.[option];
+      if (value !== undefined) refuseOption(['splits', name, 'guard', option], value);
+    }
   }
   if (outcome.config !== undefined && problems.length === 0) return outcome.config;
   const lines = problems.map((problem) => `  ${formatProblem(problem)}`);

@@ -4,7 +4,7 @@
 import { type IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { FaultCode } from '../errors.ts';
+import { FAULTS, type FaultCode } from '../errors.ts';
 import { afterEarlierAnswers, trackAnswer } from './answer-order.ts';
 import { createContext, type HandlerContext } from './context.ts';
 import { answerFault, answerUpgradeFault } from './fault-answer.ts';
@@ -15,6 +15,7 @@ import { planRequest } from './request-plan.ts';
 import { HandlerTunnel } from './tunnel.ts';
 
 export type { FaultCode } from '../errors.ts';
+export type { HandlerGuardStop } from './guard.ts';
 export type { HandlerConfig, HandlerOptions } from './handler-config.ts';
 
 /** Listeners for a Node server; both are bound and never throw. */
@@ -26,7 +27,7 @@ export interface Handler {
   readonly request: (request: IncomingMessage, response: ServerResponse) => void;
   /** For `server.on('upgrade', handler.upgrade)`. */
   readonly upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
-  /** Closes every upstream connection; call it once the server has closed. */
+  /** Closes every upstream connection and ends the guard; call it once the server has closed. */
   close(): void;
 }
 
@@ -41,6 +42,7 @@ export function createHandler(config: HandlerConfig, options: HandlerOptions = {
     request: (request, response) => handleRequest(context, request, response),
     upgrade: (request, socket, head) => handleUpgrade(context, request, socket as Socket, head),
     close: () => {
+      context.guard?.close();
       for (const upstream of context.upstreams.values()) upstream.agent.destroy();
     },
   };
@@ -57,7 +59,10 @@ function handleRequest(context: HandlerContext, request: IncomingMessage, respon
   // A body that someone else has read cannot be sent: the upstream would wait for it.
   if (hasBody(request) && request.readableDidRead)
     return refuseRequest(context, request, response, 'BODY_ALREADY_READ');
-  if (plan.upstream.isFull()) return refuseRequest(context, request, response, 'QUEUE_FULL', plan.added);
+  if (plan.upstream.isFull()) {
+    plan.counted?.end(FAULTS.QUEUE_FULL.status, 'QUEUE_FULL');
+    return refuseRequest(context, request, response, 'QUEUE_FULL', plan.added);
+  }
   new HandlerExchange(context, plan, request, response).send();
 }
 

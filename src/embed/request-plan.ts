@@ -7,10 +7,13 @@ import type { DecisionExtras, Splitter } from '../split/splitter.ts';
 import type { AgentUpstream } from './agent-upstream.ts';
 import type { HandlerContext } from './context.ts';
 import { type AnswerEdit, fieldsOfLines, requestFields } from './fields.ts';
+import type { CountedExchange } from './guard.ts';
 
 /** One request as its upstream gets it, and the edits of the answer. */
 export interface RequestPlan extends AnswerEdit {
   readonly upstream: AgentUpstream;
+  /** What counts its end; null without a guard, and for a request that is no part of the sample. */
+  readonly counted: CountedExchange | null;
   /** Path and query, without an override that the splitter removed. */
   readonly path: string;
   /** Fields without framing, names and values in turn. */
@@ -19,12 +22,13 @@ export interface RequestPlan extends AnswerEdit {
 
 /** Null when the request has no key and such requests are rejected. */
 export function planRequest(context: HandlerContext, request: IncomingMessage): RequestPlan | null {
-  const { config, splitter, edits, upstreams } = context;
+  const { config, splitter, edits, upstreams, guard } = context;
   // A router may have cut its mount path off the forwarded target; the key is that of the whole target, as in nginx.
   const { originalUrl } = request as { readonly originalUrl?: string };
   const view = new LibraryView(request, request.url);
   const whole = originalUrl === undefined || originalUrl === request.url ? view : new LibraryView(request);
-  const { variant, reason, extras } = splitter.decide(whole);
+  const decision = splitter.decide(whole);
+  const { variant, reason, extras } = decision;
   if (variant === null) return null;
   const upstream = upstreams.get(variant.upstream)!;
   const own = edits[variant.index]!;
@@ -32,6 +36,7 @@ export function planRequest(context: HandlerContext, request: IncomingMessage): 
     own?.ofRequest(view, forForwarded(splitter, view, whole, extras), own.makeRequestId(view)) ?? null;
   return {
     upstream,
+    counted: guard?.begin(decision, whole, splitter.isRandom) ?? null,
     path: edit?.target ? Buffer.from(edit.target).toString('latin1') : view.target,
     fields: requestFields(config, upstream, edit, view, request),
     dropped: own?.droppedFromResponse ?? [],

@@ -73,6 +73,7 @@ export class HandlerExchange extends UpstreamAttempt {
     if (code !== null || !request.complete) upstreamRequest?.destroy();
     request.unpipe();
     request.resume();
+    this.plan.counted?.end(response.headersSent ? response.statusCode : 0, code);
     if (code === null) return;
     if (!response.headersSent && !response.destroyed) answerFault(response, code, this.plan.added);
     else cutAnswer(request, response);

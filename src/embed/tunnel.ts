@@ -10,12 +10,17 @@ import { answerUpgradeFault, closeAfterAnswer, responseHead } from './fault-answ
 import { editHeaders, responseFields } from './fields.ts';
 import type { RequestPlan } from './request-plan.ts';
 
+/** Protocol switched (RFC 9110 §15.2.2). */
+const SWITCHING = 101;
+
 /**
  * The upgrade request of a WebSocket, and then bytes in both directions. Starts with `send` and ends when either socket
  * closes; it owns the socket of the client from the upgrade on, and the upstream connection, which is not pooled.
  */
 export class HandlerTunnel extends UpstreamAttempt {
   readonly #socket: Socket;
+  /** Status that was sent; 0 = none. */
+  #status = 0;
 
   constructor(context: HandlerContext, plan: RequestPlan, request: IncomingMessage, socket: Socket) {
     super(context, plan, request);
@@ -59,6 +64,7 @@ export class HandlerTunnel extends UpstreamAttempt {
     this.stage = STAGE.ended;
     this.stopWaiting();
     this.upstreamRequest?.destroy();
+    this.plan.counted?.end(this.#status, code);
     if (code === null) return;
     if (isAnswered || FAULTS[code].status === 0) this.#socket.destroy();
     else answerUpgradeFault(this.#socket, code, this.plan.added);
@@ -81,6 +87,7 @@ export class HandlerTunnel extends UpstreamAttempt {
     upstreamRequest.once('upgrade', (upstreamResponse, upstreamSocket, upstreamHead) => {
       if (upstreamResponse.headers.upgrade?.toLowerCase() === 'websocket') {
         editHeaders(upstreamResponse, this.plan);
+        this.#status = SWITCHING;
         open!(upstreamResponse, upstreamSocket, upstreamHead);
         this.#join(upstreamSocket);
       } else {
@@ -108,6 +115,7 @@ export class HandlerTunnel extends UpstreamAttempt {
     const { statusCode = 502, statusMessage = '' } = upstreamResponse;
     const fields = responseFields(this.context.config, this.plan, upstreamResponse);
     this.stage = STAGE.answered;
+    this.#status = statusCode;
     this.#socket.write(responseHead(statusCode, statusMessage, fields), 'latin1');
     upstreamResponse.on('error', (cause) => this.end('UPSTREAM_BODY_CUT', cause));
     upstreamResponse.pipe(this.#socket);

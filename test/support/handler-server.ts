@@ -4,7 +4,12 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { promisify } from 'node:util';
 import { onTestFinished } from 'vitest';
-import { createHandler, type FaultCode, type HandlerConfig } from '../../src/http-proxy.ts';
+import {
+  createHandler,
+  type FaultCode,
+  type HandlerConfig,
+  type HandlerOptions,
+} from '../../src/http-proxy.ts';
 import { RawClient } from './raw-client.ts';
 
 /** A Node server with the handler in it, the faults it reported, and the first of them as an event. */
@@ -20,9 +25,9 @@ export class HandlerServer {
     this.port = (http.address() as AddressInfo).port;
   }
 
-  static async start(config: HandlerConfig): Promise<HandlerServer> {
+  static async start(config: HandlerConfig, options: HandlerOptions = {}): Promise<HandlerServer> {
     const faults: { report?: (code: FaultCode) => void } = {};
-    const handler = createHandler(config, { onFault: (code) => faults.report?.(code) });
+    const handler = createHandler(config, { ...options, onFault: (code) => faults.report?.(code) });
     // A client that a busy machine keeps waiting is not idle.
     const http = createServer({ keepAliveTimeout: 120_000 }, handler.request)
       .on('upgrade', handler.upgrade)
