@@ -7,6 +7,7 @@ import { isIP } from 'node:net';
 import type { UpstreamUrl } from '../config/options/addresses.ts';
 import { membersOf, type UpstreamConfig } from '../config/options/upstream.ts';
 import { PEM_BYTES_MAX, readRegularFileSync } from '../regular-file.ts';
+import { refuseWithoutCertificate } from '../upstream/tls.ts';
 
 /** One upstream and its pool of connections. A handler owns one for each upstream, from its creation to `close`. */
 export class AgentUpstream {
@@ -57,8 +58,10 @@ export class AgentUpstream {
 
 function readTlsFiles({ tls }: UpstreamConfig): { ca?: Buffer; cert?: Buffer; key?: Buffer } {
   const { caFile, certFile, keyFile } = tls ?? {};
+  const ca = caFile === undefined ? undefined : readRegularFileSync(caFile, PEM_BYTES_MAX);
+  if (ca !== undefined) refuseWithoutCertificate(ca);
   return {
-    ...(caFile !== undefined && { ca: readRegularFileSync(caFile, PEM_BYTES_MAX) }),
+    ...(ca !== undefined && { ca }),
     ...(certFile !== undefined && { cert: readRegularFileSync(certFile, PEM_BYTES_MAX) }),
     ...(keyFile !== undefined && { key: readRegularFileSync(keyFile, PEM_BYTES_MAX) }),
   };

@@ -31,8 +31,9 @@ export class RedisStore implements SampleStore {
   }
 
   async use<T>(work: (session: StoreEntries) => Promise<T>): Promise<T> {
-    const password =
-      this.#passwordFile === null ? undefined : (await readFile(this.#passwordFile, 'utf8')).trim();
+    const file = this.#passwordFile;
+    const password = file === null ? undefined : (await readFile(file, 'utf8')).trim();
+    if (password === '') throw new Error(`expected a password in ${file}, got an empty file`);
     const client = connectTo(this.#url, password);
     // What fails is said by the command that waits for it.
     client.on('error', () => undefined);

@@ -1,6 +1,7 @@
 // TLS towards an upstream: which authorities are trusted and which certificate is shown. Verification is always on;
 // there is no option to turn it off. Source: RFC 9110 §4.3.4.
 
+import { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import {
   type ConnectionOptions,
@@ -74,8 +75,19 @@ export class TlsSettings {
 /** Authorities, certificate and key, each where the configuration names a file. */
 type PemFiles = readonly (Buffer | '' | undefined)[];
 
+/** OpenSSL takes a file without any certificate as no authority at all, and every handshake would fail. */
 function contextOf([ca, cert, key]: PemFiles): SecureContext {
+  if (ca) refuseWithoutCertificate(ca);
   return createSecureContext({ ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) });
+}
+
+/** Throws for what is meant to be authorities and holds no certificate. */
+export function refuseWithoutCertificate(ca: Buffer): void {
+  try {
+    new X509Certificate(ca);
+  } catch (cause) {
+    throw new Error('caFile holds no PEM certificate', { cause });
+  }
 }
 
 function isSamePem(a: PemFiles[number], b: PemFiles[number]): boolean {

@@ -65,6 +65,15 @@ it('no store is opened where none is wanted', async () => {
   expect(await openStore({ ...fakeConfig().sample, store: 'off' })).toBeNull();
 });
 
+it('an empty file of a password is named, before any server is asked', async () => {
+  const empty = join(folder, 'empty');
+  writeFileSync(empty, '\n');
+  const store = await storeOf('redis://127.0.0.1:1', 'app', empty);
+  await expect(store.use(() => Promise.resolve())).rejects.toThrow(
+    `expected a password in ${empty}, got an empty file`,
+  );
+});
+
 const KINDS: [string, boolean, (name: string) => Promise<SampleStore>][] = [
   ['a folder', true, (name) => storeOf(folder, name)],
   ['a Redis server', hasRedis, redisStore],

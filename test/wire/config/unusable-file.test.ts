@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { UnusableUpstream } from '../../../src/ambassador.ts';
+import { TestAuthority } from '../../support/certificates.ts';
 import { NamedServer } from '../../support/named-server.ts';
 import { ProgramRun } from '../../support/program.ts';
 import { configOf, startSplitter, startUpstream } from '../../support/splitter.ts';
@@ -51,6 +52,25 @@ describe('a certificate file that is not there', () => {
     expect(run.stderr.trim().split('\n')).toEqual([
       expect.stringMatching(/upstreams\.secure\.tls: expected PEM files .* got ENOENT/),
     ]);
+  });
+
+  it('is refused at the start where it holds no certificate, or where a key does not fit', async () => {
+    const authority = new TestAuthority();
+    onTestFinished(() => authority.close());
+    const [one, other] = [authority.issue(), authority.issue()];
+    const text = join(authority.folder, 'text.pem');
+    writeFileSync(text, 'no certificate\n');
+    const empty = join(authority.folder, 'empty.pem');
+    writeFileSync(empty, '');
+    for (const [tls, message] of [
+      [{ caFile: text }, /caFile holds no PEM certificate/],
+      [{ caFile: empty }, /caFile holds no PEM certificate/],
+      [{ caFile: one.key }, /caFile holds no PEM certificate/],
+      [{ certFile: one.certificate, keyFile: other.key }, /key values mismatch/],
+    ] as const) {
+      const upstreams = { secure: { url: 'https://127.0.0.1:1', tls } };
+      await expect(startSplitter({ upstreams, routes: [{ upstream: 'secure' }] })).rejects.toThrow(message);
+    }
   });
 
   it('leaves no probe of the upstreams that were opened before it', async () => {
