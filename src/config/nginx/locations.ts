@@ -246,8 +246,11 @@ export class LocationRoutes {
         this.#push(where, { respond: { status: 404 } }, server, way, directive.name);
       } else if (this.#report.problems.length === known) {
         // Where a directive that answers in place of an upstream was refused, that is the cause.
+        const files = scope.directives.filter(({ name }) => FILE_DIRECTIVES.has(name.text));
+        const got = files.map(({ name }) => name.text).join(' and ');
         const expected = 'a proxy_pass or a return, because no files are served';
-        this.#report.fail(directive.name, 'location', expected, 'none');
+        if (files.length === 0) this.#report.fail(directive.name, 'location', expected, 'none');
+        else this.#report.fail(directive.name, 'location', `${expected}: ${FILES_REMEDY}`, `${got} alone`);
       }
     }
     if (pass !== undefined) this.#redirectToSlash(location, from, server, taken);
@@ -320,6 +323,10 @@ export class LocationRoutes {
     }
   }
 }
+
+const FILE_DIRECTIVES: ReadonlySet<string> = new Set(['root', 'index']);
+const FILES_REMEDY =
+  'delete this server or mount an empty file over this one if it is not needed, as conf.d/default.conf of the nginx image; else pass its requests to an nginx that has the files';
 
 const EVERY_PATH: Where = { path: '/' };
 

@@ -149,7 +149,7 @@ describe('what cannot be kept is told with file and line, all at once', () => {
       'a location without proxy_pass',
       asking({ server: 'location /x { root /srv; }' }),
       'location',
-      ' location: expected a proxy_pass or a return, because no files are served, got none',
+      ' location: expected a proxy_pass or a return, because no files are served: delete this server or mount an empty file over this one if it is not needed, as conf.d/default.conf of the nginx image; else pass its requests to an nginx that has the files, got root alone',
     ],
     [
       'an unknown variable',

@@ -66,6 +66,34 @@ describe('the error page of the official image', () => {
   });
 });
 
+describe("the default.conf of nginx's image, beside a file that splits", () => {
+  it('is one line, which names the file and says what to do', () => {
+    const files = {
+      'conf.d/default.conf': `server {
+    listen       80;
+    listen  [::]:80;
+    server_name  localhost;
+
+    location / {
+        root   /usr/share/nginx/html;
+        index  index.html index.htm;
+    }
+
+    error_page   500 502 503 504  /50x.html;
+    location = /50x.html {
+        root   /usr/share/nginx/html;
+    }
+}
+`,
+      'conf.d/split.conf': 'server { listen 8000; location / { proxy_pass http://a; } }',
+    };
+    const { problems } = run('http { include conf.d/default.conf; include conf.d/split.conf; }', files);
+    expect(problems).toEqual([
+      'conf.d/default.conf:6:5 location: expected a proxy_pass or a return, because no files are served: delete this server or mount an empty file over this one if it is not needed, as conf.d/default.conf of the nginx image; else pass its requests to an nginx that has the files, got root and index alone',
+    ]);
+  });
+});
+
 describe('directives without effect', () => {
   const LEFT_OUT = `open_file_cache max=10; open_file_cache_valid 30s; etag off; if_modified_since exact; autoindex on;
     keepalive_time 1h; allow all; auth_basic off; proxy_cache off; rewrite_log on; msie_padding off; satisfy any;
