@@ -1,6 +1,6 @@
 // npm run bench -- --tls: what TLS towards clients costs, in turns on the same core: processor time of each new handshake,
-// each resumed one, and each request on a kept connection, for a tuned nginx, the splitter, and a server on node:tls that
-// proxies nothing. All of them have the same certificate and negotiate the same (bench/load/tls.ts). Writes no files.
+// each resumed one, and each request on a kept connection with TLS and without, for a tuned nginx, the splitter, and a
+// server on Node.js that proxies nothing. All of them have the same certificate and negotiate the same (bench/load/tls.ts). Writes no files.
 import { execFileSync } from 'node:child_process';
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
@@ -25,6 +25,8 @@ import type { Rig } from './turns.ts';
 
 const here = import.meta.dirname;
 const REFERENCE_NAME = 'nginx, tuned';
+/** How much longer the first round is, which is not counted: the splitter's code is still being compiled. */
+const WARM_UP_FACTOR = 3;
 
 /** One contender that runs. */
 interface TlsContender {
@@ -58,7 +60,16 @@ async function manyHandshakes(target: TlsTarget, seconds: number, session?: Buff
 }
 
 const LOADS: readonly Load[] = [
-  { unit: 'Request on a kept connection', group: GROUP, run: keptRequests },
+  {
+    unit: 'Request on a kept connection',
+    group: GROUP,
+    run: (target, seconds) => keptRequests(target, seconds),
+  },
+  {
+    unit: 'Request on a kept connection, plain text',
+    group: GROUP,
+    run: (target, seconds) => keptRequests(target, seconds, true),
+  },
   { unit: 'New handshake', group: GROUP, run: (target, seconds) => manyHandshakes(target, seconds) },
   {
     unit: 'Resumed handshake',
@@ -92,25 +103,33 @@ interface Place {
   readonly upstreams: readonly [number, number];
 }
 
-function startNginx(program: string, port: number, { folder, certificate, key, upstreams }: Place): Running {
+/** With TLS, and without. */
+type Ports = readonly [number, number];
+
+function startNginx(
+  program: string,
+  [port, plainPort]: Ports,
+  { folder, certificate, key, upstreams }: Place,
+): Running {
   const ssl = `ssl_certificate ${certificate}; ssl_certificate_key ${key}; ssl_protocols ${PROTOCOL};`;
   const text = readFileSync(join(here, 'rivals', 'nginx-tuned.conf'), 'utf8')
     .replaceAll('@UPSTREAM_A@', String(upstreams[0]))
     .replaceAll('@UPSTREAM_B@', String(upstreams[1]))
     .replace('@LISTEN@', `${port} ssl`)
+    .replace('location /', `listen 127.0.0.1:${plainPort} backlog=4096; location /`)
     .replace('location /', `${ssl} location /`);
   writeFileSync(join(folder, 'nginx.conf'), text);
   return new Running('nginx', 'measured', program, ['-p', folder, '-c', 'nginx.conf', '-g', 'daemon off;']);
 }
 
-function startSplitter(port: number, { folder, certificate, key, upstreams }: Place): Running {
+function startSplitter([port, plainPort]: Ports, { folder, certificate, key, upstreams }: Place): Running {
   const [first, second] = upstreams.map((upstream) => `http://127.0.0.1:${upstream}`);
   const variants = [
     { name: 'version_1a', share: '50%', upstream: first },
     { name: 'version_1b', share: '*', upstream: second },
   ];
   const document = {
-    listen: { address: `127.0.0.1:${port}`, tls: { certificate, key } },
+    listen: [{ address: `127.0.0.1:${port}`, tls: { certificate, key } }, `127.0.0.1:${plainPort}`],
     admin: 'off',
     forwarded: 'keep', // as nginx does here
     splits: { appversion: { key: '$arg_token', variants } },
@@ -122,8 +141,8 @@ function startSplitter(port: number, { folder, certificate, key, upstreams }: Pl
   return new Running('request-splitter', 'measured', process.execPath, args);
 }
 
-function startBare(port: number, { certificate, key }: Place): Running {
-  const args = [...NODE_FLAGS, join(here, 'rivals', 'bare-tls.ts'), String(port), certificate, key];
+function startBare(ports: Ports, { certificate, key }: Place): Running {
+  const args = [...NODE_FLAGS, join(here, 'rivals', 'bare-tls.ts'), ...ports.map(String), certificate, key];
   return new Running('bare node:tls', 'measured', process.execPath, args);
 }
 
@@ -148,12 +167,21 @@ async function startAll({ upstreams }: Rig): Promise<TlsContender[]> {
   const folder = scratchDirectory();
   const place: Place = { folder, ...makeCertificate(folder), upstreams };
   const ca = readFileSync(place.certificate);
-  const [theirs, ours, bare] = (await freePorts(3)) as [number, number, number];
+  const [a, b, c, d, e, f] = (await freePorts(6)) as [number, number, number, number, number, number];
+  const [theirs, ours, bare]: Ports[] = [
+    [a, b],
+    [c, d],
+    [e, f],
+  ];
   const contenders: TlsContender[] = [
-    [theirs, startNginx(nginx, theirs, place), REFERENCE_NAME] as const,
-    [ours, startSplitter(ours, place), 'request-splitter'] as const,
-    [bare, startBare(bare, place), 'node:tls without a proxy'] as const,
-  ].map(([port, started, name]) => ({ name, process: started, target: { port, ca, group: GROUP } }));
+    [theirs!, startNginx(nginx, theirs!, place), REFERENCE_NAME] as const,
+    [ours!, startSplitter(ours!, place), 'request-splitter'] as const,
+    [bare!, startBare(bare!, place), 'Node.js without a proxy'] as const,
+  ].map(([[port, plainPort], started, name]) => ({
+    name,
+    process: started,
+    target: { port, plainPort, ca, group: GROUP },
+  }));
   for (const contender of contenders) await untilAnswering(contender);
   return contenders;
 }
@@ -167,7 +195,7 @@ function withGroup(contenders: readonly TlsContender[], group: string): TlsConte
     .map(({ target, ...rest }) => ({ ...rest, target: { ...target, group } }));
 }
 
-/** Runs all loads, in turns. The first round warms up. */
+/** Runs all loads, in turns. A round before the first warms up. */
 export async function measureTls(
   rig: Rig,
   rounds: number,
@@ -184,7 +212,7 @@ export async function measureTls(
         for (const [at, { name, target, process }] of contenders.entries()) {
           progress(`${load.unit}, round ${round} of ${rounds}: ${name}`);
           const before = cpuMicroseconds(process.pid);
-          const count = await load.run(target, seconds);
+          const count = await load.run(target, round === 0 ? seconds * WARM_UP_FACTOR : seconds);
           if (round > 0) costs[at]!.rounds.push((cpuMicroseconds(process.pid) - before) / count);
         }
       }

@@ -1,5 +1,6 @@
 // The clients of the TLS bench: new handshakes, resumed ones, and requests on kept connections. They offer one version,
 // one cipher and one group, so that all contenders do the same work; what was negotiated is checked.
+import { connect as connectPlain, type Socket } from 'node:net';
 import { connect, type TLSSocket } from 'node:tls';
 import { findProgram, Running } from '../processes.ts';
 
@@ -15,6 +16,8 @@ export const HYBRID_GROUP = 'X25519MLKEM768';
 /** Where clients connect, and with what. */
 export interface TlsTarget {
   readonly port: number;
+  /** The same without TLS, to compare with. */
+  readonly plainPort: number;
   /** PEM: the only authority that is trusted. */
   readonly ca: Buffer;
   readonly group: string;
@@ -86,11 +89,13 @@ export async function handshakes(target: TlsTarget, until: number, session?: Buf
 }
 
 /** Requests on one connection, one after the other, until `until`; how many there were. */
-function requests(target: TlsTarget, until: number): Promise<number> {
+function requests(target: TlsTarget, until: number, isPlain: boolean): Promise<number> {
   return new Promise((done) => {
     let count = 0;
-    const ask = (socket: TLSSocket): void => void socket.write(`${REQUEST}\r\n`);
-    const socket = open(target, undefined, ask);
+    const ask = (socket: Socket): void => void socket.write(`${REQUEST}\r\n`);
+    const socket: Socket = isPlain
+      ? connectPlain(target.plainPort, '127.0.0.1', () => ask(socket))
+      : open(target, undefined, ask);
     socket.on('data', () => {
       count++;
       if (performance.now() < until) ask(socket);
@@ -102,19 +107,24 @@ function requests(target: TlsTarget, until: number): Promise<number> {
 
 /**
  * Requests on kept connections: by wrk, which costs so little that the measured core stays busy, or by clients of
- * Node.js where it is missing. wrk offers what its own OpenSSL does, the same to everybody.
+ * Node.js where it is missing. wrk offers what its own OpenSSL does, the same to everybody. `isPlain`: without TLS.
  */
-export async function keptRequests(target: TlsTarget, seconds: number): Promise<number> {
+export async function keptRequests(target: TlsTarget, seconds: number, isPlain = false): Promise<number> {
   // wrk counts in whole seconds.
   const wrk = seconds < 1 ? undefined : findProgram('wrk');
   if (wrk === undefined) {
     const until = performance.now() + seconds * 1000;
-    const counts = await Promise.all(Array.from({ length: CLIENTS }, () => requests(target, until)));
+    const counts = await Promise.all(Array.from({ length: CLIENTS }, () => requests(target, until, isPlain)));
     return counts.reduce((sum, count) => sum + count, 0);
   }
   const length = `-d${Math.round(seconds)}s`;
-  const url = `https://127.0.0.1:${target.port}${PATH}`;
-  const output = await new Running('wrk', 'load', wrk, ['-t1', `-c${CLIENTS}`, length, url]).result();
+  const origin = isPlain ? `http://127.0.0.1:${target.plainPort}` : `https://127.0.0.1:${target.port}`;
+  const output = await new Running('wrk', 'load', wrk, [
+    '-t1',
+    `-c${CLIENTS}`,
+    length,
+    `${origin}${PATH}`,
+  ]).result();
   const [, count] = /(\d+) requests in/.exec(output) ?? [];
   if (count === undefined || /Non-2xx|Socket errors/.test(output))
     throw new Error(`expected answers only, got ${output}`);
