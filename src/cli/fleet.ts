@@ -24,6 +24,7 @@ interface FleetFlags {
   readonly watch?: true;
   readonly listen?: string;
   readonly interval: string;
+  readonly state?: string;
 }
 
 /** The command, ready to be added to the program. */
@@ -42,6 +43,10 @@ export function fleetCommand(terminal: Terminal): Command {
         '--interval <SECONDS>',
         'time between two questions of --watch and --listen, like 10s',
       ).default(INTERVAL_DEFAULT),
+    )
+    .option(
+      '--state <FILE>',
+      'keep alarms in this file, so that a process that is started again has them, like /var/lib/fleet/alarms.json',
     )
     .action(async (names: readonly string[], flags: FleetFlags) => {
       const code = await runFleet(names, flags, terminal);
@@ -68,9 +73,10 @@ async function runFleet(names: readonly string[], flags: FleetFlags, terminal: T
     const expected = `seconds from ${INTERVAL_MIN_SECONDS} to ${INTERVAL_MAX_SECONDS}`;
     return wrong('--interval', expected, flags.interval);
   }
+  if (flags.state === '') return wrong('--state', 'the path of a file', flags.state);
   const address = flags.listen === undefined ? null : parseListen(flags.listen);
   if (address === undefined) return wrong('--listen', LISTEN_EXPECTED, flags.listen!);
-  const fleet = new Fleet(names.join(', '), targets);
+  const fleet = new Fleet(names.join(', '), targets, flags.state ?? null);
   const ended = Promise.withResolvers<Signal>();
   const stop = new AbortController();
   terminal.onSignal((signal) => {

@@ -11,6 +11,7 @@ import { type AdminRequest, type Answer, text } from '../admin/request.ts';
 import { csvPieces } from '../admin/status-csv.ts';
 import type { ListenAddress } from '../config/listen-address.ts';
 import { type FleetName, findAddresses } from './addresses.ts';
+import { AlarmFile } from './alarm-file.ts';
 import { askPods } from './ask.ts';
 import { askGuards } from './ask-guards.ts';
 import { FleetGuards } from './guards.ts';
@@ -40,9 +41,12 @@ export class Fleet {
   /** When the pods were last asked; null before the first time. */
   askedAt: Date | null = null;
   readonly #targets: readonly FleetName[];
+  readonly #alarmFile: AlarmFile | null;
 
-  constructor(name: string, targets: readonly FleetName[]) {
+  /** @param stateFile where alarms outlive the process; null = nowhere */
+  constructor(name: string, targets: readonly FleetName[], stateFile: string | null = null) {
     this.name = name;
+    this.#alarmFile = stateFile === null ? null : new AlarmFile(stateFile);
     this.#targets = targets;
     this.history = new History(this.view, Date.now(), performance.now());
   }
@@ -52,12 +56,16 @@ export class Fleet {
     const { addresses, problems } = await findAddresses(this.#targets);
     const asked = await askPods(addresses);
     const isFirst = this.askedAt === null;
-    this.problems = problems;
+    if (isFirst && this.#alarmFile !== null) this.view.restore(await this.#alarmFile.read());
     this.askedAt = new Date();
     const hasOtherBuckets = this.view.take(asked);
     // What was counted before the first question is in no interval, and no interval has two kinds of buckets.
     if (isFirst || hasOtherBuckets) this.history.begin(performance.now());
     else this.history.take(Date.now(), performance.now());
+    const unread = this.#alarmFile?.problem ?? null;
+    await this.#alarmFile?.write(this.view.alarms);
+    const problem = this.#alarmFile?.problem ?? (isFirst ? unread : null);
+    this.problems = problem === null ? problems : [...problems, problem];
   }
 
   /** Asks every pod once for its guards, and judges. Never rejects. True if there are guards. */

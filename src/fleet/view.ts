@@ -6,6 +6,7 @@ import { VARIANT_ROW } from '../telemetry/counts.ts';
 import { withoutHistograms } from '../telemetry/rows.ts';
 import { Sample, type SampleReading } from '../telemetry/sample.ts';
 import { mergeSample, withoutDurations } from '../telemetry/sample-state.ts';
+import type { SplitAlarms } from './alarm-file.ts';
 import type { AskedPod, PodAnswer, PodSplit } from './ask.ts';
 
 /** One address of the fleet as it is shown. */
@@ -50,6 +51,8 @@ interface Known {
 const DEFINITIONS_MAX = 3;
 /** Processes that ended and are remembered, so that none is added twice. */
 const RETIRED_MAX = 10_000;
+/** Samples whose alarms are taken over from an earlier process. */
+const ALARMS_MAX = 1000;
 
 const NO_KEYS = { assigned: null, answered: null, failed: null };
 
@@ -65,6 +68,11 @@ export class FleetView {
 
   /** Answering pods whose durations are in other buckets than those of most, and are left out. */
   podsWithOtherBuckets = 0;
+
+  /** Alarms by sample, as they are kept beyond the end of the process. */
+  readonly #alarms = new Map<string, SplitAlarms>();
+  /** Those of an earlier process whose sample no pod has shown yet. */
+  readonly #earlier = new Map<string, SplitAlarms>();
 
   /** By address. */
   get pods(): readonly FleetPod[] {
@@ -101,8 +109,10 @@ export class FleetView {
     this.#forget(new Set(answers.keys()), new Set(asked.map(({ address }) => address)));
     this.#pods = pods;
     this.#splits = this.#splitsOf([...answers.values()]);
+    for (const { sample } of this.#splits) this.#restoreAlarms(sample);
     // What was counted before the first question is in no last 15 minutes.
     for (const { sample } of this.#splits) sample.look(nowMs);
+    for (const { sample } of this.#splits) this.#keepAlarms(sample, nowMs);
     return isOtherBuckets;
   }
 
@@ -130,6 +140,40 @@ export class FleetView {
       this.#known.set(process, { ...known, counters, samples: new Map(samples) });
     }
     return true;
+  }
+
+  /** Alarms of an earlier process of this fleet: each goes to its sample, if that began before the process last saw it. */
+  restore(alarms: readonly SplitAlarms[]): void {
+    for (const one of alarms.slice(-ALARMS_MAX)) {
+      this.#earlier.set(sampleId(one), one);
+      this.#alarms.set(sampleId(one), one);
+    }
+  }
+
+  /** All alarms, to be given to restore() of a later process. */
+  get alarms(): readonly SplitAlarms[] {
+    return [...this.#alarms.values()].filter(
+      ({ evidence }) => evidence.alarms.length > 0 || evidence.shareLogEvidence > 0,
+    );
+  }
+
+  #restoreAlarms(sample: Sample): void {
+    const id = sampleId(sample);
+    const earlier = this.#earlier.get(id);
+    if (earlier === undefined) return;
+    // One that began later is another sample of the same definition, unless a silent pod has the earlier one.
+    const isSame = sample.since.getTime() <= earlier.seenMs;
+    if (isSame) sample.evidence.restore(earlier.evidence);
+    if (isSame || this.#pods.every(({ problem }) => problem === null)) this.#earlier.delete(id);
+  }
+
+  #keepAlarms(sample: Sample, seenMs: number): void {
+    const id = sampleId(sample);
+    const { split, definition, evidence } = sample;
+    // The one that was seen last is the last one.
+    this.#alarms.delete(id);
+    this.#alarms.set(id, this.#earlier.get(id) ?? { split, definition, seenMs, evidence: evidence.kept });
+    if (this.#alarms.size > ALARMS_MAX) this.#alarms.delete([...this.#alarms.keys()][0]!);
   }
 
   #podOf({ address, answer, problem }: AskedPod): FleetPod {
@@ -247,6 +291,10 @@ export class FleetView {
       return [{ name, key, method, missingKey, variants, sample, pods: most[1].length, podsOtherwise }];
     });
   }
+}
+
+function sampleId({ split, definition }: Pick<Sample, 'split' | 'definition'>): string {
+  return `${split}\0${definition}`;
 }
 
 /** The reading of nothing, with the shape of this one. */

@@ -1,5 +1,8 @@
 // `fleet`: asks admin ports that are real, of splitters that the test has made, and says what all of them have counted.
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type RequestListener } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { startAdmin } from '../../src/admin/server.ts';
 import type { StatusV1 } from '../../src/admin/status.ts';
@@ -124,6 +127,7 @@ test.each([
   [['fleet', 'no port:x'], 'NAME: expected a name or address'],
   [['fleet', 'pods', '--interval', '0s'], '--interval: expected seconds from 1 to 3600, got "0s"'],
   [['fleet', 'pods', '--interval', 'soon'], '--interval: expected seconds'],
+  [['fleet', 'pods', '--state', ''], '--state: expected the path of a file, got ""'],
   [['fleet', 'pods', '--listen', 'there'], '--listen: expected '],
 ])('%j is wrong usage', async (words, sentence) => {
   const { code, err } = await runCommand(words);
@@ -140,6 +144,39 @@ test('--watch asks again and again until a signal', async () => {
   const lines = new RunningCommand(['fleet', pod, '--watch', '--json', '--interval', '1s']);
   const [line] = await lines.says(/^.*\n/);
   expect(JSON.parse(line)).toMatchObject({ fleet: { answering: 1 } });
+});
+
+test('--state keeps what was found for the next process, and a file that cannot be used is a sentence', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'fleet-state-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const pod = await startPod(30);
+  const file = join(folder, 'alarms.json');
+  expect(await runCommand(['fleet', pod, '--state', file])).toMatchObject({ code: 0 });
+  const kept = JSON.parse(readFileSync(file, 'utf8')) as { splits: { evidence: { alarms: unknown[] } }[] };
+  expect(kept).toMatchObject({ version: 1, splits: [{ split: 's' }] });
+  const sentence = 'the sample cannot be trusted: b has 9.0 % fewer users than its share';
+  const alarm = {
+    trouble: 'shares',
+    level: 'stop',
+    variant: 'b',
+    sentence,
+    logEvidence: 9,
+    sinceMs: 1,
+    isPresent: true,
+  };
+  kept.splits[0]!.evidence.alarms.push(alarm);
+  writeFileSync(file, JSON.stringify(kept));
+  const again = await runCommand(['fleet', pod, '--state', file]);
+  expect(again).toMatchObject({
+    code: 1,
+    out: expect.stringContaining(`no longer in the numbers of now: ${sentence}`),
+  });
+  expect(readFileSync(file, 'utf8')).toContain(sentence);
+  writeFileSync(file, '{}');
+  const damaged = await runCommand(['fleet', pod, '--state', file]);
+  expect(damaged).toMatchObject({ code: 0, out: expect.stringContaining('expected alarms of version 1') });
+  const nowhere = await runCommand(['fleet', pod, '--state', join(folder, 'missing', 'alarms.json')]);
+  expect(nowhere).toMatchObject({ code: 0, out: expect.stringContaining('ENOENT') });
 });
 
 test('--listen serves the page, numbers and probes of the fleet', async () => {

@@ -89,6 +89,40 @@ describe('a fleet', () => {
     expect(requestsOf(view).reduce((sum, count) => sum + count, 0)).toBe(690);
   });
 
+  test('goes on with the alarms of an earlier process, until the sample begins again', () => {
+    const pods = threePods();
+    const now = pods[0]!.sample.since.getTime() + 60_000;
+    for (const hash of randomHashes(1500, 3)) pods[hash % 3]!.visit(hash, hash >= 2 ** 31 && hash % 25 === 0);
+    const first = new FleetView();
+    first.take(
+      pods.map((pod) => pod.answer()),
+      now,
+    );
+    expect(first.splits[0]!.sample.verdict().state).toBe('hurts');
+    const { alarms } = first;
+
+    // Numbers that no longer say so: two pods have ended, and the third one alone has seen too little.
+    const level = (view: FleetView) => view.splits[0]!.sample.verdict().level;
+    const without = new FleetView();
+    without.take([pods[0]!.answer()], now);
+    expect(level(without)).not.toBe('stop');
+    const second = new FleetView();
+    second.restore(alarms);
+    second.take([pods[0]!.answer(), pods[1]!.silent()], now);
+    expect(level(second)).toBe('stop');
+    expect(second.alarms[0]!.evidence.alarms).not.toEqual([]);
+
+    // A sample that began after the earlier process last saw it is another one, but not while a pod is silent.
+    const later = new FleetView();
+    later.restore(alarms.map((one) => ({ ...one, seenMs: 1 })));
+    later.take([pods[0]!.answer(), pods[1]!.silent()], now);
+    expect(level(later)).not.toBe('stop');
+    expect(later.alarms[0]!.seenMs).toBe(1);
+    later.take([pods[0]!.answer()], now);
+    expect(level(later)).not.toBe('stop');
+    expect(later.alarms[0]!.seenMs).toBe(now);
+  });
+
   test('adds durations up in equal buckets only, and in those that most pods have', () => {
     const durationsOf = (view: FleetView) => {
       const { rows } = view.splits[0]!.sample;

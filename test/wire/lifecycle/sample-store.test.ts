@@ -31,7 +31,7 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
-async function start(store: string): Promise<{ run: ProgramRun } & Serving> {
+async function start(store: string, options = ''): Promise<{ run: ProgramRun } & Serving> {
   const config = join(folder, 'splitter.yaml');
   writeFileSync(
     config,
@@ -39,6 +39,7 @@ async function start(store: string): Promise<{ run: ProgramRun } & Serving> {
 admin: 127.0.0.1:0
 drain: { grace: 0ms }
 sample: { store: '${store}', interval: 1s }
+${options}
 splits:
   appversion:
     variants:
@@ -94,6 +95,21 @@ describe('a folder', () => {
     await vi.waitFor(async () => expect(await writesOf()).toBeGreaterThan(before + 1), 20_000);
     await second.run.kill();
   });
+});
+
+test('the numbers of several workers are kept once, over two restarts', async () => {
+  const store = join(folder, 'samples');
+  const first = await start(store, 'workers: 2');
+  await visit(first.listening[0], 0, 60);
+  await drain(first.run);
+  const second = await start(store, 'workers: 2');
+  await second.run.event('sample continued from the store');
+  await visit(second.listening[0], 30, 80);
+  expect(await added([second.admin])).toEqual({ keys: 80, requests: 110 });
+  await drain(second.run);
+  const third = await start(store, 'workers: 2');
+  await third.run.event('sample continued from the store');
+  expect(await added([third.admin])).toEqual({ keys: 80, requests: 110 });
 });
 
 const hasRedis = existsSync('/usr/bin/redis-server');
