@@ -15,7 +15,7 @@ import type { Client, ClientExchange, PooledConnection } from '../transport/cont
 import { Tunnel } from '../transport/tunnel.ts';
 import { applyEdits, decide } from './apply-edits.ts';
 import { type Observers, Outcome } from './outcome.ts';
-import { lastHopAnswer } from './own-answer.ts';
+import { isLastFault, lastHopAnswer } from './own-answer.ts';
 import { OwnAnswers } from './own-answers.ts';
 import { RequestRelay } from './request-relay.ts';
 import { ResponseRelay } from './response-relay.ts';
@@ -353,7 +353,7 @@ export class Exchange implements ClientExchange<Generation>, retrying.Repeatable
     const isCut = hasBegun || FAULTS[code].status === 0;
     const now = performance.now();
     this.#connection = null;
-    const keepAlive = this.#mayKeepAlive;
+    const keepAlive = this.#mayKeepAlive && !isLastFault(code);
     const upstream = this.#hop?.upstream;
     const frame = client.answerFrame(keepAlive, now);
     const answer = isCut ? '' : this.#answers.toFault(code, cause, frame);

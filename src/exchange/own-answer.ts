@@ -45,6 +45,11 @@ export function faultText(code: FaultCode, cause: Cause | null): string {
   return `${code}: ${sentence} (${cause.text})\n`;
 }
 
+/** True when the connection does not outlive the answer to this fault although it could, as in nginx. */
+export function isLastFault(code: FaultCode): boolean {
+  return code === 'TRACE_REFUSED' || code === 'BAD_TARGET';
+}
+
 /** True when the connection does not outlive this answer, as in nginx. */
 export function isLastAnswer({ status, body }: AnswerContent): boolean {
   return status === CLOSE_WITHOUT_ANSWER || (body === null && isLastPage(status));

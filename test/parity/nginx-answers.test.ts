@@ -95,7 +95,7 @@ Object.assign(SHAPES, {
       server { listen 127.0.0.1:PORT; server_name "~^(?<user>[a-z]+)\\.home$" ~^www\\d; location / { return 200 "user $user"; } }`,
     server: 'server_name first; location / { return 200 first; }',
     asked:
-      'a.example www.a.example www.shop.example www.de www.x.org www bob.home BOB.home www1.x b.c.home none first'
+      'a.example www.a.example www.shop.example www.de www.x.org www bob.home BOB.home www1.x b.c.home none first . a..b a.b. .a www.a.example.:8'
         .split(' ')
         .map((host) => ['/', `Host: ${host}`]),
   },
@@ -183,13 +183,16 @@ Object.assign(SHAPES, {
         if ($args !~ keep) { return 302 /kept?keep; } proxy_pass http://<A>; }
       location /c { add_header X-C outer; if ($arg_y) { add_header X-C inner; proxy_pass http://<A>; } return 200 c; }
       location /d { set $a "\${host}x"; set $b "$a$arg_q.y"; if ($uri ~ ^/d/(?<rest>.+)$) { set $b "$rest!$1"; } return 200 $b; }
+      location /f { set $x bc; set $y "$arg_a$x"; if ($arg_c) { set $y "$host$x$arg_a$arg_c"; } add_header X-Y "$arg_a$y"; return 200 "$arg_a$x|$y|\${x}$x$arg_a"; }
       location /e { if ($arg_z = 1) { break; } return 200 e; proxy_pass http://<A>; }`,
     asked: [
       ['/', 'Host: old.example'],
       ['/a', 'Host: old.example'],
       ['/a', 'X-Block: 1'],
       ['/a', 'X-Block: 0'],
-      ...'/ /a?x=1 /a?x=2 /a?x=3 /b /b?keep /c /c?y=1 /c?y=0 /d /d/more?q=1 /e /e?z=1'.split(' '),
+      ...'/ /a?x=1 /a?x=2 /a?x=3 /b /b?keep /c /c?y=1 /c?y=0 /d /d/more?q=1 /f?a=1&abc=2 /f?a=1&abc=2&c=3 /e /e?z=1'.split(
+        ' ',
+      ),
       ['/b?keep', 'User-Agent: CRAWLER'],
     ],
   },

@@ -91,11 +91,15 @@ function typesOf({ scope, path }: AnswerPlace): Record<string, unknown> {
   };
 }
 
-/** The text with the variables that have one value put in. */
+/** The text with the variables that have one value put in. The others stay, apart from what is put in after them. */
 export function putLiterals(text: string, literals: ReadonlyMap<string, string>): string {
   return text.replace(
-    /\$(?:\{(\w+)\}|([1-9]|\w+))/g,
-    (whole, braced: string | undefined, bare: string | undefined) => literals.get((braced ?? bare)!) ?? whole,
+    /\$(?:\{(\w+)\}|([1-9]|\w+))(?=(\$?))/g,
+    (whole, braced: string | undefined, bare: string | undefined, next: string) => {
+      const value = literals.get((braced ?? bare)!);
+      if (value !== undefined) return value;
+      return next === '' || bare === undefined || /^\d/.test(bare) ? whole : `\${${bare}}`;
+    },
   );
 }
 

@@ -140,10 +140,21 @@ function isContradicted(known: Conditions, more: Conditions): boolean {
   );
 }
 
+/** Variables of nginx that a set changes the request by, and what to do instead. */
+const SET_REMEDIES: ReadonlyMap<string, string> = new Map([
+  ['$args', 'the query goes after the URI of proxy_pass'],
+  ['$limit_rate', 'rates are limited before or after the splitter'],
+]);
+
 function afterSet({ name, words }: Directive, way: Branch, report: TranslationReport): Branch {
   const [variable, value] = words.map(({ text }) => text);
   if (variable === undefined || value === undefined || words.length > 2 || !/^\$\w+$/.test(variable)) {
     report.fail(name, 'set', 'a variable and a value', showGot(words.map(({ text }) => text).join(' ')));
+    return way;
+  }
+  const remedy = SET_REMEDIES.get(variable);
+  if (remedy !== undefined) {
+    report.fail(name, 'set', `a variable of the file's own (${remedy})`, showGot(variable));
     return way;
   }
   const literals = new Map(way.literals).set(variable.slice(1), inBraces(putLiterals(value, way.literals)));

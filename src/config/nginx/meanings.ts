@@ -109,6 +109,7 @@ const KEPT_DIRECTIVES: ReadonlyMap<string, string> = new Map([
   ['include', ''],
   ['upstream', 'its servers are chosen at random, by weight and load; nginx uses them in turn'],
   ['least_conn', 'always in force: of two different servers, drawn by weight, the less busy one'],
+  ['random', 'always random two least_conn: of two servers that are drawn by weight, the less busy one'],
   ['hash', 'balance.key: another ring than that of nginx, so keys go to other servers, and stay there'],
   [
     'ip_hash',
@@ -128,7 +129,7 @@ const KEPT_DIRECTIVES: ReadonlyMap<string, string> = new Map([
   ['real_ip_recursive', 'the same for all locations'],
   ['server_name', ''],
   ['if', 'comparisons of a variable with a text or a linear regular expression; no files'],
-  ['set', ''],
+  ['set', 'of variables of the file alone: `set $args` and `set $limit_rate` are refused'],
   ['break', ''],
   ['http2', 'clients are offered HTTP/1.1 alone'],
   [
@@ -253,7 +254,7 @@ const DIRECTIVE_REMEDIES: readonly (readonly [names: RegExp, remedy: string])[] 
     /^proxy_ssl_/,
     'upstreams.*.tls has the files and names for https upstreams; certificates are always verified',
   ],
-  [/^(?:random|least_time|sticky\w*|queue|ntlm)$/, 'the servers of an upstream share its requests by weight'],
+  [/^(?:least_time|sticky\w*|queue|ntlm)$/, 'the servers of an upstream share its requests by weight'],
   [/^(?:state|match|health_check\w*|check\w*)$/, 'probe of an upstream checks its servers'],
   [/^(?:http2|http3|quic)/, 'clients speak HTTP/1.1 here; the proxy before the splitter ends HTTP/2'],
   [/^ssl$/, 'say ssl in listen'],

@@ -48,15 +48,19 @@ const HASH_NOTE =
 const IP_HASH_NOTE =
   'ip_hash is balance by the key $remote_addr here: one server for each whole address; nginx takes the first three numbers of an IPv4 address, and its servers are others';
 const LEAST_NOTE = 'every upstream uses least_conn, between two servers that are drawn by weight';
+const RANDOM_NOTE =
+  'random is random two least_conn here: of two servers that are drawn by weight, the less busy one';
 
 /** The servers of an upstream block; undefined where it has a problem, which is reported. */
 export function readUpstreamBlock(upstream: Directive, report: TranslationReport): UpstreamBlock | undefined {
   const servers: BlockServer[] = [];
   let key: string | undefined;
+  let isRandom = false;
   for (const directive of upstream.block!) {
     const { text } = directive.name;
     if (text === 'server') servers.push(...readServer(directive, report));
     else if (text === 'least_conn') report.note(LEAST_NOTE);
+    else if (text === 'random') isRandom = readRandom(directive, report);
     else if (text === 'keepalive_requests' || text === 'keepalive_timeout') continue;
     else if (text === 'hash') key = readHashKey(directive, report) ?? key;
     else if (text === 'ip_hash') {
@@ -72,13 +76,21 @@ export function readUpstreamBlock(upstream: Directive, report: TranslationReport
     return undefined;
   }
   if (servers.length === 1) return { servers, only: servers[0], key, pool };
-  if (key === undefined) report.note(CHOICE_NOTE);
+  if (key === undefined && !isRandom) report.note(CHOICE_NOTE);
   const limited = servers.find(({ connectionsMax }) => connectionsMax !== undefined);
   if (limited !== undefined) {
     const expected = 'max_conns only in an upstream of one server';
     report.fail(upstream.name, 'upstream', expected, `${servers.length} servers`);
   }
   return { servers, only: undefined, key, pool };
+}
+
+/** `random [two [least_conn]]`. */
+function readRandom({ name, words: given }: Directive, report: TranslationReport): boolean {
+  const method = given.map(({ text }) => text).join(' ');
+  if (/^(?:two(?: least_conn)?)?$/.test(method)) report.note(RANDOM_NOTE);
+  else report.fail(name, 'random', 'nothing, two, or two least_conn', showGot(method));
+  return true;
 }
 
 /** The key of `hash KEY [consistent]`. */

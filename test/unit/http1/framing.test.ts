@@ -151,6 +151,11 @@ describe('a request is refused', () => {
     'something behind the bracket': ['Host: [::1]x'],
     'empty brackets': ['Host: []'],
     'a scheme': ['Host: http://h'],
+    'a dot alone': ['Host: .'],
+    'a dot and a port': ['Host: .:80'],
+    'an empty label': ['Host: a..b'],
+    'two dots at the end': ['Host: a..'],
+    'two dots in brackets': ['Host: [::1..2]'],
   });
 
   it('with BAD_HOST: HTTP/1.1 without Host', () => {

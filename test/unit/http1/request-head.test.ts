@@ -180,6 +180,8 @@ describe('a request head is refused', () => {
     'a byte above 0x7f in the authority': 'GET http://h\xe9/ HTTP/1.1\r\nHost: h',
     'an open bracket': 'GET http://[::1/ HTTP/1.1\r\nHost: h',
     'empty brackets': 'GET http://[]/ HTTP/1.1\r\nHost: h',
+    'an empty label in the authority': 'GET http://a..b/ HTTP/1.1\r\nHost: h',
+    'a dot as authority': 'GET http://./ HTTP/1.1\r\nHost: h',
   });
 
   refused('CONNECT_REFUSED', {

@@ -36,6 +36,7 @@ it('no spelling of a path leads past its route, and it goes upstream as it came'
   expect(closed.lines).toEqual(targets.map((target) => `GET ${target} HTTP/1.1`));
   const refused = await client.ask('GET /../admin HTTP/1.1\r\nHost: h\r\n\r\n');
   expect([statusOf(refused), ...valuesOf(refused, 'x-splitter-error')]).toEqual([400, 'BAD_TARGET']);
+  expect(valuesOf(refused, 'connection')).toEqual(['close']);
 });
 
 it('a route may have a body limit of its own, larger or smaller than that of all', async () => {
@@ -60,4 +61,13 @@ it('a route may have a body limit of its own, larger or smaller than that of all
   expect(statusOf(await client.ask(chunked))).toBe(413);
   const other = await splitter.client();
   expect(statusOf(await other.ask('POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n'))).toBe(413);
+});
+
+it('a TRACE that is refused ends its connection', async () => {
+  const upstream = await startUpstream();
+  const splitter = await startSplitter({ trace: 'refuse', routes: [{ upstream: upstream.url }] });
+  const client = await splitter.client();
+  const refused = await client.ask('TRACE / HTTP/1.1\r\nHost: h\r\n\r\n');
+  expect([statusOf(refused), ...valuesOf(refused, 'connection')]).toEqual([405, 'close']);
+  expect(upstream.lines).toEqual([]);
 });

@@ -116,6 +116,18 @@ describe('what cannot be kept is told with file and line, all at once', () => {
       ' hash: expected a variable of $arg_NAME $http_NAME $cookie_NAME $remote_addr $host $uri $request_uri $request_method $args, got "$bad"',
     ],
     [
+      'a set of the query',
+      asking({ server: 'location /x { set $args x=1; proxy_pass http://a; }' }),
+      'set $args',
+      ' set: expected a variable of the file\'s own (the query goes after the URI of proxy_pass), got "$args"',
+    ],
+    [
+      'a set of the rate',
+      asking({ server: 'location /x { set $limit_rate 4k; proxy_pass http://a; }' }),
+      'set $limit_rate',
+      ' set: expected a variable of the file\'s own (rates are limited before or after the splitter), got "$limit_rate"',
+    ],
+    [
       'another kind of hash',
       asking({ http: 'upstream a { hash $uri ketama; server b; }' }),
       'hash',
@@ -123,9 +135,9 @@ describe('what cannot be kept is told with file and line, all at once', () => {
     ],
     [
       'another way to choose a server',
-      asking({ http: 'upstream a { random; server b; }' }),
+      asking({ http: 'upstream a { random two least_time=header; server b; }' }),
       'random',
-      ': expected a directive that can be kept in upstream (the servers of an upstream share its requests by weight), got "random"',
+      ' random: expected nothing, two, or two least_conn, got "two least_time=header"',
     ],
     [
       'client times that differ between locations',

@@ -217,6 +217,14 @@ describe('what is kept', () => {
     ]);
   });
 
+  it.each(['random', 'random two', 'random two least_conn'])('%s, which is how servers are chosen', (how) => {
+    const { config, notes } = good(asking({ http: `upstream a { ${how}; server b:81; server c; }` }));
+    expect(config.upstreams.get('a')!.servers).toHaveLength(2);
+    expect(notes).toEqual([
+      'random is random two least_conn here: of two servers that are drawn by weight, the less busy one',
+    ]);
+  });
+
   it('hash and ip_hash as a choice by key, with a note that the servers are others', () => {
     const balanceOf = (how: string) => {
       const { config, notes } = good(asking({ http: `upstream a { ${how}; server b:81; server c; }` }));
