@@ -295,6 +295,28 @@ describe('a client certificate', () => {
   });
 });
 
+describe('texts that read the handshake', () => {
+  const body =
+    '$scheme|$https|$ssl_server_name|$ssl_protocol|$ssl_cipher|$ssl_session_reused|$ssl_client_verify|$ssl_client_s_dn|';
+  const read = async (options: ConnectionOptions) => {
+    const tls = { clientCa: authority.ca, clientCertificate: 'optional' };
+    const splitter = await startTls(tls, { routes: [{ respond: { status: 200, body } }] });
+    return (await ask(splitter.port, options)).text.split('\r\n\r\n')[1]!.split('|').slice(0, -1);
+  };
+
+  it('have its name in lower case, its protocol, its cipher and the subject of the client', async () => {
+    const pem = pemOf(authority.issue({ subject: '/O=shop/CN=app' }));
+    const only = { minVersion: 'TLSv1.3', maxVersion: 'TLSv1.3', servername: 'SHOP.example' } as const;
+    const facts = await read({ ...only, ...pem, ciphers: 'TLS_AES_128_GCM_SHA256' });
+    expect(facts).toEqual([
+      ...['https', 'on', 'shop.example', 'TLSv1.3', 'TLS_AES_128_GCM_SHA256', '.', 'SUCCESS'],
+      'CN=app,O=shop',
+    ]);
+    const without = await read({ ...only, ciphers: 'TLS_AES_256_GCM_SHA384' });
+    expect(without.slice(4)).toEqual(['TLS_AES_256_GCM_SHA384', '.', 'NONE', '']);
+  });
+});
+
 describe('a session', () => {
   it.each(['TLSv1.2', 'TLSv1.3'] as const)(
     'of %s is resumed by another process that has the same ticket keys',
