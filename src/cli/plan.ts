@@ -41,7 +41,11 @@ export function planCommand(terminal: Terminal): Command {
     )
     .argument('<OLD>', 'YAML file or nginx.conf that runs now')
     .argument('<NEW>', 'YAML file or nginx.conf that will replace it')
-    .option('--max-moved <SHARE>', 'exit with 1 if more than this moves in any split, like 10%', ratio)
+    .option(
+      '--max-moved <SHARE>',
+      'exit with 1 if more than this moves in any split, now or at a later step of NEW, like 10%',
+      ratio,
+    )
     .option('--samples <N>', 'number of random keys, if there is no exact result', wholeNumber, 100_000)
     .option('--seed <N>', 'another seed gives other random keys', wholeNumber, 1)
     .option('--json', 'print the plan as JSON');
@@ -58,12 +62,10 @@ export function planCommand(terminal: Terminal): Command {
         : changes.flatMap(changeLines).join('\n');
     terminal.writeOut(`${text}\n`);
     const { maxMoved } = flags;
-    const over = changes.filter(
-      ({ plan }) => maxMoved !== undefined && plan !== null && plan.moved > maxMoved + ROUNDING,
-    );
+    if (maxMoved === undefined) return;
+    const over = changes.flatMap((change) => movesOver(change, maxMoved));
     if (over.length === 0) return;
-    const names = over.map(({ split, plan }) => `${split} (${formatPercent(plan!.moved)})`).join(', ');
-    terminal.writeErr(`more than ${formatPercent(maxMoved!)} of all keys move: ${names}\n`);
+    terminal.writeErr(`more than ${formatPercent(maxMoved)} of all keys move: ${over.join(', ')}\n`);
     throw new CommanderError(1, 'request-splitter.movesTooMuch', '');
   });
 }
@@ -78,6 +80,15 @@ interface Change {
   /** Variants of both sides in the order of their lists. */
   readonly from: readonly string[];
   readonly to: readonly string[];
+}
+
+/** The change itself and each later step that moves more than this, as "checkout (45% at 2026-12-02T09:00Z)". */
+function movesOver({ split, plan, steps }: Change, maxMoved: number): string[] {
+  const moves = [{ moved: plan?.moved ?? 0, when: '' }];
+  for (const { at, moved } of steps) moves.push({ moved, when: ` at ${at}` });
+  return moves
+    .filter(({ moved }) => moved > maxMoved + ROUNDING)
+    .map(({ moved, when }) => `${split} (${formatPercent(moved)}${when})`);
 }
 
 interface Side {

@@ -339,6 +339,20 @@ describe('plan', () => {
     expect((await runCommand(['plan', ...files, '--max-moved', 'few'])).code).toBe(2);
   });
 
+  it('is exit code 1 when a later step of the new file moves more than --max-moved', async () => {
+    const steps = '{ at: "2030-01-01T00:00Z", to: 2% }, { at: "2030-01-02T00:00Z", to: 52% }';
+    const files = [
+      await file('before.yaml', split('s', '50%', 'coverage: 0%,')),
+      await file('steps.yaml', split('s', '50%', `coverage: { steps: [${steps}] },`)),
+    ];
+    const plan = ['plan', ...files, '--at', '2029-12-31T00:00Z', '--max-moved'];
+    expect(await runCommand([...plan, '10%'])).toMatchObject({
+      code: 1,
+      err: 'more than 10% of all keys move: s (25% at 2030-01-02T00:00Z)\n',
+    });
+    expect((await runCommand([...plan, '25%'])).code).toBe(0);
+  });
+
   it('is about the files as they are: no variable stands above them', async () => {
     const files = [await file('50.yaml', split('s', '50%')), await file('60.yaml', split('s', '60%'))];
     const { out } = await runCommand(['plan', ...files, '--json'], { environment: SPLIT });
