@@ -49,14 +49,14 @@ export class Enrolment {
     readonly hashes: HashRange;
   } | null;
   readonly #coverage: Schedule<number>;
-  readonly #clock: () => number;
+  readonly #clock: (until?: number) => number;
   readonly #stop: SplitStop;
 
   /** @param clock milliseconds since 1970; read only where coverage has steps */
   constructor(
     name: string,
     { coverage = SHARE_MAX, layer, slot }: SplitConfig,
-    clock: () => number,
+    clock: (until?: number) => number,
     stop: SplitStop,
   ) {
     this.#seed = seedOf('coverage', name);
@@ -80,7 +80,8 @@ export class Enrolment {
 
   /** Coverage as the clock has it, in hundredths of a percent, whether the split is stopped or not. */
   get coverage(): number {
-    return this.#coverage.steps.length === 0 ? this.#coverage.at(0) : this.#coverage.at(this.#clock());
+    const schedule = this.#coverage;
+    return schedule.steps.length === 0 ? schedule.at(0) : schedule.at(this.#clock(schedule.nextAt));
   }
 
   /** The steps, and how many of them are taken by now. */

@@ -16,19 +16,20 @@ export class Schedule<T> {
   readonly #first: T;
   #taken = 0;
   #current: T;
-  #nextAt: number;
+  /** Time of the next step; Infinity after the last one. */
+  nextAt: number;
 
   /** @param first value before the first step @param steps in the order of their times */
   constructor(first: T, steps: readonly Step<T>[]) {
     this.steps = steps;
     this.#first = first;
     this.#current = first;
-    this.#nextAt = steps[0]?.at ?? Number.POSITIVE_INFINITY;
+    this.nextAt = steps[0]?.at ?? Number.POSITIVE_INFINITY;
   }
 
   /** The value now. Hot path. */
   at(now: number): T {
-    if (now >= this.#nextAt) this.#advance(now);
+    if (now >= this.nextAt) this.#advance(now);
     return this.#current;
   }
 
@@ -42,6 +43,6 @@ export class Schedule<T> {
     const { steps } = this;
     while (this.#taken < steps.length && now >= steps[this.#taken]!.at) this.#taken++;
     this.#current = this.#taken === 0 ? this.#first : steps[this.#taken - 1]!.to;
-    this.#nextAt = steps[this.#taken]?.at ?? Number.POSITIVE_INFINITY;
+    this.nextAt = steps[this.#taken]?.at ?? Number.POSITIVE_INFINITY;
   }
 }

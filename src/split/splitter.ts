@@ -40,8 +40,8 @@ export type Reason = (typeof REASONS)[number];
 
 /** What a splitter reads from outside; a splitter that needs none of it is a pure function of the request. */
 export interface SplitterLive {
-  /** Milliseconds since 1970; needed where coverage or shares have steps. */
-  readonly clock?: () => number;
+  /** Milliseconds since 1970, needed where coverage or shares have steps; far from the next one an older time will do. */
+  readonly clock?: (nextStepAt?: number) => number;
   /** What stops the split; without it nothing does. */
   readonly stop?: SplitStop;
   /** The variable of the split; needed where `choose` reads it. */
@@ -147,7 +147,7 @@ export class Splitter {
   /** The variants and shares; where they have steps, those of the last decision. */
   #arms: Arms;
   readonly #steps: Schedule<Arms> | null;
-  readonly #clock: () => number;
+  readonly #clock: (nextStepAt?: number) => number;
   readonly #random: () => number;
   readonly #makeKey: () => string;
 
@@ -291,7 +291,7 @@ export class Splitter {
   }
 
   #now(): Arms {
-    if (this.#steps !== null) this.#arms = this.#steps.at(this.#clock());
+    if (this.#steps !== null) this.#arms = this.#steps.at(this.#clock(this.#steps.nextAt));
     return this.#arms;
   }
 
