@@ -84,6 +84,7 @@ async function runSoak(options: Options): Promise<SoakResult> {
 
 async function runTls(options: Options): Promise<void> {
   const { rounds, seconds } = options.wishes;
+  const machine = describeMachine();
   const stopWatching = watchOthers();
   const results = await onRig(options, (rig) =>
     measureTls(rig, rounds ?? TLS_ROUNDS, seconds ?? TLS_SECONDS, progress),
@@ -91,10 +92,7 @@ async function runTls(options: Options): Promise<void> {
   const others = stopWatching();
   console.log(`\nTLS towards clients\n\n${tlsTables(results)}\n${others}`);
   if (options.json !== null)
-    writeFileSync(
-      options.json,
-      `${JSON.stringify({ machine: describeMachine(), others, results }, null, 2)}\n`,
-    );
+    writeFileSync(options.json, `${JSON.stringify({ machine, others, results }, null, 2)}\n`);
 }
 
 async function runScenarios(
@@ -201,6 +199,11 @@ if (options.help) {
 }
 if (options.load === 'wrk' && findProgram('wrk') === undefined) {
   console.error('--load: wrk is not installed');
+  process.exit(2);
+}
+for (const program of options.tlsAlone ? ['nginx', 'openssl'] : []) {
+  if (findProgram(program) !== undefined) continue;
+  console.error(`--tls: ${program} is not installed`);
   process.exit(2);
 }
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {

@@ -17,7 +17,7 @@ import {
   type TlsTarget,
 } from './load/tls.ts';
 import type { Progress } from './measure.ts';
-import { cpuMicroseconds, findProgram, freePorts, Running, scratchDirectory } from './processes.ts';
+import { cpuMicroseconds, freePorts, Running, scratchDirectory } from './processes.ts';
 import { table } from './report.ts';
 import { figure } from './results.ts';
 import { NODE_FLAGS } from './rivals.ts';
@@ -106,11 +106,7 @@ interface Place {
 /** With TLS, and without. */
 type Ports = readonly [number, number];
 
-function startNginx(
-  program: string,
-  [port, plainPort]: Ports,
-  { folder, certificate, key, upstreams }: Place,
-): Running {
+function startNginx([port, plainPort]: Ports, { folder, certificate, key, upstreams }: Place): Running {
   const ssl = `ssl_certificate ${certificate}; ssl_certificate_key ${key}; ssl_protocols ${PROTOCOL};`;
   const text = readFileSync(join(here, 'rivals', 'nginx-tuned.conf'), 'utf8')
     .replaceAll('@UPSTREAM_A@', String(upstreams[0]))
@@ -119,7 +115,7 @@ function startNginx(
     .replace('location /', `listen 127.0.0.1:${plainPort} backlog=4096; location /`)
     .replace('location /', `${ssl} location /`);
   writeFileSync(join(folder, 'nginx.conf'), text);
-  return new Running('nginx', 'measured', program, ['-p', folder, '-c', 'nginx.conf', '-g', 'daemon off;']);
+  return new Running('nginx', 'measured', 'nginx', ['-p', folder, '-c', 'nginx.conf', '-g', 'daemon off;']);
 }
 
 function startSplitter([port, plainPort]: Ports, { folder, certificate, key, upstreams }: Place): Running {
@@ -159,11 +155,8 @@ async function untilAnswering({ process, target }: TlsContender): Promise<void> 
   }
 }
 
-/** Starts nginx, the splitter and the bare server. Throws what is missing as a sentence. */
+/** Starts nginx, the splitter and the bare server. */
 async function startAll({ upstreams }: Rig): Promise<TlsContender[]> {
-  const nginx = findProgram('nginx');
-  if (nginx === undefined) throw new Error('--tls: nginx is not installed');
-  if (findProgram('openssl') === undefined) throw new Error('--tls: openssl is not installed');
   const folder = scratchDirectory();
   const place: Place = { folder, ...makeCertificate(folder), upstreams };
   const ca = readFileSync(place.certificate);
@@ -174,7 +167,7 @@ async function startAll({ upstreams }: Rig): Promise<TlsContender[]> {
     [e, f],
   ];
   const contenders: TlsContender[] = [
-    [theirs!, startNginx(nginx, theirs!, place), REFERENCE_NAME] as const,
+    [theirs!, startNginx(theirs!, place), REFERENCE_NAME] as const,
     [ours!, startSplitter(ours!, place), 'request-splitter'] as const,
     [bare!, startBare(bare!, place), 'Node.js without a proxy'] as const,
   ].map(([[port, plainPort], started, name]) => ({
