@@ -174,6 +174,24 @@ Object.assign(SHAPES, {
       ['POST /a', 'Content-Length: 3'],
     ],
   },
+  'error pages that a server inherits, and those of an upstream that is silent': {
+    http: 'error_page 404 =200 /none; error_page 502 504 =503 /sorry; error_page 413 @large;',
+    server: `proxy_read_timeout 1s; proxy_next_upstream off; client_max_body_size 4;
+      location = /none { return 404 "none"; } location = /sorry { add_header X-Page "$request_method" always; return 200 "sorry"; }
+      location @large { add_header X-Page large always; return 200 "too large"; } location /up { proxy_pass http://<A>; }
+      location /caught { proxy_intercept_errors on; proxy_pass http://<A>; } location /dead { proxy_pass http://127.0.0.1:1; }
+      location /own { error_page 502 504 =599 /sorry; location /own/dead { proxy_pass http://127.0.0.1:1; }
+        location /own/up { proxy_intercept_errors on; proxy_pass http://<A>; } location /own/4 { return 404; } }`,
+    asked: [
+      ...'/nowhere /dead /up?hang /up?status=503 /up?status=504 /caught?status=503 /caught?status=504'.split(
+        ' ',
+      ),
+      ...'/own/dead /own/up?status=504 /own/up?status=503 /own/up?status=404 /own/4 /own/none'.split(' '),
+      ['POST /up', 'Content-Length: 9'],
+      ['POST /nowhere', 'Content-Length: 3'],
+      ['HEAD /dead'],
+    ],
+  },
   'answers by condition': {
     server: `if ($host = old.example) { return 301 https://new.example$request_uri; } set $where server;
       if ($http_x_block) { return 403; }
@@ -238,6 +256,7 @@ describe.skipIf(NGINX_VERSION === null)('answers of an nginx.conf', () => {
   beforeAll(async () => {
     await loadPatternEngine();
     upstream = createServer((asked, response) => {
+      if (asked.url!.endsWith('?hang')) return;
       const status = Number(/status=(\d+)/.exec(asked.url!)?.[1] ?? 200);
       const location = /to=([^&]*)/.exec(asked.url!)?.[1];
       const back = location === undefined ? {} : { Location: decodeURIComponent(location), Refresh: '3' };
