@@ -139,6 +139,7 @@ const KEPT_DIRECTIVES: ReadonlyMap<string, string> = new Map([
   ['ssl_certificate_key', 'without a passphrase'],
   ['ssl_protocols', 'TLSv1.2 or TLSv1.3 is the lowest version; the highest is TLSv1.3'],
   ['ssl_client_certificate', 'the same for all servers at one address'],
+  ['ssl_verify_depth', 'chains of client certificates may be of any length'],
   ['ssl_verify_client', 'on, off and optional, the same for all servers at one address'],
   ['return', 'a request body is not read: the connection closes after the answer'],
   ['types', ''],
