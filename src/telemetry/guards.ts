@@ -327,6 +327,8 @@ export function stopOf(
 }
 
 function optionsOf(split: SplitConfig): string {
-  const text = JSON.stringify({ ...split, override: undefined });
+  // Replicas may keep their stops in different files.
+  const guard = { ...split.guard, stateFile: undefined };
+  const text = JSON.stringify({ ...split, guard, override: undefined });
   return createHash('sha256').update(text).digest('hex').slice(0, 16);
 }

@@ -149,6 +149,17 @@ it('what was counted before the window of the fleet, or with other options, is n
   expect(stopped(mixed)).toEqual([false, false, false]);
 });
 
+it('replicas with different state files have the same guard', () => {
+  const { replica, round } = fleetOf();
+  const files = ['a', 'b', 'c'].map((name) =>
+    replica(name, GUARD.replace('fleet:', `stateFile: /state/${name}.json, fleet:`)),
+  );
+  round(files);
+  serveAll(files, 0);
+  round(files);
+  expect(stopped(files)).toEqual([true, true, true]);
+});
+
 it('a silent fleet leaves each replica to judge its own counts', () => {
   const { replicas, round, clock } = fleetOf();
   const [one] = replicas;
