@@ -170,7 +170,7 @@ const KEPT_DIRECTIVES: ReadonlyMap<string, string> = new Map([
   ['proxy_request_buffering', 'bodies always pass as they arrive, so a chunked upload stays chunked'],
   [
     'underscores_in_headers',
-    'fields whose names have other characters than letters, digits and "-" always pass',
+    'fields whose names have other characters than letters, digits and "-" always pass; $http_x_foo reads X-Foo alone, not X_Foo',
   ],
   ['ignore_invalid_headers', 'the same'],
   ['proxy_buffer_size', 'heads of 32 KiB always pass'],
