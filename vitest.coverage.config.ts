@@ -4,23 +4,23 @@ import { configDefaults, defineConfig } from 'vitest/config';
 
 /** Lines of each folder that have to be reached, in percent. A floor may only rise. */
 const LINES_MIN: Readonly<Record<string, number>> = {
-  admin: 96,
-  cli: 79,
-  config: 96,
+  admin: 97,
+  cli: 95,
+  config: 97,
   embed: 97,
-  downstream: 93,
+  downstream: 95,
   exchange: 98,
-  fleet: 76,
+  fleet: 94,
   http1: 99,
-  key: 89,
+  key: 98,
   routing: 98,
-  service: 80,
-  split: 97,
+  service: 93,
+  split: 98,
   telemetry: 85,
   transport: 98,
   trust: 98,
   upstream: 97,
-  workers: 60,
+  workers: 82,
 };
 
 /** Their files share a process, which saves its start, as in vitest.config.ts. */

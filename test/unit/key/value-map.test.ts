@@ -5,6 +5,7 @@ import { formatProblems } from '../../../src/config/problem.ts';
 import { compilePattern, loadPatternEngine, type Pattern } from '../../../src/key/pattern.ts';
 import { compileSplits } from '../../../src/split/own.ts';
 import { LibraryView } from '../../../src/split/request.ts';
+import { growth, LINEAR_MAX } from '../../support/growth.ts';
 
 beforeAll(loadPatternEngine);
 
@@ -75,17 +76,7 @@ describe('what hostile input costs', () => {
     '%s is tried on 64 KiB in a time that grows with their number',
     (text) => {
       const pattern = compilePattern(text, false) as Pattern;
-      const times = [8192, 65_536].map((size) => {
-        const input = `${'a'.repeat(size)}!`;
-        const runs = Array.from({ length: 7 }, () => {
-          const start = performance.now();
-          pattern.test(input);
-          return performance.now() - start;
-        });
-        return Math.min(...runs);
-      });
-      // Eight times as many bytes: quadratic would be 64 times as long.
-      expect(times[1]!).toBeLessThan(32 * Math.max(times[0]!, 0.05));
+      expect(growth((size) => pattern.test(`${'a'.repeat(size)}!`), 8192)).toBeLessThan(LINEAR_MAX);
     },
   );
 });
