@@ -121,6 +121,21 @@ describe('a PROXY header names the client of its connection', () => {
     expect(socket.bytesReceived).toBe(0);
   });
 
+  it.each(['', 'PROXY TCP4 '])(
+    'a connection that ends after %j gets no answer, and the next one its own',
+    async (begun) => {
+      const { splitter, seen } = await start(PROXIED, { proxyProtocol: true });
+      const ending = await splitter.client();
+      if (begun !== '') await ending.send(begun);
+      ending.end();
+      await ending.ended;
+      expect(ending.bytesReceived).toBe(0);
+      const socket = await splitter.client();
+      await socket.ask(Buffer.concat([LINE, Buffer.from(`${GET}\r\n`)]));
+      expect(seen().client).toBe('192.0.2.7');
+    },
+  );
+
   it('one that does not come in time closes the connection', async () => {
     const { splitter } = await start(PROXIED, { proxyProtocol: true }, { timeouts: { requestHead: '1s' } });
     const socket = await splitter.client();

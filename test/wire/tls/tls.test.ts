@@ -1,5 +1,6 @@
 // TLS towards clients: which certificate a name gets, what clients with and without certificates of their own get, plain
 // text on a TLS port, limits of handshakes, sessions, and files that change or break while it runs.
+import { once } from 'node:events';
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect as connectPlain } from 'node:net';
 import { join } from 'node:path';
@@ -259,6 +260,13 @@ describe('the certificate', () => {
       'expected a PEM private key without a passphrase',
     );
     expect(open({ ...shop, clientCa: shop.key })).toThrow('expected PEM certificates, got: ');
+    // Every file that is watched.
+    expect(open({ ...shop, clientCa: authority.ca })().files).toEqual([
+      shop.certificate,
+      shop.key,
+      authority.ca,
+    ]);
+    expect(open(shop)().files).toEqual([shop.certificate, shop.key]);
   });
 });
 
@@ -292,6 +300,24 @@ describe('a client certificate', () => {
       expect(again.isResumed).toBe(true);
       expect(faultOf(again)).toBe(fault);
     }
+  });
+});
+
+describe('the limit of connections', () => {
+  it('closes a client before its handshake, and lets the next one in when there is room', async () => {
+    const splitter = await startTls({}, { limits: { connections: 1 } });
+    const first = connect({
+      port: splitter.port,
+      host: '127.0.0.1',
+      ca: authority.caBytes,
+      servername: 'shop.example',
+    });
+    onTestFinished(() => void first.destroy());
+    await once(first, 'secureConnect');
+    expect((await ask(splitter.port)).text).toMatch(/^error ECONNRESET$|^error /);
+    first.destroy();
+    const answered = async () => faultOf(await ask(splitter.port));
+    await expect.poll(answered, { timeout: 30_000 }).toBe('HTTP/1.1 200 OK');
   });
 });
 
