@@ -6,6 +6,7 @@ import { variablesOf } from '../../key/key-text.ts';
 import { showGot } from '../problem.ts';
 import { putLiterals } from './answers.ts';
 import { ownDirectives, type Scope } from './directives.ts';
+import { mayMatch, type NewPath, newPathOf } from './new-paths.ts';
 import { afterMatch, nameCaptures, withoutNumbered } from './numbered-captures.ts';
 import type { TranslationReport } from './report.ts';
 import type { Directive } from './syntax.ts';
@@ -22,6 +23,8 @@ export interface Branch {
   readonly literals: ReadonlyMap<string, string>;
   /** What `rewrite … break` does to the path; null where none is on the way. */
   readonly rule: PathRule | null;
+  /** The path by which the request looks for a location again; null where it does not. */
+  readonly newPath: NewPath | null;
   /** What ends the way, a return or a rewrite that redirects; null where the request goes on to what the block does with all of them. */
   readonly answer: Directive | null;
 }
@@ -48,6 +51,11 @@ export function isProgram({ name }: Directive): boolean {
   return PROGRAM_DIRECTIVES.has(name.text);
 }
 
+/** The way does not end in what the block does with all other requests. */
+export function isOver({ answer, newPath }: Branch): boolean {
+  return answer !== null || newPath !== null;
+}
+
 /** The ways through a block, those with more conditions first; the last one has none beside `conditions`. */
 export function branchesOf(
   scope: Scope,
@@ -56,10 +64,15 @@ export function branchesOf(
   report: TranslationReport,
 ): readonly Branch[] {
   const hasProgram = [...PROGRAM_DIRECTIVES].some((name) => ownDirectives(scope, name).length > 0);
-  if (!hasProgram) return [{ scope, literals, conditions, rule: null, answer: null }];
+  if (!hasProgram) return [{ scope, literals, conditions, rule: null, newPath: null, answer: null }];
   const ways: Branch[] = [];
   const known = withSetNames(scope, literals);
-  walk(stepsOf(scope), { scope, literals: known, conditions, rule: null, answer: null }, ways, report);
+  walk(
+    stepsOf(scope),
+    { scope, literals: known, conditions, rule: null, newPath: null, answer: null },
+    ways,
+    report,
+  );
   const tooMany = ways[BRANCHES_MAX];
   if (tooMany !== undefined) {
     const at = scope.directives.find(isProgram)!.name;
@@ -101,7 +114,8 @@ function walk(steps: readonly ProgramStep[], from: Branch, ways: Branch[], repor
     if (text === 'break') break;
     if (text === 'set') way = afterSet(directive, way, report);
     else if (text === 'rewrite') {
-      const matched = afterRewrite(directive, way, report);
+      const rest = steps.slice(index + 1);
+      const matched = afterRewrite(directive, way, rest, report);
       if (matched !== undefined) ways.push(matched);
     } else {
       const inner: Scope = { parent: scope, directives: directive.block ?? [] };
@@ -162,10 +176,15 @@ function afterSet({ name, words }: Directive, way: Branch, report: TranslationRe
 }
 
 const REWRITE_EXPECTED =
-  'a regular expression, a path or URL, and break, redirect or permanent: locations are searched once, before it';
+  'a regular expression, a path or URL, and perhaps last, redirect or permanent, in a location also break; without a flag nothing after it that looks at the new path';
 
 /** The way of the requests that a rewrite matches; undefined where it cannot be kept, which is reported. */
-function afterRewrite(directive: Directive, way: Branch, report: TranslationReport): Branch | undefined {
+function afterRewrite(
+  directive: Directive,
+  way: Branch,
+  rest: readonly ProgramStep[],
+  report: TranslationReport,
+): Branch | undefined {
   const { name, words } = directive;
   const [pattern, replacement, flag, more] = words.map(({ text }) => text);
   const fail = (expected: string): undefined =>
@@ -181,9 +200,15 @@ function afterRewrite(directive: Directive, way: Branch, report: TranslationRepo
     return { ...way, conditions, literals, answer: directive };
   }
   // Before the location is chosen a new path would choose it.
-  if (flag !== 'break' || way.scope.parent?.parent == null) return fail(REWRITE_EXPECTED);
+  const isAgain = flag === 'last' || flag === undefined;
+  if (!isAgain && (flag !== 'break' || way.scope.parent?.parent == null)) return fail(REWRITE_EXPECTED);
+  const newPath = isAgain ? newPathOf(putLiterals(replacement, withoutNumbered(way.literals)), name) : null;
+  const isNext = ({ directive: one }: ProgramStep): boolean =>
+    one.name.text !== 'rewrite' || mayMatch(one, newPath!);
+  if (flag === undefined && rest.some(isNext)) return fail(REWRITE_EXPECTED);
   return {
     ...way,
+    newPath,
     conditions,
     literals,
     rule: {

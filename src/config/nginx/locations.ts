@@ -12,9 +12,10 @@ import {
   rewriteRedirect,
   slashRedirect,
 } from './answers.ts';
-import { type Branch, branchesOf, isProgram, redirectStatus } from './branches.ts';
+import { type Branch, branchesOf, isOver, isProgram, redirectStatus } from './branches.ts';
 import { inheritedDirective, ownDirectives, type Scope } from './directives.ts';
 import { errorAnswersOf, isErrorFile, isInternal } from './error-pages.ts';
+import { locationOf, NEW_PATH_EXPECTED, type NewPath, readsChanged, withoutRewrites } from './new-paths.ts';
 import { afterMatch, nameCaptures } from './numbered-captures.ts';
 import { readPassedPath } from './passed-paths.ts';
 import type { ProxyDestinations } from './proxy-pass.ts';
@@ -75,6 +76,8 @@ export class LocationRoutes {
   readonly #readServers = new Set<Scope['directives']>();
   /** The locations of the server whose routes are made now. */
   #locations: readonly Location[] = [];
+  /** Where the requests of each rewrite go on; null where that cannot be kept. */
+  readonly #nextOf = new Map<NewPath, Location | null>();
   readonly #report: TranslationReport;
   readonly #destinations: ProxyDestinations;
   readonly #variables: FileVariables;
@@ -92,7 +95,7 @@ export class LocationRoutes {
       this.#readServers.add(server.scope.directives);
     }
     const ways = branchesOf(server.scope, server.literals, [], this.#report);
-    if (ways.some(({ rule }) => rule !== null)) {
+    if (ways.some(({ rule, newPath }) => rule !== null && newPath === null)) {
       const expected = 'redirect or permanent in a server, because a new path would choose another location';
       this.#report.fail(server.at, 'rewrite', expected, 'break');
     }
@@ -106,7 +109,11 @@ export class LocationRoutes {
       const where = whereOf(location, hasPatterns);
       for (const way of ways) {
         if (way.answer !== null) this.#answerIn([way], where, server, location.isExact);
-        else this.#route(location, where, way, server, taken);
+        else if (way.newPath !== null) {
+          const bare = this.#barePath(location, taken);
+          if (bare !== null) this.#goOn(way, { path: bare, exact: true }, server, taken);
+          this.#goOn(way, where, server, taken);
+        } else this.#route(location, where, way, server, taken);
       }
     }
     if (taken.has('/')) return;
@@ -129,6 +136,10 @@ export class LocationRoutes {
   #answerIn(ways: readonly Branch[], where: Where, server: ServerPlace, isOnePath: boolean): void {
     for (const way of ways) {
       const { scope, literals, answer } = way;
+      if (way.newPath !== null) {
+        this.#goOn(way, where, server, NONE_TAKEN);
+        continue;
+      }
       const path = isOnePath && typeof where.path === 'string' ? where.path : null;
       const status = isRefused(scope, this.#report) ? 403 : 404;
       const respond =
@@ -201,9 +212,11 @@ export class LocationRoutes {
     taken: ReadonlySet<string>,
   ): void {
     const { scope, directive, path, isExact } = location;
-    // Nobody but an error gets there.
-    if (isInternal(scope) || isErrorFile(location, server.scope))
-      return this.#push(where, { respond: { status: 404 } }, server, { ...from, scope }, directive.name);
+    // Nobody but an error or a rewrite gets there.
+    if ((from.rule === null && isInternal(scope)) || isErrorFile(location, server.scope)) {
+      const denied = { ...from, scope };
+      return this.#push(where, { respond: { status: 404 } }, server, denied, directive.name);
+    }
     const known = this.#report.problems.length;
     const [pass, second] = ownDirectives(scope, 'proxy_pass');
     if (second !== undefined)
@@ -218,11 +231,12 @@ export class LocationRoutes {
       afterMatch(from.literals, location.captured),
       from.conditions,
       this.#report,
-    );
+    ).map((way) => (from.rule === null ? way : { ...way, rule: from.rule }));
     for (const way of this.#withoutSplit(ways, pass, from)) {
       const { answer, literals } = way;
       const passed = way.pass ?? ownDirectives(way.scope, 'proxy_pass')[0] ?? pass;
-      if (answer !== null) {
+      if (way.newPath !== null) this.#goOn(way, where, server, taken);
+      else if (answer !== null) {
         const place = { scope: way.scope, literals, path: isExact ? path : null };
         const respond = readWayEnd(answer, place, this.#report);
         if (respond !== undefined) this.#push(where, { respond }, server, way, answer.name);
@@ -241,7 +255,7 @@ export class LocationRoutes {
           ...(rewriteLocation.length === 0 ? {} : { rewriteLocation }),
         };
         if (end !== undefined) this.#push(where, { ...end, ...options }, server, way, directive.name);
-      } else if (ownDirectives(scope, 'location').length > 0 || ways.some(({ answer }) => answer !== null)) {
+      } else if (ownDirectives(scope, 'location').length > 0 || ways.some(isOver)) {
         // nginx would look for a file here.
         this.#push(where, { respond: { status: 404 } }, server, way, directive.name);
       } else if (this.#report.problems.length === known) {
@@ -253,7 +267,7 @@ export class LocationRoutes {
         else this.#report.fail(directive.name, 'location', `${expected}: ${FILES_REMEDY}`, `${got} alone`);
       }
     }
-    if (pass !== undefined) this.#redirectToSlash(location, from, server, taken);
+    if (from.rule === null) this.#redirectToSlash(location, from, server, taken);
   }
 
   /** The ways, or the one that is left of them where a split alone tells them apart. */
@@ -283,17 +297,48 @@ export class LocationRoutes {
   }
 
   /** nginx sends a request for the path without its last slash to the path with it, unless another location takes that. */
-  #redirectToSlash(
-    { path, scope, directive, isPattern }: Location,
-    from: Branch,
-    server: ServerPlace,
-    taken: ReadonlySet<string>,
-  ): void {
-    if (isPattern || path.length < 2 || !path.endsWith('/')) return;
-    const bare = path.slice(0, -1);
-    if (taken.has(bare) || taken.has(`=${bare}`)) return;
+  #redirectToSlash(location: Location, from: Branch, server: ServerPlace, taken: ReadonlySet<string>): void {
+    const bare = this.#barePath(location, taken);
+    if (bare === null) return;
+    const { path, scope, directive } = location;
     const respond = slashRedirect(path, { scope, literals: server.literals, path: bare });
     this.#push({ path: bare, exact: true }, { respond }, server, { ...from, scope }, directive.name);
+  }
+
+  /** The path of a location that passes requests on, without the slash at its end; null where that leads to nothing. */
+  #barePath({ path, scope, isPattern }: Location, taken: ReadonlySet<string>): string | null {
+    const isPassing = ownDirectives(scope, 'proxy_pass').length > 0;
+    if (!isPassing || isPattern || path.length < 2 || !path.endsWith('/')) return null;
+    const bare = path.slice(0, -1);
+    return taken.has(bare) || taken.has(`=${bare}`) ? null : bare;
+  }
+
+  /** The routes of requests at a place whose path a rewrite has changed: those of the location of the new path. */
+  #goOn(way: Branch, where: Where, server: ServerPlace, taken: ReadonlySet<string>): void {
+    const { newPath } = way;
+    if (newPath === null) return;
+    let next = this.#nextOf.get(newPath);
+    if (next === undefined) {
+      next = this.#readNext(newPath);
+      this.#nextOf.set(newPath, next);
+    }
+    if (next !== null) this.#route(next, where, { ...way, newPath: null }, server, taken);
+  }
+
+  /** The location of a new path; null where that cannot be kept, which is reported. */
+  #readNext(newPath: NewPath): Location | null {
+    const { start, isWhole, changesQuery, at } = newPath;
+    if (readsChanged(this.#variables.file, changesQuery)) {
+      const got = changesQuery ? 'a text that reads the path or the arguments' : 'a text that reads $uri';
+      const expected = 'no text that reads what a rewrite changes: texts see the request as it came';
+      this.#report.fail(at, 'rewrite', expected, got);
+      return null;
+    }
+    const target = locationOf(this.#locations, newPath);
+    const scope = target === undefined ? undefined : withoutRewrites(target.scope, newPath);
+    if (target !== undefined && scope !== undefined) return { ...target, scope };
+    this.#report.fail(at, 'rewrite', NEW_PATH_EXPECTED, showGot(`${start}${isWhole ? '' : '…'}`));
+    return null;
   }
 
   #push(
@@ -328,6 +373,7 @@ const FILE_DIRECTIVES: ReadonlySet<string> = new Set(['root', 'index']);
 const FILES_REMEDY =
   'delete this server or mount an empty file over this one if it is not needed, as conf.d/default.conf of the nginx image; else pass its requests to an nginx that has the files';
 
+const NONE_TAKEN: ReadonlySet<string> = new Set();
 const EVERY_PATH: Where = { path: '/' };
 
 function locationId({ isExact, path }: Location): string {

@@ -157,7 +157,10 @@ const KEPT_DIRECTIVES: ReadonlyMap<string, string> = new Map([
   ['proxy_pass', ''],
   ['proxy_set_header', 'fields about the connection and the length of the message are left to the splitter'],
   ['proxy_redirect', 'without regular expressions; a Refresh that is rewritten becomes absolute'],
-  ['rewrite', 'with break in a location, redirect or permanent; linear regular expressions'],
+  [
+    'rewrite',
+    'linear regular expressions. With last or without a flag the beginning of the new path has to decide the location, and no text of the file may read $uri (or, with a new query, the arguments); break in a server is refused',
+  ],
   ['proxy_connect_timeout', ''],
   ['proxy_read_timeout', ''],
   ['proxy_send_timeout', 'timeouts.write limits how long a write may take'],

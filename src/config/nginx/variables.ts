@@ -74,11 +74,14 @@ export class FileVariables {
     };
   }
 
+  /** The whole file, includes and all. */
+  file: readonly Directive[] = [];
   /** Some text of the file reads `$1` to `$9` after the match. */
   readsNumbered = false;
 
   /** Makes the captures of all patterns of the file known: which text has them is checked with the routes. */
   noteCaptures(directives: readonly Directive[]): void {
+    this.file = directives;
     this.readsNumbered = readsNumbered(directives);
     if (this.readsNumbered) for (const name of captureNames()) this.#own.variable(name);
     this.#noteNamed(directives);

@@ -1,6 +1,9 @@
 // What of an nginx.conf cannot be kept: every problem at once, with file and line.
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { loadPatternEngine } from '../../../../src/key/pattern.ts';
 import { asking, run } from '../../../support/nginx-conf.ts';
+
+beforeAll(loadPatternEngine);
 
 const SECTION_1 = `split_clients $arg_token $appversion { 50% version_1a; * version_1b; }
 server { listen 8000; location / { proxy_set_header Host $host; proxy_pass http://$appversion; } }
@@ -92,10 +95,28 @@ describe('what cannot be kept is told with file and line, all at once', () => {
       ' if: expected a comparison of a variable, because no files are served, got "(-f $request_filename)"',
     ],
     [
-      'a rewrite',
-      asking({ server: 'rewrite ^/a /b;' }),
+      'a rewrite with more after it',
+      asking({ server: 'rewrite ^/a /b; return 404;' }),
       'rewrite',
-      ' rewrite: expected a regular expression, a path or URL, and break, redirect or permanent: locations are searched once, before it, got "^/a /b"',
+      ' rewrite: expected a regular expression, a path or URL, and perhaps last, redirect or permanent, in a location also break; without a flag nothing after it that looks at the new path, got "^/a /b"',
+    ],
+    [
+      'a rewrite to what only the request says',
+      asking({ server: 'rewrite ^/a/(.*) /$1 last; location /b { return 404; }' }),
+      'rewrite',
+      ' rewrite: expected a new path whose beginning decides its location, which has no rewrite or if that could change it again, got "/…"',
+    ],
+    [
+      'a rewrite where a text reads the path',
+      asking({ server: 'rewrite ^/a /b last;', location: 'proxy_set_header X-Path $uri;' }),
+      'rewrite',
+      ' rewrite: expected no text that reads what a rewrite changes: texts see the request as it came, got a text that reads $uri',
+    ],
+    [
+      'a rewrite of the query where a text reads an argument',
+      asking({ server: 'rewrite ^/a /b?x=1 last;', location: 'proxy_set_header X-Arg $arg_x;' }),
+      'rewrite',
+      ' rewrite: expected no text that reads what a rewrite changes: texts see the request as it came, got a text that reads the path or the arguments',
     ],
     [
       'an unknown directive with a near miss',
