@@ -5,6 +5,7 @@
 import { didYouMean } from '../../did-you-mean.ts';
 import { checkKey, type KeyFault } from '../../key/compile.ts';
 import { variablesOf, writeVariable } from '../../key/key-text.ts';
+import { isNginxVariable } from '../../key/nginx-names.ts';
 import { type Path, showGot } from '../problem.ts';
 import { describeSecret, hasLiterals } from '../secrets.ts';
 import { free, plainName } from './directives.ts';
@@ -176,8 +177,9 @@ export function reportTextFault(
   { error }: KeyFault,
 ): void {
   const [expected, got] = error.replace(/^expected /, '').split(', got ');
-  // The name of a variable is no secret, whatever the text around it may be.
-  const isName = /^"\$\{?\w*\}?"$/.test(got ?? '');
+  // A password may have a "$" in it: only what nginx itself calls a variable is shown.
+  const [, name] = /^"\$\{?(\w+)\}?"$/.exec(got ?? '') ?? [];
+  const isName = name !== undefined && (/^[1-9]$/.test(name) || isNginxVariable(name.toLowerCase()));
   const isSecret = directive === 'proxy_set_header' && !isName && hasLiterals(text);
   report.fail(at, directive, expected ?? error, isSecret ? describeSecret(text) : (got ?? showGot(text)));
 }
