@@ -6,7 +6,7 @@ import { configDefaults, defineConfig } from 'vitest/config';
 const LINES_MIN: Readonly<Record<string, number>> = {
   admin: 97,
   cli: 95,
-  config: 96,
+  config: 97,
   embed: 97,
   downstream: 95,
   exchange: 98,
