@@ -4,6 +4,7 @@ import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { rootCertificates } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readText } from '../../src/config/load.ts';
 import { readRegularFile, readRegularFileSync } from '../../src/regular-file.ts';
@@ -82,7 +83,7 @@ describe('the files of TLS', () => {
   it('are read again off the event loop, and what is no PEM file leaves the old ones in use', async () => {
     const url = { tls: true, host: 'b', port: 443, path: null, authority: 'b' };
     const file = inFolder('ca.pem');
-    await writeFile(file, '');
+    await writeFile(file, rootCertificates[0]!);
     const settings = new TlsSettings({ caFile: file }, url as never, 0);
     const first = settings.optionsFor('127.0.0.1', 0).secureContext;
     const later = async (now: number) => {
