@@ -41,10 +41,22 @@ export function limitedMethods(scope: Scope, report: TranslationReport): readonl
 
 const RULE = /^(?:allow|deny)$/;
 
+/** The rules of each block, found when its first location asks: thousands of locations may ask for those of one block. */
+const rulesOf = new WeakMap<readonly Directive[], readonly Directive[]>();
+
+function ownRules(directives: readonly Directive[]): readonly Directive[] {
+  let known = rulesOf.get(directives);
+  if (known === undefined) {
+    known = directives.filter(({ name }) => RULE.test(name.text));
+    rulesOf.set(directives, known);
+  }
+  return known;
+}
+
 /** The rules of the innermost block that has any: its own replace those of the blocks around it. */
 function innermostRules(scope: Scope): readonly Directive[] {
   for (let level: Scope | null = scope; level !== null; level = level.parent) {
-    const own = level.directives.filter(({ name }) => RULE.test(name.text));
+    const own = ownRules(level.directives);
     if (own.length > 0) return own;
   }
   return [];
