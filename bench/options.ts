@@ -1,5 +1,5 @@
 // Parses the command line of `npm run bench`: words in, options or a problem out. Pure.
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { Wishes } from './plan.ts';
 import { RIVALS } from './rivals.ts';
@@ -19,6 +19,8 @@ export interface Options {
   readonly soakAlone: boolean;
   /** Nothing but TLS towards clients. */
   readonly tlsAlone: boolean;
+  /** The program that --tls measures. */
+  readonly main: string;
   /** 0 = no soak. */
   readonly soakMinutes: number;
   readonly json: string | null;
@@ -42,6 +44,7 @@ export const HELP = `npm run bench -- [options]
   --soak MINUTES        only this: the splitter under changing load, its memory over time (a run of
                         everything has 4 minutes of it)
   --tls                 only this: handshakes and requests over TLS beside nginx and a bare node:tls server
+  --main FILE           with --tls: the built program to measure (default dist/main.js)
   --profile FOLDER      CPU profiles of request-splitter there, for chrome://inspect or speedscope; what is
                         measured meanwhile costs more
   --json FILE           write the results there
@@ -91,6 +94,7 @@ function read(args: readonly string[]): Options {
       micro: { type: 'boolean' },
       soak: { type: 'string' },
       tls: { type: 'boolean', default: false },
+      main: { type: 'string', default: join(import.meta.dirname, '..', 'dist', 'main.js') },
       profile: { type: 'string' },
       json: { type: 'string' },
       results: { type: 'boolean', default: false },
@@ -116,6 +120,7 @@ function read(args: readonly string[]): Options {
     saturates: isWhole && flags.load === 'autocannon',
     soakAlone: soak !== null,
     tlsAlone: flags.tls,
+    main: resolve(flags.main),
     soakMinutes: soak ?? (isWhole ? 4 : 0),
     json: flags.json ?? null,
     results: flags.results || (isWhole && soak === null && !flags.tls),

@@ -87,7 +87,7 @@ async function runTls(options: Options): Promise<void> {
   const machine = describeMachine();
   const stopWatching = watchOthers();
   const results = await onRig(options, (rig) =>
-    measureTls(rig, rounds ?? TLS_ROUNDS, seconds ?? TLS_SECONDS, progress),
+    measureTls(rig, options.main, rounds ?? TLS_ROUNDS, seconds ?? TLS_SECONDS, progress),
   );
   const others = stopWatching();
   console.log(`\nTLS towards clients\n\n${tlsTables(results)}\n${others}`);

@@ -118,7 +118,11 @@ function startNginx([port, plainPort]: Ports, { folder, certificate, key, upstre
   return new Running('nginx', 'measured', 'nginx', ['-p', folder, '-c', 'nginx.conf', '-g', 'daemon off;']);
 }
 
-function startSplitter([port, plainPort]: Ports, { folder, certificate, key, upstreams }: Place): Running {
+function startSplitter(
+  main: string,
+  [port, plainPort]: Ports,
+  { folder, certificate, key, upstreams }: Place,
+): Running {
   const [first, second] = upstreams.map((upstream) => `http://127.0.0.1:${upstream}`);
   const variants = [
     { name: 'version_1a', share: '50%', upstream: first },
@@ -132,7 +136,6 @@ function startSplitter([port, plainPort]: Ports, { folder, certificate, key, ups
   };
   const file = join(folder, 'splitter.json');
   writeFileSync(file, JSON.stringify(document));
-  const main = join(here, '..', 'dist', 'main.js');
   const args = [...NODE_FLAGS, main, 'serve', '--config', file];
   return new Running('request-splitter', 'measured', process.execPath, args);
 }
@@ -156,7 +159,7 @@ async function untilAnswering({ process, target }: TlsContender): Promise<void> 
 }
 
 /** Starts nginx, the splitter and the bare server. */
-async function startAll({ upstreams }: Rig): Promise<TlsContender[]> {
+async function startAll({ upstreams }: Rig, main: string): Promise<TlsContender[]> {
   const folder = scratchDirectory();
   const place: Place = { folder, ...makeCertificate(folder), upstreams };
   const ca = readFileSync(place.certificate);
@@ -168,7 +171,7 @@ async function startAll({ upstreams }: Rig): Promise<TlsContender[]> {
   ];
   const contenders: TlsContender[] = [
     [theirs!, startNginx(theirs!, place), REFERENCE_NAME] as const,
-    [ours!, startSplitter(ours!, place), 'request-splitter'] as const,
+    [ours!, startSplitter(main, ours!, place), 'request-splitter'] as const,
     [bare!, startBare(bare!, place), 'Node.js without a proxy'] as const,
   ].map(([[port, plainPort], started, name]) => ({
     name,
@@ -191,11 +194,12 @@ function withGroup(contenders: readonly TlsContender[], group: string): TlsConte
 /** Runs all loads, in turns. A round before the first warms up. */
 export async function measureTls(
   rig: Rig,
+  main: string,
   rounds: number,
   seconds: number,
   progress: Progress,
 ): Promise<TlsResult[]> {
-  const all = await startAll(rig);
+  const all = await startAll(rig, main);
   try {
     const results: TlsResult[] = [];
     for (const load of LOADS) {

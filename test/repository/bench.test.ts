@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, inject, it } from 'vitest';
 import { findProgram } from '../../bench/processes.ts';
 import type { Results } from '../../bench/results.ts';
 
@@ -61,7 +61,15 @@ describe.runIf(process.platform === 'linux')('npm run bench', () => {
     'measures TLS beside nginx, with everybody on the same cipher, and says what others used of the machine',
     { timeout: 120_000 },
     async () => {
-      const { stdout } = await bench('--tls', '--rounds', '1', '--seconds', '0.1');
+      const { stdout } = await bench(
+        '--tls',
+        '--rounds',
+        '1',
+        '--seconds',
+        '0.1',
+        '--main',
+        inject('builtMain'),
+      );
       for (const load of ['Request on a kept connection', 'New handshake', 'Resumed handshake'])
         expect(stdout).toMatch(
           new RegExp(`^${load}\\n\\n(?:.*\\n){3}\\| request-splitter +\\| +\\d+\\.\\d \\|.*\\dx \\|`, 'm'),
