@@ -9,7 +9,7 @@ const SHARING = [
 ];
 
 /** What `npm run test:long` runs instead. */
-const LONG = ['test/{long,chaos,soak,browser}/**', 'test/repository/bench.test.ts'];
+const LONG = ['test/{long,chaos,soak,browser,delivery}/**'];
 
 const common = {
   // Some ten times what the slowest takes on a quiet machine: a limit is for a test that hangs.
