@@ -142,8 +142,8 @@ export function chooseAddress(
 }
 
 /**
- * What `pickByHash` gives, in one pass, where all are healthy without a trial, none is a backup or busy, and all weights
- * are equal: nearly every choice by key (bench/micro.ts). Null otherwise.
+ * What `pickByHash` gives, in one pass, where no address is a backup, all weights are equal, and the address that scores
+ * highest of all is healthy and not busy: nearly every choice by key (bench/micro.ts). Null otherwise.
  */
 function pickUsual(addresses: readonly Address[], hash: number, now: number): Address | null {
   let best = addresses[0]!;
@@ -151,8 +151,7 @@ function pickUsual(addresses: readonly Address[], hash: number, now: number): Ad
   let bestScore = -1;
   for (let i = 0; i < addresses.length; i++) {
     const address = addresses[i]!;
-    const { health, server } = address;
-    if (!health.isHealthy(now) || health.needsTrial || address.inFlight >= BUSY_MIN) return null;
+    const { server } = address;
     if (server.isBackup || server.weight !== weight) return null;
     const score = uniform(hash, address);
     if (score > bestScore || (score === bestScore && address.seed < best.seed)) {
@@ -160,7 +159,7 @@ function pickUsual(addresses: readonly Address[], hash: number, now: number): Ad
       bestScore = score;
     }
   }
-  return best;
+  return best.health.isHealthy(now) && !best.health.needsTrial && best.inFlight < BUSY_MIN ? best : null;
 }
 
 /** An address-specific product, then MurmurHash3's finaliser: nearby hashes and addresses have nothing in common. */
