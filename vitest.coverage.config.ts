@@ -34,8 +34,8 @@ const SHARING = [
 const PROGRAMS = [
   'test/cli/cli-docs.test.ts',
   'test/wire/admin/prometheus-dashboard.test.ts',
-  'test/wire/config/{assignments-reload,experiment,unusable-file}.test.ts',
-  'test/wire/lifecycle/{descriptors,drain-under-load,last-good,log-failures,reload-large,sample-store,serve,signals}.test.ts',
+  'test/wire/config/{experiment,unusable-file}.test.ts',
+  'test/wire/lifecycle/{descriptors,drain-under-load,last-good,reload-large,sample-store,serve,signals}.test.ts',
   'test/wire/tls/program.test.ts',
   'test/wire/workers/workers.test.ts',
 ];

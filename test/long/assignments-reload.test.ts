@@ -5,8 +5,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { LocalService } from '../../support/local-service.ts';
-import { ScriptedUpstream } from '../../support/scripted-upstream.ts';
+import { LocalService } from '../support/local-service.ts';
+import { ScriptedUpstream } from '../support/scripted-upstream.ts';
 
 const LIMIT_MS = 120_000;
 const SECRET = 'a secret of a test';

@@ -5,9 +5,9 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, statSync, write
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { LocalService } from '../../support/local-service.ts';
-import type { ProgramOptions } from '../../support/program.ts';
-import { ScriptedUpstream } from '../../support/scripted-upstream.ts';
+import { LocalService } from '../support/local-service.ts';
+import type { ProgramOptions } from '../support/program.ts';
+import { ScriptedUpstream } from '../support/scripted-upstream.ts';
 
 const LIMIT_MS = 60_000;
 const DROPPED = 'splitter_log_lines_dropped_total';
