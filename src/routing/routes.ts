@@ -88,15 +88,8 @@ function compileTable<T>(
     return () => end;
   }
   const tables = tablesOf(routes, ends, matches);
-  const byHost = new Map<string, HostTable<T>[]>();
-  for (const { host } of tables) {
-    if (host !== null && !/[*~]/.test(host))
-      byHost.set(
-        host,
-        tables.filter((table) => mayTake(table, host)),
-      );
-  }
   const others = tables.filter(({ host }) => host === null || /[*~]/.test(host));
+  const byHost = tablesByHost(tables, others);
   const needsHost = tables.some(({ host }) => host !== null);
   const needsPath = routes.some(
     ({ exact, path, pattern }) => exact === true || path !== '/' || pattern !== undefined,
@@ -116,6 +109,23 @@ function compileTable<T>(
     }
     return 'NO_ROUTE';
   };
+}
+
+/** For each host that is named in full: its own tables and those of the others that may take it, in their order. */
+function tablesByHost<T>(tables: readonly HostTable<T>[], others: readonly HostTable<T>[]) {
+  const places = new Map(tables.map((table, place) => [table, place]));
+  const named = Map.groupBy(
+    tables.filter(({ host }) => host !== null && !/[*~]/.test(host)),
+    ({ host }) => host!,
+  );
+  return new Map(
+    [...named].map(([host, own]) => [
+      host,
+      [...own, ...others.filter((table) => mayTake(table, host))].sort(
+        (a, b) => places.get(a)! - places.get(b)!,
+      ),
+    ]),
+  );
 }
 
 /** One table for each address and host, in the order in which they are asked. */
