@@ -11,7 +11,7 @@ import type { Directive } from './syntax.ts';
 const ADDRESS_EXPECTED =
   'all; addresses are not looked up here: limit them before the splitter, by a network policy or a firewall';
 
-/** True where nobody may ask. */
+/** True if the rules that apply refuse every client. */
 export function isRefused(scope: Scope, report: TranslationReport): boolean {
   return isDenied(innermostRules(scope), report);
 }
