@@ -9,7 +9,11 @@ interface Report {
     readonly name: string;
     readonly status: string;
     readonly message?: string;
-    readonly assertionResults: readonly { readonly fullName: string; readonly status: string }[];
+    readonly assertionResults: readonly {
+      readonly fullName: string;
+      readonly status: string;
+      readonly failureMessages?: readonly string[];
+    }[];
   }[];
 }
 
@@ -27,6 +31,14 @@ export function missedFloors(printed: string): string[] {
   return [...new Set([...missed, ...failed.map((test) => `coverage: ${test} failed`)])];
 }
 
+/** A failed test with the first lines of what it says: a long output is cut where vitest prints it, the sum is its end. */
+function failureOf(test: { fullName: string; failureMessages?: readonly string[] }, file: string): string {
+  const said = (test.failureMessages ?? []).map((message) =>
+    stripVTControlCharacters(message).split('\n').slice(0, 6).join('\n    ').slice(0, 600),
+  );
+  return [`failed: ${test.fullName} (${file})`, ...said].join('\n    ');
+}
+
 /**
  * Sums a report (null: vitest wrote none) and outcomes like "npm run check=0". A step that failed is one failure,
  * but steps that run tests are counted by these and only stand for themselves when none of those explains the code.
@@ -42,7 +54,7 @@ export function sumUp(
   for (const file of report?.testResults ?? []) {
     for (const test of file.assertionResults) {
       if (test.status === 'passed') passed += 1;
-      else if (test.status === 'failed') failures.push(`failed: ${test.fullName} (${file.name})`);
+      else if (test.status === 'failed') failures.push(failureOf(test, file.name));
       else failures.push(`${test.status}, and nothing may be skipped here: ${test.fullName} (${file.name})`);
     }
     if (file.status === 'failed' && !file.assertionResults.some((test) => test.status === 'failed')) {

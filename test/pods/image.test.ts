@@ -75,7 +75,7 @@ test('names are found as anywhere: hosts of the files and of the cluster, the us
     /^9:00:00\sAM$/,
   );
   expect(expression('tls.rootCertificates.length > 50')).toBe('true');
-  for (const name of ['localhost', 'backend']) {
+  for (const name of ['localhost', 'image-frontend']) {
     const lookup = `dns.lookup('${name}', (fault, address) => console.log(fault?.code ?? net.isIP(address) > 0))`;
     expect(inside('node', '-e', lookup), name).toBe('true');
   }

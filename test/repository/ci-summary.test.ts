@@ -23,6 +23,18 @@ describe('the sum of a run', () => {
     expect(sum).toEqual({ passed: 1, failures: ['failed: case 1 (a.test.ts)'] });
   });
 
+  it('says what a failed test said: its first lines', () => {
+    const said = {
+      fullName: 'is good',
+      status: 'failed',
+      failureMessages: ['\u001b[31mexpected 1\u001b[39m\nto be 2'],
+    };
+    const file = { name: 'a.test.ts', status: 'failed', assertionResults: [said] };
+    expect(sumUp({ testResults: [file] }, ['npm test=1']).failures).toEqual([
+      'failed: is good (a.test.ts)\n    expected 1\n    to be 2',
+    ]);
+  });
+
   it.each(['skipped', 'pending', 'todo', 'disabled'])(
     'counts a test that is %s as failed, by name',
     (status) => {
