@@ -1,7 +1,6 @@
 // What is told of an exchange when it has ended: to the counters, the sample of its split, the access log and the
 // assignment events. It gathers facts while the exchange runs and decides nothing about it.
 
-import { EMPTY } from '../bytes.ts';
 import { type Cause, FAULT_CODES, FAULTS, type FaultCode } from '../errors.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { RoutedSplit } from '../routing/generation.ts';
@@ -23,11 +22,8 @@ export interface Observers {
 
 /** The record of a request of which nothing is known. */
 const UNKNOWN_REQUEST: ExchangeRecord = {
-  bytes: EMPTY,
-  methodStart: 0,
-  methodEnd: 0,
-  pathStart: 0,
-  pathEnd: 0,
+  method: '',
+  path: '',
   client: '',
   requestId: '',
   split: '',
@@ -47,8 +43,6 @@ const UNKNOWN_REQUEST: ExchangeRecord = {
   sentBytes: 0,
   retries: 0,
 };
-/** What the access log is given: one for all exchanges, as it is read at once. */
-const record: { -readonly [Name in keyof ExchangeRecord]: ExchangeRecord[Name] } = { ...UNKNOWN_REQUEST };
 
 /** One exchange's facts. Used again for each request of a connection. Times are those of `performance.now()`. */
 export class Outcome {
@@ -262,31 +256,28 @@ export class Outcome {
     const isFresh = this.connectAt > 0;
     const query = head.bytes.indexOf(63, head.targetStart);
     const pathEnd = query === -1 || query > head.targetEnd ? head.targetEnd : query;
-    record.bytes = head.bytes;
-    record.methodStart = head.methodStart;
-    record.methodEnd = head.methodEnd;
-    record.pathStart = head.targetStart;
-    record.pathEnd = pathEnd;
-    record.client = head.remoteAddress;
-    record.requestId = this.requestId ?? head.fieldValues('x-request-id')[0]?.toString() ?? '';
-    record.split = splitter?.name ?? '';
-    record.variant = this.#hash >= 0 ? (splitter?.variants[this.#variant]?.name ?? '') : '';
-    record.reason = this.#isFallback ? 'fallback' : this.#reason;
-    record.keyHash = this.#hash;
-    record.upstream = this.#upstream;
-    record.address = this.address;
-    record.status = this.status;
-    record.code = fault < 0 ? null : FAULT_CODES[fault]!;
-    record.cause = cause;
-    record.queueMs = reached ? (isFresh ? this.connectAt : this.sentAt) - this.startedAt : -1;
-    record.connectMs = reached && isFresh ? this.sentAt - this.connectAt : -1;
-    record.firstByteMs = this.firstByteAt > 0 ? this.firstByteAt - this.startedAt : -1;
-    record.totalMs = now - this.startedAt;
-    record.receivedBytes = this.bytesReceived;
-    record.sentBytes = this.bytesSent;
-    record.retries = this.retries;
-    accessLog.write(record);
-    record.bytes = EMPTY;
+    accessLog.write({
+      method: head.bytes.toString('latin1', head.methodStart, head.methodEnd),
+      path: head.bytes.toString('latin1', head.targetStart, pathEnd),
+      client: head.remoteAddress,
+      requestId: this.requestId ?? head.fieldValues('x-request-id')[0]?.toString() ?? '',
+      split: splitter?.name ?? '',
+      variant: this.#hash >= 0 ? (splitter?.variants[this.#variant]?.name ?? '') : '',
+      reason: this.#isFallback ? 'fallback' : this.#reason,
+      keyHash: this.#hash,
+      upstream: this.#upstream,
+      address: this.address,
+      status: this.status,
+      code: fault < 0 ? null : FAULT_CODES[fault]!,
+      cause,
+      queueMs: reached ? (isFresh ? this.connectAt : this.sentAt) - this.startedAt : -1,
+      connectMs: reached && isFresh ? this.sentAt - this.connectAt : -1,
+      firstByteMs: this.firstByteAt > 0 ? this.firstByteAt - this.startedAt : -1,
+      totalMs: now - this.startedAt,
+      receivedBytes: this.bytesReceived,
+      sentBytes: this.bytesSent,
+      retries: this.retries,
+    });
   }
 }
 

@@ -48,17 +48,6 @@ export class Output {
     this.length = length + count;
   }
 
-  /** Appends text as UTF-8; an unpaired surrogate becomes U+FFFD. */
-  utf8(text: string): void {
-    this.room(text.length * 3);
-    this.length += this.bytes.write(text, this.length, 'utf8');
-  }
-
-  /** Makes room for so many bytes more. `bytes` may be another buffer afterwards. */
-  room(byteCount: number): void {
-    if (this.length + byteCount > this.bytes.length) this.#grow(byteCount);
-  }
-
   #grow(byteCount: number): void {
     const grown = Buffer.allocUnsafeSlow(Math.max(this.bytes.length * 2, this.length + byteCount));
     this.bytes.copy(grown, 0, 0, this.length);

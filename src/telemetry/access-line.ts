@@ -2,25 +2,12 @@
 // of its cost. Decides nothing about which exchanges have one.
 
 import { type Cause, type FaultCode, formatCause } from '../errors.ts';
-import type { Output } from '../http1/output.ts';
-import {
-  writeHash,
-  writeInteger,
-  writeLatin1,
-  writeMilliseconds,
-  writeString,
-  writeThreeDigits,
-} from './json-bytes.ts';
 
 /** One exchange that has ended. Times in milliseconds; -1 = it did not come to that. */
 export interface ExchangeRecord {
-  /** The bytes that the positions index into; a part that is empty is not known. */
-  readonly bytes: Buffer;
-  readonly methodStart: number;
-  readonly methodEnd: number;
+  readonly method: string;
   /** Path without the query, which often holds credentials. */
-  readonly pathStart: number;
-  readonly pathEnd: number;
+  readonly path: string;
   /** Client address. */
   readonly client: string;
   readonly requestId: string;
@@ -47,87 +34,69 @@ export interface ExchangeRecord {
   readonly retries: number;
 }
 
-/** Appends the line with its end. @param nowMs Unix time */
-export function writeAccessLine(out: Output, record: ExchangeRecord, nowMs: number): void {
+/** Characters that JSON holds as they are. */
+const PLAIN = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
+
+/** The line with its end. @param nowMs Unix time */
+export function formatAccessLine(record: ExchangeRecord, nowMs: number): string {
   const { code, cause, split, keyHash } = record;
-  writeLevelAndTime(out, code === null, nowMs);
-  writeText(out, ',"requestId":', record.requestId);
-  out.text(',"client":');
-  writeString(out, record.client);
-  writeBytes(out, ',"method":', record.bytes, record.methodStart, record.methodEnd);
-  writeBytes(out, ',"path":', record.bytes, record.pathStart, record.pathEnd);
-  writeNumber(out, ',"status":', record.status);
-  if (code !== null) writeText(out, ',"code":', code);
-  if (cause !== null) {
-    out.text(',"cause":');
-    writeString(out, formatCause(cause));
+  return (
+    (code === null ? '{"level":"info","time":"' : '{"level":"warn","time":"') +
+    formatTime(nowMs) +
+    '"' +
+    textMember(',"requestId":', record.requestId) +
+    ',"client":' +
+    quote(record.client) +
+    textMember(',"method":', record.method) +
+    textMember(',"path":', record.path) +
+    ',"status":' +
+    record.status +
+    (code === null ? '' : `,"code":"${code}"`) +
+    (cause === null ? '' : `,"cause":${quote(formatCause(cause))}`) +
+    textMember(',"split":', split) +
+    textMember(',"variant":', record.variant) +
+    (split === '' ? '' : `,"reason":${quote(record.reason)}`) +
+    (keyHash < 0 ? '' : `,"keyHash":"${hex8(keyHash)}"`) +
+    textMember(',"upstream":', record.upstream) +
+    textMember(',"address":', record.address) +
+    timeMember(',"queueMs":', record.queueMs) +
+    timeMember(',"connectMs":', record.connectMs) +
+    timeMember(',"firstByteMs":', record.firstByteMs) +
+    timeMember(',"totalMs":', record.totalMs) +
+    ',"receivedBytes":' +
+    record.receivedBytes +
+    ',"sentBytes":' +
+    record.sentBytes +
+    ',"retries":' +
+    record.retries +
+    ',"msg":"exchange"}\n'
+  );
+}
+
+const quote = (text: string): string => (PLAIN.test(text) ? `"${text}"` : JSON.stringify(text));
+
+const textMember = (name: string, text: string): string => (text === '' ? '' : name + quote(text));
+
+const timeMember = (name: string, ms: number): string => (ms < 0 ? '' : name + Math.round(ms * 1000) / 1000);
+
+const HEX_BYTES = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+
+const hex8 = (value: number): string =>
+  HEX_BYTES[value >>> 24]! +
+  HEX_BYTES[(value >>> 16) & 255]! +
+  HEX_BYTES[(value >>> 8) & 255]! +
+  HEX_BYTES[value & 255]!;
+
+let second = -1;
+let secondText = '';
+
+/** As `Date.prototype.toISOString`, which is called once a second. */
+function formatTime(ms: number): string {
+  const whole = Math.floor(ms / 1000);
+  if (whole !== second) {
+    second = whole;
+    secondText = new Date(whole * 1000).toISOString().slice(0, -4);
   }
-  if (split !== '') writeText(out, ',"split":', split);
-  writeText(out, ',"variant":', record.variant);
-  if (split !== '') {
-    out.text(',"reason":');
-    writeString(out, record.reason);
-  }
-  if (keyHash >= 0) {
-    out.text(',"keyHash":');
-    writeHash(out, keyHash);
-  }
-  writeText(out, ',"upstream":', record.upstream);
-  writeText(out, ',"address":', record.address);
-  writeTime(out, ',"queueMs":', record.queueMs);
-  writeTime(out, ',"connectMs":', record.connectMs);
-  writeTime(out, ',"firstByteMs":', record.firstByteMs);
-  writeTime(out, ',"totalMs":', record.totalMs);
-  writeNumber(out, ',"receivedBytes":', record.receivedBytes);
-  writeNumber(out, ',"sentBytes":', record.sentBytes);
-  writeNumber(out, ',"retries":', record.retries);
-  out.text(',"msg":"exchange"}\n');
-}
-
-function writeText(out: Output, name: string, text: string): void {
-  if (text === '') return;
-  out.text(name);
-  writeString(out, text);
-}
-
-function writeBytes(out: Output, name: string, bytes: Buffer, start: number, end: number): void {
-  if (start >= end) return;
-  out.text(name);
-  writeLatin1(out, bytes, start, end);
-}
-
-function writeNumber(out: Output, name: string, value: number): void {
-  out.text(name);
-  writeInteger(out, value);
-}
-
-function writeTime(out: Output, name: string, ms: number): void {
-  if (ms < 0) return;
-  out.text(name);
-  writeMilliseconds(out, ms);
-}
-
-/** How a line begins. The time is that of `Date.prototype.toISOString`, which is called once a second. */
-const INFO_START = Buffer.from('{"level":"info","time":"0000-00-00T00:00:00.000Z"');
-const WARN_START = Buffer.from('{"level":"warn","time":"0000-00-00T00:00:00.000Z"');
-const TIME_AT = INFO_START.indexOf('0000');
-const MS_AT = INFO_START.indexOf('000Z');
-let writtenMs = Number.NaN;
-let writtenSecond = Number.NaN;
-
-function writeLevelAndTime(out: Output, isInfo: boolean, nowMs: number): void {
-  if (nowMs !== writtenMs) setTime(nowMs);
-  const start = isInfo ? INFO_START : WARN_START;
-  out.copy(start, 0, start.length);
-}
-
-function setTime(nowMs: number): void {
-  writtenMs = nowMs;
-  const second = Math.floor(nowMs / 1000);
-  const ms = nowMs - second * 1000;
-  for (const start of [INFO_START, WARN_START]) {
-    if (second !== writtenSecond) start.write(new Date(second * 1000).toISOString(), TIME_AT, 'latin1');
-    writeThreeDigits(start, MS_AT, ms);
-  }
-  writtenSecond = second;
+  const rest = ms - whole * 1000;
+  return secondText + (rest < 10 ? '00' : rest < 100 ? '0' : '') + rest + 'Z';
 }

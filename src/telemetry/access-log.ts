@@ -2,17 +2,15 @@
 // must never be logged is not in the record: no query, no field, no key.
 
 import type { ACCESS_LOG_MODES } from '../config/options/document.ts';
-import type { Output } from '../http1/output.ts';
-import { type ExchangeRecord, writeAccessLine } from './access-line.ts';
+import { type ExchangeRecord, formatAccessLine } from './access-line.ts';
 
 /** Which exchanges are logged. `sampled` takes every one that went wrong and a share of the others. */
 type AccessLogMode = (typeof ACCESS_LOG_MODES)[number];
 
 /** Takes lines: an output of the log. */
 export interface LineSink {
-  /** Where to append a line, its end included, before endLine() is called; null when lines are dropped now. */
-  beginLine(): Output | null;
-  endLine(): void;
+  /** @param line its end included */
+  write(line: string): void;
 }
 
 /** Writes the lines of exchanges. */
@@ -46,11 +44,7 @@ export class AccessLog {
     }
   }
 
-  /** The record is read during the call. */
   write(record: ExchangeRecord): void {
-    const out = this.#output.beginLine();
-    if (out === null) return;
-    writeAccessLine(out, record, Date.now());
-    this.#output.endLine();
+    this.#output.write(formatAccessLine(record, Date.now()));
   }
 }

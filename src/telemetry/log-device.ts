@@ -4,8 +4,6 @@
 
 import { close, constants, fstatSync, open, openSync, type Stats, stat, write, writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
-import type { Output } from '../http1/output.ts';
-import { LineQueue } from './line-queue.ts';
 import { namedCells } from './rows.ts';
 
 /** Why lines are dropped: the reader is slow, or the error of the operating system, `other` for one that is not named here. */
@@ -45,8 +43,6 @@ const APPEND_FLAGS =
 export interface LogDeviceOwner {
   /** The line that says, on a device that works again, how many lines it has dropped. */
   describeDrops(dropped: Readonly<Record<string, number>>): string;
-  /** A line that is longer than one write may be, shortened so that it is not; without it such a line stays whole. */
-  shorten?(line: string): string;
   /** Writing fails from now on; called once until it works again. */
   failed?(cause: NodeJS.ErrnoException): void;
   /** Writing works again. */
@@ -77,7 +73,13 @@ export class LogDevice {
   /** -1 = not open. */
   #fd: number;
   #inode: { readonly dev: number; readonly ino: number } | null = null;
-  readonly #queue = new LineQueue();
+  #lines: string[] = [];
+  #first = 0;
+  #waitingBytes = 0;
+  /** What is being written, how far, and how many lines it holds. */
+  #chunk: Buffer = Buffer.alloc(0);
+  #chunkAt = 0;
+  #chunkLines = 0;
   #fullPauseMs = FULL_PAUSE_MIN_MS;
   /** A write, a look or an opening is under way, or a pause before one. */
   #isBusy = false;
@@ -121,39 +123,17 @@ export class LogDevice {
 
   /** Takes a line, its end included. */
   write(line: string): void {
-    const out = this.beginLine();
-    if (out === null) return;
-    out.utf8(line);
-    this.endLine();
-  }
-
-  /** Where to append a line, its end included, before endLine() is called; null when lines are dropped now. */
-  beginLine(): Output | null {
-    if (this.#isClosing) return null;
-    if (this.#failure === null || this.#isTrying) return this.#queue.gathered;
-    this.#drop(this.#failure, 1);
-    return null;
-  }
-
-  endLine(): void {
-    const queue = this.#queue;
-    if (queue.lineBytes > this.#writeBytes && this.#owner.shorten !== undefined) {
-      const line = this.#owner.shorten(queue.lineText);
-      queue.dropLine();
-      queue.gathered.utf8(line);
-    }
-    if (queue.byteCount + queue.lineBytes > WAITING_BYTES_MAX) {
-      queue.dropLine();
-      return this.#drop('slow_reader', 1);
-    }
-    queue.endLine();
+    if (this.#isClosing) return;
+    if (this.#failure !== null && !this.#isTrying) return this.#drop(this.#failure, 1);
+    const bytes = Buffer.byteLength(line);
+    if (this.#waitingBytes + bytes > WAITING_BYTES_MAX) return this.#drop('slow_reader', 1);
+    this.#lines.push(line);
+    this.#waitingBytes += bytes;
     if (this.#isBusy) return;
     if (!this.#isDirect) return this.#next();
     this.#isBusy = true;
-    setImmediate(this.#onTurnEnd);
+    setImmediate(() => this.#next());
   }
-
-  readonly #onTurnEnd = (): void => this.#next();
 
   /** Opens the path again, as after a rotation. When that fails, what was open stays in use. Stdout stays as it is. */
   reopen(): void {
@@ -189,50 +169,70 @@ export class LogDevice {
       }
     }
     if (!this.#isWaiting) return this.#isClosing ? this.#closed?.() : undefined;
-    this.#queue.beginPiece(this.#writeBytes);
-    this.#writePiece();
+    this.#fillChunk();
+    this.#writeChunk();
   }
 
   get #isWaiting(): boolean {
-    return this.#queue.byteCount > 0;
+    return this.#first < this.#lines.length;
   }
 
-  #writePiece(): void {
+  /** Takes as many whole lines as one write may hold; at least one. */
+  #fillChunk(): void {
+    const lines = this.#lines;
+    const from = this.#first;
+    let bytes = Buffer.byteLength(lines[from]!);
+    let to = from + 1;
+    while (to < lines.length) {
+      const more = Buffer.byteLength(lines[to]!);
+      if (bytes + more > this.#writeBytes) break;
+      bytes += more;
+      to += 1;
+    }
+    this.#chunk = Buffer.from(to - from === 1 ? lines[from]! : lines.slice(from, to).join(''));
+    this.#chunkAt = 0;
+    this.#chunkLines = to - from;
+    if (to === lines.length) {
+      this.#lines = [];
+      this.#first = 0;
+    } else this.#first = to;
+  }
+
+  #writeChunk(): void {
     this.#isBusy = true;
     if (this.#isDirect) return this.#writeNow();
     this.#unblock?.();
-    const { bytes, from, rest } = this.#queue;
-    write(this.#fd, bytes, from, rest, null, (cause, byteCount) => {
+    write(this.#fd, this.#chunk, this.#chunkAt, this.#chunk.length - this.#chunkAt, null, (cause, bytes) => {
       if (cause !== null) return this.#writeFailed(cause);
-      if (this.#written(byteCount)) this.#next();
-      else this.#writePiece();
+      if (this.#written(bytes)) this.#next();
+      else this.#writeChunk();
     });
   }
 
   #writeNow(): void {
-    const queue = this.#queue;
     try {
-      while (!this.#written(writeSync(this.#fd, queue.bytes, queue.from, queue.rest)));
+      while (!this.#written(writeSync(this.#fd, this.#chunk, this.#chunkAt)));
     } catch (cause) {
       return this.#writeFailed(cause as NodeJS.ErrnoException);
     }
     this.#next();
   }
 
-  /** So many bytes more of the piece; true when that was the rest of it. */
-  #written(byteCount: number): boolean {
-    const queue = this.#queue;
+  /** So many bytes more of the chunk; true when that was the rest of it. */
+  #written(bytes: number): boolean {
     this.#fullPauseMs = FULL_PAUSE_MIN_MS;
-    queue.written(byteCount);
-    if (queue.rest > 0) return false;
+    this.#chunkAt += bytes;
+    if (this.#chunkAt < this.#chunk.length) return false;
+    this.#waitingBytes -= this.#chunk.length;
     this.#isTorn = false;
-    if (queue.byteCount < WAITING_BYTES_MAX / 2) this.#tellDrops();
+    this.#chunkLines = 0;
+    if (this.#waitingBytes < WAITING_BYTES_MAX / 2) this.#tellDrops();
     return true;
   }
 
   #writeFailed(cause: NodeJS.ErrnoException): void {
     if (cause.code === 'EAGAIN' || cause.code === 'EBUSY') {
-      setTimeout(() => this.#writePiece(), this.#fullPauseMs);
+      setTimeout(() => this.#writeChunk(), this.#fullPauseMs);
       this.#fullPauseMs = Math.min(FULL_PAUSE_MAX_MS, this.#fullPauseMs * 2);
       return;
     }
@@ -246,8 +246,15 @@ export class LogDevice {
     this.#failure = reason;
     this.#isTrying = false;
     this.#isBusy = false;
-    if (this.#queue.hasWritten) this.#isTorn = this.#queue.isTorn;
-    this.#drop(reason, this.#queue.clear());
+    const written = this.#chunk.subarray(0, this.#chunkAt);
+    const whole = written.reduce((count, byte) => (byte === LINE_END ? count + 1 : count), 0);
+    if (written.length > 0) this.#isTorn = written.at(-1) !== LINE_END;
+    this.#drop(reason, Math.max(0, this.#chunkLines - whole) + this.#lines.length - this.#first);
+    this.#lines = [];
+    this.#first = 0;
+    this.#waitingBytes = 0;
+    this.#chunkLines = 0;
+    this.#chunkAt = 0;
     if (isFirst) this.#owner.failed?.(cause);
     if (this.#isClosing) return this.#closed?.();
     setTimeout(() => this.#tryAgain(), FAILED_PAUSE_MS).unref();
@@ -288,8 +295,8 @@ export class LogDevice {
     if (this.#isClosing || this.#unreported.every((count) => count === 0)) return;
     const line = this.#owner.describeDrops(namedCells(DROP_REASONS, this.#unreported));
     this.#unreported.fill(0);
-    this.#queue.gathered.utf8(line);
-    this.#queue.endLine();
+    this.#lines.push(line);
+    this.#waitingBytes += Buffer.byteLength(line);
   }
 
   #drop(reason: LineDropReason, lines: number): void {
@@ -335,6 +342,8 @@ export class LogDevice {
     this.#lookedAt = performance.now();
   }
 }
+
+const LINE_END = 10;
 
 function dropReasonOf({ code }: NodeJS.ErrnoException): LineDropReason {
   if (code === 'EAGAIN') return 'slow_reader';

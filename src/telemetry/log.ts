@@ -2,7 +2,6 @@
 // that fails, lines are dropped and counted, and traffic goes on. Knows nothing of what is logged.
 
 import { type Logger, pino } from 'pino';
-import type { Output } from '../http1/output.ts';
 import { LogDevice, type LogDeviceOwner } from './log-device.ts';
 
 /** Bytes that one write(2) puts into a pipe in one piece, also when other processes write to it: PIPE_BUF of Linux (pipe(7)). */
@@ -16,9 +15,6 @@ export interface LogOutput {
   readonly log: Logger;
   /** Takes a line that is formatted already, its end included. */
   write(line: string): void;
-  /** Where to append a line, its end included, before endLine() is called; null when lines are dropped now. */
-  beginLine(): Output | null;
-  endLine(): void;
   /** `stdout`, or its path. */
   readonly file: string;
   /** Lines that could not be written, by position of the reason in DROP_REASONS. */
@@ -66,15 +62,13 @@ export function openLog(
     notReopened: ({ code, message }) =>
       reports?.error({ file, code, problem: message }, 'log file not reopened: the old one stays in use'),
   };
-  const device = isShared
-    ? new LogDevice(destination, { ...owner, shorten: cutLine }, ATOMIC_BYTES)
-    : new LogDevice(destination, owner);
-  const write = (line: string): void => device.write(line);
+  const device = new LogDevice(destination, owner, isShared ? ATOMIC_BYTES : undefined);
+  const write = isShared
+    ? (line: string) => device.write(cutLine(line))
+    : (line: string) => device.write(line);
   return {
     log: pino(options, { write }),
     write,
-    beginLine: () => device.beginLine(),
-    endLine: () => device.endLine(),
     file,
     linesDropped: device.dropped,
     reopen: () => device.reopen(),
