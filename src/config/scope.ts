@@ -57,10 +57,15 @@ export function variablesReadBy(texts: readonly string[], { variables }: Definit
 }
 
 /** Why these texts are another one for each request, "$request_id is random"; undefined for texts that may be a user's. */
-export function randomnessIn(
-  texts: readonly string[],
-  { variables, splits }: Definitions,
-): string | undefined {
+export function randomnessIn(texts: readonly string[], definitions: Definitions): string | undefined {
+  return randomnessFinder(definitions)(texts);
+}
+
+/** randomnessIn() for many lists of texts: the definitions are read once. */
+export function randomnessFinder({
+  variables,
+  splits,
+}: Definitions): (texts: readonly string[]) => string | undefined {
   const splitsByName =
     splits instanceof Map ? Object.fromEntries(splits as Map<string, unknown>) : mapOf(splits);
   const reads = new Map<string, Set<string>>();
@@ -69,20 +74,19 @@ export function randomnessIn(
   }
   for (const [name, value] of Object.entries(mapOf(variables)))
     reads.set(name.toLowerCase(), readsOf(mapOf(value)));
-  const seen = new Set<string>();
-  const find = (names: Iterable<string>): string | undefined => {
+  const find = (names: Iterable<string>, seen: Set<string>): string | undefined => {
     for (const name of names) {
       if (seen.has(name)) continue;
       seen.add(name);
       const own = reads.get(name);
       const random = own === undefined ? randomnessOf(name) : undefined;
       if (random !== undefined) return `$${name} ${random}`;
-      const inner = own === undefined ? undefined : find(own);
+      const inner = own === undefined ? undefined : find(own, seen);
       if (inner !== undefined) return inner;
     }
     return undefined;
   };
-  return find(texts.flatMap(namesReadBy));
+  return (texts) => find(texts.flatMap(namesReadBy), new Set());
 }
 
 /** The key texts of a split as it was written. */

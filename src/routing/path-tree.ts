@@ -10,9 +10,12 @@ interface TreeNode<T> {
   prefix: T | null;
 }
 
+/** The label of every root: a configuration may have a tree for each of ten thousand hosts. */
+const NO_LABEL = Buffer.alloc(0);
+
 /** Built once, with its generation; then only read. */
 export class PathTree<T> {
-  readonly #root: TreeNode<T> = node(Buffer.alloc(0));
+  readonly #root: TreeNode<T> = node(NO_LABEL);
 
   /** What is at this exact path, or at the prefix; undefined is not kept. */
   at(path: Buffer, isExact: boolean, make: () => T): T {

@@ -114,6 +114,11 @@ function compileTable<T>(
 /** For each host that is named in full: its own tables and those of the others that may take it, in their order. */
 function tablesByHost<T>(tables: readonly HostTable<T>[], others: readonly HostTable<T>[]) {
   const places = new Map(tables.map((table, place) => [table, place]));
+  const always = others.filter(({ host }) => host === null || host.startsWith('~'));
+  const wildcards = Map.groupBy(
+    others.filter(({ host }) => host?.startsWith('~') === false),
+    ({ host }) => host!,
+  );
   const named = Map.groupBy(
     tables.filter(({ host }) => host !== null && !/[*~]/.test(host)),
     ({ host }) => host!,
@@ -121,7 +126,7 @@ function tablesByHost<T>(tables: readonly HostTable<T>[], others: readonly HostT
   return new Map(
     [...named].map(([host, own]) => [
       host,
-      [...own, ...others.filter((table) => mayTake(table, host))].sort(
+      [...own, ...always, ...wildcardsFor(host).flatMap((name) => wildcards.get(name) ?? [])].sort(
         (a, b) => places.get(a)! - places.get(b)!,
       ),
     ]),
@@ -217,9 +222,14 @@ function takesName(pattern: string, host: string): boolean {
   return host === pattern;
 }
 
-/** A table that is asked about this host, or has to be asked. */
-function mayTake({ host }: HostTable<unknown>, asked: string): boolean {
-  return host === null || host.startsWith('~') || takesName(host, asked);
+/** Every "*.example" and "example.*" that takesName() finds in a host: two for each of its dots, however many there are. */
+function wildcardsFor(host: string): string[] {
+  const names: string[] = [];
+  for (let dot = host.indexOf('.'); dot >= 0; dot = host.indexOf('.', dot + 1)) {
+    if (dot > 0) names.push(`*${host.slice(dot)}`);
+    if (dot + 1 < host.length) names.push(`${host.slice(0, dot + 1)}*`);
+  }
+  return names;
 }
 
 // The path that is compared now. Routes are asked one request at a time, so one place is enough and nothing is made.

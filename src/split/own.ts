@@ -3,7 +3,7 @@
 
 import type { RequestView } from '../bytes.ts';
 import type { Config } from '../config/options/document.ts';
-import { randomnessIn, variablesReadBy } from '../config/scope.ts';
+import { randomnessFinder, variablesReadBy } from '../config/scope.ts';
 import { OwnVariables } from '../key/own-variables.ts';
 import { capturedNames } from '../key/route-match.ts';
 import { compileMap, type ExplainedMap, type ValueMap } from '../key/value-map.ts';
@@ -52,6 +52,7 @@ export function compileSplits(
     maps.set(name.toLowerCase(), compiled);
   }
   const scope = own.scope('request');
+  const randomnessOfTexts = randomnessFinder({ variables, splits });
   const splitters = new Map<string, Splitter>();
   for (const [name, split] of splits) {
     const variable = own.variable(name);
@@ -61,7 +62,7 @@ export function compileSplits(
       own: variable,
       readTexts: [...texts, ...names.flatMap((read) => textsOf(variables, read))],
       explainMaps: (view) => explainMaps(names, maps, own, view),
-      isRandom: randomnessIn(keyTexts(split.key), { variables, splits }) !== undefined,
+      isRandom: randomnessOfTexts(keyTexts(split.key)) !== undefined,
       ...(clock === undefined ? {} : { clock }),
       ...(stopOf === undefined ? {} : { stop: stopOf(name) }),
     });
