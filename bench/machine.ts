@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs';
 import { cpus, loadavg, release, totalmem, type } from 'node:os';
 import { join } from 'node:path';
 import type { LoadTool } from './options.ts';
-import { cpuMicroseconds, endedMicroseconds, machineMicroseconds } from './processes.ts';
+import { cpuMicroseconds, endedMicroseconds, machineTime } from './processes.ts';
+import { isBusy, type Others } from './results.ts';
 import { programVersion, type Rival } from './rivals.ts';
 
 export function describeMachine(): Record<string, string> {
@@ -26,19 +27,27 @@ export function loadVersion(tool: LoadTool): string {
   return `autocannon ${(JSON.parse(readFileSync(path, 'utf8')) as { version: string }).version}`;
 }
 
-/** Cores that other programs may use before a run says that the machine is busy. */
-const OTHERS_CORES_MAX = 0.1;
-
-/** Begins to watch what other programs use of the machine; the result ends it with a sentence for the report. */
-export function watchOthers(): () => string {
+/** Begins to watch who else uses the machine; the result ends it. In cores, about: /proc/stat counts in ticks of 10 ms. */
+export function watchOthers(): () => Others {
   const own = () => cpuMicroseconds(process.pid) + endedMicroseconds();
-  const [ownBefore, allBefore, before] = [own(), machineMicroseconds(), performance.now()];
+  const [ownBefore, machineBefore, before] = [own(), machineTime(), performance.now()];
   return () => {
-    const used = machineMicroseconds() - allBefore - (own() - ownBefore);
-    const others = Math.max(0, used / 1000 / (performance.now() - before));
-    const sentence = `other programs used ${others.toFixed(2)} of ${cpus().length} cores meanwhile`;
-    return others <= OTHERS_CORES_MAX
-      ? sentence
-      : `THE MACHINE WAS BUSY: ${sentence}. Trust no difference that is smaller than the spread.`;
+    const now = machineTime();
+    const lasted = (performance.now() - before) * 1000;
+    const foreign = now.used - machineBefore.used - (own() - ownBefore);
+    const rounded = (microseconds: number) => Math.max(0, Math.round((microseconds / lasted) * 1000) / 1000);
+    return {
+      foreignCores: rounded(foreign),
+      stealCores: rounded(now.stolen - machineBefore.stolen),
+    };
   };
+}
+
+/** What the others used, as a sentence. */
+export function othersSentence(others: Others): string {
+  const used = ((others.foreignCores ?? 0) + (others.stealCores ?? 0)).toFixed(2);
+  const sentence = `other programs used ${used} of ${cpus().length} cores meanwhile`;
+  return isBusy([others])
+    ? `THE MACHINE WAS BUSY: ${sentence}. Trust no difference that is smaller than the spread.`
+    : sentence;
 }

@@ -2,8 +2,10 @@
 // All contenders of a scenario run at the same time; only the one whose turn it is has load.
 
 import type { Part } from './plan.ts';
-import { cores, memoryMiB } from './processes.ts';
-import { DIRECT, type ScenarioResult, type StartRow, type Turn } from './results.ts';
+import { cores, memoryMiB, privateMiB } from './processes.ts';
+import type { Progress } from './progress.ts';
+import { pausesWithin, readRecorded } from './recorded.ts';
+import { DIRECT, OWN, type ScenarioResult, type StartRow, type Turn } from './results.ts';
 import type { Rival } from './rivals.ts';
 import {
   type Candidate,
@@ -14,9 +16,6 @@ import {
   takeTurn,
   warmUp,
 } from './turns.ts';
-
-/** Told what is being done, so that a person who waits sees that it goes on. */
-export type Progress = (text: string) => void;
 
 export interface Measured {
   readonly result: ScenarioResult;
@@ -29,11 +28,12 @@ async function startAll(
   rig: Rig,
   rivals: readonly Rival[],
   onStart: (candidate: Candidate) => Promise<void>,
+  start: (rival: Rival) => Promise<Candidate> = (rival) => startRival(rig, rival),
 ) {
   const failures: StartFailure[] = [];
   for (const rival of rivals) {
     try {
-      await onStart(await startRival(rig, rival));
+      await onStart(await start(rival));
     } catch (error) {
       if (!(error instanceof StartFailure)) throw error;
       failures.push(error);
@@ -49,11 +49,20 @@ const lengthOf = ({ rounds, seconds, warmupSeconds, scenario }: Part) =>
 export async function measureScenario(rig: Rig, part: Part, progress: Progress): Promise<Measured> {
   const { scenario, rounds } = part;
   const candidates: Candidate[] = [];
-  const failures = await startAll(rig, part.contenders, async (candidate) => {
-    progress(`${scenario.name}, warm-up: ${candidate.rival.name}`);
-    candidates.push(candidate);
-    await warmUp(rig, scenario, candidate.port, part.warmupSeconds);
-  });
+  const failures = await startAll(
+    rig,
+    part.contenders,
+    async (candidate) => {
+      progress(`${scenario.name}, warm-up: ${candidate.rival.name}`);
+      candidates.push(candidate);
+      await warmUp(rig, scenario, candidate.port, part.warmupSeconds);
+    },
+    (rival) =>
+      startRival(rig, rival, {
+        quotaMillicores: scenario.quotaMillicores,
+        records: scenario.recordsPauses && rival.name === OWN ? 'pauses' : null,
+      }),
+  );
   const rows = new Map<string, { rival: string; title: string; turns: Turn[] }>();
   if (scenario.rate !== null) rows.set(DIRECT, { rival: DIRECT, title: 'no proxy', turns: [] });
   for (const { rival } of candidates)
@@ -75,8 +84,22 @@ export async function measureScenario(rig: Rig, part: Part, progress: Progress):
   }
   await Promise.all(candidates.map(({ process }) => process.stop()));
   const { name, title, rate } = scenario;
+  const load = rate === null ? rig.load : 'by the clock';
+  const recorded = candidates.find(({ recordTo }) => recordTo !== null);
+  const pauses =
+    recorded?.recordTo == null
+      ? {}
+      : {
+          pauses: pausesWithin(
+            readRecorded(recorded.recordTo),
+            (rows.get(recorded.rival.name)?.turns ?? []).map(({ startedAt, seconds }) => ({
+              from: startedAt,
+              to: startedAt + seconds * 1000,
+            })),
+          ),
+        };
   return {
-    result: { name, title, rate, length: lengthOf(part), rows: [...rows.values()], notes },
+    result: { name, title, rate, load, length: lengthOf(part), rows: [...rows.values()], notes, ...pauses },
     failures,
   };
 }
@@ -88,25 +111,27 @@ export async function measureStarts(
   rounds: number,
   progress: Progress,
 ): Promise<{ starts: StartRow[]; failures: StartFailure[] }> {
-  const rows = new Map<Rival, { startMs: number[]; memories: number[] }>();
+  const rows = new Map<Rival, { startMs: number[]; resident: number[]; own: number[] }>();
   let failures: StartFailure[] = [];
   for (let round = 1; round <= rounds; round += 1) {
     const willing = rivals.filter((rival) => !failures.some((failure) => failure.rival === rival));
     const failed = await startAll(rig, willing, async ({ rival, startMs, process }) => {
       progress(`starts, round ${round} of ${rounds}: ${rival.name}`);
-      const row = rows.get(rival) ?? { startMs: [], memories: [] };
+      const row = rows.get(rival) ?? { startMs: [], resident: [], own: [] };
       row.startMs.push(startMs);
-      row.memories.push(memoryMiB(process.pid));
+      row.resident.push(memoryMiB(process.pid));
+      row.own.push(privateMiB(process.pid));
       rows.set(rival, row);
       await process.stop();
     });
     failures = [...failures, ...failed];
   }
-  const starts = [...rows].map(([rival, { startMs, memories }]) => ({
+  const starts = [...rows].map(([rival, { startMs, resident, own }]) => ({
     rival: rival.name,
     title: rival.title,
     startMs,
-    memoryMiB: Math.max(...memories),
+    memoryMiB: Math.max(...resident),
+    privateMiB: Math.max(...own),
   }));
   return { starts, failures };
 }

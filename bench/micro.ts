@@ -18,7 +18,7 @@ import { Sample } from '../src/telemetry/sample.ts';
 import { Address, UpstreamServer } from '../src/upstream/address.ts';
 import { chooseAddress } from '../src/upstream/balance.ts';
 import { microTable } from './report.ts';
-import { DECIDE, type MicroRow } from './results.ts';
+import { DECIDE_AMONG, type MicroRow } from './results.ts';
 import { requestsOf, SCENARIOS, serialize } from './scenarios.ts';
 
 const ROUNDS = 60;
@@ -71,6 +71,16 @@ const splitterWith = (options: object) =>
     { clock: Date.now },
   );
 const splitter = splitterWith({});
+const among = [2, 1000].map((variants) => ({
+  variants,
+  splitter: splitterWith({
+    variants: Array.from({ length: variants }, (_, at) => ({
+      name: `v${at}`,
+      share: at === variants - 1 ? '*' : `${100 / variants}%`,
+      upstream: 'http://a',
+    })),
+  }),
+}));
 const experiments = {
   'coverage of 10 %': splitterWith({ coverage: '10%' }),
   'coverage by the clock': splitterWith({ coverage: { steps: [{ at: '2020-01-01T00:00Z', to: '10%' }] } }),
@@ -131,7 +141,12 @@ for (const [kind, heads] of Object.entries(HEADS)) {
     framing.read(head);
     return end + splitter.decide(head).hash;
   });
-  measure(`${DECIDE}, ${kind}`, (at) => splitter.decide(parsed[at]!.head).hash);
+  measure(`decide by $arg_token, ${kind}`, (at) => splitter.decide(parsed[at]!.head).hash);
+  if (kind === 'small') {
+    for (const one of among) {
+      measure(DECIDE_AMONG(one.variants), (at) => one.splitter.decide(parsed[at]!.head).hash);
+    }
+  }
   const exchange = { isPipelinable: true, attempts: { failedAddresses: [] } };
   measure(`decide, and choose one of 8 addresses by key, ${kind}`, (at) => {
     const { hash } = splitter.decide(parsed[at]!.head);

@@ -10,18 +10,21 @@ export type LoadTool = 'autocannon' | 'wrk';
 export interface Options {
   readonly help: boolean;
   readonly wishes: Wishes;
-  readonly load: LoadTool;
+  /** Null: wrk where it is installed, or else autocannon. */
+  readonly load: LoadTool | null;
   readonly starts: boolean;
-  /** What processor time is judged by is measured with wrk as well, where that is installed. */
-  readonly saturates: boolean;
+  /** The splitter with many variants and routes. */
+  readonly growth: boolean;
+  /** The steps of an exchange, one by one. */
   readonly micro: boolean;
+  /** Puts what was measured into bench/results.json, in place of the same parts of the run before. */
+  readonly merge: boolean;
   /** Nothing but the soak. */
   readonly soakAlone: boolean;
   /** Nothing but TLS towards clients. */
   readonly tlsAlone: boolean;
   /** The program that --tls measures. */
   readonly main: string;
-  /** 0 = no soak. */
   readonly soakMinutes: number;
   readonly json: string | null;
   /** Write bench/RESULTS.md, results.json and the charts. */
@@ -31,18 +34,21 @@ export interface Options {
 
 const names = (all: readonly { name: string }[]) => all.map(({ name }) => name).join(' ');
 
+/** The parts of a run that are no scenario. */
+const OTHER_PARTS = ['starts', 'growth', 'micro'];
+const PARTS = [...SCENARIOS, ...OTHER_PARTS.map((name) => ({ name }))];
+
 export const HELP = `npm run bench -- [options]
 
   --quick               three scenarios, the main rivals, short turns: under two minutes
-  --scenario A,B        only these: ${names(SCENARIOS)}, or none
+  --only A,B            only these parts: ${names(PARTS)}
+  --merge               put them into bench/results.json, in place of what the run before has of them, and write
+                        bench/RESULTS.md again
   --rivals A,B          only these: ${names(RIVALS)}
-  --load autocannon|wrk load generator (scenarios with a fixed rate have one of their own)
-  --rounds N            turns of each contender in each scenario (default 3, 7 where a target is judged)
-  --seconds N           length of a turn (default 3, 2 where processor time is judged)
-  --no-start            leave out the measurement of starts
-  --micro               the steps of an exchange one by one, too (a run of everything and --quick do)
-  --soak MINUTES        only this: the splitter under changing load, its memory over time (a run of
-                        everything has 4 minutes of it)
+  --load autocannon|wrk load generator (default wrk where it is installed; a fixed rate has one of its own)
+  --rounds N            turns of each contender in each scenario (default 5, 7 or 9 where differences are small)
+  --seconds N           length of a turn (default 2)
+  --soak MINUTES        only this: the splitter under changing load, its memory over time
   --tls                 only this: handshakes and requests over TLS beside nginx and a bare node:tls server
   --main FILE           with --tls: the built program to measure (default dist/main.js)
   --profile FOLDER      CPU profiles of request-splitter there, for chrome://inspect or speedscope; what is
@@ -85,13 +91,12 @@ function read(args: readonly string[]): Options {
     args: [...args],
     options: {
       quick: { type: 'boolean', default: false },
-      scenario: { type: 'string' },
+      only: { type: 'string' },
+      merge: { type: 'boolean', default: false },
       rivals: { type: 'string' },
-      load: { type: 'string', default: 'autocannon' },
+      load: { type: 'string' },
       rounds: { type: 'string' },
       seconds: { type: 'string' },
-      start: { type: 'boolean', default: true },
-      micro: { type: 'boolean' },
       soak: { type: 'string' },
       tls: { type: 'boolean', default: false },
       main: { type: 'string', default: join(import.meta.dirname, '..', 'dist', 'main.js') },
@@ -100,28 +105,30 @@ function read(args: readonly string[]): Options {
       results: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
-    allowNegative: true,
   });
-  const isAll = flags.scenario === undefined && flags.rivals === undefined;
+  const only = choose(PARTS, flags.only);
+  const has = (part: string) => only?.some(({ name }) => name === part);
+  const isAll = flags.only === undefined && flags.rivals === undefined;
   const isWhole = isAll && !flags.quick && flags.profile === undefined;
   const soak = positive('--soak', flags.soak);
   return {
     help: flags.help,
     wishes: {
       quick: flags.quick,
-      scenarios: choose(SCENARIOS, flags.scenario),
+      scenarios: only === null ? null : SCENARIOS.filter((scenario) => only.includes(scenario)),
       rivals: choose(RIVALS, flags.rivals),
       rounds: positive('--rounds', flags.rounds),
       seconds: positive('--seconds', flags.seconds),
     },
-    load: loadTool(flags.load),
-    starts: flags.start,
-    micro: flags.micro ?? (isAll && flags.profile === undefined),
-    saturates: isWhole && flags.load === 'autocannon',
+    load: flags.load === undefined ? null : loadTool(flags.load),
+    starts: has('starts') ?? true,
+    growth: has('growth') ?? isWhole,
+    micro: has('micro') ?? isWhole,
+    merge: flags.merge,
     soakAlone: soak !== null,
     tlsAlone: flags.tls,
     main: resolve(flags.main),
-    soakMinutes: soak ?? (isWhole ? 4 : 0),
+    soakMinutes: soak ?? 0,
     json: flags.json ?? null,
     results: flags.results || (isWhole && soak === null && !flags.tls),
     profileTo: flags.profile === undefined ? null : resolve(flags.profile),

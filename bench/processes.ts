@@ -2,7 +2,7 @@
 // cost from /proc: processor time and memory of a process and its children. Linux only. The only HTTP it knows is the
 // check whether a port answers.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { chmodSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, closeSync, globSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -31,6 +31,32 @@ export function pinSelf(): void {
   execFileSync(taskset, ['-a', '-p', '-c', String(cores.load), String(process.pid)], { stdio: 'ignore' });
 }
 
+/** A limit on processor time for the processes that are started in it. */
+export interface Group {
+  /** Its folder, where `cgroup.procs` takes the ids of processes. */
+  readonly path: string;
+  remove(): void;
+}
+
+interface Surroundings {
+  /** Its stdout is a pipe that cat empties on the load generator's core; nothing of it is kept. */
+  readonly isPiped?: boolean;
+  readonly group?: Group | undefined;
+}
+
+/** A named pipe and who empties it. */
+function openPipe(): { fd: number; reader: ChildProcess } {
+  const path = join(scratchDirectory(), 'pipe');
+  execFileSync('mkfifo', [path]);
+  // Open for both directions, so that the writer neither waits for its reader nor fails before it is there.
+  const fd = openSync(path, 'r+');
+  const reader =
+    cores === null
+      ? spawn('cat', [path], { stdio: 'ignore' })
+      : spawn(taskset as string, ['-c', String(cores.load), 'cat', path], { stdio: 'ignore' });
+  return { fd, reader };
+}
+
 const running = new Set<Running>();
 
 /** A child process whose output is kept for error messages. */
@@ -47,13 +73,17 @@ export class Running {
     command: string,
     args: readonly string[],
     env: NodeJS.ProcessEnv = {},
+    { isPiped = false, group }: Surroundings = {},
   ) {
     this.name = name;
     const pin = cores === null ? [] : [taskset as string, '-c', String(cores[role])];
-    const [program, ...rest] = [...pin, command, ...args] as [string, ...string[]];
+    const join =
+      group === undefined ? [] : ['sh', '-c', 'echo $$ > "$0/cgroup.procs" && exec "$@"', group.path];
+    const [program, ...rest] = [...join, ...pin, command, ...args] as [string, ...string[]];
+    const pipe = isPiped ? openPipe() : undefined;
     this.#child = spawn(program, rest, {
       env: { ...process.env, ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['ignore', pipe?.fd ?? 'pipe', 'pipe'],
     });
     running.add(this);
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
@@ -65,6 +95,11 @@ export class Running {
     this.#ended = new Promise((resolve) => {
       const end = (code: number | null) => {
         running.delete(this);
+        if (pipe !== undefined) {
+          closeSync(pipe.fd);
+          pipe.reader.kill();
+        }
+        group?.remove();
         resolve(code);
         for (const watcher of this.#watchers) watcher();
       };
@@ -202,13 +237,21 @@ export function endedMicroseconds(): number {
   return ofTicks(Number(fields[13]) + Number(fields[14]));
 }
 
-/** Processor time in microseconds of all programs, interrupts and neighbours of a virtual machine, by /proc/stat. */
-export function machineMicroseconds(): number {
+/** Processor time in microseconds since the machine began, by /proc/stat. */
+export interface MachineTime {
+  /** Of all programs and interrupts. */
+  readonly used: number;
+  /** What a virtual machine wanted and its neighbours had. */
+  readonly stolen: number;
+}
+
+export function machineTime(): MachineTime {
   const [first = ''] = readFileSync('/proc/stat', 'utf8').split('\n', 1);
-  const [user, nice, system, , , irq, softirq, steal] = first.split(/\s+/).slice(1).map(Number);
-  return ofTicks(
-    [user, nice, system, irq, softirq, steal].reduce<number>((sum, part) => sum + (part ?? 0), 0),
-  );
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, steal = 0] = first
+    .split(/\s+/)
+    .slice(1)
+    .map(Number);
+  return { used: ofTicks(user + nice + system + irq + softirq), stolen: ofTicks(steal) };
 }
 
 /**
@@ -250,6 +293,16 @@ export function memoryMiB(pid: number): number {
   return sum;
 }
 
+/** Memory in MiB that a process and its children share with no other: what one more of them costs. */
+export function privateMiB(pid: number): number {
+  let sum = 0;
+  for (const one of family(pid)) {
+    const rollup = readFileSync(`/proc/${one}/smaps_rollup`, 'utf8');
+    for (const [, kib] of rollup.matchAll(/^Private_(?:Clean|Dirty):\s+(\d+)/gm)) sum += Number(kib) / 1024;
+  }
+  return sum;
+}
+
 const scratch = new Set<string>();
 process.on('exit', () => {
   for (const path of scratch) rmSync(path, { recursive: true, force: true });
@@ -261,4 +314,11 @@ export function scratchDirectory(): string {
   chmodSync(path, 0o755); // nginx's worker, which is another user, passes through it
   scratch.add(path);
   return path;
+}
+
+/** Descriptors that a process may have open: the hard limit, to which Node raises its own. */
+export function descriptorLimit(): number {
+  const [, limit = 'unlimited'] =
+    /^Max open files\s+\S+\s+(\S+)/m.exec(readFileSync('/proc/self/limits', 'utf8')) ?? [];
+  return limit === 'unlimited' ? Number.POSITIVE_INFINITY : Number(limit);
 }

@@ -1,5 +1,7 @@
 // Formats results for readers: a table for each scenario, the targets with the figures that were reached, and the
 // Markdown of bench/RESULTS.md. Pure: data in, text out.
+
+import { histogramOf } from './recorded.ts';
 import {
   cpuPerRequest,
   cpuRatio,
@@ -7,13 +9,17 @@ import {
   FAILED_SHARE_MAX,
   failedShare,
   figure,
+  type Growth,
+  isBusy,
   isComparable,
   type MicroRow,
   medianOf,
+  type Pause,
   type Results,
   type ScenarioResult,
   type SoakResult,
   type StartRow,
+  watchedTimes,
 } from './results.ts';
 import { judgedTargets } from './targets.ts';
 
@@ -100,12 +106,72 @@ export function scenarioTable(result: ScenarioResult, reference: string): string
 /** Start to first answer and memory at that moment, for each contender. */
 export function startTable(starts: readonly StartRow[]): string {
   return table(
-    ['', 'first answer after ms', 'spread', 'MiB'],
+    ['', 'first answer after ms', 'spread', 'own MiB', 'resident MiB'],
     starts.map((row) => {
       const start = figure(row.startMs);
-      return [row.title, fixed(start.median, 0), percent(start.spread), fixed(row.memoryMiB, 0)];
+      return [
+        row.title,
+        fixed(start.median, 0),
+        percent(start.spread),
+        fixed(row.privateMiB ?? Number.NaN, 1),
+        fixed(row.memoryMiB, 1),
+      ];
     }),
   );
+}
+
+/** How long the collector's pauses were. */
+export function pauseTable(pauses: readonly Pause[]): string {
+  const kinds = [...new Set(pauses.map(([kind]) => kind))];
+  const counts = kinds.map((kind) => `${kind} ${pauses.filter((pause) => pause[0] === kind).length}`);
+  const rows = histogramOf(pauses).map(({ text, pauses: count, totalMs }) => [
+    text,
+    String(count),
+    fixed(totalMs, 1),
+  ]);
+  const longest = Math.max(0, ...pauses.map(([, ms]) => ms));
+  const sum = `${pauses.length} pauses (${counts.join(', ') || 'none'}), the longest ${fixed(longest, 2)} ms`;
+  return `${table(["pause of the splitter's collector", 'pauses', 'ms together'], rows)}\n\n${sum}.`;
+}
+
+/** Starts and reloads with a large configuration. */
+export function growthTable({ title, startMs, reloads }: Growth): string {
+  const row = (name: string, values: readonly number[]) => {
+    const { median } = figure(values);
+    return [name, fixed(median, 1), fixed(Math.min(...values), 1), fixed(Math.max(...values), 1)];
+  };
+  return table(
+    [title, 'median ms', 'least', 'greatest'],
+    [
+      row('start to first answer', startMs),
+      row(
+        'a reload holds the event loop at once for at most',
+        reloads.map(({ blockMs }) => blockMs),
+      ),
+      row(
+        'from the change of the file to the new generation',
+        reloads.map(({ takenMs }) => takenMs),
+      ),
+    ],
+  );
+}
+
+/** Who else used the machine during the run. */
+export function machineSentence(results: Results): string {
+  const times = watchedTimes(results);
+  if (times.length === 0) return 'Nothing was measured.';
+  if (times.some(({ foreignCores }) => foreignCores === null)) {
+    return '**Nobody watched what other programs used of the machine meanwhile: every verdict is withheld.**';
+  }
+  const mean = (pick: (time: (typeof times)[number]) => number | null) =>
+    fixed(times.reduce((sum, time) => sum + (pick(time) ?? 0), 0) / times.length, 3);
+  const most = Math.max(...times.map((time) => (time.foreignCores ?? 0) + (time.stealCores ?? 0)));
+  const used =
+    `Other programs used ${mean((time) => time.foreignCores)} cores in the mean of the turns, neighbours of the virtual` +
+    ` machine ${mean((time) => time.stealCores)}; the most in one turn was ${fixed(most, 2)}.`;
+  return isBusy(times)
+    ? `**The machine was busy: every verdict is withheld.** ${used}`
+    : `The machine was quiet. ${used}`;
 }
 
 /** Nanoseconds of each step of an exchange. */
@@ -141,26 +207,28 @@ const list = (entries: Readonly<Record<string, string>>) =>
 const CONDITIONS = [
   'The contenders of a scenario are started for it alone, warmed up, and then take turns (A B C A B C). Each listens on' +
     ' loopback, splits by `token` in halves over two upstreams, and works in one process or thread. The one with 2' +
-    ' workers has two, on the same core. No two of 10,000 requests are alike. The process under test has its own core.' +
-    ' On a machine with two cores the load generator, the upstreams and the readers of logs and metrics share the other' +
-    ' one.',
+    ' workers has two, on the same core. No two requests are alike. The process under test has its own core.' +
+    ' On a machine with two cores the load generator, the upstreams and the readers of logs share the other one.',
   'CPU is the user and system time of the process under test and its children, divided by the number of answered' +
     ' requests. It is the figure to compare, because most contenders cost less than the load generator: `core busy` says' +
-    ' how much of its core a contender used. A contender that is not saturated costs more for a request than it would at' +
-    ' full load: it wakes up for fewer events at a time, so each system call and each turn of its loop serves fewer' +
-    ' requests. A cheaper contender therefore looks slightly more expensive here than it is, and if a contender is not' +
-    ' saturated, its requests/s is the limit of the load generator.',
-  'At the fixed rate, each request is sent when it is due, whether or not earlier ones have been answered, and its latency' +
-    ' counts from that moment (no coordinated omission). A proxy adds a few hundred microseconds to p99, which is less' +
-    ' than the noise of a busy machine. The added p99 is therefore the median of the differences to the turn without a' +
-    ' proxy in the same round, over more rounds than elsewhere. It is compared with nginx tuned and with nginx plain.',
-  'Two workers are measured on the same single core as everything else, and the core switches between them: with few' +
-    ' connections each of them finds fewer requests at a time, which is where they cost most.',
+    ' how much of its core a contender used. wrk costs so little that the measured core is busy nearly all of the time.' +
+    ' With large bodies the upstream on the other core is the limit, for every contender.',
+  'In every turn the bench adds up what other programs and other virtual machines used of the processor. If that is more' +
+    ' than a tenth of a core in the mean, or more than 0.3 cores in one turn of ten, the machine was busy and proves nothing.',
+  'At a fixed rate, each request is sent when it is due, whether or not earlier ones have been answered, and its latency' +
+    ' counts from that moment (no coordinated omission). What a proxy adds is the median of the differences to the turn' +
+    ' without a proxy in the same round. The noise is the median distance of the turns without a proxy from their own' +
+    ' median. A target is judged only if what was added is greater than the noise.',
+  'nginx, tuned, reads a whole request before it sends it on; the one with unbuffered requests does not. Where bodies are' +
+    ' sent, the cheaper one counts. Everything logged: each line goes to a pipe that `cat` empties on the load' +
+    " generator's core. nginx writes a line with the same members, but for the reason and the hash of the key," +
+    ' when a request ends. One with a buffer of 64 KiB is shown beside it. One request in ten or so also has an' +
+    ' assignment event, which nginx does not have.',
+  'Memory a connection is the resident memory with all connections open and 1,000 of them busy, less that after a load on' +
+    ' 64 connections, divided by their number. Own memory is what the process shares with no other.',
   'If the upstream takes 50 ms, 2,000 clients want 1,000 connections to each of the two. request-splitter keeps its' +
-    ' default of 256 (`pool.maxConnections`), as node:http + undici does, and lets the others wait, so this limit' +
-    ' determines its requests/s. The other contenders open as many connections as there are clients.',
-  'The scenario of small requests has all contenders. The other scenarios leave out those that would add nothing (the' +
-    ' other proxies in Node are close to node:http + undici or to http-proxy).',
+    ' default of 256 (`pool.maxConnections`) and lets the others wait, so this limit determines its requests/s. nginx' +
+    ' opens as many connections as there are clients.',
 ];
 
 /** Paths of the charts, by what they show. */
@@ -184,9 +252,11 @@ export function resultsMarkdown(results: Results, charts: ChartPaths): string {
     `Written by \`npm run bench\`; do not edit. Figures are medians over the rounds; the spread is half the distance from` +
       ` the smallest to the largest, as a share of the median. A ratio compares with ${results.reference} and is the` +
       ' median of the ratios of the rounds; the targets also show the smallest and the largest ratio.',
-    facts.filter((text) => text !== '').join('\n'),
     '## Targets',
     targetTable(results),
+    machineSentence(results),
+    '## The run',
+    facts.filter((text) => text !== '').join('\n'),
     '## Conditions',
     ...CONDITIONS,
     ...results.scenarios.flatMap((scenario) => [
@@ -195,20 +265,15 @@ export function resultsMarkdown(results: Results, charts: ChartPaths): string {
       `![CPU per request](${charts.cpu(scenario.name)})`,
       ...(scenario.rate === null ? [] : [`![Latency](${charts.latency(scenario.name)})`]),
       scenarioTable(scenario, results.reference),
+      ...(scenario.pauses === undefined ? [] : [pauseTable(scenario.pauses)]),
     ]),
-    ...(results.saturated.length > 0
-      ? [
-          '## With a saturated core',
-          'The scenarios with a target for processor time, measured again with wrk, which costs so little that the measured' +
-            ' core is busy nearly all of the time: each turn of an event loop serves as many requests as it can, for' +
-            ' every contender.',
-        ]
-      : []),
-    ...results.saturated.flatMap((scenario) => [
-      `### ${scenario.title}`,
-      `${scenario.length}.`,
-      scenarioTable(scenario, results.reference),
-    ]),
+    ...(results.growth === null
+      ? []
+      : [
+          '## A large configuration',
+          'Five starts, and five changes of one share, each a reload of everything.',
+          growthTable(results.growth),
+        ]),
     ...(results.starts.length > 0
       ? [
           '## Start',

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { barChart, latencyChart, memoryChart } from './chart.ts';
 import { resultsMarkdown } from './report.ts';
 import type { Results } from './results.ts';
+import { SCENARIOS } from './scenarios.ts';
 
 const CHARTS = {
   cpu: (scenario: string) => `charts/${scenario}.svg`,
@@ -47,6 +48,38 @@ function onOneLine(value: unknown): string {
 /** The text of RESULTS.md, beside a folder of charts. */
 export const reportOf = (results: Results): string => resultsMarkdown(results, CHARTS);
 
+/** What a folder has of an earlier run, with the parts of this one in place of its own. */
+export function mergeResults(before: Results, now: Results): Results {
+  const names = [...now.scenarios.map(({ name }) => name), ...Object.keys(now.notMeasured)];
+  const parts = [
+    ...names,
+    ...(now.starts.length > 0 ? ['starts'] : []),
+    ...(now.growth === null ? [] : ['growth']),
+    ...(now.micro.length > 0 ? ['micro'] : []),
+  ];
+  const order = SCENARIOS.map(({ name }) => name);
+  const without = <T>(record: Readonly<Record<string, T>>) =>
+    Object.fromEntries(Object.entries(record).filter(([name]) => !parts.includes(name)));
+  return {
+    ...before,
+    run: { ...before.run, [`measured again: ${parts.join(', ')}`]: now.at },
+    versions: { ...before.versions, ...now.versions },
+    scenarios: [...before.scenarios.filter(({ name }) => !names.includes(name)), ...now.scenarios].sort(
+      (one, other) => order.indexOf(one.name) - order.indexOf(other.name),
+    ),
+    notMeasured: { ...without(before.notMeasured), ...now.notMeasured },
+    open: now.open ?? before.open,
+    growth: now.growth ?? before.growth,
+    watched: [...before.watched.filter(({ part }) => !parts.includes(part)), ...now.watched],
+    starts: now.starts.length > 0 ? now.starts : before.starts,
+    micro: now.micro.length > 0 ? now.micro : before.micro,
+  };
+}
+
+/** The results of the last run in a folder. */
+export const readResults = (folder: string): Results =>
+  JSON.parse(readFileSync(join(folder, 'results.json'), 'utf8')) as Results;
+
 /** Writes results, report and charts into the folder; charts of earlier runs are removed. */
 export function writeResults(folder: string, results: Results): void {
   rmSync(join(folder, 'charts'), { recursive: true, force: true });
@@ -63,5 +96,5 @@ export function writeResults(folder: string, results: Results): void {
 
 if (import.meta.main) {
   const folder = import.meta.dirname;
-  writeResults(folder, JSON.parse(readFileSync(join(folder, 'results.json'), 'utf8')) as Results);
+  writeResults(folder, readResults(folder));
 }

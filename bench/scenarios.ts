@@ -21,6 +21,14 @@ export interface Scenario {
   readonly rate: number | null;
   readonly headers: 'plain' | 'browser';
   readonly newConnectionEach: boolean;
+  /** Whether the body goes out in chunks of 4 KiB. */
+  readonly sendsChunks: boolean;
+  /** Each request has one of a thousand paths below `path`. */
+  readonly spreadsPaths: boolean;
+  /** Thousandths of a core that a contender may use; null = all of it. */
+  readonly quotaMillicores: number | null;
+  /** Whether the pauses of the splitter's collector are recorded. */
+  readonly recordsPauses: boolean;
   /** How many times longer than the others it runs. */
   readonly lengthFactor: number;
 }
@@ -35,6 +43,10 @@ const scenario = (
   rate: null,
   headers: 'plain',
   newConnectionEach: false,
+  sendsChunks: false,
+  spreadsPaths: false,
+  quotaMillicores: null,
+  recordsPauses: false,
   lengthFactor: 1,
   ...given,
 });
@@ -64,6 +76,15 @@ export const SCENARIOS: readonly Scenario[] = [
     bodyBytes: 4096,
     answerBytes: 14,
   }),
+  scenario({
+    name: 'post-1m',
+    title: 'POST of 1 MiB, 16 connections',
+    path: '/small',
+    method: 'POST',
+    bodyBytes: 1024 * 1024,
+    answerBytes: 14,
+    connections: 16,
+  }),
   scenario({ name: 'get-64k', title: 'Responses of 64 KiB', path: '/64k', answerBytes: 64 * 1024 }),
   scenario({
     name: 'get-1m',
@@ -79,11 +100,41 @@ export const SCENARIOS: readonly Scenario[] = [
     answerBytes: 32 * 1024,
   }),
   scenario({
+    name: 'chunked-both',
+    title: 'Chunked both ways, 8 chunks of 4 KiB each',
+    path: '/chunked',
+    method: 'POST',
+    bodyBytes: 32 * 1024,
+    sendsChunks: true,
+    answerBytes: 32 * 1024,
+  }),
+  scenario({
     name: 'new-connection',
     title: 'A new connection for each request',
     path: '/small',
     answerBytes: 14,
     newConnectionEach: true,
+  }),
+  scenario({
+    name: 'logged',
+    title: 'Everything logged: a line of JSON for each request, to a pipe',
+    path: '/small',
+    answerBytes: 14,
+  }),
+  scenario({
+    name: 'routes-1000',
+    title: 'Small GET over 1,000 routes and over one',
+    path: '/small',
+    answerBytes: 14,
+    spreadsPaths: true,
+  }),
+  scenario({
+    name: 'open-10000',
+    title: '10,000 open connections, 1,000 of them busy',
+    path: '/small',
+    answerBytes: 14,
+    connections: 1000,
+    idleConnections: 9000,
   }),
   scenario({
     name: 'idle-1000',
@@ -105,7 +156,18 @@ export const SCENARIOS: readonly Scenario[] = [
     path: '/small',
     answerBytes: 14,
     rate: 2000,
+    recordsPauses: true,
     lengthFactor: 2,
+  }),
+  scenario({
+    name: 'quota-200',
+    title: '200 requests a second in a tenth of a core',
+    path: '/small',
+    answerBytes: 14,
+    connections: 16,
+    rate: 200,
+    quotaMillicores: 100,
+    lengthFactor: 3,
   }),
   scenario({
     name: 'slow-upstream',
@@ -123,6 +185,21 @@ export interface PlannedRequest {
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string | undefined;
+  readonly sendsChunks: boolean;
+}
+
+/** The name of one of many routes: a segment of a path. */
+export const routeName = (at: number): string => `route-${String(at).padStart(5, '0')}`;
+
+const CHUNK_BYTES = 4096;
+
+function inChunks(body: string): string {
+  let text = '';
+  for (let at = 0; at < body.length; at += CHUNK_BYTES) {
+    const chunk = body.slice(at, at + CHUNK_BYTES);
+    text += `${chunk.length.toString(16)}\r\n${chunk}\r\n`;
+  }
+  return `${text}0\r\n\r\n`;
 }
 
 /** Numbers from 0 to 1 that are the same in every run (mulberry32). */
@@ -144,8 +221,15 @@ const BROWSERS = [
 ];
 const LANGUAGES = ['en-GB,en;q=0.9', 'de-DE,de;q=0.8,en;q=0.5', 'fr,en;q=0.6', 'pt-BR,pt;q=0.9,en-US;q=0.4'];
 
+/** Bytes that the bodies of a scenario's requests may have together. */
+const BODIES_BYTES_MAX = 64 * 1024 * 1024;
+
+/** How many requests a scenario has: fewer than 10,000 where their bodies are large. */
+const countOf = ({ bodyBytes }: Scenario) =>
+  Math.min(10_000, Math.floor(BODIES_BYTES_MAX / Math.max(1, bodyBytes)));
+
 /** `count` requests of a scenario, each with a token of its own. */
-export function requestsOf(scenario: Scenario, count = 10_000): PlannedRequest[] {
+export function requestsOf(scenario: Scenario, count = countOf(scenario)): PlannedRequest[] {
   const random = seeded(20_200_401);
   const pick = <T>(list: readonly T[]) => list[Math.floor(random() * list.length)] as T;
   const word = (length: number) => {
@@ -173,7 +257,9 @@ export function requestsOf(scenario: Scenario, count = 10_000): PlannedRequest[]
     }
     if (body !== undefined) headers['Content-Type'] = 'application/octet-stream';
     const token = word(6 + Math.floor(random() * 18));
-    requests.push({ method: scenario.method, path: `${scenario.path}?token=${token}`, headers, body });
+    const path = scenario.spreadsPaths ? `${scenario.path}/${routeName(at % 1000)}/item` : scenario.path;
+    const { method, sendsChunks } = scenario;
+    requests.push({ method, path: `${path}?token=${token}`, headers, body, sendsChunks });
   }
   return requests;
 }
@@ -184,5 +270,6 @@ export function serialize(request: PlannedRequest, authority: string, close: boo
   for (const [name, value] of Object.entries(request.headers)) head += `${name}: ${value}\r\n`;
   if (close) head += 'Connection: close\r\n';
   if (request.body === undefined) return `${head}\r\n`;
+  if (request.sendsChunks) return `${head}Transfer-Encoding: chunked\r\n\r\n${inChunks(request.body)}`;
   return `${head}Content-Length: ${Buffer.byteLength(request.body)}\r\n\r\n${request.body}`;
 }

@@ -1,7 +1,7 @@
 // Measures the memory of the splitter alone under a load that changes every few seconds, in complete cycles of the
 // same loads, so that equal loads are compared.
-import type { Progress } from './measure.ts';
 import { memoryMiB } from './processes.ts';
+import type { Progress } from './progress.ts';
 import type { SoakResult, SoakSample } from './results.ts';
 import type { Rival } from './rivals.ts';
 import { SCENARIOS } from './scenarios.ts';

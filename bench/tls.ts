@@ -16,8 +16,8 @@ import {
   sessionOf,
   type TlsTarget,
 } from './load/tls.ts';
-import type { Progress } from './measure.ts';
 import { cpuMicroseconds, freePorts, Running, scratchDirectory } from './processes.ts';
+import type { Progress } from './progress.ts';
 import { table } from './report.ts';
 import { figure } from './results.ts';
 import { NODE_FLAGS } from './rivals.ts';

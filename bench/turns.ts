@@ -1,9 +1,10 @@
 // One turn: puts a load on a running contender and measures its cost. Knows how load generators are
 // started and what a started contender is, but not the order of turns.
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { LoadResult } from './load/result.ts';
 import type { Scraped } from './load/scrape.ts';
+import { watchOthers } from './machine.ts';
 import type { LoadTool } from './options.ts';
 import {
   cpuMicroseconds,
@@ -15,6 +16,7 @@ import {
   sleepCount,
   untilAnswering,
 } from './processes.ts';
+import { openQuota } from './quota.ts';
 import type { Turn } from './results.ts';
 import type { Rival } from './rivals.ts';
 import { requestsOf, SCENARIOS, type Scenario, serialize } from './scenarios.ts';
@@ -37,6 +39,17 @@ export interface Candidate {
   readonly admin: number;
   readonly process: Running;
   readonly startMs: number;
+  /** Its configuration file, where it has one. */
+  readonly config: string | undefined;
+  /** Where bench/inside.js leaves what it records, at the end of the process. */
+  readonly recordTo: string | null;
+}
+
+/** What a contender is started with. */
+interface Wanted {
+  /** Thousandths of a core; null = all of it. */
+  readonly quotaMillicores?: number | null;
+  readonly records?: 'pauses' | 'blocks' | null;
 }
 
 /** Starts upstreams of its own for each part of a run: nothing of one part is left for the next. */
@@ -52,20 +65,34 @@ export async function openRig(load: LoadTool, profileTo: string | null): Promise
   return { load, profileTo, upstream, upstreams: [a, b] };
 }
 
+let recordings = 0;
+
 /** Starts a contender and waits for its first answer; throws StartFailure when there is none. */
-export async function startRival(rig: Rig, rival: Rival): Promise<Candidate> {
+export async function startRival(rig: Rig, rival: Rival, wanted: Wanted = {}): Promise<Candidate> {
   const [port, admin] = (await freePorts(2)) as [number, number];
-  const { command, args, env } = rival.command({
+  recordings += 1;
+  const recordTo = wanted.records == null ? null : join(scratch, `recorded-${recordings}.json`);
+  const { command, args, env, config } = rival.command({
     listen: port,
     admin,
     upstreamA: rig.upstreams[0],
     upstreamB: rig.upstreams[1],
     profileTo: rig.profileTo,
+    recordTo,
   });
+  const group = wanted.quotaMillicores == null ? undefined : openQuota(wanted.quotaMillicores);
   const startedAt = performance.now();
-  const started = new Running(rival.name, 'measured', command, args, env);
+  const started = new Running(
+    rival.name,
+    'measured',
+    command,
+    args,
+    { ...env, ...(wanted.records === 'blocks' ? { BENCH_RECORD_BLOCKS: '1' } : {}) },
+    { isPiped: rival.isPiped, group },
+  );
   try {
-    return { rival, port, admin, process: started, startMs: await untilAnswering(started, port, startedAt) };
+    const startMs = await untilAnswering(started, port, startedAt);
+    return { rival, port, admin, process: started, startMs, config, recordTo };
   } catch {
     await started.stop();
     throw new StartFailure(rival, reasonIn(started.output));
@@ -95,6 +122,7 @@ export function reasonIn(output: string): string {
 /** The requests of a scenario as one file for wrk, apart by NUL bytes. */
 function requestFile(scenario: Scenario, port: number): string {
   const path = join(scratch, `${scenario.name}-${port}`);
+  if (existsSync(path)) return path;
   const texts = requestsOf(scenario).map((request) =>
     serialize(request, `127.0.0.1:${port}`, scenario.newConnectionEach),
   );
@@ -130,8 +158,8 @@ export async function applyLoad(
 
 /** Load without a pause on a fresh process: at a fixed rate its code would not be compiled for long. */
 export async function warmUp(rig: Rig, scenario: Scenario, port: number, seconds: number): Promise<void> {
-  const closedLoop = scenario.rate === null ? scenario : SCENARIOS.find(({ rate }) => rate === null);
-  await applyLoad(rig, closedLoop ?? scenario, port, seconds);
+  const closedLoop = SCENARIOS.find(({ rate }) => rate === null);
+  await applyLoad(rig, scenario.rate === null ? scenario : (closedLoop ?? scenario), port, seconds);
 }
 
 /** Does the work while the scenario's idle connections are open. */
@@ -144,7 +172,10 @@ export async function withIdle<T>(scenario: Scenario, port: number, work: () => 
   ]);
   try {
     await idle.until('ready');
-    return await work();
+    const done = await work();
+    const lost = idle.output.split('\n').filter((line) => line === 'closed').length;
+    if (lost > 0) throw new Error(`${lost} of ${scenario.idleConnections} idle connections were closed`);
+    return done;
   } finally {
     await idle.stop();
   }
@@ -174,6 +205,23 @@ const loadPart = (result: LoadResult, round: number, scenario: Scenario) => ({
   latencyMs: result.latencyMs,
 });
 
+/** What a measured turn has beside its load. */
+const watch = () => {
+  const [startedAt, stop] = [Date.now(), watchOthers()];
+  return () => ({ startedAt, ...stop() });
+};
+
+/** Lines of the log that a contender with an admin port has dropped so far; 0 of one that has none. */
+async function droppedLines({ rival, admin }: Candidate): Promise<number> {
+  if (!rival.isPiped) return 0;
+  try {
+    const text = await (await fetch(`http://127.0.0.1:${admin}/metrics`)).text();
+    return Number(/^splitter_log_lines_dropped_total(?:\{[^}]*\})? (\d+)/m.exec(text)?.[1] ?? 0);
+  } catch {
+    return 0;
+  }
+}
+
 interface TurnLengths {
   readonly seconds: number;
   readonly rewarmSeconds: number;
@@ -188,9 +236,11 @@ export async function takeDirectTurn(
 ): Promise<Turn> {
   const [port] = rig.upstreams;
   await applyLoad(rig, scenario, port, lengths.rewarmSeconds);
+  const watched = watch();
   const result = await applyLoad(rig, scenario, port, lengths.seconds * scenario.lengthFactor);
   return {
     ...loadPart(result, round, scenario),
+    ...watched(),
     cpuMicroseconds: 0,
     memoryMiB: 0,
     sleeps: 0,
@@ -209,19 +259,23 @@ export async function takeTurn(
   const { port, process } = candidate;
   if (process.hasEnded) throw new Error(`it had ended: ${reasonIn(process.output)}`);
   await applyLoad(rig, scenario, port, lengths.rewarmSeconds);
+  const droppedBefore = await droppedLines(candidate);
   const [turn, scraped] = await withIdle(scenario, port, () =>
     whileScraped(candidate, async () => {
+      const watched = watch();
       const sleepsBefore = sleepCount(process.pid);
       const before = cpuMicroseconds(process.pid);
       const result = await applyLoad(rig, scenario, port, lengths.seconds * scenario.lengthFactor);
       const cpu = cpuMicroseconds(process.pid) - before;
       return {
         ...loadPart(result, round, scenario),
+        ...watched(),
         cpuMicroseconds: cpu,
         memoryMiB: memoryMiB(process.pid),
         sleeps: sleepCount(process.pid) - sleepsBefore,
       };
     }),
   );
-  return { ...turn, linesDropped: scraped.linesDropped };
+  const dropped = (await droppedLines(candidate)) - droppedBefore;
+  return { ...turn, linesDropped: scraped.linesDropped + dropped };
 }

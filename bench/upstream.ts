@@ -46,7 +46,9 @@ function finish(socket: Socket, bytes: Buffer | string, close: boolean): void {
 function answer(socket: Socket, head: string): void {
   const pathStart = head.indexOf(' ') + 1;
   let pathEnd = pathStart;
-  while (pathEnd < head.length && head[pathEnd] !== '?' && head[pathEnd] !== ' ') pathEnd += 1;
+  // The first segment says what is wanted; more of them only give routes something to choose by.
+  do pathEnd += 1;
+  while (pathEnd < head.length && head[pathEnd] !== '/' && head[pathEnd] !== '?' && head[pathEnd] !== ' ');
   const path = head.slice(pathStart, pathEnd);
   const http10 = head.includes(' HTTP/1.0\r\n');
   const close = http10 || /\r\nconnection: close\r\n/i.test(head);
@@ -63,20 +65,35 @@ function answer(socket: Socket, head: string): void {
 
 function serve(socket: Socket): void {
   let pending: Buffer | null = null;
+  /** The head whose body is on its way, and the bytes of that body that are still to come. */
+  let waiting = '';
+  let left = 0;
   socket.setNoDelay(true);
   socket.on('error', () => socket.destroy()); // a proxy that is stopped resets its connections; nothing to tell
   socket.on('data', (chunk: Buffer) => {
     let bytes = pending === null ? chunk : Buffer.concat([pending, chunk]);
     pending = null;
     while (bytes.length > 0) {
+      if (left > 0) {
+        const taken = Math.min(left, bytes.length);
+        left -= taken;
+        bytes = bytes.subarray(taken);
+        if (left === 0) answer(socket, waiting);
+        continue;
+      }
       const headEnd = bytes.indexOf(HEAD_END);
       let end = headEnd + 4;
       if (headEnd !== -1) {
         const head = bytes.toString('latin1', 0, end);
         if (!head.startsWith('GET ')) {
           const length = /\r\ncontent-length: *(\d+)/i.exec(head);
-          if (length !== null) end += Number(length[1]);
-          else if (/\r\ntransfer-encoding: *chunked/i.test(head)) {
+          if (length !== null && Number(length[1]) > 0) {
+            left = Number(length[1]);
+            waiting = head;
+            bytes = bytes.subarray(end);
+            continue;
+          }
+          if (/\r\ntransfer-encoding: *chunked/i.test(head)) {
             const bodyEnd = bytes.indexOf(CHUNKED_END, end);
             end = bodyEnd === -1 ? Number.POSITIVE_INFINITY : bodyEnd + CHUNKED_END.length;
           }

@@ -18,7 +18,7 @@ describe.runIf(process.platform === 'linux')('npm run bench', () => {
   it('takes turns, prints a table and writes every round as JSON', { timeout: 120_000 }, async () => {
     const file = join(scratch, 'results.json');
     const { stdout } = await bench(
-      ...['--scenario', 'small-get', '--rivals', 'http-proxy,node-undici'],
+      ...['--only', 'small-get,starts', '--rivals', 'http-proxy,node-undici'],
       ...['--rounds', '2', '--seconds', '0.4', '--json', file],
     );
     expect(stdout).toMatch(/\| http-proxy +\| +\d+\.\d \|/);
@@ -42,7 +42,7 @@ describe.runIf(process.platform === 'linux')('npm run bench', () => {
   }, async () => {
     const file = join(scratch, 'rate.json');
     await bench(
-      ...['--scenario', 'post-4k,rate-2000', '--rivals', 'http-proxy', '--no-start'],
+      ...['--only', 'post-4k,rate-2000', '--rivals', 'http-proxy'],
       ...['--rounds', '1', '--seconds', '0.5', '--json', file],
     );
     const results = JSON.parse(readFileSync(file, 'utf8')) as Results;

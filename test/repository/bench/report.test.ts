@@ -95,7 +95,9 @@ describe('the written results', () => {
       scenario('small-get', null, row('request-splitter', costing(13)), row('nginx-tuned', costing(10))),
       scenario('rate-2000', 2000, row('direct', turn()), row('request-splitter', turn())),
     ],
-    starts: [{ rival: 'request-splitter', title: 'request-splitter', startMs: [150], memoryMiB: 60 }],
+    starts: [
+      { rival: 'request-splitter', title: 'request-splitter', startMs: [150], memoryMiB: 60, privateMiB: 14 },
+    ],
     micro: [{ name: 'decide by $arg_token, small', medianNs: 99.6, fastestNs: 90.2 }],
     soak: soak(90, 100, 101),
   });
@@ -125,6 +127,36 @@ describe('the written results', () => {
     expect(text).toContain('1000 requests answered, 0 failed');
     expect(text).toMatch(/\| decide by \$arg_token, small \| +100 \| +90 \|/);
     expect(text).toMatch(/\| request-splitter \| +150 \|/);
+  });
+
+  it('say first what was reached, and whether the machine was quiet', () => {
+    expect(text.indexOf('## Targets')).toBeLessThan(text.indexOf('- processor: one'));
+    expect(text).toContain('The machine was quiet. Other programs used 0.010 cores');
+    const busy = resultsMarkdown(
+      { ...all, scenarios: [scenario('small-get', null, row('a', turn({ foreignCores: 0.5 })))] },
+      charts,
+    );
+    expect(busy).toContain('**The machine was busy: every verdict is withheld.** Other programs used 0.500');
+    const unwatched = scenario('small-get', null, row('a', turn({ foreignCores: null })));
+    expect(resultsMarkdown({ ...all, scenarios: [unwatched] }, charts)).toContain('Nobody watched');
+  });
+
+  it('show the pauses of the collector, and how a large configuration was taken', () => {
+    const withPauses = {
+      ...scenario('rate-2000', 2000, row('direct', turn())),
+      pauses: [['young generation', 0.7] as const],
+    };
+    const more = resultsMarkdown(
+      {
+        ...all,
+        scenarios: [withPauses],
+        growth: { title: 'large', startMs: [300], reloads: [{ blockMs: 12, takenMs: 400 }] },
+      },
+      charts,
+    );
+    expect(more).toMatch(/\| 0\.5 to 1 ms +\| +1 \| +0\.7 \|/);
+    expect(more).toContain('1 pauses (young generation 1), the longest 0.70 ms.');
+    expect(more).toMatch(/\| a reload holds the event loop at once for at most +\| +12\.0 \|/);
   });
 
   it('have no section for what was not measured', () => {

@@ -1,15 +1,19 @@
 // How measured rounds become figures.
 import { describe, expect, it } from 'vitest';
 import {
-  addedP99Ms,
+  addedMs,
+  cheapest,
   cpuPerRequest,
   cpuRatio,
   failedShare,
   figure,
+  isBusy,
   isComparable,
   soakGrowth,
 } from '../../../bench/results.ts';
 import { row, scenario, soak, turn, withP99 } from './made-up.ts';
+
+const p99 = (latency: { p99: number }) => latency.p99;
 
 describe('a figure', () => {
   it('is the median, with half the distance of the extremes as spread', () => {
@@ -75,7 +79,7 @@ describe('what a proxy adds to p99', () => {
       row('direct', withP99(1, 1), withP99(2, 50), withP99(3, 1)),
       row('a', withP99(1, 1.5), withP99(2, 50.25), withP99(3, 3)),
     );
-    expect(addedP99Ms(slowSecond, 'a')).toBe(0.5);
+    expect(addedMs(slowSecond, 'a', p99)).toEqual({ ms: 0.5, noiseMs: 0 });
   });
 
   it('leaves out a round that has only one of the two', () => {
@@ -85,9 +89,9 @@ describe('what a proxy adds to p99', () => {
       row('direct', withP99(2, 1)),
       row('a', withP99(1, 9), withP99(2, 3)),
     );
-    expect(addedP99Ms(holes, 'a')).toBe(2);
-    expect(addedP99Ms(holes, 'nobody')).toBeNaN();
-    expect(addedP99Ms(scenario('rate-2000', 2000, row('a', withP99(1, 9))), 'a')).toBeNaN();
+    expect(addedMs(holes, 'a', p99).ms).toBe(2);
+    expect(addedMs(holes, 'nobody', p99).ms).toBeNaN();
+    expect(addedMs(scenario('rate-2000', 2000, row('a', withP99(1, 9))), 'a', p99).ms).toBeNaN();
   });
 });
 
@@ -98,5 +102,38 @@ describe('the growth over a soak', () => {
 
   it('is not a number before there are three cycles', () => {
     expect(soakGrowth(soak(100, 100))).toBeNaN();
+  });
+});
+
+describe('the cheapest of some contenders', () => {
+  const result = scenario(
+    's',
+    null,
+    row('a', turn({ cpuMicroseconds: 30_000 })),
+    row('b', turn({ cpuMicroseconds: 20_000 })),
+    row('failed', turn({ cpuMicroseconds: 1, errors: 500 })),
+  );
+
+  it('is the one with the least processor time for a request, of those that answered', () => {
+    expect(cheapest(result, ['a', 'b', 'failed'])?.rival).toBe('b');
+    expect(cheapest(result, ['a'])?.rival).toBe('a');
+    expect(cheapest(result, ['failed', 'nobody'])).toBeUndefined();
+  });
+});
+
+describe('a busy machine', () => {
+  const others = (...cores: (number | null)[]) =>
+    cores.map((foreignCores) => ({ foreignCores, stealCores: 0 }));
+
+  it('is one on which others used a tenth of a core in the mean, or much in one turn of ten', () => {
+    expect(isBusy(others(0.05, 0.09, 0.11))).toBe(false);
+    expect(isBusy(others(0.11, 0.12))).toBe(true);
+    expect(isBusy(others(...Array.from({ length: 20 }, (_, at) => (at < 2 ? 0.5 : 0))))).toBe(false);
+    expect(isBusy(others(...Array.from({ length: 20 }, (_, at) => (at < 3 ? 0.5 : 0))))).toBe(true);
+  });
+
+  it('counts what its neighbours took, and is assumed where nobody watched', () => {
+    expect(isBusy([{ foreignCores: 0, stealCores: 0.2 }])).toBe(true);
+    expect(isBusy(others(0, null))).toBe(true);
   });
 });
