@@ -112,6 +112,8 @@ function startNginx([port, plainPort]: Ports, { folder, certificate, key, upstre
     .replaceAll('@UPSTREAM_A@', String(upstreams[0]))
     .replaceAll('@UPSTREAM_B@', String(upstreams[1]))
     .replace('@LISTEN@', `${port} ssl`)
+    .replace('@LOG@', 'access_log off;')
+    .replace('@ID@', '')
     .replace('location /', `listen 127.0.0.1:${plainPort} backlog=4096; location /`)
     .replace('location /', `${ssl} location /`);
   writeFileSync(join(folder, 'nginx.conf'), text);

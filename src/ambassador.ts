@@ -9,19 +9,20 @@ import type { Renewal } from './downstream/certificates.ts';
 import { Listener } from './downstream/listener.ts';
 import { TlsPorts } from './downstream/tls-ports.ts';
 import type { FaultCode } from './errors.ts';
-import { buildGeneration, type Generation } from './routing/generation.ts';
+import { buildGeneration, type Generation, type PlannedGeneration } from './routing/generation.ts';
 import { describeChange } from './split/change.ts';
 import type { AccessLog } from './telemetry/access-log.ts';
 import type { Assignments } from './telemetry/assignments.ts';
 import { Counters } from './telemetry/counters.ts';
 import { ExperimentWatch } from './telemetry/experiment-watch.ts';
-import type { Guards } from './telemetry/guards.ts';
+import type { Guards, PlannedGuards } from './telemetry/guards.ts';
 import { LineBudget } from './telemetry/line-budget.ts';
 import { OWN_PROCESS } from './telemetry/own-process.ts';
 import type { CertificateView } from './telemetry/running.ts';
 import { Deadlines } from './transport/deadlines.ts';
 import { Descriptors } from './transport/descriptors.ts';
 import { socketIo } from './transport/socket-handle.ts';
+import { atOnce, inTurns, type WorkInPieces } from './turns.ts';
 import type { Lookup } from './upstream/lookups.ts';
 import { type UpstreamEvent, UpstreamEvents } from './upstream/report.ts';
 import { Upstream } from './upstream/upstream.ts';
@@ -69,6 +70,17 @@ export interface AmbassadorOptions {
   readonly decidesGuards?: boolean;
 }
 
+/** A generation that is not in use yet, with what takes effect together with it. */
+interface PlannedUse extends PlannedGeneration {
+  readonly guards: PlannedGuards;
+}
+
+interface PlannedReload extends PlannedUse {
+  readonly upstreams: ReadonlyMap<string, Upstream>;
+  /** What the log says of it. */
+  readonly change: ReturnType<typeof describeChange>;
+}
+
 /** Time between two lines that say that clients were refused. */
 const REFUSAL_LINE_MS = 10_000;
 /** Lines about failed handshakes at once; then one in the time above. The metric counts all. */
@@ -99,6 +111,8 @@ export class Ambassador {
   readonly #assignments: Assignments | null;
   readonly #experiments: ExperimentWatch;
   #upstreams: ReadonlyMap<string, Upstream>;
+  /** What upstreams report during a reload in turns, to be written after it; null when there is none. */
+  #heldEvents: UpstreamEvent[] | null = null;
   #listening: readonly string[] = [];
   #state: AmbassadorState = 'starting';
 
@@ -107,7 +121,10 @@ export class Ambassador {
     this.#log = options.log;
     this.#lookup = options.lookup;
     const { onUpstreamEvent = ({ msg, ...more }) => this.#log.warn(more, msg) } = options;
-    this.#events = new UpstreamEvents(onUpstreamEvent);
+    this.#events = new UpstreamEvents((event) => {
+      if (this.#heldEvents === null) onUpstreamEvent(event);
+      else this.#heldEvents.push(event);
+    });
     this.#tlsPorts = new TlsPorts(config.listen, options.ticketKeys);
     this.#upstreams = this.#upstreamsFor(config, new Map());
     const { accessLog = null, assignments = null, firstGeneration = 1, decidesGuards = true } = options;
@@ -117,7 +134,7 @@ export class Ambassador {
       guardsChanged: () => undefined,
     };
     this.#experiments = new ExperimentWatch(options.log, owner, decidesGuards);
-    const generation = this.#build(firstGeneration, config, this.#upstreams);
+    const generation = this.#adopt(atOnce(this.#plan(firstGeneration, config, this.#upstreams)));
     const observers = { accessLog, assignments };
     this.#listener = new Listener(
       generation,
@@ -190,10 +207,61 @@ export class Ambassador {
    * Throws UnusableUpstream, and then nothing has changed.
    */
   reload(config: Config): void {
+    this.#use(atOnce(this.#planReload(config)));
+  }
+
+  /**
+   * As reload(), in several turns of the event loop: requests that come meanwhile are taken as before. Not to be called again
+   * before it has ended. False when the ambassador has stopped meanwhile.
+   */
+  async reloadInTurns(config: Config): Promise<boolean> {
+    const held: UpstreamEvent[] = [];
+    this.#heldEvents = held;
+    try {
+      for (;;) {
+        const before = this.generation;
+        const planned = await inTurns(this.#planReload(config));
+        if (this.#state === 'stopped') return this.#abandon(planned);
+        if (before === this.generation) {
+          this.#use(planned);
+          return true;
+        }
+        // A step of shares or the end of a stop has come in between: what was planned continues what is no longer there.
+        this.#abandon(planned);
+      }
+    } finally {
+      this.#heldEvents = null;
+      for (const event of held) this.#events.write(event);
+    }
+  }
+
+  /** The next generation, and what it changes. Opens its upstreams, and changes nothing else. */
+  *#planReload(config: Config): WorkInPieces<PlannedReload> {
+    const { generation: before } = this;
+    const upstreams = this.#upstreamsFor(config, this.#upstreams);
+    yield;
+    const plan = yield* this.#plan(before.number + 1, config, upstreams);
+    yield;
+    const change = describeChange(before, plan.generation);
+    yield;
+    return { ...plan, upstreams, change };
+  }
+
+  *#plan(number: number, config: Config, upstreams: ReadonlyMap<string, Upstream>): WorkInPieces<PlannedUse> {
+    const guards = this.guards.plan(config);
+    const built = yield* buildGeneration(number, config, upstreams, this.counters, this.#assignments, guards);
+    return { ...built, guards };
+  }
+
+  #adopt({ generation, samples, guards }: PlannedUse): Generation {
+    this.guards.adopt(guards);
+    for (const sample of samples) this.counters.adoptSample(sample);
+    return generation;
+  }
+
+  #use({ upstreams, change, ...plan }: PlannedReload): void {
     const old = this.#upstreams;
-    const upstreams = this.#upstreamsFor(config, old);
-    const next = this.#build(this.generation.number + 1, config, upstreams);
-    const change = describeChange(this.generation, next);
+    const next = this.#adopt(plan);
     this.#listener.generation = next;
     this.#upstreams = upstreams;
     const kept = new Set(upstreams.values());
@@ -201,12 +269,14 @@ export class Ambassador {
       if (!kept.has(upstream)) upstream.retire();
     }
     this.#experiments.follow(next.splitters);
-    this.#log.info({ generation: next.number, hash: config.hash, ...change }, 'configuration accepted');
+    const { number, config } = next;
+    this.#log.info({ generation: number, hash: config.hash, ...change }, 'configuration accepted');
   }
 
-  #build(number: number, config: Config, upstreams: ReadonlyMap<string, Upstream>): Generation {
-    this.#experiments.configure(config);
-    return buildGeneration(number, config, upstreams, this.counters, this.#assignments, this.guards);
+  #abandon({ upstreams }: PlannedReload): false {
+    const kept = new Set(this.#upstreams.values());
+    for (const upstream of upstreams.values()) if (!kept.has(upstream)) upstream.stop();
+    return false;
   }
 
   /**

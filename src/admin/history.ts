@@ -5,7 +5,7 @@
 
 import type { VariantCounters } from '../telemetry/counters.ts';
 import type { Running } from '../telemetry/running.ts';
-import { inTurns } from '../telemetry/turns.ts';
+import { inTurns } from '../turns.ts';
 import { type AsJson, List } from './json-pieces.ts';
 
 /** Time between two points. */

@@ -12,8 +12,8 @@ import { processId } from '../telemetry/process-id.ts';
 import type { RowReading } from '../telemetry/rows.ts';
 import type { ReloadStatus, Running } from '../telemetry/running.ts';
 import { encodeInPieces } from '../telemetry/sample-state.ts';
-import { inTurns } from '../telemetry/turns.ts';
 import { VERSION } from '../telemetry/version.ts';
+import { inTurns } from '../turns.ts';
 
 /** Samples beyond this many compressed bytes are left out: the answer stays small enough to hold. */
 const SAMPLES_BYTES_MAX = 24 * 1024 * 1024;

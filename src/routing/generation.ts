@@ -11,13 +11,14 @@ import { requestLimits } from '../http1/request-head.ts';
 import type { TextScope } from '../key/own-variables.ts';
 import type { RouteMatch } from '../key/route-match.ts';
 import { NEVER_STOPPED } from '../split/enrolment.ts';
-import { compileSplits } from '../split/own.ts';
+import { compileSplitsInPieces } from '../split/own.ts';
 import type { Splitter } from '../split/splitter.ts';
 import type { AssignedSplit, Assignments } from '../telemetry/assignments.ts';
 import type { Counters, VariantCounters } from '../telemetry/counters.ts';
 import type { GuardCounts } from '../telemetry/guard-counts.ts';
-import type { Guards } from '../telemetry/guards.ts';
+import type { PlannedGuards } from '../telemetry/guards.ts';
 import type { Sample } from '../telemetry/sample.ts';
+import { STEPS_A_PIECE, type WorkInPieces } from '../turns.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { wallClock } from '../wall-clock.ts';
 import { type Edits, editsFor } from './edits.ts';
@@ -25,7 +26,7 @@ import { compileErrorAnswers, type ErrorAnswers } from './error-answers.ts';
 import { FixedAnswer } from './fixed-answer.ts';
 import { compilePathRewrite, type PathRewrite } from './path-rewrite.ts';
 import { compileResponseFields, type ResponseFields } from './response-fields.ts';
-import { compileMatches, compileRoutes, type RouteOf } from './routes.ts';
+import { compileMatchesInPieces, compileRoutesInPieces, type RouteOf } from './routes.ts';
 import { compileHost, compileSetFields } from './set-fields.ts';
 import { TrustedProxies } from './trusted-proxies.ts';
 
@@ -99,50 +100,49 @@ export interface Generation {
   readonly route: RouteOf<Routed>;
 }
 
-/** Builds the generation for a valid configuration; `upstreams` holds one entry for each of `config.upstreams`. */
-export function buildGeneration(
+/** A generation that is not in use yet. */
+export interface PlannedGeneration {
+  readonly generation: Generation;
+  /** The sample of each of its splits; new ones take their place when it is taken into use. */
+  readonly samples: readonly Sample[];
+}
+
+/**
+ * Builds the generation for a valid configuration, piece by piece; `upstreams` holds one entry for each of `config.upstreams`.
+ * What counts now goes on counting: `counters` only gets rows that are missing.
+ */
+export function* buildGeneration(
   number: number,
   config: Config,
   upstreams: ReadonlyMap<string, Upstream>,
   counters: Counters,
   assignments: Assignments | null = null,
-  guards: Guards | null = null,
-): Generation {
-  const hopFor = (name: string): Hop => {
-    const upstream = upstreams.get(name);
-    if (upstream === undefined) throw new Error(`the configuration names an upstream that it lacks: ${name}`);
-    return { upstream, rewrites: rewritesFor(config, upstream, scope) };
-  };
-  const destinationFor = (splitter: Splitter | null, variant: string, name: string): Destination => {
-    const hop = hopFor(name);
-    const { onDown } = hop.upstream.config;
-    const fallback = onDown === null ? null : hopFor(onDown);
-    const edits = editsFor(config, splitter, splitter === null ? null : variant);
-    return {
-      ...hop,
-      fallback,
-      edits,
-      counters: counters.variant(splitter?.name ?? '', variant, name),
-    };
-  };
+  guards: PlannedGuards | null = null,
+): WorkInPieces<PlannedGeneration> {
   const stopOf = (name: string) => guards?.stopOf(name) ?? NEVER_STOPPED;
-  const { own, splitters } = compileSplits(config, { clock: wallClock, stopOf });
-  const scope = own.scope('request');
+  const { own, splitters } = yield* compileSplitsInPieces(config, { clock: wallClock, stopOf });
+  const destinationFor = destinationsIn(config, upstreams, counters, own.scope('request'));
   const splits = new Map<string, RoutedSplit>();
+  const samples: Sample[] = [];
   for (const [name, splitter] of splitters) {
     // A split without upstreams is a variable of texts, and nothing else.
     if (isForTexts(splitter.config)) continue;
-    const destinations = splitter.variants.map((variant) =>
-      destinationFor(splitter, variant.name, variant.upstream),
-    );
-    const sample = counters.sample(name, splitter.variants, splitter.config);
+    const destinations: Destination[] = [];
+    for (const variant of splitter.variants) {
+      destinations.push(destinationFor(splitter, variant.name, variant.upstream));
+      if (destinations.length % STEPS_A_PIECE === 0) yield;
+    }
+    yield;
+    const sample = counters.planSample(name, splitter.variants, splitter.config);
+    samples.push(sample);
     const assigned = splitter.isRandom ? null : (assignments?.enroll(sample) ?? null);
     const guard = guards?.countsOf(name) ?? null;
     splits.set(name, { splitter, destinations, sample, assigned, guard });
+    yield;
   }
   const names = answerNames(config.routes);
-  const matches = compileMatches(config, own);
-  const ends = config.routes.map((route, index): Routed => {
+  const matches = yield* compileMatchesInPieces(config, own);
+  const endOf = (route: RouteConfig, index: number): Routed => {
     const settings = settingsOf(route, config, matches[index]!, own.scope('response'));
     if (route.respond !== undefined) {
       const name = names[index]!;
@@ -161,8 +161,14 @@ export function buildGeneration(
     if (routed === undefined)
       throw new Error(`the configuration names a split that it lacks: ${route.split}`);
     return { ...routed, ...settings };
-  });
-  return {
+  };
+  const ends: Routed[] = [];
+  for (const [index, route] of config.routes.entries()) {
+    ends.push(endOf(route, index));
+    if (index % STEPS_A_PIECE === 0) yield;
+  }
+  const route = yield* compileRoutesInPieces(config, ends, matches);
+  const generation = {
     number,
     config,
     splitters,
@@ -171,7 +177,29 @@ export function buildGeneration(
     upgrades: new Set(config.upgrades.map((protocol) => protocol.toLowerCase())),
     trustedProxies: config.trustedProxies === undefined ? null : new TrustedProxies(config.trustedProxies),
     acceptedAt: new Date(),
-    route: compileRoutes(config, ends, matches),
+    route,
+  };
+  return { generation, samples };
+}
+
+/** Makes the destination of a variant, or of a route straight to an upstream. */
+function destinationsIn(
+  config: Config,
+  upstreams: ReadonlyMap<string, Upstream>,
+  counters: Counters,
+  scope: TextScope,
+): (splitter: Splitter | null, variant: string, upstream: string) => Destination {
+  const hopFor = (name: string): Hop => {
+    const upstream = upstreams.get(name);
+    if (upstream === undefined) throw new Error(`the configuration names an upstream that it lacks: ${name}`);
+    return { upstream, rewrites: rewritesFor(config, upstream, scope) };
+  };
+  return (splitter, variant, name) => {
+    const hop = hopFor(name);
+    const { onDown } = hop.upstream.config;
+    const fallback = onDown === null ? null : hopFor(onDown);
+    const edits = editsFor(config, splitter, splitter === null ? null : variant);
+    return { ...hop, fallback, edits, counters: counters.variant(splitter?.name ?? '', variant, name) };
   };
 }
 

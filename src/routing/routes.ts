@@ -10,6 +10,7 @@ import type { RequestHead } from '../http1/request-head.ts';
 import { OwnVariables } from '../key/own-variables.ts';
 import { normalisePath } from '../key/path.ts';
 import { capturedNames, compileMatch, type RouteMatch } from '../key/route-match.ts';
+import { atOnce, STEPS_A_PIECE, type WorkInPieces } from '../turns.ts';
 import { PathTree } from './path-tree.ts';
 
 /** Why no route takes a request: none is for it, its path has no meaning (bad encoding, a way above the root), or its method. */
@@ -44,11 +45,20 @@ interface HostTable<T> {
 
 /** The choice among the routes of a configuration; `ends[i]` is what route i leads to, `matches[i]` what it asks for. */
 export function compileRoutes<T>(
-  config: Pick<Config, 'routes' | 'listen' | 'trace' | 'badPaths'>,
+  config: Parameters<typeof compileRoutesInPieces>[0],
   ends: readonly T[],
   matches: readonly RouteMatch[],
 ): RouteOf<T> {
-  const table = compileTable(config, ends, matches);
+  return atOnce(compileRoutesInPieces(config, ends, matches));
+}
+
+/** As compileRoutes(), some routes at a time. */
+export function* compileRoutesInPieces<T>(
+  config: Pick<Config, 'routes' | 'listen' | 'trace' | 'badPaths'>,
+  ends: readonly T[],
+  matches: readonly RouteMatch[],
+): WorkInPieces<RouteOf<T>> {
+  const table = yield* compileTable(config, ends, matches);
   const route: RouteOf<T> =
     config.badPaths === 'pass'
       ? table
@@ -59,16 +69,30 @@ export function compileRoutes<T>(
 
 /** What the routes of a configuration ask of a request, beside address, host and path prefix. */
 export function compileMatches(
-  { routes }: Pick<Config, 'routes'>,
+  config: Pick<Config, 'routes'>,
   own: OwnVariables = new OwnVariables(),
 ): RouteMatch[] {
-  for (const route of routes) for (const name of capturedNames(route)) own.variable(name);
-  return routes.map((route) => {
+  return atOnce(compileMatchesInPieces(config, own));
+}
+
+/** As compileMatches(), some routes at a time. */
+export function* compileMatchesInPieces(
+  { routes }: Pick<Config, 'routes'>,
+  own: OwnVariables,
+): WorkInPieces<RouteMatch[]> {
+  for (const [index, route] of routes.entries()) {
+    for (const name of capturedNames(route)) own.variable(name);
+    if (index % STEPS_A_PIECE === 0) yield;
+  }
+  const matches: RouteMatch[] = [];
+  for (const route of routes) {
     const match = compileMatch(route, own.scope('request'), own);
     if ('faults' in match)
       throw new Error(`broken invariant: a route that was checked: ${match.faults[0]!.expected}`);
-    return match;
-  });
+    matches.push(match);
+    if (matches.length % STEPS_A_PIECE === 0) yield;
+  }
+  return matches;
 }
 
 /** The only method of five letters that begins with "T" and is not an extension: TRACE (RFC 9110 §9.3.8). */
@@ -77,19 +101,20 @@ function isTrace({ bytes, methodStart, methodEnd }: RequestHead): boolean {
   return bytes.toString('latin1', methodStart, methodEnd) === 'TRACE';
 }
 
-function compileTable<T>(
+function* compileTable<T>(
   { routes, listen }: Pick<Config, 'routes' | 'listen'>,
   ends: readonly T[],
   matches: readonly RouteMatch[],
-): RouteOf<T> {
+): WorkInPieces<RouteOf<T>> {
   const [first] = routes;
   if (routes.length === 1 && first !== undefined && takesAll(first)) {
     const end = ends[0]!;
     return () => end;
   }
-  const tables = tablesOf(routes, ends, matches);
+  const tables = yield* tablesOf(routes, ends, matches);
+  yield;
   const others = tables.filter(({ host }) => host === null || /[*~]/.test(host));
-  const byHost = tablesByHost(tables, others);
+  const byHost = yield* tablesByHost(tables, others);
   const needsHost = tables.some(({ host }) => host !== null);
   const needsPath = routes.some(
     ({ exact, path, pattern }) => exact === true || path !== '/' || pattern !== undefined,
@@ -112,7 +137,10 @@ function compileTable<T>(
 }
 
 /** For each host that is named in full: its own tables and those of the others that may take it, in their order. */
-function tablesByHost<T>(tables: readonly HostTable<T>[], others: readonly HostTable<T>[]) {
+function* tablesByHost<T>(
+  tables: readonly HostTable<T>[],
+  others: readonly HostTable<T>[],
+): WorkInPieces<Map<string, HostTable<T>[]>> {
   const places = new Map(tables.map((table, place) => [table, place]));
   const always = others.filter(({ host }) => host === null || host.startsWith('~'));
   const wildcards = Map.groupBy(
@@ -123,18 +151,25 @@ function tablesByHost<T>(tables: readonly HostTable<T>[], others: readonly HostT
     tables.filter(({ host }) => host !== null && !/[*~]/.test(host)),
     ({ host }) => host!,
   );
-  return new Map(
-    [...named].map(([host, own]) => [
+  yield;
+  const byHost = new Map<string, HostTable<T>[]>();
+  for (const [host, own] of named) {
+    const taking = [...own, ...always, ...wildcardsFor(host).flatMap((name) => wildcards.get(name) ?? [])];
+    byHost.set(
       host,
-      [...own, ...always, ...wildcardsFor(host).flatMap((name) => wildcards.get(name) ?? [])].sort(
-        (a, b) => places.get(a)! - places.get(b)!,
-      ),
-    ]),
-  );
+      taking.sort((a, b) => places.get(a)! - places.get(b)!),
+    );
+    if (byHost.size % STEPS_A_PIECE === 0) yield;
+  }
+  return byHost;
 }
 
 /** One table for each address and host, in the order in which they are asked. */
-function tablesOf<T>(routes: readonly RouteConfig[], ends: readonly T[], matches: readonly RouteMatch[]) {
+function* tablesOf<T>(
+  routes: readonly RouteConfig[],
+  ends: readonly T[],
+  matches: readonly RouteMatch[],
+): WorkInPieces<HostTable<T>[]> {
   const tables = new Map<string, HostTable<T>>();
   for (const [index, route] of routes.entries()) {
     const listenedOn = route.listen === undefined ? null : addressId(route.listen);
@@ -157,6 +192,7 @@ function tablesOf<T>(routes: readonly RouteConfig[], ends: readonly T[], matches
       place.choices.push(choice);
       if (route.beforePatterns === true) place.isBeforePatterns = true;
     }
+    if (index % STEPS_A_PIECE === 0) yield;
   }
   return [...tables.values()].sort((a, b) => rank(b, a));
 }

@@ -15,7 +15,7 @@ export interface ReloadHost {
   /** Reads a configuration from these texts. */
   read(texts: Texts): Promise<Loaded>;
   /** Takes what was read into use, or reports its problems. True when it was accepted. */
-  take(loaded: Loaded): boolean;
+  take(loaded: Loaded): Promise<boolean>;
   /** Nothing has changed since the last configuration was accepted. */
   unchanged(): void;
   /** A file has been missing or unreadable for a while. */
@@ -117,14 +117,15 @@ export class Reloads {
     }
     const loaded = await this.#host.read(new Map([...texts].filter(([, text]) => text !== UNREADABLE)));
     if (loaded.problems !== undefined && (await this.#changesSoon(texts))) this.#isWanted = true;
-    else if (!this.#isClosed) this.#take(loaded, texts);
+    else if (!this.#isClosed) await this.#take(loaded, texts);
     return true;
   }
 
-  #take(loaded: Loaded, texts: Texts): void {
-    this.#accepted = this.#host.take(loaded) ? new Map([...texts, ...loaded.texts]) : null;
+  async #take(loaded: Loaded, texts: Texts): Promise<void> {
+    this.#accepted = (await this.#host.take(loaded)) ? new Map([...texts, ...loaded.texts]) : null;
     // A file that keeps a configuration from being accepted may be what changes next.
     this.#files = this.#accepted === null ? [...new Set([...this.#files, ...loaded.files])] : loaded.files;
+    if (this.#isClosed) return;
     for (const file of this.#files) if (!this.#watches.has(file)) void this.#follow(file);
   }
 

@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import { constants, deflateRaw, inflateRaw } from 'node:zlib';
 import type { Sample } from '../telemetry/sample.ts';
 import { decodeSample, encodeInPieces, type SampleState } from '../telemetry/sample-state.ts';
-import { inTurns } from '../telemetry/turns.ts';
+import { inTurns } from '../turns.ts';
 
 const deflateStored = promisify(deflateRaw);
 const inflateStored = promisify(inflateRaw);

@@ -325,7 +325,7 @@ class Service implements ReloadHost {
     this.#refuse([problem]);
   }
 
-  take(loaded: Loaded): boolean {
+  async take(loaded: Loaded): Promise<boolean> {
     if (this.#isEnding) return false;
     if (loaded.problems !== undefined) return this.#refuse(loaded.problems);
     const { config } = this.#plane.generation;
@@ -334,7 +334,10 @@ class Service implements ReloadHost {
       return true;
     }
     try {
-      this.#plane.reload(loaded.config);
+      const plane = this.#plane;
+      // A crew takes no requests itself.
+      if ('workers' in plane) plane.reload(loaded.config);
+      else if (!(await plane.reloadInTurns(loaded.config)) || this.#isEnding) return false;
     } catch (cause) {
       return this.#refuse([unusable(cause, loaded.file)]);
     }

@@ -8,6 +8,7 @@ import { OwnVariables } from '../key/own-variables.ts';
 import { capturedNames } from '../key/route-match.ts';
 import { compileMap, type ExplainedMap, type ValueMap } from '../key/value-map.ts';
 import { appendBytes, type KeyPart, resumeKey, suspendKey } from '../key/variables.ts';
+import { atOnce, STEPS_A_PIECE, type WorkInPieces } from '../turns.ts';
 import type { SplitStop } from './enrolment.ts';
 import { keyTexts } from './key-list.ts';
 import { Splitter } from './splitter.ts';
@@ -30,19 +31,30 @@ interface SplitSurroundings {
 
 /** Compiles `variables` and `splits`; `routes` for the names that their patterns capture. Throws only on a broken invariant: the configuration was validated before. */
 export function compileSplits(
+  config: Parameters<typeof compileSplitsInPieces>[0],
+  surroundings: SplitSurroundings = {},
+): CompiledSplits {
+  return atOnce(compileSplitsInPieces(config, surroundings));
+}
+
+/** As compileSplits(), split by split. */
+export function* compileSplitsInPieces(
   {
     variables,
     splits,
     jwt,
     routes = [],
   }: Pick<Config, 'variables' | 'splits'> & Partial<Pick<Config, 'jwt' | 'routes'>>,
-  { random, makeKey, clock, stopOf }: SplitSurroundings = {},
-): CompiledSplits {
+  { random, makeKey, clock, stopOf }: SplitSurroundings,
+): WorkInPieces<CompiledSplits> {
   const own = new OwnVariables(jwt?.cookie);
   for (const name of splits.keys()) own.ofSplit(name);
   for (const name of Object.keys(variables)) own.variable(name);
   // The route gives them their values before it asks for a decision.
-  for (const route of routes) for (const name of capturedNames(route)) own.variable(name);
+  for (const [index, route] of routes.entries()) {
+    for (const name of capturedNames(route)) own.variable(name);
+    if (index % STEPS_A_PIECE === 0) yield;
+  }
   const maps = new Map<string, ValueMap>();
   for (const [name, source] of Object.entries(variables)) {
     const compiled = compileMap(source, own.scope('response'));
@@ -68,6 +80,7 @@ export function compileSplits(
     });
     splitters.set(name, splitter);
     variable.define(new SplitVariable(splitter), true);
+    yield;
   }
   return { own, splitters };
 }

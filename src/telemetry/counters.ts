@@ -287,11 +287,24 @@ export class Counters {
    * takes the old one's place. Looked up once per generation.
    */
   sample(split: string, variants: readonly SampledVariant[], config: SplitConfig): Sample {
+    const sample = this.planSample(split, variants, config);
+    this.adoptSample(sample);
+    return sample;
+  }
+
+  /** What sample() would return; a new one takes no place yet. */
+  planSample(split: string, variants: readonly SampledVariant[], config: SplitConfig): Sample {
     const known = this.#samples.get(split);
     if (known?.definition === defineSample(config)) return known;
-    const sample = new Sample(identifySample(split, variants, config), known ?? null);
-    this.#samples.set(split, sample);
-    return sample;
+    return new Sample(identifySample(split, variants, config));
+  }
+
+  /** Gives the sample its split's place, if it has not got it. */
+  adoptSample(sample: Sample): void {
+    const known = this.#samples.get(sample.split);
+    if (known === sample) return;
+    if (known !== undefined) sample.replace(known);
+    this.#samples.set(sample.split, sample);
   }
 
   /** The sample to read from; an empty one, which is not kept, where the split has none of this definition. */

@@ -2,7 +2,6 @@
 // whether a guard has to stop a split. Logs both. Knows no generation and no worker: its owner acts on what it hears.
 
 import type { Logger } from 'pino';
-import type { Config } from '../config/options/document.ts';
 import type { Splitter } from '../split/splitter.ts';
 import type { FleetOrder } from './guard-report.ts';
 import type { GuardStop } from './guard-stop.ts';
@@ -41,11 +40,6 @@ export class ExperimentWatch {
         this.onStops();
       },
     });
-  }
-
-  /** A configuration is about to be compiled. */
-  configure(config: Config): void {
-    this.guards.configure(config);
   }
 
   /** Looks at these splitters from now on. */

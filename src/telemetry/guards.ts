@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import type { Config } from '../config/options/document.ts';
 import type { GuardConfig } from '../config/options/experiment.ts';
 import type { SplitConfig } from '../config/options/split.ts';
-import type { SplitStop } from '../split/enrolment.ts';
+import { NEVER_STOPPED, type SplitStop } from '../split/enrolment.ts';
 import type { Splitter } from '../split/splitter.ts';
 import type { GuardFinding } from '../trust/guard-verdict.ts';
 import { GuardCounts, type GuardReading } from './guard-counts.ts';
@@ -72,12 +72,31 @@ class Guard implements SplitStop {
   }
 }
 
+/** The guards of one configuration, by their splits. Guards owns it, from the moment it is planned until the next one is adopted. */
+export class PlannedGuards {
+  readonly guards: ReadonlyMap<string, Guard>;
+
+  constructor(guards: ReadonlyMap<string, Guard>) {
+    this.guards = guards;
+  }
+
+  /** What stops the split of this name. */
+  stopOf(split: string): SplitStop {
+    return this.guards.get(split) ?? NEVER_STOPPED;
+  }
+
+  /** Where the exchanges of this split are counted; null without a guard. */
+  countsOf(split: string): GuardCounts | null {
+    return this.guards.get(split)?.counts ?? null;
+  }
+}
+
 /**
  * The guards of one process, for as long as it runs. The ambassador owns one that counts, and decides unless it is a
  * worker's; a crew owns one that decides.
  */
 export class Guards {
-  readonly #guards = new Map<string, Guard>();
+  #guards = new Map<string, Guard>();
   readonly #listener: GuardListener;
   readonly #clock: () => number;
   /** So that what was counted before a stop ended is never taken for what was counted after it. */
@@ -92,18 +111,30 @@ export class Guards {
   }
 
   /** Takes a configuration into use: guards of splits with the same options go on, stopped or not. */
-  configure({ splits }: Pick<Config, 'splits'>): void {
-    for (const [name, guard] of this.#guards) {
-      const split = splits.get(name);
-      if (split?.guard !== undefined && optionsOf(split) === guard.options) continue;
-      this.#guards.delete(name);
-      if (guard.stop !== null) this.#listener.ended(guard.stop);
-    }
+  configure(config: Pick<Config, 'splits'>): void {
+    this.adopt(this.plan(config));
+  }
+
+  /** What configure() would take into use; changes nothing. */
+  plan({ splits }: Pick<Config, 'splits'>): PlannedGuards {
+    const planned = new Map<string, Guard>();
     for (const [name, split] of splits) {
-      if (split.guard !== undefined && !this.#guards.has(name))
-        this.#guards.set(name, this.#begin(name, split));
+      if (split.guard === undefined) continue;
+      const known = this.#guards.get(name);
+      const goesOn = known !== undefined && optionsOf(split) === known.options;
+      planned.set(name, goesOn ? known : this.#begin(name, split));
     }
+    return new PlannedGuards(planned);
+  }
+
+  /** Takes what was planned into use. Guards must not have changed since by configure(), adopt() or clear(). */
+  adopt({ guards }: PlannedGuards): void {
+    const before = this.#guards;
+    this.#guards = new Map(guards);
     this.#ended.clear();
+    for (const [name, guard] of before) {
+      if (guard.stop !== null && this.#guards.get(name) !== guard) this.#listener.ended(guard.stop);
+    }
   }
 
   #begin(name: string, split: SplitConfig): Guard {

@@ -87,7 +87,7 @@ export class Sample {
   readonly sums: Float64Array;
   readonly #groupShift: number;
   #since: Date;
-  #before: Sample | null;
+  #before: Sample | null = null;
   readonly #evidence = new Evidence();
   #verdict: { readonly version: number; readonly verdict: SplitVerdict } | null = null;
   /** What was counted by earlier moments, oldest first. */
@@ -98,8 +98,7 @@ export class Sample {
   constructor(identity: SampleIdentity, before: Sample | null = null, since = new Date()) {
     this.identity = identity;
     this.#since = since;
-    this.#before = before;
-    if (before !== null) before.#before = null;
+    if (before !== null) this.replace(before);
     const { variants, hasAnyHash } = identity;
     // With ranges a variant's keys can only have the hashes that it owns; with rendezvous any.
     const hashCounts = variants.map(({ share }) => (hasAnyHash ? HASH_COUNT : share * HASH_COUNT));
@@ -109,6 +108,11 @@ export class Sample {
     this.rows = variants.map(() => new EpochCounters());
     this.#groupShift = 32 - this.assigned.groupBits;
     this.sums = new Float64Array((variants.length << this.assigned.groupBits) * GROUP_SUMS_COUNT);
+  }
+
+  /** Takes the place of this one, which forgets the one that it replaced. */
+  replace(before: Sample): void {
+    [this.#before, before.#before] = [before, null];
   }
 
   get split(): string {

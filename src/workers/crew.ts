@@ -319,7 +319,7 @@ export class Crew implements Running, WorkerSlotHost {
 
   #describe(number: number, config: Config): RunningGeneration {
     checkCertificates(config);
-    this.experiments.configure(config);
+    this.guards.configure(config);
     const { own, splitters } = compileSplits(config, {
       clock: wallClock,
       stopOf: (name) => this.guards.stopOf(name),

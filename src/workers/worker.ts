@@ -54,6 +54,7 @@ class Duty {
   #ambassador: Ambassador | null = null;
   #assigned: Assignments | null = null;
   #isLeaving = false;
+  #obeyed: Promise<void> = Promise.resolve();
   /** Sends the assignment events that are gathered. */
   #flush: () => void = () => undefined;
 
@@ -72,10 +73,7 @@ class Duty {
       case 'run':
         return void this.#use(() => this.#run(message));
       case 'reload':
-        return void this.#use(async () => {
-          await loadPatternsOf(message.config);
-          this.#ambassador?.reload(message.config);
-        });
+        return this.#inOrder(() => this.#use(() => this.#reload(message.config)));
       case 'read':
         if (this.#ambassador === null) return;
         return this.#channel.send({
@@ -85,7 +83,7 @@ class Duty {
       case 'renewCertificates':
         return void this.#ambassador?.renewCertificates();
       case 'guards':
-        return this.#ambassador?.guards.obey(message.orders);
+        return this.#inOrder(() => this.#ambassador?.guards.obey(message.orders));
       case 'drain':
         return void this.#drain();
       case 'stop':
@@ -93,6 +91,16 @@ class Duty {
       default:
         message satisfies never;
     }
+  }
+
+  /** A reload takes several turns; what the primary has sent after it is done after it. */
+  #inOrder(obey: () => Promise<void> | void): void {
+    this.#obeyed = this.#obeyed.then(obey);
+  }
+
+  async #reload(config: Config): Promise<void> {
+    await loadPatternsOf(config);
+    await this.#ambassador?.reloadInTurns(config);
   }
 
   /** The primary has just read the same certificate files. A worker that cannot use them any more exits, and is replaced. */

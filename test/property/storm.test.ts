@@ -8,6 +8,7 @@ import { buildGeneration } from '../../src/routing/generation.ts';
 import { Counters } from '../../src/telemetry/counters.ts';
 import { Deadlines } from '../../src/transport/deadlines.ts';
 import { Descriptors } from '../../src/transport/descriptors.ts';
+import { atOnce } from '../../src/turns.ts';
 import { Upstream } from '../../src/upstream/upstream.ts';
 import { type Message, statusOf, valuesOf } from '../support/message.ts';
 import { randomWords } from '../support/random.ts';
@@ -296,7 +297,9 @@ it.each([
           return [name, upstream] as const;
         }),
       );
-      return buildGeneration(number, config, upstreams, counters);
+      const { generation, samples } = atOnce(buildGeneration(number, config, upstreams, counters));
+      for (const sample of samples) counters.adoptSample(sample);
+      return generation;
     };
     const listener = new Listener(
       generationOf(1),

@@ -38,7 +38,10 @@ const imports = files.flatMap(importsOf);
 
 /** The rooms from the ground up: a file imports, values or types, from its own room and from those before it. */
 const ROOMS: readonly (readonly [room: string, files: RegExp])[] = [
-  ['errors', /^src\/(errors|bytes|did-you-mean|ip-address|regular-file|wall-clock|young-generation)\.ts$/],
+  [
+    'errors',
+    /^src\/(errors|bytes|did-you-mean|ip-address|regular-file|turns|wall-clock|young-generation)\.ts$/,
+  ],
   ['key', /^src\/key\//],
   ['config', /^src\/config\//],
   ['http1', /^src\/http1\//],

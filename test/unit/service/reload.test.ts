@@ -32,7 +32,7 @@ class Host implements ReloadHost {
     this.reads.push([...texts.values()].join(' '));
     return loadedOf(texts);
   }
-  take({ problems, texts }: Loaded): boolean {
+  async take({ problems, texts }: Loaded): Promise<boolean> {
     this.log.push(`${problems === undefined ? 'took' : 'refused'} ${[...texts.values()].join(' ')}`);
     return problems === undefined;
   }

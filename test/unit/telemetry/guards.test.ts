@@ -42,6 +42,25 @@ function serve(guards: Guards, count: number, failing: number, { first = 0, ms =
   }
 }
 
+it('what is planned takes effect when it is adopted: the counts until then, and the end of a stop', () => {
+  const { guards, said, splitters } = guarded();
+  serve(guards, 1000, 25);
+  guards.look(splitters);
+  const counts = guards.countsOf('s');
+  const same = guards.plan(configOf(OPTIONS));
+  expect(same.countsOf('s')).toBe(counts);
+  const none = guards.plan({ splits: new Map() });
+  expect(none.countsOf('s')).toBeNull();
+  expect(guards.stops).toHaveLength(1);
+  expect(said).toHaveLength(1);
+  guards.adopt(same);
+  expect(guards.countsOf('s')).toBe(counts);
+  expect(said).toHaveLength(1);
+  guards.adopt(none);
+  expect(guards.stops).toEqual([]);
+  expect(said.at(-1)).toBe('s goes on');
+});
+
 it('a variant of which more keys meet a failure stops the split, once', () => {
   const { guards, said, splitters } = guarded();
   serve(guards, 1000, 25);
