@@ -177,6 +177,13 @@ interface NginxChoice {
   readonly requestBuffering?: 'on' | 'off';
 }
 
+/** The text of nginx-tuned.conf with its choices made; the ports are still to be filled in. */
+export const nginxText = (template: string, choice: NginxChoice = {}): string =>
+  template
+    .replace('@LOG@', choice.log ?? 'access_log off;')
+    .replace('@ID@', choice.id ?? '')
+    .replace('@REQUEST_BUFFERING@', choice.requestBuffering ?? 'on');
+
 const nginx = (name: string, title: string, file: string, choice: NginxChoice = {}) =>
   program(
     name,
@@ -184,11 +191,7 @@ const nginx = (name: string, title: string, file: string, choice: NginxChoice = 
     file,
     'nginx',
     (path, directory) => ['-p', directory, '-c', path, '-e', 'stderr', '-g', 'daemon off;'],
-    (text) =>
-      text
-        .replace('@LOG@', choice.log ?? 'access_log off;')
-        .replace('@ID@', choice.id ?? '')
-        .replace('@REQUEST_BUFFERING@', choice.requestBuffering ?? 'on'),
+    (text) => nginxText(text, choice),
   );
 
 /** The members of the splitter's line, from nginx's variables. It has none for the reason and the hash of a key. */

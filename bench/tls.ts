@@ -20,7 +20,7 @@ import { cpuMicroseconds, freePorts, Running, scratchDirectory } from './process
 import type { Progress } from './progress.ts';
 import { table } from './report.ts';
 import { figure } from './results.ts';
-import { NODE_FLAGS } from './rivals.ts';
+import { NODE_FLAGS, nginxText } from './rivals.ts';
 import type { Rig } from './turns.ts';
 
 const here = import.meta.dirname;
@@ -108,12 +108,10 @@ type Ports = readonly [number, number];
 
 function startNginx([port, plainPort]: Ports, { folder, certificate, key, upstreams }: Place): Running {
   const ssl = `ssl_certificate ${certificate}; ssl_certificate_key ${key}; ssl_protocols ${PROTOCOL};`;
-  const text = readFileSync(join(here, 'rivals', 'nginx-tuned.conf'), 'utf8')
+  const text = nginxText(readFileSync(join(here, 'rivals', 'nginx-tuned.conf'), 'utf8'))
     .replaceAll('@UPSTREAM_A@', String(upstreams[0]))
     .replaceAll('@UPSTREAM_B@', String(upstreams[1]))
     .replace('@LISTEN@', `${port} ssl`)
-    .replace('@LOG@', 'access_log off;')
-    .replace('@ID@', '')
     .replace('location /', `listen 127.0.0.1:${plainPort} backlog=4096; location /`)
     .replace('location /', `${ssl} location /`);
   writeFileSync(join(folder, 'nginx.conf'), text);

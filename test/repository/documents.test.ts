@@ -104,7 +104,7 @@ describe('the README', () => {
 describe('docs/architecture.md', () => {
   const text = read('docs/architecture.md');
   const sources = globSync('src/**/*.ts', { cwd: root }).map(read).join('\n');
-  const rooms = [...read('test/repository/architecture.test.ts').matchAll(/^ {2}\['(\w+)', \//gm)].map(
+  const rooms = [...read('test/repository/architecture.test.ts').matchAll(/^ {2}\[\s*'(\w+)',\s*\//gm)].map(
     (match) => match[1]!,
   );
   /** The cells of a table's rows, by the first word of its heading row. */
