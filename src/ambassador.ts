@@ -19,6 +19,7 @@ import type { Guards, PlannedGuards } from './telemetry/guards.ts';
 import { LineBudget } from './telemetry/line-budget.ts';
 import { OWN_PROCESS } from './telemetry/own-process.ts';
 import type { CertificateView } from './telemetry/running.ts';
+import { defineSample } from './telemetry/sample.ts';
 import { Deadlines } from './transport/deadlines.ts';
 import { Descriptors } from './transport/descriptors.ts';
 import { socketIo } from './transport/socket-handle.ts';
@@ -222,7 +223,7 @@ export class Ambassador {
         const before = this.generation;
         const planned = await inTurns(this.#planReload(config));
         if (this.#state === 'stopped') return this.#abandon(planned);
-        if (before === this.generation) {
+        if (before === this.generation && isOfNow(planned)) {
           this.#use(planned);
           return true;
         }
@@ -357,6 +358,14 @@ export class Ambassador {
       this.#descriptors,
     );
   }
+}
+
+/** No clock has changed the shares of a split since its sample was planned. */
+function isOfNow({ generation, samples }: PlannedGeneration): boolean {
+  return samples.every(({ split, definition }) => {
+    const { shareSchedule, config } = generation.splitters.get(split)!;
+    return shareSchedule.steps.length === 0 || defineSample(config) === definition;
+  });
 }
 
 function hasSameSettings(a: UpstreamConfig, b: UpstreamConfig): boolean {

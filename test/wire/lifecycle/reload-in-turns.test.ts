@@ -1,7 +1,8 @@
 // A reload of a large configuration in several turns of the event loop: what happens between its turns, and what comes in
 // between them.
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { UnusableUpstream } from '../../../src/ambassador.ts';
+import { defineSample } from '../../../src/telemetry/sample.ts';
 import { NamedServer } from '../../support/named-server.ts';
 import { configOf, startSplitter } from '../../support/splitter.ts';
 
@@ -71,6 +72,24 @@ describe('a reload in turns', () => {
     expect(ambassador.generation.number).toBe(3);
     expect(ambassador.generation.config).toBe(large);
     expect(ambassador.counters.presentSample('s')?.before?.variants[0]?.share).toBeCloseTo(0.3);
+  });
+
+  it('begins again when the clock changes shares in between: keys never fall into the sample of other shares', async () => {
+    const { ambassador, documentOf } = await start();
+    const document = documentOf('20%', ROUTES);
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.parse('2035-01-01T08:59:59Z') });
+    onTestFinished(() => void vi.useRealTimers());
+    const step = { at: '2035-01-01T09:00:00Z', to: { a: '70%', b: '*' } };
+    const splits = { s: { ...document.splits.s, shareSteps: [step] } };
+    const done = ambassador.reloadInTurns(configOf({ ...document, splits }));
+    // Splits come before routes, of which there is much more to do.
+    for (let turn = 0; turn < 5; turn++) await new Promise((next) => setImmediate(next));
+    expect(ambassador.generation.number).toBe(1);
+    vi.setSystemTime(Date.parse('2035-01-01T09:00:01Z'));
+    expect(await done).toBe(true);
+    const { config, variants } = ambassador.generation.splitters.get('s')!;
+    expect(variants[0]!.share).toBeCloseTo(0.7);
+    expect(ambassador.counters.presentSample('s')!.definition).toBe(defineSample(config));
   });
 
   it('changes nothing when the ambassador stops in between, and probes no new upstream afterwards', async () => {
