@@ -103,7 +103,8 @@ describe('a reload in turns', () => {
     expect(ambassador.generation.number).toBe(1);
     const asked = fresh.asked.length;
     await new Promise((wait) => setTimeout(wait, 1000));
-    expect(fresh.asked.length).toBe(asked);
+    // A hundred would have come; one may have been on its way.
+    expect(fresh.asked.length).toBeLessThanOrEqual(asked + 1);
   });
 
   it('rejects what cannot be used, and then nothing has changed', async () => {
