@@ -13,7 +13,10 @@ export interface Cluster {
   prepare(imageTag: string): void;
   /** As `kubectl apply`, then waits until every pod is ready. Throws with what the pods said when one is not. */
   apply(manifests: readonly Manifest[]): Promise<void>;
-  /** As `kubectl port-forward`, but through the Service, so that it survives a rollout. Base URL on loopback. */
+  /**
+   * As `kubectl port-forward`, but one to a Service goes through it, so that it survives a rollout. Ends with the Service.
+   * Base URL that this machine reaches; one to a deployment is that of one of its pods.
+   */
   forward(target: `svc/${string}` | `deploy/${string}`, port: number): Promise<string>;
   /** Kills the container's process with SIGKILL; the cluster starts it again by its own rules. */
   kill(app: string, container: string): void;
@@ -23,7 +26,7 @@ export interface Cluster {
   exec(app: string, container: string, command: readonly string[]): string;
   /** As `kubectl run --rm -i`: a pod for one command; what it prints, on both streams. Rejects when it fails. */
   run(image: string, command: readonly string[]): Promise<string>;
-  /** Takes these objects away at once, and their pods; without a list everything. */
+  /** Takes these objects away at once, their pods and what was forwarded to them; without a list everything. */
   down(manifests?: readonly Manifest[]): void;
   /** Two test files may use it at the same time, each with objects of other names. */
   readonly isShared: boolean;

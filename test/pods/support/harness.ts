@@ -15,6 +15,8 @@ export class Harness implements Cluster {
   readonly name: string;
   readonly isShared = true;
   readonly #folder: string;
+  /** Base URLs by target and port. */
+  readonly #forwards = new Map<string, string>();
 
   constructor(folder: string) {
     this.#folder = folder;
@@ -54,7 +56,16 @@ export class Harness implements Cluster {
     });
   }
 
-  forward(target: `svc/${string}` | `deploy/${string}`, port: number): Promise<string> {
+  /** A pod has an address that this machine reaches, while a Service's exists in pods only and needs a pod that relays. */
+  async forward(target: `svc/${string}` | `deploy/${string}`, port: number): Promise<string> {
+    if (target.startsWith('deploy/')) return this.#addressOf(target.slice('deploy/'.length), port);
+    const key = `${target}:${port}`;
+    const url = this.#forwards.get(key) ?? (await this.#relay(target, port));
+    this.#forwards.set(key, url);
+    return url;
+  }
+
+  #relay(target: string, port: number): Promise<string> {
     return new Promise((resolve, reject) => {
       execFile(join(this.#folder, 'forward'), [target, `:${port}`], (cause, stdout, stderr) => {
         const address = /from (127\.0\.0\.1:\d+)/.exec(stdout)?.[1];
@@ -62,6 +73,14 @@ export class Harness implements Cluster {
         else reject(new Error(`forward ${target} ${port} failed:\n${stdout}\n${stderr}`));
       });
     });
+  }
+
+  #addressOf(app: string, port: number): string {
+    const rows = this.#run('status').split('\n');
+    const row = rows.find((one) => new RegExp(`^${app}-([0-9a-f]{5}-)?\\d+ `).test(one));
+    const address = row?.trim().split(/\s+/).at(-1);
+    if (address === undefined) throw new Error(`no pod of ${app} among:\n${rows.join('\n')}`);
+    return `http://${address}:${port}`;
   }
 
   /** podman's name of the container; the newest pod where a rollout has left two. */
@@ -101,7 +120,22 @@ export class Harness implements Cluster {
   }
 
   down(manifests?: readonly Manifest[]): void {
-    if (manifests === undefined) this.#run('down', ['--now']);
-    else this.#run('down', ['--now', '-'], listOf(manifests));
+    if (manifests === undefined) {
+      this.#run('down', ['--now']);
+      this.#forwards.clear();
+    } else this.#run('down', ['--now', '-'], listOf([...manifests, ...this.#forwardsTo(manifests)]));
+  }
+
+  /** The pods that relay to these Services. With nowhere to connect to, what they run keeps a core busy. */
+  #forwardsTo(manifests: readonly Manifest[]): Manifest[] {
+    const services = manifests.filter(({ kind }) => kind === 'Service');
+    const isTo = (key: string) => services.some(({ metadata }) => key.startsWith(`svc/${metadata.name}:`));
+    const ended = [...this.#forwards].filter(([key]) => isTo(key));
+    for (const [key] of ended) this.#forwards.delete(key);
+    return ended.map(([, url]) => ({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: `forward-${new URL(url).port}` },
+    }));
   }
 }

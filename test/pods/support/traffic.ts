@@ -1,5 +1,6 @@
 // Requests as a caller sends them, one after the other, in several lanes at once, for as long as a test looks. Each
 // lane either opens a connection for each request, as a curl loop does, or keeps its own.
+import { setTimeout } from 'node:timers/promises';
 import { Agent, request } from 'undici';
 
 export interface Answer {
@@ -58,6 +59,9 @@ export async function askAll(
   return tokens.map((token) => answers.find((answer) => answer.token === token)!);
 }
 
+/** A lane's pause after each answer: traffic that takes all of a small machine only makes the pods come and go slowly. */
+const PAUSE_MS = 5;
+
 /** Traffic in the background, until `stop` gives what it got. Tokens come round again and again. */
 export class Traffic {
   readonly answers: Answer[] = [];
@@ -68,8 +72,10 @@ export class Traffic {
   constructor(url: string, tokens: readonly string[], agent = eachItsOwn(), lanes = 4) {
     this.#agent = agent;
     this.#lanes = Array.from({ length: lanes }, async (_none, lane) => {
-      for (let at = lane; this.#going; at += lanes)
+      for (let at = lane; this.#going; at += lanes) {
         this.answers.push(await ask(url, tokens[at % tokens.length]!, agent));
+        await setTimeout(PAUSE_MS);
+      }
     });
   }
 
@@ -80,7 +86,7 @@ export class Traffic {
     while (!this.answers.slice(from).some(isEnough)) {
       if (performance.now() > end)
         throw new Error(`not seen within ${limitMs} ms among ${this.answers.length - from} answers`);
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await setTimeout(20);
     }
   }
 
