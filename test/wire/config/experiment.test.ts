@@ -93,7 +93,10 @@ splits:
     await expect
       .poll(async () => new Set(await answers(second.url, tokens)).size, { timeout: 20_000 })
       .toBe(2);
-    expect(await experimentOf(second.admin)).toMatchObject({ isStopped: false, coverageRatio: 0.8 });
+    // Where renderings are dear, /status may be a second old.
+    await expect
+      .poll(() => experimentOf(second.admin), { timeout: 20_000 })
+      .toMatchObject({ isStopped: false, coverageRatio: 0.8 });
   },
   120_000,
 );
