@@ -42,6 +42,12 @@ export const SETTINGS = {
     argument: 'N',
     doc: 'processes that serve requests: 1, more for a separate Deployment, auto = one per core',
   },
+  logLevel: {
+    flag: '--log-level',
+    variable: 'LOG_LEVEL',
+    argument: 'LEVEL',
+    doc: 'mildest lines that the splitter logs about itself: info, warn or error',
+  },
   key: {
     flag: '--key',
     variable: 'SPLIT_KEY',
@@ -147,6 +153,10 @@ export function overlay(
       case 'workers':
         document.workers = /^\d{1,9}$/.test(text) ? Number(text) : text;
         origins.push({ prefix: ['workers'], by, column: 0 });
+        break;
+      case 'logLevel':
+        document.log = { ...(isMap(document.log) ? document.log : {}), level: text };
+        origins.push({ prefix: ['log', 'level'], by, column: 0 });
         break;
       case 'key':
       case 'split':

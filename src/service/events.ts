@@ -30,7 +30,7 @@ export function openEvents({ accessLog, assignments }: Config, output: LogOutput
     assignments:
       to === 'off'
         ? null
-        : new Assignments((file ?? output).log, secret, windowMs, {
+        : new Assignments((file ?? output).events, secret, windowMs, {
             beganEarly: (keys) => output.log.warn({ keys }, BEGAN_EARLY),
           }),
     secret,

@@ -7,6 +7,7 @@ const FIXED_OPTIONS = [
   'listen',
   'admin',
   'workers',
+  'log',
   'accessLog',
   'assignments',
   'sample',

@@ -63,7 +63,7 @@ export async function runService(
 ): Promise<number | readonly string[]> {
   const { config } = loaded;
   const workers = config.workers === 'auto' ? availableParallelism() : config.workers;
-  const output = openLog(1, { isShared: workers > 1 });
+  const output = openLog(1, { isShared: workers > 1, level: config.log.level });
   let events: Events;
   try {
     events = openEvents(config, output);

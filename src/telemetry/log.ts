@@ -1,8 +1,11 @@
 // Opens the output of log lines: asynchronous and bounded, one for everything that is logged. With a slow reader or a device
 // that fails, lines are dropped and counted, and traffic goes on. Knows nothing of what is logged.
 
+import { isatty } from 'node:tty';
 import { type Logger, pino } from 'pino';
+import type { LogLevel } from '../config/options/document.ts';
 import { LogDevice, type LogDeviceOwner } from './log-device.ts';
+import { readableLine } from './readable-line.ts';
 
 /** Bytes that one write(2) puts into a pipe in one piece, also when other processes write to it: PIPE_BUF of Linux (pipe(7)). */
 const ATOMIC_BYTES = 4096;
@@ -13,6 +16,8 @@ const LIST_MAX = 8;
 /** An open output. */
 export interface LogOutput {
   readonly log: Logger;
+  /** For events that are written whatever the level of the log is. */
+  readonly events: Logger;
   /** Takes a line that is formatted already, its end included. */
   write(line: string): void;
   /** `stdout`, or its path. */
@@ -29,19 +34,23 @@ export interface LogOutput {
 export interface LogOptions {
   /** Other processes write to it too: lines are written in pieces that are never mixed, so none is longer. */
   readonly isShared?: boolean;
+  /** Mildest level that `log` writes; default info. */
+  readonly level?: LogLevel;
   /** Hears when the output fails and when it works again. */
   readonly reports?: Logger;
 }
 
 /**
- * Opens the output: JSON lines with readable levels and times; process and host are the collector's to add.
+ * Opens the output: JSON lines with readable levels and times, on a terminal lines for a person; process and host are the
+ * collector's to add.
  * @param destination 1 for stdout, or a path, which is appended to; throws when it cannot be opened
  */
 export function openLog(
   destination: 1 | string = 1,
-  { isShared = false, reports }: LogOptions = {},
+  { isShared = false, level = 'info', reports }: LogOptions = {},
 ): LogOutput {
   const file = destination === 1 ? 'stdout' : destination;
+  const shown = destination === 1 && isatty(1) ? readableLine : (line: string) => line;
   const options = {
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
@@ -54,7 +63,7 @@ export function openLog(
         text = line;
       };
       pino(options, { write }).warn({ dropped }, 'log lines dropped');
-      return text;
+      return shown(text);
     },
     failed: ({ code, message }) =>
       reports?.error({ file, code, problem: message }, 'log file fails: its lines are dropped'),
@@ -64,10 +73,11 @@ export function openLog(
   };
   const device = new LogDevice(destination, owner, isShared ? ATOMIC_BYTES : undefined);
   const write = isShared
-    ? (line: string) => device.write(cutLine(line))
-    : (line: string) => device.write(line);
+    ? (line: string) => device.write(shown(cutLine(line)))
+    : (line: string) => device.write(shown(line));
   return {
-    log: pino(options, { write }),
+    log: pino({ ...options, level }, { write }),
+    events: pino(options, { write }),
     write,
     file,
     linesDropped: device.dropped,

@@ -122,9 +122,10 @@ class Duty {
     const { mode, sample } = config.accessLog;
     setDurationBounds(config.metrics.durationBuckets);
     await loadPatternsOf(config);
+    // The primary logs the rest once; here it would be logged once for each worker.
+    this.#output.log.level = config.log.level === 'info' ? 'warn' : config.log.level;
     const ambassador = new Ambassador(config, {
-      // The primary logs the rest once; here it would be logged once for each worker.
-      log: this.#output.log.child({}, { level: 'warn' }),
+      log: this.#output.log,
       accessLog: mode === 'off' ? null : new AccessLog(this.#output, mode, sample / 10_000),
       assignments: secret === null ? null : this.#assignments(secret, config),
       onUpstreamEvent: (event) => this.#channel.send({ type: 'upstream', event }),

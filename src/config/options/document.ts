@@ -136,6 +136,17 @@ const drain = {
 /** Which exchanges get a line of the log. */
 export const ACCESS_LOG_MODES = ['off', 'errors', 'all', 'sampled'] as const;
 
+/** Levels of lines of the log, from the mildest. */
+const LOG_LEVELS = ['info', 'warn', 'error'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+const log = {
+  level: choice(LOG_LEVELS, {
+    default: 'info',
+    doc: 'Mildest lines that the splitter logs about itself: `warn` leaves out those of the level info, `error` also warnings. Lines of exchanges and assignment events are not affected.',
+  }),
+};
+
 const PERCENTAGE_EXPECTED = 'a percentage from 0% to 100% with two decimals at most';
 
 const accessLog = {
@@ -341,6 +352,7 @@ export const documentSchema = z.strictObject({
     'Protocols to which a connection may be upgraded; never h2c.',
     'list',
   ),
+  log: mapOption(log, 'Log lines of the splitter about itself.'),
   accessLog: mapOption(accessLog, 'Log lines for exchanges.'),
   sample: documented(z.prefault(sampleSchema, {}), 'Where samples outlive their process.', 'map'),
   metrics: metricsSchema,

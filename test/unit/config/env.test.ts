@@ -147,6 +147,15 @@ describe('flags and variables', () => {
     }
   });
 
+  it('LOG_LEVEL takes a level, before that of the file, and leaves the rest of the file alone', () => {
+    expect(configOf({ SPLIT: TWO }).log.level).toBe('info');
+    expect(configOf({ SPLIT: TWO, LOG_LEVEL: 'warn' }).log.level).toBe('warn');
+    expect(configOf({ SPLIT: TWO, LOG_LEVEL: 'warn' }, { logLevel: 'error' }).log.level).toBe('error');
+    expect(problemsOf({ SPLIT: TWO, LOG_LEVEL: 'debug' })).toEqual([
+      'LOG_LEVEL: expected info, warn or error, got "debug"',
+    ]);
+  });
+
   it('LISTEN takes several addresses, ADMIN takes off', () => {
     const config = configOf({ SPLIT: TWO, LISTEN: ':8000, unix:/run/s.sock', ADMIN: 'off' });
     expect(config.listen.map(({ port, path }) => path ?? port)).toEqual([8000, '/run/s.sock']);

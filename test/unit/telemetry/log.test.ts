@@ -8,6 +8,7 @@ import { text } from 'node:stream/consumers';
 import { describe, expect, test } from 'vitest';
 import { cutLine, openLog } from '../../../src/telemetry/log.ts';
 import { DROP_REASONS } from '../../../src/telemetry/log-device.ts';
+import { readableLine } from '../../../src/telemetry/readable-line.ts';
 
 test('lines come whole, in order, with level and time, before close resolves', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'log-'));
@@ -28,6 +29,61 @@ test('lines come whole, in order, with level and time, before close resolves', a
   } finally {
     rmSync(folder, { recursive: true });
   }
+});
+
+test('a level leaves out what is milder, but no events and no lines that are formatted already', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'log-'));
+  const path = join(folder, 'log');
+  try {
+    const output = openLog(path, { level: 'warn' });
+    output.log.info('mild');
+    output.log.warn('warning');
+    output.events.info('event');
+    output.write('{"msg":"line"}\n');
+    await output.close();
+    const lines = readFileSync(path, 'utf8').trim().split('\n');
+    expect(lines.map((line) => JSON.parse(line).msg)).toEqual(['warning', 'event', 'line']);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+describe('on a terminal', () => {
+  const time = '2026-11-27T09:05:07.042Z';
+  const local = new Date(time).toTimeString().slice(0, 8);
+
+  test('a line is time, level, message and the other members by name', () => {
+    const line = {
+      level: 'warn',
+      time,
+      upstream: 'http://b:80',
+      problems: ['one two'],
+      ms: 1.5,
+      msg: 'it fails',
+    };
+    expect(readableLine(`${JSON.stringify(line)}\n`)).toBe(
+      `${local}.042 warn  it fails upstream=http://b:80 problems=["one two"] ms=1.5\n`,
+    );
+  });
+
+  test('values with spaces, quotes or nothing in them are quoted, and nothing steers the terminal', () => {
+    const line = {
+      level: 'info',
+      time,
+      path: '/a b',
+      empty: '',
+      quoted: 'say "x"',
+      escape: '\x1b[2J\x9b2J\u202e',
+    };
+    expect(readableLine(JSON.stringify(line))).toBe(
+      `${local}.042 info  path="/a b" empty="" quoted="say \\"x\\"" escape="\\u001b[2J\\u009b2J\\u202e"\n`,
+    );
+    expect(readableLine(`{"msg":"\\u001b[2J\\nnext"}`)).not.toMatch(/\x1b|\nn/);
+  });
+
+  test('what is no JSON stays as it is', () => {
+    expect(readableLine('plain\n')).toBe('plain\n');
+  });
 });
 
 test('a stdout that nobody reads drops lines, counts them, and lets the process go on and end', async () => {
