@@ -56,7 +56,7 @@ function refuseDebugger(): void {
 
 process.getBuiltinModule('node:module').enableCompileCache();
 // Read when the first thread of libuv's pool starts, which none has yet. Half of it may look names up at once: names that
-// hang must not keep the others waiting (proxy/lookups.ts).
+// hang must not keep the others waiting (upstream/lookups.ts).
 process.env.UV_THREADPOOL_SIZE ??= '64';
 
 const terminal: Terminal = {
