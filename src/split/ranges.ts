@@ -55,6 +55,11 @@ function boundsOfWeights(variants: SplitConfig['variants']): number[] {
   });
 }
 
+/** Of fewer bounds all are searched: a table would gain nothing. */
+const TABLED_BOUNDS_MIN = 16;
+/** log2 of the slices of all hashes for each bound: then most slices have no bound inside. */
+const SLICES_A_BOUND_BITS = 2;
+
 /** The way from a hash to the variant that owns it. */
 export class Ranges {
   /** Range of each variant in list order; empty (`from` equals `to`) for a variant that owns nothing. */
@@ -62,6 +67,10 @@ export class Ranges {
   // Variants that own something, in order, and the bounds between them: one fewer, so all below 2^32.
   readonly #owners: Uint16Array;
   readonly #bounds: Uint32Array;
+  /** For each slice of the hashes, by their first bits, the bounds at or below its first one, and after the last slice all of them; null for few. */
+  readonly #slices: Uint16Array | null;
+  /** Bits of a hash inside a slice. */
+  readonly #sliceShift: number;
 
   constructor(variants: SplitConfig['variants']) {
     const bounds = boundsOf(variants);
@@ -69,13 +78,21 @@ export class Ranges {
     const owners = this.list.flatMap(({ from, end }, index) => (end > from ? [index] : []));
     this.#owners = Uint16Array.from(owners.length === 0 ? [0] : owners);
     this.#bounds = Uint32Array.from(owners.slice(0, -1), (index) => bounds[index]!);
+    this.#sliceShift = Math.clz32(this.#bounds.length) - SLICES_A_BOUND_BITS;
+    this.#slices = this.#bounds.length < TABLED_BOUNDS_MIN ? null : slicesOf(this.#bounds, this.#sliceShift);
   }
 
-  /** Index of the variant that owns `hash`: the first one with `hash < bound`. */
+  /** Index of the variant that owns `hash`: the first one with `hash < bound`. Hot path. */
   pick(hash: number): number {
     const bounds = this.#bounds;
+    const slices = this.#slices;
     let low = 0;
     let high = bounds.length;
+    if (slices !== null) {
+      const slice = hash >>> this.#sliceShift;
+      low = slices[slice]!;
+      high = slices[slice + 1]!;
+    }
     while (low < high) {
       const middle = (low + high) >>> 1;
       if (hash < bounds[middle]!) high = middle;
@@ -83,4 +100,16 @@ export class Ranges {
     }
     return this.#owners[low]!;
   }
+}
+
+/** For each slice of 2^`shift` hashes, and for what comes after the last one, how many bounds are not above its first hash. */
+function slicesOf(bounds: Uint32Array, shift: number): Uint16Array {
+  const slices = new Uint16Array(2 ** (32 - shift) + 1);
+  let below = 0;
+  for (let slice = 0; slice < slices.length; slice += 1) {
+    const first = slice * 2 ** shift;
+    while (below < bounds.length && bounds[below]! <= first) below += 1;
+    slices[slice] = below;
+  }
+  return slices;
 }

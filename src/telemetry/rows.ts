@@ -109,15 +109,23 @@ export type StatusMembers<C extends Counts> = {
 export abstract class Row<C extends Counts = Counts> {
   readonly layout: RowLayout<C>;
   readonly cells: Float64Array;
+  /** The cells of each count that has several, by the first of them; made when they are first read. */
+  #parts: Map<number, Float64Array> | null = null;
 
   constructor(layout: RowLayout<C>) {
     this.layout = layout;
     this.cells = new Float64Array(layout.size);
-    for (const [name, count] of Object.entries(layout.counts)) {
-      const first = layout.at[name]!;
-      if (isSingle(count)) continue;
-      Object.defineProperty(this, name, { value: this.cells.subarray(first, first + cellsOf(count)) });
+  }
+
+  /** The cells from `first`, `count` of them, in the memory of the row. */
+  protected part(first: number, count: number): Float64Array {
+    this.#parts ??= new Map();
+    let part = this.#parts.get(first);
+    if (part === undefined) {
+      part = this.cells.subarray(first, first + count);
+      this.#parts.set(first, part);
     }
+    return part;
   }
 
   /** Everything counted here, to be added up elsewhere. */
@@ -164,11 +172,11 @@ export function rowClass<C extends Counts>(layout: RowLayout<C>): new () => Row<
     }
   }
   for (const [name, count] of Object.entries(layout.counts)) {
-    if (!isSingle(count)) continue;
     const cell = layout.at[name]!;
+    const cells = cellsOf(count);
     Object.defineProperty(LaidOutRow.prototype, name, {
-      get(this: Row) {
-        return this.cells[cell];
+      get(this: LaidOutRow) {
+        return isSingle(count) ? this.cells[cell] : this.part(cell, cells);
       },
     });
   }

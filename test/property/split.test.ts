@@ -69,6 +69,28 @@ describe('ranges', () => {
     );
   });
 
+  it('of many variants pick the first one whose bound is above the hash, also where many bounds lie close together', () => {
+    const many = fc
+      .array(fc.oneof(fc.constantFrom(0, 1, 2), fc.integer({ min: 0, max: 1_000_000 })), {
+        minLength: 15,
+        maxLength: 1000,
+        size: 'max',
+      })
+      .filter((list) => list.some((weight) => weight > 0))
+      .map((list) => named(list.map((weight) => ({ weight }))));
+    fc.assert(
+      fc.property(many, fc.array(hashes, { minLength: 50 }), (list, some) => {
+        const ranges = new Ranges(list);
+        const bounds = boundsOf(list);
+        for (const hash of [...some, ...bounds.flatMap((end) => [end - 1, end, end + 1])]) {
+          if (hash < 0 || hash >= END) continue;
+          const owner = bounds.findIndex((end) => hash < end);
+          if (ranges.pick(hash) !== owner) expect([hash, ranges.pick(hash)]).toEqual([hash, owner]);
+        }
+      }),
+    );
+  });
+
   it('give a variant without a share nothing, and every other one something', () => {
     fc.assert(
       fc.property(variants, (list) => {
