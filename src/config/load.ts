@@ -23,7 +23,6 @@ import {
 import type { ConfigResult } from './link.ts';
 import type { ReadInclude } from './nginx/syntax.ts';
 import type * as nginx from './nginx/translate.ts';
-import { type ParseOptions, parsePlain } from './parse-plain.ts';
 import { withPatterns } from './patterns.ts';
 import type { Problem } from './problem.ts';
 import type { ReadSecret } from './secrets.ts';
@@ -102,9 +101,9 @@ async function loadChosen(request: LoadRequest, options: LoadOptions): Promise<L
   const read = await files.read(file);
   if (typeof read === 'string') {
     const readSecret = secretReader(request.environment, files);
-    const parsing = { settings, readSecret };
-    const plain = await withPatterns(() => parsePlain(read, parsing));
-    const outcome = plain ?? (await parseWithPlaces(read, file, parsing));
+    // The grammars are loaded by those who have such a file: a sidecar that is configured by variables has none.
+    const { parseConfig } = await import('./parse.ts');
+    const outcome = await withPatterns(() => parseConfig(read, file, { ...options, settings, readSecret }));
     return { ...outcome, file, files: files.names, texts: files.texts, notes: [] };
   }
   if (choice !== undefined || !read.missing) return refused(read.problem, file);
@@ -127,12 +126,6 @@ async function loadChosen(request: LoadRequest, options: LoadOptions): Promise<L
   // right above the prompt.
   const unasked = { ...nothing, got: `only ${nginxFile}, which cannot be run as it is` };
   return { ...loaded, problems: [...loaded.problems.slice(0, UNASKED_PROBLEMS_MAX), unasked] };
-}
-
-/** The grammar is loaded by those who need it: most texts are plain, and a sidecar that is configured by variables has none. */
-async function parseWithPlaces(text: string, file: string, options: ParseOptions): Promise<ConfigResult> {
-  const { parseConfig } = await import('./parse.ts');
-  return withPatterns(() => parseConfig(text, file, options));
 }
 
 function refused(problem: Problem, file: string | null = null): Loaded {

@@ -13,18 +13,24 @@ import {
   type YAMLError,
 } from 'yaml';
 import { optionRows } from './declaration.ts';
-import { overlay } from './env.ts';
+import { type GivenSetting, overlay } from './env.ts';
 import { type ConfigResult, linkSource } from './link.ts';
-import type { ParseOptions } from './parse-plain.ts';
 import { formatPath, type Path, type Place, type Problem, showGot } from './problem.ts';
-import { type LocatedDocument, type RawMap, withoutExtensions } from './raw.ts';
-import { describeSecret } from './secrets.ts';
+import type { LocatedDocument } from './raw.ts';
+import { describeSecret, type ReadSecret } from './secrets.ts';
 import { nginxBlockAt, refuseText } from './text.ts';
 import { type AnyNode, YamlValues } from './yaml-values.ts';
 
 const SYNTAX_PROBLEMS_MAX = 5;
 /** Deeper ones are refused before they are parsed: each level costs the parser up to a kilobyte. */
 const NESTING_MAX = 1000;
+
+interface ParseOptions {
+  /** Reads the secrets that are not in the file; without it they are a problem. */
+  readonly readSecret?: ReadSecret;
+  /** Flags and environment variables, which take precedence over the file. */
+  readonly settings?: readonly GivenSetting[];
+}
 
 /** Config of a YAML text, or all problems, each at its place in `file` (a name for messages; nothing is read). */
 export function parseConfig(text: string, file: string, options: ParseOptions = {}): ConfigResult {
@@ -115,7 +121,7 @@ function readYaml(text: string, file: string): LocatedDocument | { problems: rea
       const order = positionOf(values, document.contents, path, part, offset);
       return { at: at(order), path: formatPath(path), order };
     };
-    return { document: withoutExtensions(value as RawMap), locate };
+    return { document: withoutExtensions(value), locate };
   } catch (cause) {
     // Nesting deeper than the stack is a RangeError of the engine.
     if (cause instanceof RangeError) {
@@ -173,6 +179,12 @@ function namesOptionsAlone(line: string): boolean {
     ([, key]) => key!,
   );
   return keys.length > 0 && keys.every(isOptionName);
+}
+
+/** Top-level keys `x-…` are the user's own: a place for anchors. */
+function withoutExtensions(value: unknown): unknown {
+  const entries = Object.entries(value as Record<string, unknown>);
+  return Object.fromEntries(entries.filter(([key]) => !key.startsWith('x-')));
 }
 
 /** Offset in the text of the value (or key) at `path`; a collection is found by its key, what is absent by its parent. */

@@ -34,9 +34,3 @@ export function valueAt(value: unknown, path: Path): unknown {
   }
   return current;
 }
-
-/** A whole document without what is the user's own: top-level keys `x-…`, a place for anchors. */
-export function withoutExtensions(document: RawMap): RawMap {
-  const entries = Object.entries(document);
-  return Object.fromEntries(entries.filter(([key]) => !key.startsWith('x-')));
-}

@@ -3,9 +3,8 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { formatFinding } from '../../../src/config/findings.ts';
 import { loadConfig } from '../../../src/config/load.ts';
-import { formatProblem, formatProblems } from '../../../src/config/problem.ts';
+import { formatProblems } from '../../../src/config/problem.ts';
 
 let folder: string;
 beforeAll(async () => {
@@ -145,32 +144,4 @@ describe('an nginx.conf', () => {
       'nginx.conf:1:1: expected YAML (an nginx.conf is run with --nginx FILE, or turned into YAML by the import command), got an nginx configuration',
     ]);
   });
-});
-
-it('reads a plain text to the same Config as one with nodes and places, and reports problems and warnings at theirs', async () => {
-  const plain = `x-own: { a: 1 }
-upstreams: { a: { url: "http://a" } }
-splits:
-  s:
-    variants:
-      - { name: x, share: 50%, upstream: a }
-      - { name: y, share: "*", upstream: http://b }
-routes:
-  - { path: /p/, split: s }
-  - { upstream: a }
-`;
-  const file = join(folder, 'plain.yaml');
-  const read = async (text: string) => {
-    await writeFile(file, text);
-    const { config, findings, problems } = await loadConfig({ flags: { config: file }, environment: {} });
-    return { config, lines: (problems?.map(formatProblem) ?? findings!.map(formatFinding)) as string[] };
-  };
-  const { config, lines } = await read(plain);
-  expect(lines).toEqual([]);
-  // A tag is what the plain reader leaves alone.
-  expect(config).toEqual((await read(plain.replace('name: x', 'name: !!str x'))).config);
-  expect((await read(plain.replace('split: s', 'split: t'))).lines).toEqual([
-    `${file}:9:25 routes[0].split: expected the name of a split (did you mean "s"?), got "t"`,
-  ]);
-  expect((await read(plain.replace('- { upstream: a }', '- { path: /p/q, split: s }'))).lines).toEqual([]);
 });
