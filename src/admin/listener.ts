@@ -6,7 +6,7 @@ import type { ListenAddress } from '../config/listen-address.ts';
 import { OWN_PROCESS } from '../telemetry/own-process.ts';
 import type { AdminFacts } from '../telemetry/running.ts';
 import { Deadlines } from '../transport/deadlines.ts';
-import { ReadMemory } from '../transport/wire.ts';
+import { ReadMemory } from '../transport/read-memory.ts';
 import { ADMIN_PHASE, AdminConnection, type AdminPort, type DropReason } from './connection.ts';
 import { FloodGuard } from './flood-guard.ts';
 import { HeldMemory, READ_BYTES } from './held-bytes.ts';

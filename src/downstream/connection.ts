@@ -11,18 +11,15 @@ import type { Generation } from '../routing/generation.ts';
 import type { AnswerFrame, Client, ClientExchange } from '../transport/contracts.ts';
 import { HeldRoom } from '../transport/held.ts';
 import type { Tunnel } from '../transport/tunnel.ts';
-import { ReadMemory } from '../transport/wire.ts';
+import { clientMemory, HEAD_END, keptEnd } from './client-memory.ts';
 import { ClientSocket } from './client-socket.ts';
 import type { ConnectionHost } from './connection-host.ts';
 import type { TlsClient } from './tls-client.ts';
 
-/** All clients' bytes are read into this, one read at a time. */
-const clientMemory = new ReadMemory(65_536, 0);
 /** Answers of our own, gathered for a client that sends ahead, above which it is written to before it is read on. */
 const ANSWERS_BYTES_MAX = 65_536;
 /** Bytes held for a client that sends ahead; more stay in the kernel. A head that is not complete has limits of its own. */
 const AHEAD_BYTES_MAX = 65_536;
-const HEAD_END = '\r\n\r\n';
 const CLIENT_ENDED = causeOf('the client closed the connection');
 /** How long a connection that was closed after a refusal is still read from, so that the answer is not lost to a reset. */
 const LINGER_STEP_MS = 2000;
@@ -214,8 +211,12 @@ export class Downstream extends ClientSocket<Downstream> implements Client<Gener
       else this.#hold(joined);
     } else if (this.#state === CLIENT_STATE.head) {
       // A head stays until its exchange has ended, the memory that it was read into does not.
-      const kept = this.#takeExchange().keep(bytes, from, to);
-      this.#read(kept, 0, to - from, true);
+      const end = keptEnd(bytes, from, to);
+      this.#read(this.#takeExchange().keep(bytes, from, end, to - end), 0, end - from, true);
+      if (end === to) return;
+      // It is a body, which goes on from where it is, unless the client does not read its answers and all of it waits.
+      if (this.#held !== null) this.received(bytes, end, to);
+      else this.#read(bytes, end, to, false);
     } else this.#read(bytes, from, to, false);
   }
 

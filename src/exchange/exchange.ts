@@ -67,8 +67,8 @@ export class Exchange implements ClientExchange<Generation>, retrying.Repeatable
     this.#outcome.forget();
   }
 
-  keep(bytes: Buffer, from: number, to: number): Buffer {
-    return this.#request.keep(bytes, from, to);
+  keep(bytes: Buffer, from: number, to: number, followers: number): Buffer {
+    return this.#request.keep(bytes, from, to, followers);
   }
 
   get isActive(): boolean {
@@ -273,10 +273,10 @@ export class Exchange implements ClientExchange<Generation>, retrying.Repeatable
     return this.framing.keepAlive && this.isRequestSent && !this.#client!.isLastAnswer;
   }
 
-  receiveResponseBody(bytes: Buffer, from: number, to: number): void {
+  receiveResponseBody(bytes: Buffer, from: number, to: number, isLast: boolean): void {
     const client = this.#client!;
     const isBuffered = client.wire.isBlocked;
-    this.#outcome.bytesSent += this.#response.writeBody(bytes, from, to);
+    this.#outcome.bytesSent += this.#response.writeBody(bytes, from, to, isLast);
     if (isBuffered && !client.bufferResponse(to - from)) this.#waits.pause(this.#connection!);
   }
 

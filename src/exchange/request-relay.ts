@@ -3,7 +3,7 @@
 // Sources: RFC 9112 §6-7, RFC 9110 §7.8, §9.2.2.
 
 import { type Cause, causeOf, type FaultCode, limitOf } from '../errors.ts';
-import { ChunkedDecoder, chunkHead } from '../http1/chunked.ts';
+import { CHUNK_END, ChunkedDecoder, chunkHead, LAST_CHUNK_END } from '../http1/chunked.ts';
 import { type RequestEdit, type RequestRewrite, writeRequestHead } from '../http1/forward-request.ts';
 import type { ForwardedFacts } from '../http1/forwarded.ts';
 import { BODY, type RequestFraming } from '../http1/framing.ts';
@@ -36,9 +36,14 @@ export class RequestRelay {
   #byteCount = 0;
   #bytesMax = 0;
   #decoder: ChunkedDecoder | null = null;
-  /** Where all of the body is in the memory of the head, when it came in one piece with it. */
+  /** Where all of the body is, when it came in one piece with the head: in the memory of the head, or a copy. */
+  #keptBody: Buffer | null = null;
   #keptStart = 0;
   #keptEnd = 0;
+  /** Bytes that came with the head in one piece and were not kept with it. */
+  #followers = 0;
+  /** The whole body is among them. */
+  #followsWhole = false;
 
   constructor(head: RequestHead, framing: RequestFraming) {
     this.#head = head;
@@ -54,8 +59,9 @@ export class RequestRelay {
     this.isSent = framing.body === BODY.none;
     this.fault = null;
     this.#byteCount = framing.body === BODY.length ? framing.length : 0;
-    this.#keptStart = 0;
-    this.#keptEnd = 0;
+    this.#keptBody = null;
+    this.#followsWhole = framing.body === BODY.length && framing.length <= this.#followers;
+    this.#followers = 0;
     if (framing.body === BODY.chunked) {
       this.#decoder ??= new ChunkedDecoder(false);
       this.#decoder.reset();
@@ -66,13 +72,16 @@ export class RequestRelay {
   release(): void {
     this.edit = null;
     this.#rewrite = null;
+    this.#keptBody = null;
+    this.#followers = 0;
     this.#head.release();
     if (this.#kept.length > KEPT_BYTES_MAX) this.#kept = Buffer.allocUnsafeSlow(KEPT_BYTES);
   }
 
-  /** Copies bytes[from, to) to where they stay until the next request. */
-  keep(bytes: Buffer, from: number, to: number): Buffer {
+  /** Copies bytes[from, to) to where they stay until the next request; contracts.ts says what `followers` are. */
+  keep(bytes: Buffer, from: number, to: number, followers: number): Buffer {
     const byteCount = to - from;
+    this.#followers = followers;
     if (byteCount > this.#kept.length)
       this.#kept = Buffer.allocUnsafeSlow(Math.max(byteCount, this.#kept.length * 2));
     bytes.copy(this.#kept, 0, from, to);
@@ -99,7 +108,7 @@ export class RequestRelay {
 
   /** The request may be sent again. `bytesReceived`: what has come of it, its head included. */
   mayRepeat(wasSent: boolean, bytesReceived: number): boolean {
-    const isBodyThere = this.#isBodyKept || bytesReceived === this.#headEnd - this.#head.start;
+    const isBodyThere = this.#keptBody !== null || bytesReceived === this.#headEnd - this.#head.start;
     return mayRepeat(this.#head, this.#framing, wasSent, isBodyThere);
   }
 
@@ -128,7 +137,7 @@ export class RequestRelay {
       this.passesUpgrade,
       this.edit,
     );
-    if (this.#isBodyKept) wire.write(head.bytes, this.#keptStart, this.#keptEnd);
+    if (this.#keptBody !== null) wire.write(this.#keptBody, this.#keptStart, this.#keptEnd);
   }
 
   /**
@@ -142,25 +151,33 @@ export class RequestRelay {
     if (this.#byteCount === framing.length && end - from === framing.length) this.#keepBody(bytes, from, end);
     this.#byteCount -= end - from;
     this.isSent = this.#byteCount === 0;
-    wire.write(bytes, from, end);
+    wire.write(bytes, from, end, this.#isFrontFree(bytes));
     return end;
   }
 
-  get #isBodyKept(): boolean {
-    return this.#keptEnd > this.#keptStart;
+  /** What is before the body in `bytes` is needed no more: it is not the head. */
+  #isFrontFree(bytes: Buffer): boolean {
+    return bytes.buffer !== this.#head.bytes.buffer;
   }
 
   /** What was held of a client's bytes is a view of the same memory as the head. */
   #keepBody(bytes: Buffer, from: number, end: number): void {
     const headBytes = this.#head.bytes;
     const shift = bytes.byteOffset - headBytes.byteOffset;
-    if (bytes.buffer !== headBytes.buffer || shift < 0 || shift + end > headBytes.length) return;
-    this.#keptStart = shift + from;
-    this.#keptEnd = shift + end;
+    if (bytes.buffer === headBytes.buffer && shift >= 0 && shift + end <= headBytes.length) {
+      this.#keptBody = headBytes;
+      this.#keptStart = shift + from;
+      this.#keptEnd = shift + end;
+    } else if (this.#followsWhole) {
+      this.#keptBody = Buffer.from(bytes.subarray(from, end));
+      this.#keptStart = 0;
+      this.#keptEnd = end - from;
+    }
   }
 
   #relayChunks(wire: Wire, bytes: Buffer, from: number, to: number): number {
     const decoder = this.#decoder!;
+    const isFrontFree = this.#isFrontFree(bytes);
     let position = from;
     while (position < to && !decoder.isDone) {
       position = decoder.nextJoined(bytes, position, to);
@@ -170,9 +187,10 @@ export class RequestRelay {
       else if (this.#byteCount > this.#bytesMax) this.fault = 'BODY_TOO_LARGE';
       if (this.fault !== null) return position;
       if (dataEnd > dataStart) {
+        this.isSent = decoder.isDone && decoder.trailers.count === 0;
         wire.gather().text(chunkHead(dataEnd - dataStart));
-        wire.write(bytes, dataStart, dataEnd);
-        wire.gather().text('\r\n');
+        wire.write(bytes, dataStart, dataEnd, isFrontFree, this.isSent ? LAST_CHUNK_END : CHUNK_END);
+        if (this.isSent) return position;
       }
     }
     if (decoder.isDone) {

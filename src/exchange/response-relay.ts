@@ -2,7 +2,7 @@
 // counts what it writes and decides nothing about the exchange. Sources: RFC 9110 §7.6, RFC 9112 §6-7.
 
 import type { RequestView } from '../bytes.ts';
-import { chunkHead, LAST_CHUNK } from '../http1/chunked.ts';
+import { CHUNK_END, chunkHead, LAST_CHUNK, LAST_CHUNK_END } from '../http1/chunked.ts';
 import type { FieldSection } from '../http1/fields.ts';
 import { type ResponseRewrite, writeResponseHead } from '../http1/forward-response.ts';
 import { BODY, type ResponseFraming } from '../http1/framing.ts';
@@ -145,18 +145,19 @@ export class ResponseRelay {
     return this.#writeHead(head, framing, headEnd);
   }
 
-  /** Writes body bytes; they are only valid during the call. */
-  writeBody(bytes: Buffer, from: number, to: number): number {
+  /** Writes body bytes; they are only valid during the call. `isLast`: the body ends with them, without trailers. */
+  writeBody(bytes: Buffer, from: number, to: number, isLast: boolean): number {
     const wire = this.#wire!;
     if (this.#rewrite.body !== BODY.chunked) {
       wire.write(bytes, from, to, true);
       return to - from;
     }
     const size = chunkHead(to - from);
+    const after = isLast ? LAST_CHUNK_END : CHUNK_END;
+    if (isLast) this.#rewrite.body = BODY.none;
     wire.gather().text(size);
-    wire.write(bytes, from, to, true);
-    wire.gather().text('\r\n');
-    return to - from + size.length + 2;
+    wire.write(bytes, from, to, true, after);
+    return to - from + size.length + after.length;
   }
 
   /** Writes the end of a chunked body with its trailers, where the client's framing has room for them. */

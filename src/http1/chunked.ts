@@ -317,3 +317,6 @@ export function chunkHead(byteCount: number): string {
 
 /** Ends a chunked body that has no trailers. */
 export const LAST_CHUNK = '0\r\n\r\n';
+/** What follows the data of a chunk, and of the last one with data in a body without trailers. */
+export const CHUNK_END = '\r\n';
+export const LAST_CHUNK_END = CHUNK_END + LAST_CHUNK;

@@ -118,8 +118,8 @@ export interface UpstreamExchange {
   upstreamDrained(): void;
   receiveInterim(head: ResponseHead, framing: ResponseFraming, headEnd: number): void;
   receiveResponseHead(head: ResponseHead, framing: ResponseFraming, headEnd: number, now: number): void;
-  /** The bytes are valid during the call only. */
-  receiveResponseBody(bytes: Buffer, from: number, to: number): void;
+  /** The bytes are valid during the call only. `isLast`: the body ends with them and has no trailers. */
+  receiveResponseBody(bytes: Buffer, from: number, to: number, isLast: boolean): void;
   receiveResponseTrailers(trailers: FieldSection, framing: ResponseFraming): void;
   /** The response has ended well. `connection` may serve another exchange; null when it may not. */
   finishResponse(connection: PooledConnection | null, now: number): void;
@@ -219,8 +219,11 @@ export interface ClientExchange<Generation> {
   attach(client: Client<Generation>): void;
   /** Belongs to no client, and refers to nothing of the last one. Throws while it is active. */
   detach(): void;
-  /** Copies bytes[from, to) to where they stay for as long as the exchange belongs to its client. */
-  keep(bytes: Buffer, from: number, to: number): Buffer;
+  /**
+   * Copies bytes[from, to) to where they stay for as long as the exchange belongs to its client. `followers`: the number of
+   * bytes that came after them in the same read and are not copied.
+   */
+  keep(bytes: Buffer, from: number, to: number, followers: number): Buffer;
   begin(headEnd: number, now: number): void;
   /** Returns the position up to which bytes[from, to) belong to the body. */
   receiveRequestBody(bytes: Buffer, from: number, to: number, now: number): number;

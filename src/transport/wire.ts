@@ -7,6 +7,7 @@
 import { writeSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { Output } from '../http1/output.ts';
+import { AFTER_BYTES_MAX, type ReadMemory } from './read-memory.ts';
 import { handleOf, ONREAD } from './socket-handle.ts';
 
 /** Gathered bytes above which a write does not wait for the end of the turn. */
@@ -45,20 +46,8 @@ export interface WireOwner {
   writeFailed(): boolean;
 }
 
-/** Memory that sockets read into, one read at a time. */
-export class ReadMemory {
-  readonly bytes: Buffer;
-  /** Where a read begins: there is room for a head in front of what was read. */
-  readonly from: number;
-  /** The part that a read may fill. */
-  readonly room: Buffer;
-
-  constructor(byteCount: number, headroom: number) {
-    this.bytes = Buffer.allocUnsafeSlow(headroom + byteCount);
-    this.from = headroom;
-    this.room = this.bytes.subarray(headroom);
-  }
-}
+/** What a text that follows bytes covers while both are written. */
+const covered = new Uint8Array(AFTER_BYTES_MAX);
 
 const spareOutputs: Output[] = [];
 /** Wires that have gathered something in this turn. */
@@ -209,16 +198,35 @@ export class Wire {
   }
 
   /**
-   * Writes bytes[from, to); they may be changed after the call. `isFrontFree`: those in front of `from` may be written
-   * over by it.
+   * Writes bytes[from, to) and the text `after` of at most 8 ASCII characters; the bytes may be changed after the call.
+   * `isFrontFree`: those in front of `from` may be written over by it.
    */
-  write(bytes: Buffer, from: number, to: number, isFrontFree = false): void {
+  write(bytes: Buffer, from: number, to: number, isFrontFree = false, after = ''): void {
     if (to - from <= COPY_BYTES_MAX || this.#isBlocked || this.#isHeldBack) {
       const out = this.gather();
       out.copy(bytes, from, to);
+      if (after !== '') out.text(after);
       if (out.length > GATHERED_BYTES_MAX) this.flush();
       return;
     }
+    if (after === '') return this.#writeLarge(bytes, from, to, isFrontFree);
+    const end = to + after.length;
+    if (end > bytes.length) {
+      this.#writeLarge(bytes, from, to, isFrontFree);
+      this.gather().text(after);
+      return;
+    }
+    // One write for both, and the bytes that the text has covered come back: the kernel has its own copy by then.
+    for (let i = to; i < end; i++) {
+      covered[i - to] = bytes[i]!;
+      bytes[i] = after.charCodeAt(i - to);
+    }
+    this.#writeLarge(bytes, from, end, isFrontFree);
+    for (let i = to; i < end; i++) bytes[i] = covered[i - to]!;
+  }
+
+  /** Writes bytes[from, to) from where they are, together with what was gathered where that is possible. */
+  #writeLarge(bytes: Buffer, from: number, to: number, isFrontFree: boolean): void {
     const out = this.#out;
     let start = from;
     // A head goes over the bytes in front, which have been read: one write, and no copy of the body.
@@ -371,10 +379,10 @@ export class Wire {
   }
 
   readonly #onRead = (byteCount: number): boolean => {
-    const { bytes, from } = this.#memory!;
+    const { bytes, from, room } = this.#memory!;
     this.#owner.received(bytes, from, from + byteCount);
     // After a read that did not fill the memory libuv turns to the next socket by itself.
-    this.#turnBytes = byteCount < bytes.length - from ? 0 : this.#turnBytes + byteCount;
+    this.#turnBytes = byteCount < room.length ? 0 : this.#turnBytes + byteCount;
     if (this.#turnBytes >= TURN_BYTES_MAX && !this.#isResting) this.#rest();
     return !this.#isPaused && !this.#isResting;
   };

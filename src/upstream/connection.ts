@@ -5,15 +5,16 @@ import { type Cause, causeOf, type FaultCode } from '../errors.ts';
 import { INCOMPLETE, REFUSED } from '../http1/fields.ts';
 import type { PooledConnection, UpstreamExchange } from '../transport/contracts.ts';
 import type { Timed } from '../transport/deadlines.ts';
+import { ReadMemory } from '../transport/read-memory.ts';
 import type { Tunnel } from '../transport/tunnel.ts';
-import { ReadMemory, Wire, type WireOwner } from '../transport/wire.ts';
+import { Wire, type WireOwner } from '../transport/wire.ts';
 import type { Address } from './address.ts';
 import { codeOfConnectError, describeConnectError } from './connect-failure.ts';
 import type { UpstreamConnectionOwner } from './connection-owner.ts';
 import { Pipeline } from './pipeline.ts';
 import { COUNTS_AS } from './pool-limits.ts';
 import type { ClientPace } from './pool-review.ts';
-import { beginsAnswer, ResponseReader, TOO_MANY_INTERIMS } from './response-reader.ts';
+import { ANSWER_UNASKED, beginsAnswer, ResponseReader, TOO_MANY_INTERIMS } from './response-reader.ts';
 
 /** All upstreams' bytes are read into this. In front there is room for a head, so that it leaves with its body in one write. */
 const upstreamMemory = new ReadMemory(131_072, 1024);
@@ -21,7 +22,6 @@ const ENDED = causeOf('the upstream closed the connection');
 const ENDED_SILENTLY = causeOf('the upstream closed the connection without an answer');
 const LOST_AHEAD = causeOf('the response before it on the same connection failed or took too long');
 const SWITCH_UNASKED = causeOf('101 switches to a protocol that was not requested');
-const ANSWER_UNASKED = causeOf('bytes arrived before the request was sent');
 
 const CONNECTION_STATE = { connecting: 0, idle: 1, busy: 2, tunnel: 3, closed: 4 } as const;
 

@@ -20,6 +20,8 @@ const KEEP_ALIVE_MARGIN_MS = 1000;
 const INTERIM_MAX = 32;
 export const TOO_MANY_INTERIMS = causeOf(`more than ${INTERIM_MAX} interim responses arrived`);
 
+export const ANSWER_UNASKED = causeOf('bytes arrived before the request was sent');
+
 const PART = { head: 0, length: 1, chunked: 2, close: 3 } as const;
 
 /**
@@ -176,19 +178,25 @@ export class ResponseReader {
     if (this.#part === PART.length) {
       const end = Math.min(to, from + this.#remaining);
       this.#remaining -= end - from;
-      exchange.receiveResponseBody(bytes, from, end);
+      exchange.receiveResponseBody(bytes, from, end, false);
       return end;
     }
     if (this.#part === PART.chunked) {
       const decoder = this.#decoder!;
       const end = decoder.nextJoined(bytes, from, to);
-      if (decoder.dataEnd > decoder.dataStart)
-        exchange.receiveResponseBody(bytes, decoder.dataStart, decoder.dataEnd);
+      const { dataStart, dataEnd } = decoder;
+      if (dataEnd > dataStart)
+        exchange.receiveResponseBody(
+          bytes,
+          dataStart,
+          dataEnd,
+          decoder.isDone && decoder.trailers.count === 0,
+        );
       if (decoder.isRefused) return REFUSED;
       if (decoder.isDone) exchange.receiveResponseTrailers(decoder.trailers, this.framing);
       return end;
     }
-    exchange.receiveResponseBody(bytes, from, to);
+    exchange.receiveResponseBody(bytes, from, to, false);
     return to;
   }
 }

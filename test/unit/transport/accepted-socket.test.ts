@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { AcceptedSocket, acceptHandles } from '../../../src/transport/accepted-socket.ts';
-import { ReadMemory, Wire } from '../../../src/transport/wire.ts';
+import { ReadMemory } from '../../../src/transport/read-memory.ts';
+import { Wire } from '../../../src/transport/wire.ts';
 
 const owner = { received() {}, flushed() {}, blocked() {}, drained() {}, writeFailed: () => false };
 

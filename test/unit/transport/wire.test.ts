@@ -6,7 +6,8 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
 import { afterAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { acceptHandles } from '../../../src/transport/accepted-socket.ts';
-import { ReadMemory, Wire, type WireOwner } from '../../../src/transport/wire.ts';
+import { ReadMemory } from '../../../src/transport/read-memory.ts';
+import { Wire, type WireOwner } from '../../../src/transport/wire.ts';
 import { TestAuthority } from '../../support/certificates.ts';
 
 const authority = new TestAuthority();
@@ -236,6 +237,25 @@ describe.each(WAYS)('a wire (%s)', (way) => {
     await vi.waitUntil(() => owner.log.at(-1) === 'drained', { interval: 1 });
     expect([wire.isBlocked, wire.hasUnsent]).toEqual([false, false]);
     expect(owner.log.filter((what) => what === 'blocked').length).toBeGreaterThan(0);
+  });
+
+  it('writes a text after bytes, at any place in their memory, and leaves what follows them as it was', async () => {
+    const { wire, far } = await startWire(way);
+    const sizes = [1, 16_384, 16_385, 60_000, 2_000_000, 20_000, 8_000_000, 5, 100_000];
+    let expected = '';
+    for (const [i, size] of sizes.entries()) {
+      const piece = textOf(size, i);
+      // The last of them have no room for the text, or for a part of it.
+      for (const room of [100, 7, 6, 0]) {
+        const memory = Buffer.from(`${piece}${'#'.repeat(room)}`);
+        wire.write(memory, 0, size, false, '\r\n0\r\n\r\n');
+        expect(memory.toString('latin1') === `${piece}${'#'.repeat(room)}`).toBe(true);
+        memory.fill('!');
+        expected += `${piece}\r\n0\r\n\r\n`;
+      }
+    }
+    expect(wire.isBlocked).toBe(true);
+    expect((await readAll(far, expected.length)) === expected).toBe(true);
   });
 
   it('ends behind everything that was written, blocked or not', async () => {
