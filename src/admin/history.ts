@@ -4,6 +4,7 @@
 // are measured by one that never jumps, and a point is dated by the other one as it stands now.
 
 import type { VariantCounters } from '../telemetry/counters.ts';
+import { BUCKETS_MAX } from '../telemetry/duration-buckets.ts';
 import type { Running } from '../telemetry/running.ts';
 import { inTurns } from '../turns.ts';
 import { type AsJson, List } from './json-pieces.ts';
@@ -15,43 +16,92 @@ const POINTS_MAX = 180;
 /** A clock that is off by more than this was set; by less, it was slewed. */
 const CLOCK_STEP_MS = 1000;
 
-/** Rings of one variant, and the readings of the counters at the last point. */
+/** What is measured of a variant at each point. */
+interface Rings {
+  readonly requests: Float64Array;
+  readonly errors: Float64Array;
+  readonly p50: Float64Array;
+  readonly p99: Float64Array;
+}
+
+/** The points of one variant, and the readings of the counters at the last one. Memory for them is taken by its first traffic. */
 class Track {
   readonly row: VariantCounters;
-  readonly requests = emptyRing();
-  readonly errors = emptyRing();
-  readonly p50 = emptyRing();
-  readonly p99 = emptyRing();
+  /** Number of its first point. */
+  readonly #first: number;
+  #rings: Rings | null = null;
   #ended: number;
   #failed: number;
-  readonly #durations: Float64Array;
-  readonly #added: Float64Array;
+  #durations: Float64Array;
 
-  constructor(row: VariantCounters) {
+  /** @param first number of the next point */
+  constructor(row: VariantCounters, first: number) {
     this.row = row;
+    this.#first = first;
     this.#ended = row.ended;
     this.#failed = row.failed;
-    this.#durations = row.durations.slice();
-    this.#added = new Float64Array(row.durations.length);
+    // Those of a variant without traffic are all zero.
+    this.#durations = this.#ended === 0 ? NO_DURATIONS : row.durations.slice();
   }
 
-  take(slot: number, seconds: number, bounds: readonly number[]): void {
+  /** Takes point number `point`. `added` is room for the durations since the last one. */
+  take(point: number, seconds: number, bounds: readonly number[], added: Float64Array): void {
     const { row } = this;
-    this.requests[slot] = (row.ended - this.#ended) / seconds;
-    this.errors[slot] = (row.failed - this.#failed) / seconds;
-    for (let bucket = 0; bucket < this.#added.length; bucket += 1) {
-      this.#added[bucket] = row.durations[bucket]! - this.#durations[bucket]!;
+    const { ended } = row;
+    const slot = point % POINTS_MAX;
+    if (ended === this.#ended) {
+      if (this.#rings !== null) setPoint(this.#rings, slot, 0, 0, Number.NaN, Number.NaN);
+      return;
     }
-    this.p50[slot] = quantile(this.#added, 0.5, bounds);
-    this.p99[slot] = quantile(this.#added, 0.99, bounds);
-    this.#ended = row.ended;
-    this.#failed = row.failed;
-    this.#durations.set(row.durations);
+    this.#rings ??= emptyRings(this.#first, point);
+    const { failed, durations } = row;
+    for (let bucket = 0; bucket < added.length; bucket += 1)
+      added[bucket] = durations[bucket]! - (this.#durations[bucket] ?? 0);
+    const [requests, errors] = [(ended - this.#ended) / seconds, (failed - this.#failed) / seconds];
+    setPoint(
+      this.#rings,
+      slot,
+      requests,
+      errors,
+      quantile(added, 0.5, bounds),
+      quantile(added, 0.99, bounds),
+    );
+    this.#ended = ended;
+    this.#failed = failed;
+    if (this.#durations === NO_DURATIONS) this.#durations = durations.slice();
+    else this.#durations.set(durations);
+  }
+
+  /** The value of such a point; NaN for none. */
+  value(ring: keyof Rings, point: number): number {
+    if (this.#rings !== null) return this.#rings[ring][point % POINTS_MAX]!;
+    return point >= this.#first && (ring === 'requests' || ring === 'errors') ? 0 : Number.NaN;
   }
 }
 
-function emptyRing(): Float64Array {
-  return new Float64Array(POINTS_MAX).fill(Number.NaN);
+const NO_DURATIONS = new Float64Array(0);
+
+function setPoint(
+  rings: Rings,
+  slot: number,
+  requests: number,
+  errors: number,
+  p50: number,
+  p99: number,
+): void {
+  rings.requests[slot] = requests;
+  rings.errors[slot] = errors;
+  rings.p50[slot] = p50;
+  rings.p99[slot] = p99;
+}
+
+/** Rings of a variant that had no traffic from point `first` to the one before `point`. */
+function emptyRings(first: number, point: number): Rings {
+  const ring = () => new Float64Array(POINTS_MAX).fill(Number.NaN);
+  const rings = { requests: ring(), errors: ring(), p50: ring(), p99: ring() };
+  for (let idle = Math.max(first, point - POINTS_MAX + 1); idle < point; idle += 1)
+    setPoint(rings, idle % POINTS_MAX, 0, 0, Number.NaN, Number.NaN);
+  return rings;
 }
 
 /** The answer of /history as a client reads it. */
@@ -65,6 +115,8 @@ function* lookAtAll(running: Pick<Running, 'counters'>, nowMs: number) {
 export class History {
   readonly #running: Pick<Running, 'counters'>;
   readonly #tracks = new Map<VariantCounters, Track>();
+  /** Room for the durations of one variant. */
+  readonly #added: Float64Array;
   /** By the clock that never jumps. */
   readonly #times = new Float64Array(POINTS_MAX);
   #taken = 0;
@@ -77,6 +129,7 @@ export class History {
   /** `nowMs` is a Unix time, `steadyMs` one of `performance.now()`. */
   constructor(running: Pick<Running, 'counters'>, nowMs: number, steadyMs: number) {
     this.#running = running;
+    this.#added = new Float64Array(BUCKETS_MAX);
     this.#lastMs = steadyMs;
     this.#offsetMs = nowMs - steadyMs;
     this.#follow();
@@ -88,8 +141,8 @@ export class History {
     const slot = this.#taken % POINTS_MAX;
     if (Math.abs(nowMs - steadyMs - this.#offsetMs) > CLOCK_STEP_MS) this.#offsetMs = nowMs - steadyMs;
     this.#follow();
-    for (const track of this.#tracks.values())
-      track.take(slot, seconds, this.#running.counters.durationBounds);
+    const bounds = this.#running.counters.durationBounds;
+    for (const track of this.#tracks.values()) track.take(this.#taken, seconds, bounds, this.#added);
     this.#times[slot] = steadyMs;
     void this.#look(nowMs);
     this.#taken += 1;
@@ -134,26 +187,26 @@ export class History {
    * where there was no traffic to measure.
    */
   describe(first: number) {
-    const slots: number[] = [];
-    const timesMs: number[] = [];
-    for (let point = Math.max(first, this.#taken - POINTS_MAX); point < this.#taken; point += 1) {
-      slots.push(point % POINTS_MAX);
-      timesMs.push(this.#unixMs(point));
-    }
-    const values = (ring: Float64Array) =>
-      slots.map((slot) => (Number.isNaN(ring[slot]!) ? null : Number(ring[slot]!.toPrecision(6))));
+    const points: number[] = [];
+    for (let point = Math.max(first, this.#taken - POINTS_MAX); point < this.#taken; point += 1)
+      points.push(point);
+    const values = (track: Track, ring: keyof Rings) =>
+      points.map((point) => {
+        const value = track.value(ring, point);
+        return Number.isNaN(value) ? null : Number(value.toPrecision(6));
+      });
     return {
       version: 1,
       intervalSeconds: HISTORY_INTERVAL_MS / 1000,
-      timesMs,
-      variants: List.of([...this.#tracks.values()], ({ row, requests, errors, p50, p99 }) => ({
-        split: row.split,
-        variant: row.variant,
-        upstream: row.upstream,
-        requestsPerSecond: values(requests),
-        errorsPerSecond: values(errors),
-        p50Seconds: values(p50),
-        p99Seconds: values(p99),
+      timesMs: points.map((point) => this.#unixMs(point)),
+      variants: List.of([...this.#tracks.values()], (track) => ({
+        split: track.row.split,
+        variant: track.row.variant,
+        upstream: track.row.upstream,
+        requestsPerSecond: values(track, 'requests'),
+        errorsPerSecond: values(track, 'errors'),
+        p50Seconds: values(track, 'p50'),
+        p99Seconds: values(track, 'p99'),
       })),
     };
   }
@@ -165,7 +218,7 @@ export class History {
   /** A row that is new since the last point begins here; what it has counted by now is in no earlier point. */
   #follow(): void {
     for (const row of this.#running.counters.variants()) {
-      if (!this.#tracks.has(row)) this.#tracks.set(row, new Track(row));
+      if (!this.#tracks.has(row)) this.#tracks.set(row, new Track(row, this.#taken));
     }
   }
 }

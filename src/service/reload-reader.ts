@@ -1,9 +1,11 @@
 // Reads a configuration again while requests are served: in a thread with limits in time and memory, so that no text, however
 // large or hostile, holds the event loop or ends the process. Falls back to this thread where none can be started.
 
-import type { Worker } from 'node:worker_threads';
+import type { MessagePort, Worker } from 'node:worker_threads';
 import { type Loaded, type LoadRequest, loadConfig } from '../config/load.ts';
 import { loadPatternsOf } from '../config/patterns.ts';
+import { inTurns } from '../turns.ts';
+import { joinPieces, type LoadedPiece } from './loaded-pieces.ts';
 
 /** Longest time that a configuration is read for. The largest one takes about a second on an idle core. */
 const READ_LIMIT_MS = 20_000;
@@ -14,6 +16,13 @@ const HEAP_MIB_MAX = 512;
 export interface ReadRequest extends LoadRequest {
   /** Texts of files as they were seen; files that are not among them are read. */
   readonly texts: ReadonlyMap<string, string>;
+}
+
+/** What the thread gets. */
+export interface ThreadData {
+  readonly request: ReadRequest;
+  /** Takes the pieces of the result; a message to the parent follows them. */
+  readonly pieces: MessagePort;
 }
 
 /** Reads configurations, one at a time; the service that owns it closes it. A thread lives as long as one `read`. */
@@ -59,20 +68,28 @@ export class ReloadReader {
     this.#thread = null;
   }
 
-  async #run(workerData: ReadRequest): Promise<Loaded> {
+  async #run(request: ReadRequest): Promise<Loaded> {
     // Not imported on top: a start reads in its own thread.
-    const { Worker } = await import('node:worker_threads');
-    return new Promise((resolve, reject) => {
-      const thread = new Worker(new URL(this.#program), {
-        workerData,
-        execArgv: [],
-        resourceLimits: { maxOldGenerationSizeMb: HEAP_MIB_MAX },
+    const { MessageChannel, receiveMessageOnPort, Worker } = await import('node:worker_threads');
+    const { port1, port2 } = new MessageChannel();
+    const workerData: ThreadData = { request, pieces: port2 };
+    const next = () => receiveMessageOnPort(port1)?.message as LoadedPiece | undefined;
+    try {
+      return await new Promise((resolve, reject) => {
+        const thread = new Worker(new URL(this.#program), {
+          workerData,
+          transferList: [port2],
+          execArgv: [],
+          resourceLimits: { maxOldGenerationSizeMb: HEAP_MIB_MAX },
+        });
+        this.#thread = thread;
+        thread.unref();
+        thread.once('message', () => resolve(inTurns(joinPieces(next))));
+        thread.once('error', reject);
+        thread.once('exit', () => reject(new Error('the thread ended')));
       });
-      this.#thread = thread;
-      thread.unref();
-      thread.once('message', resolve);
-      thread.once('error', reject);
-      thread.once('exit', () => reject(new Error('the thread ended')));
-    });
+    } finally {
+      port1.close();
+    }
   }
 }

@@ -73,10 +73,13 @@ function enrolledOverlaps(before: SplitConfig, after: SplitConfig): Parts {
   const both = common * Math.min(coverageOf(before), coverageOf(after));
   const parts: Parts = new Map();
   for (const { from, to, amount } of overlaps(old, next).values()) add(parts, from, to, amount * both);
-  for (const { name: to, share } of next.variants)
-    add(parts, old.control.name, to, share * HASH_COUNT * (will - both));
-  for (const { name: from, share } of old.variants)
-    add(parts, from, next.control.name, share * HASH_COUNT * (was - both));
+  // As a rule all keys take part on both sides.
+  if (will > both)
+    for (const { name: to, share } of next.variants)
+      add(parts, old.control.name, to, share * HASH_COUNT * (will - both));
+  if (was > both)
+    for (const { name: from, share } of old.variants)
+      add(parts, from, next.control.name, share * HASH_COUNT * (was - both));
   add(parts, old.control.name, next.control.name, HASH_COUNT * Math.max(0, 1 - was - will + both));
   return parts;
 }

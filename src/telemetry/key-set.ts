@@ -30,6 +30,13 @@ export type KeyChanges =
   | { readonly variants: Uint16Array; readonly mixed: Int32Array }
   | { readonly words: Uint32Array; readonly registers: Uint8Array };
 
+/** What is known of the keys of each variant at one moment. */
+export interface StillKeys {
+  count(variant: number): UniqueCount;
+  /** Keys of each group, in `groups`; null where the bitmap was too full to tell. */
+  groups(variant: number, groups: Float64Array): Float64Array | null;
+}
+
 /**
  * Different keys of every variant of one split. A Sample owns it, from the sample's begin to its end. Keys are only ever
  * added, and adding one twice changes nothing.
@@ -98,22 +105,40 @@ export class KeySet {
 
   /** The count of the variant at this position. */
   count(variant: number): UniqueCount {
+    return this.#count(variant, this.#ones, (one) => this.registers.count(one));
+  }
+
+  /** The counts as they are now, whatever is added afterwards. */
+  still(): StillKeys {
+    const ones = this.#ones.slice();
+    const registers = this.registers.still();
+    return {
+      count: (variant) => this.#count(variant, ones, registers),
+      groups: (variant, groups) => this.#groups(variant, ones, groups),
+    };
+  }
+
+  #count(variant: number, setBits: Uint32Array, registers: (variant: number) => UniqueCount): UniqueCount {
     const bits = 2 ** this.bits;
     let ones = 0;
     const first = variant << this.groupBits;
-    for (let group = 0; group < 2 ** this.groupBits; group += 1) ones += this.#ones[first + group]!;
+    for (let group = 0; group < 2 ** this.groupBits; group += 1) ones += setBits[first + group]!;
     const load = -Math.log1p(-ones / bits);
-    if (load > LOAD_MAX || bits - ones < FREE_MIN) return this.registers.count(variant);
+    if (load > LOAD_MAX || bits - ones < FREE_MIN) return registers(variant);
     const keys = keysFromHashes(bits * load, this.#hashCounts[variant]!);
     return { keys, standardError: Math.sqrt(bits * Math.max(0, Math.expm1(load) - load)) };
   }
 
   /** Keys of each group of the variant at this position, in `groups`; null where the bitmap is too full to tell. */
   groups(variant: number, groups: Float64Array = new Float64Array(2 ** this.groupBits)): Float64Array | null {
+    return this.#groups(variant, this.#ones, groups);
+  }
+
+  #groups(variant: number, setBits: Uint32Array, groups: Float64Array): Float64Array | null {
     const bits = 2 ** (this.bits - this.groupBits);
     const first = variant << this.groupBits;
     for (let group = 0; group < groups.length; group += 1) {
-      const free = 1 - this.#ones[first + group]! / bits;
+      const free = 1 - setBits[first + group]! / bits;
       if (free * bits < 1) return null;
       groups[group] = -bits * Math.log(free);
     }

@@ -112,9 +112,9 @@ export abstract class Row<C extends Counts = Counts> {
   /** The cells of each count that has several, by the first of them; made when they are first read. */
   #parts: Map<number, Float64Array> | null = null;
 
-  constructor(layout: RowLayout<C>) {
+  constructor(layout: RowLayout<C>, cells: Float64Array = new Float64Array(layout.size)) {
     this.layout = layout;
-    this.cells = new Float64Array(layout.size);
+    this.cells = cells;
   }
 
   /** The cells from `first`, `count` of them, in the memory of the row. */
@@ -164,11 +164,18 @@ export abstract class Row<C extends Counts = Counts> {
   }
 }
 
-/** The class of rows with this layout: beside the cells, each count is a property of its name. */
-export function rowClass<C extends Counts>(layout: RowLayout<C>): new () => Row<C> & RowValues<C> {
+/**
+ * The class of rows with this layout: beside the cells, each count is a property of its name. `cells` is memory for one row, all zero;
+ * without it the row makes its own.
+ */
+export function rowClass<C extends Counts>(
+  layout: RowLayout<C>,
+): new (
+  cells?: Float64Array,
+) => Row<C> & RowValues<C> {
   class LaidOutRow extends Row<C> {
-    constructor() {
-      super(layout);
+    constructor(cells?: Float64Array) {
+      super(layout, cells);
     }
   }
   for (const [name, count] of Object.entries(layout.counts)) {
@@ -180,7 +187,9 @@ export function rowClass<C extends Counts>(layout: RowLayout<C>): new () => Row<
       },
     });
   }
-  return LaidOutRow as unknown as new () => Row<C> & RowValues<C>;
+  return LaidOutRow as unknown as new (
+    cells?: Float64Array,
+  ) => Row<C> & RowValues<C>;
 }
 
 function isSingle(count: Count): boolean {

@@ -5,21 +5,18 @@
 import type { SplitConfig } from '../config/options/split.ts';
 import { describeKey } from '../split/key-list.ts';
 import { HASH_COUNT } from '../split/ranges.ts';
-import { judgeSample, type VariantFacts } from '../trust/judge.ts';
+import { judgeSample } from '../trust/judge.ts';
 import { findBucket } from './duration-buckets.ts';
 import { ENDING, EPOCH_ROW, EpochCounters, type Outside } from './epoch.ts';
 import { countCommon, type KeyChanges, KeySet } from './key-set.ts';
 import { withoutHistograms } from './rows.ts';
+import { KEY_SUMS, KEY_SUMS_COUNT, LOG_PARTS, readFacts } from './sample-facts.ts';
 import { mixHash, type UniqueCount } from './uniques.ts';
 import { Evidence, type SplitVerdict } from './verdict.ts';
 
 /** The sets of keys of a sample: all, those with a whole good answer, and those that met a failure. */
 export const KEY_SETS = ['assigned', 'answered', 'failed'] as const;
 type KeySetName = (typeof KEY_SETS)[number];
-
-/** What is added up for each group of keys: exchanges, good answers, logarithms of their durations, clients that left. */
-const GROUP_SUMS = { requests: 0, answers: 1, logDurations: 2, left: 3 } as const;
-const GROUP_SUMS_COUNT = 4;
 
 /** What was counted lately, in as many seconds. */
 export interface Recent {
@@ -36,8 +33,6 @@ const JUDGED_AT_ONCE_MAX = 32;
 /** How far recent() goes back, and in which steps. */
 const RECENT_MS = 15 * 60_000;
 const MARK_INTERVAL_MS = 60_000;
-/** Logarithms are added up in whole parts of this size: sums of integers are the same in any order. */
-const LOG_PARTS = 4096;
 /** The shortest duration that is told from a shorter one. */
 const DURATION_MIN_MS = 0.001;
 
@@ -83,7 +78,7 @@ export class Sample {
   readonly answered: KeySet;
   readonly failed: KeySet;
   readonly rows: readonly EpochCounters[];
-  /** GROUP_SUMS_COUNT sums for each group of each variant. */
+  /** KEY_SUMS_COUNT sums for each group of each variant. */
   readonly sums: Float64Array;
   readonly #groupShift: number;
   #since: Date;
@@ -91,7 +86,7 @@ export class Sample {
   readonly #evidence = new Evidence();
   #verdict: { readonly version: number; readonly verdict: SplitVerdict } | null = null;
   /** What was counted by earlier moments, oldest first. */
-  readonly #marks: { readonly atMs: number; readonly cells: readonly Float64Array[] }[] = [];
+  readonly #marks: { readonly atMs: number; readonly cells: Float64Array }[] = [];
   #moved: { readonly additions: number; readonly count: UniqueCount | null } | null = null;
 
   /** @param before the sample that this one replaces; null for the first of its split */
@@ -105,9 +100,11 @@ export class Sample {
     this.assigned = new KeySet(hashCounts);
     this.answered = new KeySet(hashCounts);
     this.failed = new KeySet(hashCounts);
-    this.rows = variants.map(() => new EpochCounters());
+    const { size } = EPOCH_ROW;
+    const cells = new Float64Array(variants.length * size);
+    this.rows = variants.map((_, at) => new EpochCounters(cells.subarray(at * size, (at + 1) * size)));
     this.#groupShift = 32 - this.assigned.groupBits;
-    this.sums = new Float64Array((variants.length << this.assigned.groupBits) * GROUP_SUMS_COUNT);
+    this.sums = new Float64Array((variants.length << this.assigned.groupBits) * KEY_SUMS_COUNT);
   }
 
   /** Takes the place of this one, which forgets the one that it replaced. */
@@ -146,7 +143,7 @@ export class Sample {
     const mixed = mixHash(hash);
     const { sums } = this;
     const { cells } = this.rows[variant]!;
-    const group = ((variant << this.assigned.groupBits) + (mixed >>> this.#groupShift)) * GROUP_SUMS_COUNT;
+    const group = ((variant << this.assigned.groupBits) + (mixed >>> this.#groupShift)) * KEY_SUMS_COUNT;
     this.assigned.addMixed(variant, mixed);
     cells[EPOCH.endings + ending]! += 1;
     sums[group]! += 1;
@@ -155,14 +152,14 @@ export class Sample {
       const durationUs = durationMs > 0 ? Math.round(durationMs * 1000) : 0;
       cells[EPOCH.durations + findBucket(durationUs)]! += 1;
       cells[EPOCH.durationSumUs]! += durationUs;
-      sums[group + GROUP_SUMS.answers]! += 1;
-      sums[group + GROUP_SUMS.logDurations]! += Math.round(
+      sums[group + KEY_SUMS.answers]! += 1;
+      sums[group + KEY_SUMS.logDurations]! += Math.round(
         Math.log(Math.max(durationMs, DURATION_MIN_MS)) * LOG_PARTS,
       );
     } else if (ending === ENDING.failed) {
       this.failed.addMixed(variant, mixed);
     } else if (ending === ENDING.left) {
-      sums[group + GROUP_SUMS.left]! += 1;
+      sums[group + KEY_SUMS.left]! += 1;
     }
   }
 
@@ -206,8 +203,7 @@ export class Sample {
   *#judgeInPieces(nowMs: number): Generator<undefined, void, undefined> {
     const version = this.#version();
     if (this.#verdict?.version === version) return;
-    // Read at one moment: variants that are read later would have more keys.
-    const facts = this.#facts();
+    const facts = yield* readFacts(this);
     yield;
     const judgement = yield* judgeSample(facts);
     yield;
@@ -233,7 +229,10 @@ export class Sample {
   #mark(nowMs: number): void {
     const last = this.#marks.at(-1);
     if (last !== undefined && nowMs - last.atMs < MARK_INTERVAL_MS && nowMs >= last.atMs) return;
-    this.#marks.push({ atMs: nowMs, cells: this.rows.map((row) => row.read()) });
+    // One array for all variants: a small one for each is much work for the garbage collector.
+    const cells = new Float64Array(this.rows.length * EPOCH_ROW.size);
+    for (const [index, row] of this.rows.entries()) cells.set(row.cells, index * EPOCH_ROW.size);
+    this.#marks.push({ atMs: nowMs, cells });
     while (this.#marks.length > 1 && nowMs - this.#marks[1]!.atMs >= RECENT_MS) this.#marks.shift();
   }
 
@@ -246,7 +245,8 @@ export class Sample {
       row: (index) => {
         const row = this.rows[index]!;
         const recent = new EpochCounters();
-        recent.add(row.difference(mark?.cells[index], row.cells));
+        const first = index * EPOCH_ROW.size;
+        recent.add(row.difference(mark?.cells.subarray(first, first + EPOCH_ROW.size), row.cells));
         return recent;
       },
     };
@@ -257,43 +257,6 @@ export class Sample {
     let version = this.assigned.additions + this.answered.additions + this.failed.additions;
     for (const { cells } of this.rows) for (let at = 0; at < EPOCH.retries; at += 1) version += cells[at]!;
     return version;
-  }
-
-  #facts(): VariantFacts[] {
-    const groups = 2 ** this.assigned.groupBits;
-    const cells = this.variants.length * groups;
-    // One array for each sum of all variants: small ones for each variant are much work for the garbage collector.
-    const [requests, answers, logDurations, left] = Array.from(
-      { length: GROUP_SUMS_COUNT },
-      () => new Float64Array(cells),
-    ) as [Float64Array, Float64Array, Float64Array, Float64Array];
-    const { sums } = this;
-    for (let cell = 0, at = 0; cell < cells; cell += 1, at += GROUP_SUMS_COUNT) {
-      requests[cell] = sums[at + GROUP_SUMS.requests]!;
-      answers[cell] = sums[at + GROUP_SUMS.answers]!;
-      logDurations[cell] = sums[at + GROUP_SUMS.logDurations]! / LOG_PARTS;
-      left[cell] = sums[at + GROUP_SUMS.left]!;
-    }
-    const counted = new Float64Array(cells);
-    return this.variants.map(({ name, share }, index) => {
-      const { keyless, overrides, fallbacks, preflights, others } = this.rows[index]!;
-      const of = (all: Float64Array) => all.subarray(index * groups, (index + 1) * groups);
-      return {
-        name,
-        share,
-        assigned: this.assigned.count(index),
-        answered: this.answered.count(index),
-        failed: this.failed.count(index),
-        groupKeys: this.assigned.groups(index, of(counted)),
-        requests: of(requests),
-        answers: of(answers),
-        logDurations: of(logDurations),
-        left: of(left),
-        keyless,
-        fallbacks,
-        outside: keyless + overrides + fallbacks + preflights + others,
-      };
-    });
   }
 
   /** Alarms so far, to be handed on with the sample. */

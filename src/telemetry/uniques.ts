@@ -83,8 +83,18 @@ export class Uniques {
 
   /** The count of the variant at this position. */
   count(variant: number): UniqueCount {
+    return this.#count(variant, this.#histogram);
+  }
+
+  /** count() as it is now, whatever is added afterwards. */
+  still(): (variant: number) => UniqueCount {
+    const histogram = this.#histogram.slice();
+    return (variant) => this.#count(variant, histogram);
+  }
+
+  #count(variant: number, histogram: Float64Array): UniqueCount {
     const row = variant * this.#ranks;
-    const estimated = estimate(this.#histogram.subarray(row, row + this.#ranks), this.precision);
+    const estimated = estimate(histogram.subarray(row, row + this.#ranks), this.precision);
     const keys = keysFromHashes(estimated, this.#hashCounts[variant]!);
     return { keys, standardError: standardError(keys, this.precision) };
   }
