@@ -16,7 +16,7 @@ import { AccessLog } from '../src/telemetry/access-log.ts';
 import { Counters } from '../src/telemetry/counters.ts';
 import { Sample } from '../src/telemetry/sample.ts';
 import { Address, UpstreamServer } from '../src/upstream/address.ts';
-import { chooseAddress } from '../src/upstream/balance.ts';
+import { Balance } from '../src/upstream/balance.ts';
 import { microTable } from './report.ts';
 import { DECIDE_AMONG, type MicroRow } from './results.ts';
 import { requestsOf, SCENARIOS, serialize } from './scenarios.ts';
@@ -147,10 +147,11 @@ for (const [kind, heads] of Object.entries(HEADS)) {
       measure(DECIDE_AMONG(one.variants), (at) => one.splitter.decide(parsed[at]!.head).hash);
     }
   }
-  const exchange = { isPipelinable: true, attempts: { failedAddresses: [] } };
+  const balance = new Balance({ maxSkew: 1.25 });
+  const exchange = { isPipelinable: true, attempts: { failedAddresses: [] }, keyHash: 0, head };
   measure(`decide, and choose one of 8 addresses by key, ${kind}`, (at) => {
-    const { hash } = splitter.decide(parsed[at]!.head);
-    return chooseAddress(addresses, exchange, 0, hash, 1.25)!.inFlight;
+    exchange.keyHash = splitter.decide(parsed[at]!.head).hash;
+    return balance.choose(addresses, exchange, 0)!.inFlight;
   });
   for (const [what, experiment] of Object.entries(experiments)) {
     measure(`decide with ${what}, ${kind}`, (at) => experiment.decide(parsed[at]!.head).hash);

@@ -20,8 +20,55 @@ export type ChoosingExchange = Pick<UpstreamExchange, 'isPipelinable'> & {
   readonly attempts: Pick<UpstreamExchange['attempts'], 'failedAddresses'>;
 };
 
+/** The same for one of the upstream's balance, which hashes a key of its own or takes that of the split. */
+type BalancedExchange = ChoosingExchange & Pick<UpstreamExchange, 'keyHash' | 'head'>;
+
 /** Those that the present choice is made from: one array for all choices, as none outlives its call. */
 const choices: Address[] = [];
+
+/**
+ * The numbers that the addresses of an upstream score by, side by side: looking for the best one reads nothing else
+ * (bench/micro.ts). Its owner makes another one when the addresses change.
+ */
+class Seats {
+  readonly addresses: readonly Address[];
+  readonly #seeds: Int32Array;
+  readonly #factors: Int32Array;
+  /** No address is a backup, and all weights are equal. */
+  readonly #isEven: boolean;
+
+  constructor(addresses: readonly Address[]) {
+    const [first] = addresses;
+    this.addresses = addresses;
+    this.#seeds = Int32Array.from(addresses, ({ seed }) => seed);
+    this.#factors = Int32Array.from(addresses, ({ factor }) => factor);
+    this.#isEven = addresses.every(
+      ({ server }) => !server.isBackup && server.weight === first?.server.weight,
+    );
+  }
+
+  /**
+   * What `pickByHash` gives where the address that scores highest of all is healthy and not busy: nearly every choice by
+   * key. Null otherwise, and where backups or weights count as well.
+   */
+  pick(hash: number, now: number): Address | null {
+    if (!this.#isEven) return null;
+    const seeds = this.#seeds;
+    const factors = this.#factors;
+    let best = 0;
+    let bestScore = -1;
+    for (let i = 0; i < seeds.length; i++) {
+      const score = uniform(hash, seeds[i]!, factors[i]!);
+      if (score > bestScore || (score === bestScore && seeds[i]! >>> 0 < seeds[best]! >>> 0)) {
+        best = i;
+        bestScore = score;
+      }
+    }
+    const address = this.addresses[best]!;
+    const { health } = address;
+    return health.isHealthy(now) && !health.needsTrial && address.inFlight < BUSY_MIN ? address : null;
+  }
+}
 
 /** How one upstream, which owns it, shares its exchanges among its addresses. The same key has the same address in every process. */
 export class Balance {
@@ -30,6 +77,8 @@ export class Balance {
   /** The key of the upstream's own; null = that of the split. */
   readonly #key: CompiledKey | null;
   readonly #skewMax: number;
+  /** Of the addresses of the last choice by key, which change only with a lookup. */
+  #seats: Seats | null = null;
   /** How often in a row another exchange was served before the first of the queue. */
   #overtaken = 0;
 
@@ -43,9 +92,15 @@ export class Balance {
   }
 
   /** The address for this exchange, none where one of its connects has failed; null as `chooseAddress` gives it. */
-  choose(addresses: readonly Address[], exchange: UpstreamExchange, now: number): Address | null {
-    if (!this.isByKey || addresses.length === 1) return chooseAddress(addresses, exchange, now);
-    return chooseAddress(addresses, exchange, now, this.#hashOf(exchange), this.#skewMax);
+  choose(addresses: readonly Address[], exchange: BalancedExchange, now: number): Address | null {
+    if (!this.isByKey || addresses.length <= 1) return chooseAddress(addresses, exchange, now);
+    const hash = this.#hashOf(exchange);
+    if (hash >= 0 && exchange.attempts.failedAddresses.length === 0) {
+      if (this.#seats?.addresses !== addresses) this.#seats = new Seats(addresses);
+      const usual = this.#seats.pick(hash, now);
+      if (usual !== null) return usual;
+    }
+    return chooseAddress(addresses, exchange, now, hash, this.#skewMax);
   }
 
   /**
@@ -76,7 +131,7 @@ export class Balance {
   }
 
   /** -1 without a key. */
-  #hashOf(exchange: UpstreamExchange): number {
+  #hashOf(exchange: BalancedExchange): number {
     if (this.#key === null) return exchange.keyHash;
     const bytes = this.#key.expand(exchange.head);
     return this.#key.isMissing(bytes) ? -1 : murmurhash.v2(bytes, 0);
@@ -101,11 +156,8 @@ export function chooseAddress(
     return only.health.isProbedDown ? null : only;
   }
   const failed = exchange.attempts.failedAddresses;
-  if (hash >= 0 && failed.length === 0) {
-    const usual = pickUsual(addresses, hash, now);
-    if (usual !== null) return usual;
-    if (areAllWell(addresses, now)) return pickByHash(addresses, hash, skewMax);
-  }
+  if (hash >= 0 && failed.length === 0 && areAllWell(addresses, now))
+    return pickByHash(addresses, hash, skewMax);
   choices.length = 0;
   let isBackup = true;
   let needsTrial = false;
@@ -141,29 +193,8 @@ export function chooseAddress(
   return hash < 0 ? drawOne() : pickByHash(choices, hash, skewMax);
 }
 
-/**
- * What `pickByHash` gives, in one pass, where no address is a backup, all weights are equal, and the address that scores
- * highest of all is healthy and not busy: nearly every choice by key (bench/micro.ts). Null otherwise.
- */
-function pickUsual(addresses: readonly Address[], hash: number, now: number): Address | null {
-  let best = addresses[0]!;
-  const { weight } = best.server;
-  let bestScore = -1;
-  for (let i = 0; i < addresses.length; i++) {
-    const address = addresses[i]!;
-    const { server } = address;
-    if (server.isBackup || server.weight !== weight) return null;
-    const score = uniform(hash, address);
-    if (score > bestScore || (score === bestScore && address.seed < best.seed)) {
-      best = address;
-      bestScore = score;
-    }
-  }
-  return best.health.isHealthy(now) && !best.health.needsTrial && best.inFlight < BUSY_MIN ? best : null;
-}
-
 /** An address-specific product, then MurmurHash3's finaliser: nearby hashes and addresses have nothing in common. */
-function uniform(hash: number, { seed, factor }: Address): number {
+function uniform(hash: number, seed: number, factor: number): number {
   let h = Math.imul(hash ^ seed, factor);
   h ^= h >>> 16;
   h = Math.imul(h, 0x85ebca6b);
@@ -223,7 +254,7 @@ function pickByHash(candidates: readonly Address[], hash: number, skewMax: numbe
     const address = candidates[i]!;
     if (address.inFlight >= BUSY_MIN && address.inFlight >= Math.ceil(share * address.server.weight))
       continue;
-    const u = uniform(hash, address);
+    const u = uniform(hash, address.seed, address.factor);
     const score = isEven ? u : -address.server.weight / Math.log((u + 0.5) / HASH_COUNT);
     if (score > bestScore || (score === bestScore && address.seed < best.seed)) {
       best = address;

@@ -1,16 +1,19 @@
 // The choice of an address by key, over 100,000 keys and 8 addresses: the same in every process, even, and stable when an
 // address leaves. The bounds are those that operators are promised in docs/operations.md.
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import murmurhash from 'murmurhash';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { membersOf } from '../../src/config/options/upstream.ts';
+import { RequestHead } from '../../src/http1/request-head.ts';
 import { Address, UpstreamServer } from '../../src/upstream/address.ts';
-import { chooseAddress } from '../../src/upstream/balance.ts';
+import { Balance, chooseAddress } from '../../src/upstream/balance.ts';
 import { OTHERS } from '../../src/upstream/health.ts';
 import { configOf } from '../support/splitter.ts';
 
 const GET = { isPipelinable: true, attempts: { failedAddresses: [] } };
+const NO_HEAD = new RequestHead();
 
 const KEYS = 100_000;
 const HOSTS = ['10.0.0.1', '10.0.0.2', '10.0.0.3', '10.0.0.4', '10.0.1.1', '10.0.1.2', 'fd00::1', 'fd00::2'];
@@ -29,8 +32,9 @@ function addressesOf(hosts: readonly string[], weights: readonly number[] = []):
 
 /** The host of each key; `skewMax` counts only where exchanges stay in flight. */
 function choose(addresses: readonly Address[], keys: readonly number[], staysInFlight = false): string[] {
-  return keys.map((hash) => {
-    const address = chooseAddress(addresses, GET, 0, hash, 1.25)!;
+  const balance = new Balance({ maxSkew: 1.25 });
+  return keys.map((keyHash) => {
+    const address = balance.choose(addresses, { ...GET, head: NO_HEAD, keyHash }, 0)!;
     if (staysInFlight) address.inFlight++;
     return address.host;
   });
@@ -74,6 +78,32 @@ describe('the choice by key', () => {
       encoding: 'utf8',
     });
     expect(JSON.parse(output)).toEqual(chosen.slice(0, 2000));
+  });
+
+  it('is the one that every version has made: replicas agree while one is replaced by the next', () => {
+    const digestOf = (weights: readonly number[]) =>
+      createHash('sha256')
+        .update(
+          choose(addressesOf(HOSTS, weights), hashes)
+            .map((host) => HOSTS.indexOf(host))
+            .join(''),
+        )
+        .digest('hex')
+        .slice(0, 16);
+    expect(digestOf([])).toBe('90dcfa7fdf779005');
+    expect(digestOf([1, 2, 3, 1, 2, 3, 1, 2])).toBe('ad99b43f9da832e8');
+  });
+
+  it('is the same whether it is looked up in a table or made address by address, healthy or busy', () => {
+    const balance = new Balance({ maxSkew: 1.25 });
+    const addresses = addressesOf(HOSTS);
+    addresses[2]!.health.observeFailure(0, { failures: 1, time: 1000, timeMax: 1000 }, OTHERS.allHealthy);
+    addresses[4]!.inFlight = 100;
+    for (const group of [addresses, addresses.slice(3), addressesOf(HOSTS, [2, 1])])
+      for (const keyHash of hashes.slice(0, 5000))
+        expect(balance.choose(group, { ...GET, head: NO_HEAD, keyHash }, 0)).toBe(
+          chooseAddress(group, GET, 0, keyHash, 1.25),
+        );
   });
 
   it('moves the keys of an address that is removed or ejected, and no other', () => {
