@@ -4,23 +4,29 @@
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { TlsFacts } from '../bytes.ts';
+import { readSniName } from './client-hello.ts';
 
 /** The TLS side of one client connection, which owns it. Texts are made when they are asked for. */
 export class TlsClient implements TlsFacts {
   /** The TCP socket that carries the bytes. */
   readonly carrier: Socket;
   readonly #socket: TLSSocket;
+  /** What the client asked for in a handshake whose name Node.js does not have. */
+  readonly #resumedName: string;
   #verification: string | null = null;
   #subject: string | null = null;
 
-  constructor(socket: TLSSocket, carrier: Socket) {
+  /** `hello`: the first bytes of the client. */
+  constructor(socket: TLSSocket, carrier: Socket, hello: Buffer) {
     this.#socket = socket;
+    const isNameless = socket.isSessionReused() && typeof nameOf(socket) !== 'string';
+    this.#resumedName = isNameless ? readSniName(hello).toLowerCase() : '';
     this.carrier = carrier;
   }
 
   get serverName(): string {
-    const { servername } = this.#socket as { readonly servername?: string | false | null };
-    return typeof servername === 'string' ? servername.toLowerCase() : '';
+    const name = nameOf(this.#socket);
+    return typeof name === 'string' ? name.toLowerCase() : this.#resumedName;
   }
 
   get protocol(): string {
@@ -44,6 +50,10 @@ export class TlsClient implements TlsFacts {
     this.#subject ??= subjectOf(this.#socket);
     return this.#subject;
   }
+}
+
+function nameOf(socket: TLSSocket): unknown {
+  return (socket as { readonly servername?: unknown }).servername;
 }
 
 /** What OpenSSL, and so nginx, says for Node's codes. */

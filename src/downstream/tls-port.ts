@@ -13,14 +13,14 @@ import type { CertificateView } from '../telemetry/running.ts';
 import type { Deadlines, Timed } from '../transport/deadlines.ts';
 import { carrierOf } from '../transport/socket-handle.ts';
 import { Certificates, type Renewal } from './certificates.ts';
+import { HANDSHAKE_RECORD } from './client-hello.ts';
 import { TlsClient } from './tls-client.ts';
 
 /** A client that has sent nothing for this long makes room for a new one when there are too many handshakes. */
 const SILENT_MS = 1000;
 /** The same for one that has begun: so much of its time. In between it may wait for a busy processor, not the processor for it. */
 const BEGUN_RATIO = 1 / 2;
-/** First byte of a TLS record with a handshake, and the bit of a first byte of SSL 2; everything else is plain text. */
-const HANDSHAKE_RECORD = 0x16;
+/** The bit of a first byte of SSL 2; whatever is neither that nor a record with a handshake is plain text. */
 const SSL2_BIT = 0x80;
 /** The only protocol that is spoken here: a client that offers others alone gets an alert. */
 const PROTOCOLS = ['http/1.1'];
@@ -44,8 +44,8 @@ export interface TlsHost {
 export class Handshake implements Timed {
   deadline = Number.POSITIVE_INFINITY;
   readonly carrier: Socket;
-  /** Bytes have come. */
-  hasBegun = false;
+  /** The first bytes that have come, nearly always a whole ClientHello; null before. */
+  hello: Buffer | null = null;
   /** As the listener knows it. */
   readonly remoteAddress: string;
   readonly startedAt: number;
@@ -166,7 +166,7 @@ export class TlsPort {
     if (bytes === null) return this.#fail(handshake, 'closed', 'the client closed the connection');
     const first = bytes[0]!;
     if (first === HANDSHAKE_RECORD || (first & SSL2_BIT) !== 0) {
-      handshake.hasBegun = true;
+      handshake.hello = bytes;
       carrier.unshift(bytes);
       this.#server.emit('connection', carrier);
       return;
@@ -182,7 +182,7 @@ export class TlsPort {
     if (handshake === undefined) return void socket.destroy();
     const host = this.#host!;
     this.#leave(handshake);
-    const client = new TlsClient(socket, handshake.carrier);
+    const client = new TlsClient(socket, handshake.carrier, handshake.hello!);
     host.counters.handshakeSucceeded(client.isResumed);
     const fault = this.#asksForCertificate ? this.#faultOf(client) : null;
     if (fault === null) return host.secured(socket, client, handshake, this.#listenedOn);
@@ -216,7 +216,7 @@ export class TlsPort {
     for (const handshake of this.#pending.values()) {
       const ageMs = now - handshake.startedAt;
       if (ageMs < SILENT_MS) return false;
-      if (handshake.hasBegun && ageMs < tlsHandshake * BEGUN_RATIO) continue;
+      if (handshake.hello !== null && ageMs < tlsHandshake * BEGUN_RATIO) continue;
       this.#fail(handshake, 'limit', 'too many handshakes are under way');
       return true;
     }

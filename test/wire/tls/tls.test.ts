@@ -341,6 +341,19 @@ describe('texts that read the handshake', () => {
     const without = await read({ ...only, ciphers: 'TLS_AES_256_GCM_SHA384' });
     expect(without.slice(4)).toEqual(['TLS_AES_256_GCM_SHA384', '.', 'NONE', '']);
   });
+
+  it.each(['TLSv1.2', 'TLSv1.3'] as const)(
+    'have the name that a resumed session of %s asks for',
+    async (version) => {
+      const splitter = await startTls({}, { routes: [{ respond: { status: 200, body } }] });
+      const only = { minVersion: version, maxVersion: version, servername: 'shop.example' } as const;
+      const first = await ask(splitter.port, only);
+      const again = await ask(splitter.port, { ...only, session: first.session! });
+      expect(again.isResumed).toBe(true);
+      expect(again.text).toContain('https|on|shop.example|');
+      expect(again.text).toContain('|r|');
+    },
+  );
 });
 
 describe('a session', () => {
