@@ -7,6 +7,12 @@ import { SCENARIOS } from './scenarios.ts';
 
 export type LoadTool = 'autocannon' | 'wrk';
 
+/** A built program, and what a table calls it. */
+export interface Build {
+  readonly name: string;
+  readonly main: string;
+}
+
 export interface Options {
   readonly help: boolean;
   readonly wishes: Wishes;
@@ -23,8 +29,10 @@ export interface Options {
   readonly soakAlone: boolean;
   /** Nothing but TLS towards clients. */
   readonly tlsAlone: boolean;
-  /** The program that --tls measures. */
-  readonly main: string;
+  /** The builds that --tls measures. */
+  readonly builds: readonly Build[];
+  /** It measures all contenders at the same time, not in turns. */
+  readonly isTogether: boolean;
   readonly soakMinutes: number;
   readonly json: string | null;
   /** Write bench/RESULTS.md, results.json and the charts. */
@@ -49,8 +57,10 @@ export const HELP = `npm run bench -- [options]
   --rounds N            turns of each contender in each scenario (default 5, 7 or 9 where differences are small)
   --seconds N           length of a turn (default 2)
   --soak MINUTES        only this: the splitter under changing load, its memory over time
-  --tls                 only this: handshakes and requests over TLS beside nginx and a bare node:tls server
-  --main FILE           with --tls: the built program to measure (default dist/main.js)
+  --tls                 only this: handshakes and requests over TLS beside nginx and bare node:tls servers
+  --main FILE           with --tls: a build to measure (default dist/main.js), or several as NAME=FILE, in turns
+  --together            with --tls: only kept connections, everybody at the same time, on one core: on a machine that
+                        others use, too, what they do meets all contenders alike
   --profile FOLDER      CPU profiles of request-splitter there, for chrome://inspect or speedscope; what is
                         measured meanwhile costs more
   --json FILE           write the results there
@@ -86,6 +96,13 @@ export function loadTool(text: string): LoadTool {
   throw new Wrong(`--load: expected autocannon or wrk, got ${text}`);
 }
 
+/** "FILE" or "NAME=FILE". */
+function buildOf(text: string, isOnly: boolean): Build {
+  const at = text.indexOf('=');
+  const name = at < 0 ? (isOnly ? 'request-splitter' : text) : text.slice(0, at);
+  return { name, main: resolve(text.slice(at + 1)) };
+}
+
 function read(args: readonly string[]): Options {
   const { values: flags } = parseArgs({
     args: [...args],
@@ -99,7 +116,8 @@ function read(args: readonly string[]): Options {
       seconds: { type: 'string' },
       soak: { type: 'string' },
       tls: { type: 'boolean', default: false },
-      main: { type: 'string', default: join(import.meta.dirname, '..', 'dist', 'main.js') },
+      main: { type: 'string', multiple: true, default: [join(import.meta.dirname, '..', 'dist', 'main.js')] },
+      together: { type: 'boolean', default: false },
       profile: { type: 'string' },
       json: { type: 'string' },
       results: { type: 'boolean', default: false },
@@ -127,7 +145,8 @@ function read(args: readonly string[]): Options {
     merge: flags.merge,
     soakAlone: soak !== null,
     tlsAlone: flags.tls,
-    main: resolve(flags.main),
+    builds: flags.main.map((text) => buildOf(text, flags.main.length === 1)),
+    isTogether: flags.together,
     soakMinutes: soak ?? 0,
     json: flags.json ?? null,
     results: flags.results || (isWhole && soak === null && !flags.tls),

@@ -97,7 +97,7 @@ async function runTls(options: Options): Promise<void> {
   const machine = describeMachine();
   const stopWatching = watchOthers();
   const results = await onRig(options, (rig) =>
-    measureTls(rig, options.main, rounds ?? TLS_ROUNDS, seconds ?? TLS_SECONDS, show),
+    measureTls(rig, options, rounds ?? TLS_ROUNDS, seconds ?? TLS_SECONDS, show),
   );
   show('');
   const others = othersSentence(stopWatching());

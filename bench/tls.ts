@@ -1,6 +1,7 @@
 // npm run bench -- --tls: what TLS towards clients costs, in turns on the same core: processor time of each new handshake,
-// each resumed one, and each request on a kept connection with TLS and without, for a tuned nginx, the splitter, and a
-// server on Node.js that proxies nothing. All of them have the same certificate and negotiate the same (bench/load/tls.ts). Writes no files.
+// each resumed one, and each request on a kept connection with TLS and without, for a tuned nginx, one build of the splitter
+// or several, and on Node.js a server that proxies nothing and a proxy that reads nothing. All of them have the same
+// certificate and negotiate the same (bench/load/tls.ts). Writes no files.
 import { execFileSync } from 'node:child_process';
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
@@ -16,6 +17,7 @@ import {
   sessionOf,
   type TlsTarget,
 } from './load/tls.ts';
+import type { Build, Options } from './options.ts';
 import { cpuMicroseconds, freePorts, Running, scratchDirectory } from './processes.ts';
 import type { Progress } from './progress.ts';
 import { table } from './report.ts';
@@ -25,6 +27,8 @@ import type { Rig } from './turns.ts';
 
 const here = import.meta.dirname;
 const REFERENCE_NAME = 'nginx, tuned';
+/** It has no part in the loads that open a connection for each request: its upstream would count as well. */
+const BLIND_NAME = 'Node.js, a blind proxy';
 /** How much longer the first round is, which is not counted: the splitter's code is still being compiled. */
 const WARM_UP_FACTOR = 3;
 
@@ -49,7 +53,10 @@ export interface TlsResult {
 
 interface Load {
   readonly unit: string;
+  /** OpenSSL 3.0, which an older nginx is built with, has no hybrid one; its connections would fail. */
   readonly group: string;
+  /** Connections stay open. */
+  readonly isKept: boolean;
   run(target: TlsTarget, seconds: number): Promise<number>;
 }
 
@@ -63,22 +70,31 @@ const LOADS: readonly Load[] = [
   {
     unit: 'Request on a kept connection',
     group: GROUP,
+    isKept: true,
     run: (target, seconds) => keptRequests(target, seconds),
   },
   {
     unit: 'Request on a kept connection, plain text',
     group: GROUP,
+    isKept: true,
     run: (target, seconds) => keptRequests(target, seconds, true),
   },
-  { unit: 'New handshake', group: GROUP, run: (target, seconds) => manyHandshakes(target, seconds) },
+  {
+    unit: 'New handshake',
+    group: GROUP,
+    isKept: false,
+    run: (target, seconds) => manyHandshakes(target, seconds),
+  },
   {
     unit: 'Resumed handshake',
     group: GROUP,
+    isKept: false,
     run: async (target, seconds) => manyHandshakes(target, seconds, await sessionOf(target)),
   },
   {
     unit: `New handshake, ${HYBRID_GROUP}`,
     group: HYBRID_GROUP,
+    isKept: false,
     run: (target, seconds) => manyHandshakes(target, seconds),
   },
 ];
@@ -134,14 +150,16 @@ function startSplitter(
     forwarded: 'keep', // as nginx does here
     splits: { appversion: { key: '$arg_token', variants } },
   };
-  const file = join(folder, 'splitter.json');
+  const file = join(folder, `splitter-${port}.json`);
   writeFileSync(file, JSON.stringify(document));
   const args = [...NODE_FLAGS, main, 'serve', '--config', file];
   return new Running('request-splitter', 'measured', process.execPath, args);
 }
 
-function startBare(ports: Ports, { certificate, key }: Place): Running {
-  const args = [...NODE_FLAGS, join(here, 'rivals', 'bare-tls.ts'), ...ports.map(String), certificate, key];
+/** With the port of an upstream it passes everything on. */
+function startBare(ports: Ports, { certificate, key }: Place, upstream?: number): Running {
+  const words = [...ports, certificate, key, ...(upstream === undefined ? [] : [upstream])].map(String);
+  const args = [...NODE_FLAGS, join(here, 'rivals', 'bare-tls.ts'), ...words];
   return new Running('bare node:tls', 'measured', process.execPath, args);
 }
 
@@ -158,59 +176,71 @@ async function untilAnswering({ process, target }: TlsContender): Promise<void> 
   }
 }
 
-/** Starts nginx, the splitter and the bare server. */
-async function startAll({ upstreams }: Rig, main: string): Promise<TlsContender[]> {
+/** Starts nginx, the builds of the splitter and the bare servers. */
+async function startAll({ upstreams }: Rig, builds: readonly Build[]): Promise<TlsContender[]> {
   const folder = scratchDirectory();
   const place: Place = { folder, ...makeCertificate(folder), upstreams };
   const ca = readFileSync(place.certificate);
-  const [a, b, c, d, e, f] = (await freePorts(6)) as [number, number, number, number, number, number];
-  const [theirs, ours, bare]: Ports[] = [
-    [a, b],
-    [c, d],
-    [e, f],
+  const starts: (readonly [string, (ports: Ports) => Running])[] = [
+    [REFERENCE_NAME, (ports) => startNginx(ports, place)],
+    ...builds.map(({ name, main }) => [name, (ports: Ports) => startSplitter(main, ports, place)] as const),
+    ['Node.js without a proxy', (ports) => startBare(ports, place)],
+    [BLIND_NAME, (ports) => startBare(ports, place, upstreams[0])],
   ];
-  const contenders: TlsContender[] = [
-    [theirs!, startNginx(theirs!, place), REFERENCE_NAME] as const,
-    [ours!, startSplitter(main, ours!, place), 'request-splitter'] as const,
-    [bare!, startBare(bare!, place), 'Node.js without a proxy'] as const,
-  ].map(([[port, plainPort], started, name]) => ({
-    name,
-    process: started,
-    target: { port, plainPort, ca, group: GROUP },
-  }));
-  for (const contender of contenders) await untilAnswering(contender);
+  const ports = await freePorts(2 * starts.length);
+  const contenders = starts.map(([name, start], at): TlsContender => {
+    const [port, plainPort] = [ports[2 * at]!, ports[2 * at + 1]!];
+    return { name, process: start([port, plainPort]), target: { port, plainPort, ca, group: GROUP } };
+  });
+  try {
+    for (const contender of contenders) await untilAnswering(contender);
+  } catch (error) {
+    await Promise.all(contenders.map(({ process }) => process.stop()));
+    throw error;
+  }
   return contenders;
 }
 
-/** The contenders whose OpenSSL has the group. */
-function withGroup(contenders: readonly TlsContender[], group: string): TlsContender[] {
-  if (group === GROUP) return [...contenders];
-  // OpenSSL 3.0, which an older nginx is built with, has no hybrid group; its connections would fail.
+/** The contenders that take part: where one has no such group, or no such connections, it is left out. */
+function takingPart(contenders: readonly TlsContender[], { group, isKept }: Load): TlsContender[] {
   return contenders
-    .filter(({ name }) => name !== REFERENCE_NAME)
+    .filter(({ name }) => isKept || name !== BLIND_NAME)
+    .filter(({ name }) => group === GROUP || name !== REFERENCE_NAME)
     .map(({ target, ...rest }) => ({ ...rest, target: { ...target, group } }));
 }
 
-/** Runs all loads, in turns. A round before the first warms up. */
+/** Microseconds of processor time for each unit of the load. */
+async function costOf({ process, target }: TlsContender, load: Load, seconds: number): Promise<number> {
+  const before = cpuMicroseconds(process.pid);
+  const count = await load.run(target, seconds);
+  return (cpuMicroseconds(process.pid) - before) / count;
+}
+
+/**
+ * Runs all loads in turns, or those on kept connections with all contenders at the same time. A round before the first warms up.
+ */
 export async function measureTls(
   rig: Rig,
-  main: string,
+  { builds, isTogether }: Pick<Options, 'builds' | 'isTogether'>,
   rounds: number,
   seconds: number,
   progress: Progress,
 ): Promise<TlsResult[]> {
-  const all = await startAll(rig, main);
+  const all = await startAll(rig, builds);
   try {
     const results: TlsResult[] = [];
-    for (const load of LOADS) {
-      const contenders = withGroup(all, load.group);
+    for (const load of isTogether ? LOADS.filter(({ isKept }) => isKept) : LOADS) {
+      const contenders = takingPart(all, load);
       const costs = contenders.map(({ name }) => ({ name, rounds: [] as number[] }));
       for (let round = 0; round <= rounds; round++) {
-        for (const [at, { name, target, process }] of contenders.entries()) {
-          progress(`${load.unit}, round ${round} of ${rounds}: ${name}`);
-          const before = cpuMicroseconds(process.pid);
-          const count = await load.run(target, round === 0 ? seconds * WARM_UP_FACTOR : seconds);
-          if (round > 0) costs[at]!.rounds.push((cpuMicroseconds(process.pid) - before) / count);
+        const length = round === 0 ? seconds * WARM_UP_FACTOR : seconds;
+        const turns = isTogether ? [contenders] : contenders.map((contender) => [contender]);
+        for (const turn of turns) {
+          progress(`${load.unit}, round ${round} of ${rounds}: ${turn.map(({ name }) => name).join(', ')}`);
+          const measured = await Promise.all(turn.map((contender) => costOf(contender, load, length)));
+          if (round === 0) continue;
+          for (const [at, contender] of turn.entries())
+            costs[contenders.indexOf(contender)]!.rounds.push(measured[at]!);
         }
       }
       results.push({ unit: load.unit, costs });

@@ -42,10 +42,12 @@ it('no handshake fails while certificates are swapped under 500 new connections 
     listen: { address: `127.0.0.1:${port}`, tls },
     admin: `127.0.0.1:${admin}`,
     workers: 2,
-    upstreams: { u: { url: `http://127.0.0.1:${upstreamPort}` } },
+    upstreams: {
+      u: { url: `http://127.0.0.1:${upstreamPort}`, connectTimeout: '1m', pool: { queueTimeout: '5m' } },
+    },
     routes: [{ upstream: 'u' }],
     // A machine that runs other tests as well may be late with all of them.
-    timeouts: { tlsHandshake: '5m' },
+    timeouts: { tlsHandshake: '5m', requestHead: '5m' },
     limits: { tlsHandshakes: 10_000 },
   };
   const file = join(authority.folder, 'splitter.json');
