@@ -7,7 +7,7 @@ import { constants, gzip } from 'node:zlib';
 
 /** Longest time that one turn of a rendering holds the event loop. */
 const RENDER_TURN_MS = 2;
-/** Renderings are shared once they have used this up; a rendering costs its milliseconds plus one unit per 8 KiB. */
+/** Renderings are shared once they have used this up; a rendering costs its milliseconds of processor time plus one unit per 8 KiB. */
 const CREDIT_MAX = 150;
 /** Credit regained per millisecond: renderings take at most 5 % of a core for longer than a moment. */
 const CREDIT_PER_MS = 0.05;
@@ -176,6 +176,12 @@ export class SharedRendering {
   }
 }
 
+/** What this thread has used of the processor. On a busy machine a rendering takes long and costs no more. */
+function processorMs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1000;
+}
+
 /** Puts the pieces together, a few milliseconds in a turn of the event loop. Not held by anybody yet. */
 export async function render(pieces: Pieces, credit: RenderCredit): Promise<Rendering> {
   const startedAt = performance.now();
@@ -183,6 +189,7 @@ export async function render(pieces: Pieces, credit: RenderCredit): Promise<Rend
   let length = 0;
   let costMs = 0;
   let turnAt = startedAt;
+  let usedMs = processorMs();
   for await (const piece of pieces) {
     const byteCount = Buffer.byteLength(piece);
     if (length + byteCount > memory.length) {
@@ -194,11 +201,12 @@ export async function render(pieces: Pieces, credit: RenderCredit): Promise<Rend
     length += memory.write(piece, length);
     const now = performance.now();
     if (now - turnAt < RENDER_TURN_MS) continue;
-    costMs += now - turnAt;
+    costMs += processorMs() - usedMs;
     await nextTurn();
     turnAt = performance.now();
+    usedMs = processorMs();
   }
-  costMs += performance.now() - turnAt;
+  costMs += processorMs() - usedMs;
   credit.spend(costMs, length);
   return new Rendering(memory.subarray(0, length), memory, startedAt, costMs);
 }
