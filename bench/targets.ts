@@ -1,6 +1,6 @@
 // The cost targets of the project and what a run reached. Pure. A target without figures in the run is left out. A
 // verdict needs figures that can prove it: of contenders that answered, with the measured core saturated, beyond the
-// noise, on a machine that nobody else used.
+// noise, on a machine without other work.
 import {
   addedMs,
   cheapest,
