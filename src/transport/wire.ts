@@ -1,14 +1,14 @@
 // One socket's bytes, in and out. All sockets of a side read into the same memory; what is written in one turn of the event
 // loop is gathered and leaves in one write at its end. Bytes belong to the receiver only during the call, and what a socket
-// does not take at once is copied. It knows nothing of HTTP. Uses two private Node APIs, each with a public fallback: reads of
-// an accepted socket into shared memory, and a write that says how much was taken. Source: docs/decisions/0018.
+// does not take at once is copied. It knows nothing of HTTP. Uses two private Node APIs, each with a public fallback
+// (docs/decisions/0018): reads of an accepted socket into shared memory, and a write that says how much was taken.
+// Source: docs/performance.md.
 
 import { writeSync } from 'node:fs';
 import type { Socket } from 'node:net';
-import type { Output } from '../http1/output.ts';
+import { Output } from '../http1/output.ts';
 import { AFTER_BYTES_MAX, type ReadMemory } from './read-memory.ts';
 import { handleOf, ONREAD } from './socket-handle.ts';
-import { giveBack, takeOutput } from './spare-outputs.ts';
 
 /** Gathered bytes above which a write does not wait for the end of the turn. */
 const GATHERED_BYTES_MAX = 65_536;
@@ -21,6 +21,13 @@ const COPY_BYTES_MAX = 16_384;
 const TURN_BYTES_MAX = 131_072;
 /** Bytes that wait in TLS above which the peer is slow, whatever the socket below says: more than a turn brings. */
 const CARRIED_BYTES_MAX = 262_144;
+/** First size of an Output. */
+const OUTPUT_BYTES = 2048;
+/** Most Outputs that are kept, as many as wires gather in a turn of a busy process; and of those that have grown. */
+const SPARE_OUTPUTS_MAX = 1024;
+const SPARE_GROWN_MAX = 64;
+/** One that grew further is not kept at all. */
+const GROWN_BYTES_MAX = 65_536;
 
 /** Whose socket it is. */
 export interface WireOwner {
@@ -42,6 +49,7 @@ export interface WireOwner {
 /** What a text that follows bytes covers while both are written. */
 const covered = new Uint8Array(AFTER_BYTES_MAX);
 
+const spareOutputs: Output[] = [];
 /** Wires that have gathered something in this turn. */
 let gathering: Wire[] = [];
 let flushing: Wire[] = [];
@@ -72,6 +80,12 @@ function wakeAll(): void {
   waking = wires;
   for (let i = 0; i < wires.length; i++) wires[i]!.endRest();
   wires.length = 0;
+}
+
+function giveBack(out: Output): void {
+  out.clear();
+  const keptMax = out.bytes.length === OUTPUT_BYTES ? SPARE_OUTPUTS_MAX : SPARE_GROWN_MAX;
+  if (spareOutputs.length < keptMax && out.bytes.length <= GROWN_BYTES_MAX) spareOutputs.push(out);
 }
 
 /**
@@ -113,17 +127,14 @@ export class Wire {
   startReading(memory: ReadMemory): void {
     const { socket } = this;
     const handle = handleOf(socket);
-    const isTls = this.#carrier !== null;
-    if (ONREAD === undefined || !(this.#isDirect || isTls) || typeof handle?.useUserBuffer !== 'function') {
+    if (ONREAD === undefined || !this.#isDirect || typeof handle?.useUserBuffer !== 'function') {
       socket.on('data', this.#onData);
       return;
     }
-    // What came with the end of the handshake is in the stream, and what is decrypted during a pause joins it there.
-    if (isTls) socket.on('data', this.#onData);
     this.#memory = memory;
     const slots = socket as unknown as Record<symbol, unknown>;
     slots[ONREAD.buffer] = memory.room;
-    slots[ONREAD.callback] = isTls ? (count: number) => this.#onDecrypted(count) : this.#onRead;
+    slots[ONREAD.callback] = this.#onRead;
     handle.useUserBuffer(memory.room);
     socket.resume();
   }
@@ -156,7 +167,7 @@ export class Wire {
   pause(): void {
     if (this.#isPaused) return;
     this.#isPaused = true;
-    if (!this.#isResting || this.#carrier !== null) this.socket.pause();
+    if (!this.#isResting) this.socket.pause();
   }
 
   resume(): void {
@@ -177,7 +188,7 @@ export class Wire {
   /** Where to write what is to leave at the end of this turn. */
   gather(): Output {
     if (this.#out !== null) return this.#out;
-    this.#out = takeOutput();
+    this.#out = spareOutputs.pop() ?? new Output(OUTPUT_BYTES);
     if (!this.#isListed) {
       this.#isListed = true;
       // One immediate for the first of a turn: it runs when every socket that is ready has been read.
@@ -376,25 +387,12 @@ export class Wire {
     return !this.#isPaused && !this.#isResting;
   };
 
-  /** Decrypting goes on with what has come when reading stops: during a pause it waits in the stream, in order. */
-  #onDecrypted(byteCount: number): boolean {
-    const { bytes, from } = this.#memory!;
-    if (this.#isPaused || this.socket.readableLength > 0)
-      this.socket.push(Buffer.from(bytes.subarray(from, from + byteCount)));
-    else this.#receive(bytes, from, from + byteCount);
-    return !this.#isPaused && !this.#isResting;
-  }
-
+  /** Where nothing tells how full a read was, all bytes count. */
   readonly #onData = (chunk: Buffer): void => {
-    if (this.#receive(chunk, 0, chunk.length)) this.socket.pause();
-  };
-
-  /** Where nothing tells how full a read was, all bytes count. True when they end its part of the turn. */
-  #receive(bytes: Buffer, from: number, to: number): boolean {
-    this.#turnBytes += to - from;
-    this.#owner.received(bytes, from, to);
-    if (this.#turnBytes < TURN_BYTES_MAX || this.#isResting) return false;
+    this.#turnBytes += chunk.length;
+    this.#owner.received(chunk, 0, chunk.length);
+    if (this.#turnBytes < TURN_BYTES_MAX || this.#isResting) return;
     this.#rest();
-    return true;
-  }
+    this.socket.pause();
+  };
 }
