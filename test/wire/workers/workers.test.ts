@@ -250,7 +250,9 @@ test('one reload reaches all workers, and a worker that is started later runs wh
   writeFileSync(file, `workers: 2\ndrain: { grace: 0ms }\n${split(0)}`);
   run.signal('SIGHUP');
   expect(await run.event('configuration accepted')).toMatchObject({ generation: 2 });
-  expect((await status()).workers.map(({ generation }) => generation)).toEqual([2, 2]);
+  // Each worker takes it in turns of its own event loop.
+  const generations = async () => (await status()).workers.map(({ generation }) => generation);
+  await expect.poll(generations, { timeout: 30_000 }).toEqual([2, 2]);
   const before = a.lines.length;
   for (const client of pair) {
     for (const key of tokens('key', 10)) await answered(client, get(key));
