@@ -135,7 +135,11 @@ routes:
       };
       const rules = alerts.groups.flatMap((group) => group.rules);
       const { expr } = rules.find(({ alert }) => alert === 'SplitterUpstreamDown')!;
-      const down = async () => (await prometheus.query(expr)).map(({ metric }) => metric.upstream).sort();
+      // Failed connects have to be seen by several scrapes.
+      const down = async () => {
+        await traffic(300, 330);
+        return (await prometheus.query(expr)).map(({ metric }) => metric.upstream).sort();
+      };
       await expect.poll(down, soon).toEqual(['covered', 'dead']);
     });
 
