@@ -15,7 +15,6 @@ import { type ProxyHeader, UNIX_ADDRESS } from '../ip-address.ts';
 import type { Generation } from '../routing/generation.ts';
 import type { DownstreamCounters } from '../telemetry/counters.ts';
 import type { HandshakeFailure } from '../telemetry/counts.ts';
-import { acceptHandles } from '../transport/accepted-socket.ts';
 import type { ClientExchange } from '../transport/contracts.ts';
 import type { Deadlines } from '../transport/deadlines.ts';
 import type { Descriptors } from '../transport/descriptors.ts';
@@ -103,12 +102,6 @@ export class Listener implements ConnectionHost<Downstream>, TlsHost {
     }
     const server = createServer({ allowHalfOpen: true, noDelay: true }, accept);
     await this.#bind(server, address);
-    // TLS and PROXY headers are read from a net.Socket.
-    if (tlsPort === null && address.proxyProtocol !== true)
-      acceptHandles(server, this.#hasRoom, (socket) => {
-        this.#descriptors.clients++;
-        begin(socket);
-      });
     // An accept that failed (memory, buffers, a firewall) is one client's misfortune, not the end of all.
     server.on('error', (error: NodeJS.ErrnoException) =>
       this.#refuse('RESOURCES_EXHAUSTED', causeOf(`accept failed: ${error.code ?? 'no reason given'}`)),
@@ -231,11 +224,6 @@ export class Listener implements ConnectionHost<Downstream>, TlsHost {
       await listenOn(server, { host: '0.0.0.0', port, backlog: ACCEPT_BACKLOG });
     }
   }
-
-  /** A client whose descriptor has this number need not be turned away. */
-  readonly #hasRoom = (descriptor: number): boolean =>
-    this.#connections.size + this.#handshakes + this.#arrivals.count <
-      this.generation.config.limits.connections && descriptor < this.#descriptors.clientsEnd;
 
   #accept(socket: Socket, tlsPort: TlsPort | null, next: (socket: Socket) => void): void {
     const { connections } = this.generation.config.limits;

@@ -5,7 +5,6 @@ import { readFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
 import { afterAll, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { acceptHandles } from '../../../src/transport/accepted-socket.ts';
 import { ReadMemory } from '../../../src/transport/read-memory.ts';
 import { Wire, type WireOwner } from '../../../src/transport/wire.ts';
 import { TestAuthority } from '../../support/certificates.ts';
@@ -23,19 +22,16 @@ interface Pair {
   farCarrier: Socket;
 }
 
-async function startPair(isTls = false, isBare = false): Promise<Pair> {
+async function startPair(isTls = false): Promise<Pair> {
   const server = createServer({ allowHalfOpen: true });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const accepted = Promise.withResolvers<Socket>();
-  if (isBare) expect(acceptHandles(server, () => true, accepted.resolve)).toBe(true);
-  else server.once('connection', accepted.resolve);
   const farCarrier = connect({
     port: (server.address() as AddressInfo).port,
     host: '127.0.0.1',
     allowHalfOpen: true,
   });
-  const carrier = await accepted.promise;
+  const [carrier] = (await once(server, 'connection')) as [Socket];
   onTestFinished(() => {
     farCarrier.destroy();
     carrier.destroy();
@@ -80,7 +76,7 @@ class Owner implements WireOwner {
   }
 }
 
-const WAYS = ['accepted', 'direct', 'without useUserBuffer', 'not plain', 'TLS'] as const;
+const WAYS = ['direct', 'without useUserBuffer', 'not plain', 'TLS'] as const;
 type Way = (typeof WAYS)[number];
 
 /** As in a Node that lacks this part of the private API. */
@@ -92,7 +88,7 @@ function hideUserBuffer(socket: Socket): void {
 /** A wire whose reads have not begun. */
 async function startQuiet(way: Way) {
   const isTls = way === 'TLS';
-  const pair = await startPair(isTls, way === 'accepted');
+  const pair = await startPair(isTls);
   if (way === 'without useUserBuffer') hideUserBuffer(pair.wired);
   const owner = new Owner();
   const isPlain = !isTls && way !== 'not plain';
@@ -130,7 +126,7 @@ describe.each(WAYS)('a wire (%s)', (way) => {
     far.write(text);
     await vi.waitUntil(() => owner.read.length === text.length, { interval: 1 });
     expect(owner.read).toBe(text);
-    expect(owner.memories.has(memory.bytes.buffer)).toBe(way === 'direct' || way === 'accepted');
+    expect(owner.memories.has(memory.bytes.buffer)).toBe(way === 'direct');
   });
 
   it('reads nothing while it is paused, and on behind it, also when it is paused within a read', async () => {
