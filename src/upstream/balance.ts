@@ -20,7 +20,7 @@ export type ChoosingExchange = Pick<UpstreamExchange, 'isPipelinable'> & {
   readonly attempts: Pick<UpstreamExchange['attempts'], 'failedAddresses'>;
 };
 
-/** The same for one of the upstream's balance, which hashes a key of its own or takes that of the split. */
+/** The same for one of the upstream's balance, which hashes another key or takes that of the split. */
 type BalancedExchange = ChoosingExchange & Pick<UpstreamExchange, 'keyHash' | 'head'>;
 
 /** Those that the present choice is made from: one array for all choices, as none outlives its call. */
