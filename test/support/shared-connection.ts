@@ -83,12 +83,6 @@ export async function startShared(
     if (!isQuiet()) await vi.waitUntil(isQuiet, { timeout: 10_000, interval: 5 });
   };
 
-  /** Connections to the upstream: those that the splitter has, and those that requests came over. */
-  const connectionsUsed = () => ({
-    open: pools().reduce((sum, one) => sum + one.connectionCount, 0),
-    withRequests: upstream.peers.filter(({ requests }) => requests.length > 0).length,
-  });
-
   let probes = 0;
   /** Whether two requests that begin together share a connection now; every connection must echo. */
   const pipelinesNow = async (): Promise<boolean> => {
@@ -103,7 +97,7 @@ export async function startShared(
     );
   };
 
-  return { client, splitter, upstream, ambassador, together, isOver, connectionsUsed, pipelinesNow };
+  return { client, splitter, upstream, ambassador, together, isOver, pipelinesNow };
 }
 
 /** Reads so many requests before anything is answered: the proof that they share the connection. */

@@ -10,14 +10,14 @@ import { configOf } from '../../support/splitter.ts';
 describe('requests that begin in one turn', () => {
   it('leave on one connection before any of them is answered, and their answers come back in order', async () => {
     let read: string[] = [];
-    const { connectionsUsed, together, isOver } = await startShared(async (peer) => {
+    const { upstream, together, isOver } = await startShared(async (peer) => {
       read = await readAll(peer, 4);
       await peer.send(read.map((path) => `HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n${path}`).join(''));
     });
     const clients = await together(get('/1'), get('/2'), get('/3'), get('/4'));
     for (const [index, one] of clients.entries()) expect((await one.response()).body).toBe(`/${index + 1}`);
     expect(read).toEqual(['/1', '/2', '/3', '/4']);
-    expect(connectionsUsed()).toEqual({ open: 1, withRequests: 1 });
+    expect(upstream.peers).toHaveLength(1);
     await isOver(0);
   });
 
@@ -47,7 +47,7 @@ describe('requests that begin in one turn', () => {
       [answers[0]!, ...answers[1]!, ...cut([large.length], answers[2]!), ...answers.slice(3).join('')],
     ],
   ])('are answered with every framing there is, %s', async (_, pieces) => {
-    const { together, isOver, connectionsUsed } = await startShared(
+    const { together, isOver, upstream } = await startShared(
       async (peer) => {
         await readAll(peer, 8);
         await peer.send(...pieces);
@@ -78,7 +78,7 @@ describe('requests that begin in one turn', () => {
     ]);
     expect(responses[2]!.trailers).toEqual([['T', '1']]);
     for (const one of clients) expect([one.pending, one.ending]).toEqual(['', null]);
-    expect(connectionsUsed()).toEqual({ open: 1, withRequests: 1 });
+    expect(upstream.peers).toHaveLength(1);
     await isOver(0);
   });
 
@@ -316,7 +316,7 @@ describe('clients of one connection', () => {
 
   it('that wait for the only connection are taken along together', async () => {
     let read: string[] = [];
-    const { connectionsUsed, together, isOver } = await startShared(
+    const { upstream, together, isOver } = await startShared(
       async (peer) => {
         await peer.request();
         await peer.ok('first');
@@ -338,7 +338,7 @@ describe('clients of one connection', () => {
     for (const one of clients) bodies.push((await one.response()).body);
     expect(bodies.toSorted()).toEqual(['/1', '/3', '/4', 'first', 'posted']);
     expect(read).toEqual(['/1', '/3', '/4']);
-    expect(connectionsUsed()).toEqual({ open: 1, withRequests: 1 });
+    expect(upstream.peers).toHaveLength(1);
     await isOver(0);
   });
 });
