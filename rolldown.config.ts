@@ -30,13 +30,14 @@ const leanBuiltins = {
     const lines = names.map((one) =>
       byCall && /^[A-Z]/.test(one) && typeof exported[one] === 'function'
         ? // A class: what a function returns takes the place of what `new` made.
-          `export function ${one}(...given) { return new (${got}.${one})(...given); }`
+          `export function ${one}(...given) { return new (loaded().${one})(...given); }`
         : byCall
-          ? `export const ${one} = (...given) => ${got}.${one}(...given);`
+          ? `export const ${one} = (...given) => loaded().${one}(...given);`
           : `export const ${one} = /* @__PURE__ */ (() => ${got}.${one})();`,
     );
     const whole = byCall ? `{ ${names.join(', ')} }` : `/* @__PURE__ */ (() => ${got})()`;
-    return [...lines, `export default ${whole};`].join('\n');
+    const load = byCall ? [`let whole; const loaded = () => (whole ??= ${got});`] : [];
+    return [...load, ...lines, `export default ${whole};`].join('\n');
   },
 };
 

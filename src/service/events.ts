@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import type { Config } from '../config/options/document.ts';
 import { readRegularFileSync, SECRET_BYTES_MAX } from '../regular-file.ts';
 import { AccessLog } from '../telemetry/access-log.ts';
+import { AssignmentLines } from '../telemetry/assignment-line.ts';
 import { Assignments, BEGAN_EARLY } from '../telemetry/assignments.ts';
 import { type LogOutput, openLog } from '../telemetry/log.ts';
 import type { LogLoss } from '../telemetry/running.ts';
@@ -30,7 +31,7 @@ export function openEvents({ accessLog, assignments }: Config, output: LogOutput
     assignments:
       to === 'off'
         ? null
-        : new Assignments((file ?? output).events, secret, windowMs, {
+        : new Assignments(new AssignmentLines(file ?? output), secret, windowMs, {
             beganEarly: (keys) => output.log.warn({ keys }, BEGAN_EARLY),
           }),
     secret,

@@ -2,6 +2,7 @@
 // of its cost. Decides nothing about which exchanges have one.
 
 import { type Cause, type FaultCode, formatCause } from '../errors.ts';
+import { formatTime, quote, textMember } from './line-text.ts';
 
 /** One exchange that has ended. Times in milliseconds; -1 = it did not come to that. */
 export interface ExchangeRecord {
@@ -33,9 +34,6 @@ export interface ExchangeRecord {
   readonly sentBytes: number;
   readonly retries: number;
 }
-
-/** Characters that JSON holds as they are. */
-const PLAIN = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
 
 /** The line with its end. @param nowMs Unix time */
 export function formatAccessLine(record: ExchangeRecord, nowMs: number): string {
@@ -73,10 +71,6 @@ export function formatAccessLine(record: ExchangeRecord, nowMs: number): string 
   );
 }
 
-const quote = (text: string): string => (PLAIN.test(text) ? `"${text}"` : JSON.stringify(text));
-
-const textMember = (name: string, text: string): string => (text === '' ? '' : name + quote(text));
-
 const timeMember = (name: string, ms: number): string => (ms < 0 ? '' : name + Math.round(ms * 1000) / 1000);
 
 const HEX_BYTES = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
@@ -86,17 +80,3 @@ const hex8 = (value: number): string =>
   HEX_BYTES[(value >>> 16) & 255]! +
   HEX_BYTES[(value >>> 8) & 255]! +
   HEX_BYTES[value & 255]!;
-
-let second = -1;
-let secondText = '';
-
-/** As `Date.prototype.toISOString`, which is called once a second. */
-function formatTime(ms: number): string {
-  const whole = Math.floor(ms / 1000);
-  if (whole !== second) {
-    second = whole;
-    secondText = new Date(whole * 1000).toISOString().slice(0, -4);
-  }
-  const rest = ms - whole * 1000;
-  return secondText + (rest < 10 ? '00' : rest < 100 ? '0' : '') + rest + 'Z';
-}

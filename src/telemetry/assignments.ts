@@ -2,7 +2,7 @@
 // variants with outcomes. The key itself is never written, only its HMAC, which the owner of the secret can compute from the
 // key. Memory is bounded: a table of key hashes that is emptied with each window, or early when it is full.
 
-import { createHmac } from 'node:crypto';
+import { createHmac, createSecretKey, type KeyObject } from 'node:crypto';
 import murmurhash from 'murmurhash';
 import { AssignmentTable, TABLE_KEYS_MAX, VARIANT_NUMBERS } from './assignment-table.ts';
 import type { Sample } from './sample.ts';
@@ -31,9 +31,9 @@ export interface AssignedSplit {
   readonly variants: readonly number[];
 }
 
-/** Takes events: a log, or what carries them to the process that has one. */
+/** Takes events: an output of the log, or what carries them to the process that has one. */
 export interface AssignmentSink {
-  info(event: AssignmentEvent, message: string): void;
+  write(event: AssignmentEvent): void;
 }
 
 /** The log line of a window that began early. */
@@ -49,8 +49,8 @@ export interface AssignmentOptions {
 
 /** Writes the events. */
 export class Assignments {
-  readonly #log: AssignmentSink;
-  readonly #secret: string;
+  readonly #sink: AssignmentSink;
+  readonly #secret: KeyObject;
   readonly #windowMs: number;
   readonly #options: AssignmentOptions;
   readonly #table = new AssignmentTable();
@@ -62,9 +62,9 @@ export class Assignments {
   #earlyWindows = 0;
 
   /** @param secret key of the HMAC-SHA-256 @param windowMs length of a window; windows begin at multiples of it */
-  constructor(log: AssignmentSink, secret: string, windowMs: number, options: AssignmentOptions = {}) {
-    this.#log = log;
-    this.#secret = secret;
+  constructor(sink: AssignmentSink, secret: string, windowMs: number, options: AssignmentOptions = {}) {
+    this.#sink = sink;
+    this.#secret = createSecretKey(secret, 'utf8');
     this.#windowMs = windowMs;
     this.#options = options;
   }
@@ -97,7 +97,7 @@ export class Assignments {
   /** Writes the event of a key that isNew() says. */
   write({ split, variant, generation }: Assignment, key: Uint8Array): void {
     const digest = createHmac('sha256', this.#secret).update(key).digest('base64url');
-    this.#log.info({ split, variant, key: digest.slice(0, KEY_CHARACTERS), generation }, 'assignment');
+    this.#sink.write({ split, variant, key: digest.slice(0, KEY_CHARACTERS), generation });
   }
 
   /**
@@ -107,7 +107,7 @@ export class Assignments {
   relay(event: AssignmentEvent, nowMs: number): void {
     const hash = Buffer.from(event.key, 'base64url').readInt32BE(0);
     const variant = this.#variantNumber(event.split, event.variant);
-    if (this.#put(hash ^ saltOf(event.split), variant, nowMs)) this.#log.info(event, 'assignment');
+    if (this.#put(hash ^ saltOf(event.split), variant, nowMs)) this.#sink.write(event);
   }
 
   #put(keyHash: number, variant: number, nowMs: number): boolean {

@@ -16,9 +16,7 @@ const LIST_MAX = 8;
 /** An open output. */
 export interface LogOutput {
   readonly log: Logger;
-  /** For events that are written whatever the level of the log is. */
-  readonly events: Logger;
-  /** Takes a line that is formatted already, its end included. */
+  /** Takes a line that is formatted already, its end included, whatever the level of the log is. */
   write(line: string): void;
   /** `stdout`, or its path. */
   readonly file: string;
@@ -77,7 +75,6 @@ export function openLog(
     : (line: string) => device.write(shown(line));
   return {
     log: pino({ ...options, level }, { write }),
-    events: pino(options, { write }),
     write,
     file,
     linesDropped: device.dropped,

@@ -157,7 +157,7 @@ class Duty {
     };
     this.#flush = flush;
     const sink: AssignmentSink = {
-      info(event) {
+      write(event) {
         events.push(event);
         if (events.length >= GATHERED_MAX) flush();
         else timer ??= setTimeout(flush, GATHER_MS);

@@ -1,12 +1,17 @@
 // One event per key and window, without the key, in bounded memory.
 import { createHmac } from 'node:crypto';
+import { pino } from 'pino';
 import { describe, expect, test } from 'vitest';
+import type { LineSink } from '../../../src/telemetry/access-log.ts';
+import { AssignmentLines, formatAssignmentLine } from '../../../src/telemetry/assignment-line.ts';
 import { type AssignmentEvent, Assignments } from '../../../src/telemetry/assignments.ts';
 import { logLines } from '../../support/log-lines.ts';
 
 const HOUR = 3_600_000;
 const NOON = Date.parse('2030-01-01T12:00:00Z');
-const make = () => new Assignments(logLines().log, 'secret', HOUR);
+const make = () => new Assignments(linesOf(logLines()), 'secret', HOUR);
+
+const linesOf = (output: LineSink) => new AssignmentLines(output);
 
 const variantsOf = (...names: string[]) => names.map((name) => ({ name })) as never;
 /** A split with the variants a and b, as one configuration has it. */
@@ -43,7 +48,7 @@ describe('isNew', () => {
 
   test('begins a window early when its memory is full, and says so', () => {
     const early: number[] = [];
-    const assignments = new Assignments(logLines().log, 'secret', HOUR, {
+    const assignments = new Assignments(linesOf(logLines()), 'secret', HOUR, {
       beganEarly: (keys) => void early.push(keys),
     });
     const split = enroll(assignments);
@@ -101,7 +106,7 @@ describe('after a reload', () => {
   });
 
   test('every key is new to a process that relays, because others may have seen it meanwhile', () => {
-    const assignments = new Assignments(logLines().log, 'secret', HOUR, { isRelayed: true });
+    const assignments = new Assignments(linesOf(logLines()), 'secret', HOUR, { isRelayed: true });
     expect(assignments.isNew(enroll(assignments, 's', '50/50'), 0, 1, NOON)).toBe(true);
     expect(assignments.isNew(enroll(assignments, 's', '50/50'), 0, 1, NOON)).toBe(false);
     expect(assignments.isNew(enroll(assignments, 's', '0/100'), 0, 1, NOON)).toBe(true);
@@ -110,21 +115,29 @@ describe('after a reload', () => {
 });
 
 test('an event holds the keyed hash of the key and nothing that leads to the key without the secret', () => {
-  const { log, lines } = logLines();
-  const assignments = new Assignments(log, 'secret', HOUR);
+  const { lines, write } = logLines();
+  const assignments = new Assignments(linesOf({ write }), 'secret', HOUR);
   assignments.write({ split: 's', variant: 'a', generation: 3 }, Buffer.from('token-42'));
   const hmac = createHmac('sha256', 'secret').update('token-42').digest('base64url');
   expect(lines).toEqual([
-    { level: 'info', split: 's', variant: 'a', key: hmac.slice(0, 22), generation: 3, msg: 'assignment' },
+    {
+      level: 'info',
+      time: expect.stringMatching(/^\d{4}-.*Z$/),
+      split: 's',
+      variant: 'a',
+      key: hmac.slice(0, 22),
+      generation: 3,
+      msg: 'assignment',
+    },
   ]);
 });
 
 describe('events of other processes', () => {
   test('are written once per key and window, whichever of them comes first', () => {
-    const { log, lines } = logLines();
-    const written = new Assignments(log, 'secret', HOUR);
+    const { lines, write } = logLines();
+    const written = new Assignments(linesOf({ write }), 'secret', HOUR);
     const told: AssignmentEvent[] = [];
-    const sink = { info: (event: AssignmentEvent) => void told.push(event) };
+    const sink = { write: (event: AssignmentEvent) => void told.push(event) };
     const workers = [new Assignments(sink, 'secret', HOUR), new Assignments(sink, 'secret', HOUR)];
     for (const [split, key] of [
       ['s', 'alice'],
@@ -136,11 +149,36 @@ describe('events of other processes', () => {
     expect(told).toHaveLength(6);
     for (const event of told) written.relay(event, NOON);
     expect(lines.map(({ split }) => split)).toEqual(['s', 's', 't']);
-    expect(lines[0]).toEqual({ level: 'info', ...told[0], msg: 'assignment' });
+    expect(lines[0]).toMatchObject({ level: 'info', ...told[0], msg: 'assignment' });
     written.relay({ ...told[0]!, variant: 'w' }, NOON);
     written.relay(told[0]!, NOON);
     expect(lines.slice(3).map(({ variant }) => variant)).toEqual(['w', 'v']);
     written.relay(told[0]!, NOON + HOUR);
     expect(lines).toHaveLength(6);
   });
+});
+
+test('a line is what pino writes for the same members', () => {
+  const awkward = [
+    { split: 's"\\', variant: 'ä\n' },
+    { split: 's', variant: 'a' },
+  ];
+  for (const { split, variant } of awkward) {
+    const event: AssignmentEvent = { split, variant, key: 'AbC-_0123456789abcdefg', generation: 12 };
+    let text = '';
+    const log = pino(
+      {
+        base: null,
+        timestamp: () => `,"time":"${new Date(NOON).toISOString()}"`,
+        formatters: { level: (label) => ({ level: label }) },
+      },
+      {
+        write(line: string) {
+          text = line;
+        },
+      },
+    );
+    log.info(event, 'assignment');
+    expect(formatAssignmentLine(event, NOON)).toBe(text);
+  }
 });
