@@ -1,8 +1,12 @@
-// A buffer that grows, for the heads and small bodies that a connection sends. It takes bytes and short texts.
+// A buffer that grows, for the heads and small bodies that a connection sends. It takes bytes, short texts and numbers.
 // Knows nothing of what they mean.
+
+import { ZERO } from '../bytes.ts';
 
 /** Characters up to this many are written one by one: a call into the buffer costs more. */
 const SHORT_TEXT = 24;
+/** Digits of 2^31 - 1. */
+const DIGITS_MAX = 10;
 
 /**
  * A buffer that grows: `bytes.subarray(0, length)` is what was written. A connection owns one and clears it after it was
@@ -46,6 +50,20 @@ export class Output {
     const { bytes, length } = this;
     for (let i = 0; i < count; i++) bytes[length + i] = text.charCodeAt(i);
     this.length = length + count;
+  }
+
+  /** Appends a whole number from 0 to 2^31 - 1 in decimal digits. */
+  decimal(value: number): void {
+    if (this.length + DIGITS_MAX > this.bytes.length) this.#grow(DIGITS_MAX);
+    const { bytes } = this;
+    let end = this.length + 1;
+    for (let rest = value; rest > 9; rest = (rest / 10) | 0) end++;
+    this.length = end;
+    let rest = value;
+    do {
+      bytes[--end] = ZERO + (rest % 10);
+      rest = (rest / 10) | 0;
+    } while (rest > 0);
   }
 
   #grow(byteCount: number): void {

@@ -2,7 +2,8 @@
 // of its cost. Decides nothing about which exchanges have one.
 
 import { type Cause, type FaultCode, formatCause } from '../errors.ts';
-import { formatTime, quote, textMember } from './line-text.ts';
+import type { Output } from '../http1/output.ts';
+import { appendCount, appendQuoted, appendThousandths, appendTime } from './line-text.ts';
 
 /** One exchange that has ended. Times in milliseconds; -1 = it did not come to that. */
 export interface ExchangeRecord {
@@ -35,48 +36,68 @@ export interface ExchangeRecord {
   readonly retries: number;
 }
 
-/** The line with its end. @param nowMs Unix time */
-export function formatAccessLine(record: ExchangeRecord, nowMs: number): string {
+/** Appends the line with its end. @param nowMs Unix time */
+export function appendAccessLine(out: Output, record: ExchangeRecord, nowMs: number): void {
   const { code, cause, split, keyHash } = record;
-  return (
-    (code === null ? '{"level":"info","time":"' : '{"level":"warn","time":"') +
-    formatTime(nowMs) +
-    '"' +
-    textMember(',"requestId":', record.requestId) +
-    ',"client":' +
-    quote(record.client) +
-    textMember(',"method":', record.method) +
-    textMember(',"path":', record.path) +
-    ',"status":' +
-    record.status +
-    (code === null ? '' : `,"code":"${code}"`) +
-    (cause === null ? '' : `,"cause":${quote(formatCause(cause))}`) +
-    textMember(',"split":', split) +
-    textMember(',"variant":', record.variant) +
-    (split === '' ? '' : `,"reason":${quote(record.reason)}`) +
-    (keyHash < 0 ? '' : `,"keyHash":"${hex8(keyHash)}"`) +
-    textMember(',"upstream":', record.upstream) +
-    textMember(',"address":', record.address) +
-    timeMember(',"queueMs":', record.queueMs) +
-    timeMember(',"connectMs":', record.connectMs) +
-    timeMember(',"firstByteMs":', record.firstByteMs) +
-    timeMember(',"totalMs":', record.totalMs) +
-    ',"receivedBytes":' +
-    record.receivedBytes +
-    ',"sentBytes":' +
-    record.sentBytes +
-    ',"retries":' +
-    record.retries +
-    ',"msg":"exchange"}\n'
-  );
+  out.text(code === null ? '{"level":"info","time":"' : '{"level":"warn","time":"');
+  appendTime(out, nowMs);
+  out.text('"');
+  appendTextMember(out, ',"requestId":', record.requestId);
+  out.text(',"client":');
+  appendQuoted(out, record.client);
+  appendTextMember(out, ',"method":', record.method);
+  appendTextMember(out, ',"path":', record.path);
+  out.text(',"status":');
+  out.decimal(record.status);
+  if (code !== null) appendTextMember(out, ',"code":', code);
+  if (cause !== null) {
+    out.text(',"cause":');
+    appendQuoted(out, formatCause(cause));
+  }
+  appendTextMember(out, ',"split":', split);
+  appendTextMember(out, ',"variant":', record.variant);
+  if (split !== '') {
+    out.text(',"reason":');
+    appendQuoted(out, record.reason);
+  }
+  if (keyHash >= 0) {
+    out.text(',"keyHash":"');
+    appendHex8(out, keyHash);
+    out.text('"');
+  }
+  appendTextMember(out, ',"upstream":', record.upstream);
+  appendTextMember(out, ',"address":', record.address);
+  appendTimeMember(out, ',"queueMs":', record.queueMs);
+  appendTimeMember(out, ',"connectMs":', record.connectMs);
+  appendTimeMember(out, ',"firstByteMs":', record.firstByteMs);
+  appendTimeMember(out, ',"totalMs":', record.totalMs);
+  out.text(',"receivedBytes":');
+  appendCount(out, record.receivedBytes);
+  out.text(',"sentBytes":');
+  appendCount(out, record.sentBytes);
+  out.text(',"retries":');
+  appendCount(out, record.retries);
+  out.text(',"msg":"exchange"}\n');
 }
 
-const timeMember = (name: string, ms: number): string => (ms < 0 ? '' : name + Math.round(ms * 1000) / 1000);
+/** A member of the line, or nothing for an empty text. @param name with what stands before and behind it */
+function appendTextMember(out: Output, name: string, text: string): void {
+  if (text === '') return;
+  out.text(name);
+  appendQuoted(out, text);
+}
+
+function appendTimeMember(out: Output, name: string, ms: number): void {
+  if (ms < 0) return;
+  out.text(name);
+  appendThousandths(out, Math.round(ms * 1000));
+}
 
 const HEX_BYTES = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
 
-const hex8 = (value: number): string =>
-  HEX_BYTES[value >>> 24]! +
-  HEX_BYTES[(value >>> 16) & 255]! +
-  HEX_BYTES[(value >>> 8) & 255]! +
-  HEX_BYTES[value & 255]!;
+function appendHex8(out: Output, value: number): void {
+  out.text(HEX_BYTES[value >>> 24]!);
+  out.text(HEX_BYTES[(value >>> 16) & 255]!);
+  out.text(HEX_BYTES[(value >>> 8) & 255]!);
+  out.text(HEX_BYTES[value & 255]!);
+}

@@ -2,15 +2,19 @@
 // must never be logged is not in the record: no query, no field, no key.
 
 import type { ACCESS_LOG_MODES } from '../config/options/document.ts';
-import { type ExchangeRecord, formatAccessLine } from './access-line.ts';
+import { Output } from '../http1/output.ts';
+import { appendAccessLine, type ExchangeRecord } from './access-line.ts';
 
 /** Which exchanges are logged. `sampled` takes every one that went wrong and a share of the others. */
 type AccessLogMode = (typeof ACCESS_LOG_MODES)[number];
 
+/** Room for a line, which grows where a path is long. */
+const LINE_BYTES = 1024;
+
 /** Takes lines: an output of the log. */
 export interface LineSink {
-  /** @param line its end included */
-  write(line: string): void;
+  /** Takes bytes[0, length): a line with its end. They may be changed after the call. */
+  writeBytes(bytes: Buffer, length: number): void;
 }
 
 /** Writes the lines of exchanges. */
@@ -19,6 +23,7 @@ export class AccessLog {
   readonly #mode: AccessLogMode;
   readonly #sampleRatio: number;
   readonly #random: () => number;
+  readonly #line = new Output(LINE_BYTES);
 
   /** @param sampleRatio share of the exchanges that went well which `sampled` logs, from 0 to 1 */
   constructor(output: LineSink, mode: AccessLogMode, sampleRatio = 0, random: () => number = Math.random) {
@@ -45,6 +50,9 @@ export class AccessLog {
   }
 
   write(record: ExchangeRecord): void {
-    this.#output.write(formatAccessLine(record, Date.now()));
+    const line = this.#line;
+    line.clear();
+    appendAccessLine(line, record, Date.now());
+    this.#output.writeBytes(line.bytes, line.length);
   }
 }

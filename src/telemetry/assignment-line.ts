@@ -1,23 +1,42 @@
-// The line of an assignment event: JSON text as of line-text.ts. Users whose every request brings a new key have as many of
-// them as requests.
+// The line of an assignment event: JSON as of line-text.ts. Users whose every request brings a new key have as many of them
+// as requests.
 
+import { Output } from '../http1/output.ts';
 import type { LineSink } from './access-log.ts';
 import type { AssignmentEvent, AssignmentSink } from './assignments.ts';
-import { formatTime, quote } from './line-text.ts';
+import { appendCount, appendQuoted, appendTime } from './line-text.ts';
 
-/** The line with its end. @param nowMs Unix time */
-export const formatAssignmentLine = ({ split, variant, key, generation }: AssignmentEvent, nowMs: number) =>
-  `{"level":"info","time":"${formatTime(nowMs)}","split":${quote(split)},"variant":${quote(variant)},"key":"${key}","generation":${generation},"msg":"assignment"}\n`;
+/** Room for a line, which grows where names are long. */
+const LINE_BYTES = 512;
+
+/** Appends the line with its end. @param nowMs Unix time */
+export function appendAssignmentLine(out: Output, event: AssignmentEvent, nowMs: number): void {
+  out.text('{"level":"info","time":"');
+  appendTime(out, nowMs);
+  out.text('","split":');
+  appendQuoted(out, event.split);
+  out.text(',"variant":');
+  appendQuoted(out, event.variant);
+  out.text(',"key":');
+  appendQuoted(out, event.key);
+  out.text(',"generation":');
+  appendCount(out, event.generation);
+  out.text(',"msg":"assignment"}\n');
+}
 
 /** Writes the events to an output of the log, whatever its level is. */
 export class AssignmentLines implements AssignmentSink {
   readonly #output: LineSink;
+  readonly #line = new Output(LINE_BYTES);
 
   constructor(output: LineSink) {
     this.#output = output;
   }
 
   write(event: AssignmentEvent): void {
-    this.#output.write(formatAssignmentLine(event, Date.now()));
+    const line = this.#line;
+    line.clear();
+    appendAssignmentLine(line, event, Date.now());
+    this.#output.writeBytes(line.bytes, line.length);
   }
 }

@@ -4,6 +4,8 @@
 
 import { close, constants, fstatSync, open, openSync, type Stats, stat, write, writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
+import { EMPTY } from '../bytes.ts';
+import { type LineChunk, LineChunks } from './line-chunks.ts';
 import { namedCells } from './rows.ts';
 
 /** Why lines are dropped: the reader is slow, or the error of the operating system, `other` for one that is not named here. */
@@ -60,7 +62,6 @@ export class LogDevice {
   readonly dropped = new Float64Array(DROP_REASONS.length);
   readonly #owner: LogDeviceOwner;
   readonly #path: string | null;
-  readonly #writeBytes: number;
   /** Makes the descriptor non-blocking again, which other processes may have undone; null where it is of our own. */
   readonly #unblock: (() => void) | null;
   /** Drops that no line has reported yet. */
@@ -73,13 +74,12 @@ export class LogDevice {
   /** -1 = not open. */
   #fd: number;
   #inode: { readonly dev: number; readonly ino: number } | null = null;
-  #lines: string[] = [];
-  #first = 0;
+  readonly #lines: LineChunks;
+  /** Bytes of lines that wait or are being written. */
   #waitingBytes = 0;
-  /** What is being written, how far, and how many lines it holds. */
-  #chunk: Buffer = Buffer.alloc(0);
+  /** What is being written, and how far. */
+  #chunk: LineChunk | null = null;
   #chunkAt = 0;
-  #chunkLines = 0;
   #fullPauseMs = FULL_PAUSE_MIN_MS;
   /** A write, a look or an opening is under way, or a pause before one. */
   #isBusy = false;
@@ -101,7 +101,7 @@ export class LogDevice {
    */
   constructor(destination: 1 | string, owner: LogDeviceOwner, writeBytes = WRITE_BYTES) {
     this.#owner = owner;
-    this.#writeBytes = writeBytes;
+    this.#lines = new LineChunks(writeBytes);
     this.#path = destination === 1 ? null : destination;
     if (destination === 1) {
       this.#fd = openStdout();
@@ -123,17 +123,37 @@ export class LogDevice {
 
   /** Takes a line, its end included. */
   write(line: string): void {
-    if (this.#isClosing) return;
-    if (this.#failure !== null && !this.#isTrying) return this.#drop(this.#failure, 1);
-    const bytes = Buffer.byteLength(line);
-    if (this.#waitingBytes + bytes > WAITING_BYTES_MAX) return this.#drop('slow_reader', 1);
-    this.#lines.push(line);
-    this.#waitingBytes += bytes;
+    const byteCount = Buffer.byteLength(line);
+    if (!this.#takes(byteCount)) return;
+    this.#lines.addText(line, byteCount);
+    this.#begin();
+  }
+
+  /** Takes bytes[0, length), a line with its end, which may be changed after the call. */
+  writeBytes(bytes: Buffer, length: number): void {
+    if (!this.#takes(length)) return;
+    this.#lines.addBytes(bytes, length);
+    this.#begin();
+  }
+
+  /** Whether there is room for a line, which is dropped otherwise. */
+  #takes(byteCount: number): boolean {
+    if (this.#isClosing) return false;
+    const isFull = this.#waitingBytes + byteCount > WAITING_BYTES_MAX;
+    const reason = this.#failure !== null && !this.#isTrying ? this.#failure : isFull ? 'slow_reader' : null;
+    if (reason === null) this.#waitingBytes += byteCount;
+    else this.#drop(reason, 1);
+    return reason === null;
+  }
+
+  #begin(): void {
     if (this.#isBusy) return;
     if (!this.#isDirect) return this.#next();
     this.#isBusy = true;
-    setImmediate(() => this.#next());
+    setImmediate(this.#onTurnEnd);
   }
+
+  readonly #onTurnEnd = (): void => this.#next();
 
   /** Opens the path again, as after a rotation. When that fails, what was open stays in use. Stdout stays as it is. */
   reopen(): void {
@@ -164,75 +184,58 @@ export class LogDevice {
     this.#isBusy = false;
     if (this.#path !== null && !this.#isClosing) {
       if (this.#wantsReopen) return this.#reopenNow(this.#path);
-      if (this.#inode !== null && this.#isWaiting && performance.now() - this.#lookedAt >= LOOK_INTERVAL_MS) {
+      if (
+        this.#inode !== null &&
+        !this.#lines.isEmpty &&
+        performance.now() - this.#lookedAt >= LOOK_INTERVAL_MS
+      ) {
         return this.#look(this.#path);
       }
     }
-    if (!this.#isWaiting) return this.#isClosing ? this.#closed?.() : undefined;
-    this.#fillChunk();
-    this.#writeChunk();
-  }
-
-  get #isWaiting(): boolean {
-    return this.#first < this.#lines.length;
-  }
-
-  /** Takes as many whole lines as one write may hold; at least one. */
-  #fillChunk(): void {
-    const lines = this.#lines;
-    const from = this.#first;
-    let bytes = Buffer.byteLength(lines[from]!);
-    let to = from + 1;
-    while (to < lines.length) {
-      const more = Buffer.byteLength(lines[to]!);
-      if (bytes + more > this.#writeBytes) break;
-      bytes += more;
-      to += 1;
-    }
-    this.#chunk = Buffer.from(to - from === 1 ? lines[from]! : lines.slice(from, to).join(''));
+    if (this.#lines.isEmpty) return this.#isClosing ? this.#closed?.() : undefined;
+    this.#chunk = this.#lines.take();
     this.#chunkAt = 0;
-    this.#chunkLines = to - from;
-    if (to === lines.length) {
-      this.#lines = [];
-      this.#first = 0;
-    } else this.#first = to;
+    this.#writeChunk(this.#chunk);
   }
 
-  #writeChunk(): void {
+  #writeChunk(chunk: LineChunk): void {
     this.#isBusy = true;
-    if (this.#isDirect) return this.#writeNow();
+    if (this.#isDirect) return this.#writeNow(chunk);
     this.#unblock?.();
-    write(this.#fd, this.#chunk, this.#chunkAt, this.#chunk.length - this.#chunkAt, null, (cause, bytes) => {
-      if (cause !== null) return this.#writeFailed(cause);
-      if (this.#written(bytes)) this.#next();
-      else this.#writeChunk();
+    const { bytes, length } = chunk;
+    write(this.#fd, bytes, this.#chunkAt, length - this.#chunkAt, null, (cause, byteCount) => {
+      if (cause !== null) return this.#writeFailed(cause, chunk);
+      if (this.#written(byteCount, chunk)) this.#next();
+      else this.#writeChunk(chunk);
     });
   }
 
-  #writeNow(): void {
+  #writeNow(chunk: LineChunk): void {
+    const { bytes, length } = chunk;
     try {
-      while (!this.#written(writeSync(this.#fd, this.#chunk, this.#chunkAt)));
+      while (!this.#written(writeSync(this.#fd, bytes, this.#chunkAt, length - this.#chunkAt), chunk));
     } catch (cause) {
-      return this.#writeFailed(cause as NodeJS.ErrnoException);
+      return this.#writeFailed(cause as NodeJS.ErrnoException, chunk);
     }
     this.#next();
   }
 
   /** So many bytes more of the chunk; true when that was the rest of it. */
-  #written(bytes: number): boolean {
+  #written(byteCount: number, chunk: LineChunk): boolean {
     this.#fullPauseMs = FULL_PAUSE_MIN_MS;
-    this.#chunkAt += bytes;
-    if (this.#chunkAt < this.#chunk.length) return false;
-    this.#waitingBytes -= this.#chunk.length;
+    this.#chunkAt += byteCount;
+    if (this.#chunkAt < chunk.length) return false;
+    this.#waitingBytes -= chunk.length;
     this.#isTorn = false;
-    this.#chunkLines = 0;
+    this.#chunk = null;
+    this.#lines.giveBack(chunk);
     if (this.#waitingBytes < WAITING_BYTES_MAX / 2) this.#tellDrops();
     return true;
   }
 
-  #writeFailed(cause: NodeJS.ErrnoException): void {
+  #writeFailed(cause: NodeJS.ErrnoException, chunk: LineChunk): void {
     if (cause.code === 'EAGAIN' || cause.code === 'EBUSY') {
-      setTimeout(() => this.#writeChunk(), this.#fullPauseMs);
+      setTimeout(() => this.#writeChunk(chunk), this.#fullPauseMs);
       this.#fullPauseMs = Math.min(FULL_PAUSE_MAX_MS, this.#fullPauseMs * 2);
       return;
     }
@@ -246,14 +249,13 @@ export class LogDevice {
     this.#failure = reason;
     this.#isTrying = false;
     this.#isBusy = false;
-    const written = this.#chunk.subarray(0, this.#chunkAt);
+    const written = this.#chunk?.bytes.subarray(0, this.#chunkAt) ?? EMPTY;
     const whole = written.reduce((count, byte) => (byte === LINE_END ? count + 1 : count), 0);
     if (written.length > 0) this.#isTorn = written.at(-1) !== LINE_END;
-    this.#drop(reason, Math.max(0, this.#chunkLines - whole) + this.#lines.length - this.#first);
-    this.#lines = [];
-    this.#first = 0;
+    this.#drop(reason, Math.max(0, (this.#chunk?.lines ?? 0) - whole) + this.#lines.lines);
+    this.#lines.clear();
     this.#waitingBytes = 0;
-    this.#chunkLines = 0;
+    this.#chunk = null;
     this.#chunkAt = 0;
     if (isFirst) this.#owner.failed?.(cause);
     if (this.#isClosing) return this.#closed?.();
@@ -295,8 +297,9 @@ export class LogDevice {
     if (this.#isClosing || this.#unreported.every((count) => count === 0)) return;
     const line = this.#owner.describeDrops(namedCells(DROP_REASONS, this.#unreported));
     this.#unreported.fill(0);
-    this.#lines.push(line);
-    this.#waitingBytes += Buffer.byteLength(line);
+    const byteCount = Buffer.byteLength(line);
+    this.#lines.addText(line, byteCount);
+    this.#waitingBytes += byteCount;
   }
 
   #drop(reason: LineDropReason, lines: number): void {

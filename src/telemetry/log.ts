@@ -16,8 +16,8 @@ const LIST_MAX = 8;
 /** An open output. */
 export interface LogOutput {
   readonly log: Logger;
-  /** Takes a line that is formatted already, its end included, whatever the level of the log is. */
-  write(line: string): void;
+  /** Takes bytes[0, length), a line that is formatted already, with its end, whatever the level of the log is. */
+  writeBytes(bytes: Buffer, length: number): void;
   /** `stdout`, or its path. */
   readonly file: string;
   /** Lines that could not be written, by position of the reason in DROP_REASONS. */
@@ -48,7 +48,7 @@ export function openLog(
   { isShared = false, level = 'info', reports }: LogOptions = {},
 ): LogOutput {
   const file = destination === 1 ? 'stdout' : destination;
-  const shown = destination === 1 && isatty(1) ? readableLine : (line: string) => line;
+  const isShown = destination === 1 && isatty(1);
   const options = {
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
@@ -61,7 +61,7 @@ export function openLog(
         text = line;
       };
       pino(options, { write }).warn({ dropped }, 'log lines dropped');
-      return shown(text);
+      return isShown ? readableLine(text) : text;
     },
     failed: ({ code, message }) =>
       reports?.error({ file, code, problem: message }, 'log file fails: its lines are dropped'),
@@ -70,12 +70,17 @@ export function openLog(
       reports?.error({ file, code, problem: message }, 'log file not reopened: the old one stays in use'),
   };
   const device = new LogDevice(destination, owner, isShared ? ATOMIC_BYTES : undefined);
-  const write = isShared
-    ? (line: string) => device.write(shown(cutLine(line)))
-    : (line: string) => device.write(shown(line));
+  const write = (line: string): void => {
+    const whole = isShared ? cutLine(line) : line;
+    device.write(isShown ? readableLine(whole) : whole);
+  };
+  const writeBytes = (bytes: Buffer, length: number): void => {
+    if (isShown || (isShared && length > ATOMIC_BYTES)) write(bytes.toString('utf8', 0, length));
+    else device.writeBytes(bytes, length);
+  };
   return {
     log: pino({ ...options, level }, { write }),
-    write,
+    writeBytes,
     file,
     linesDropped: device.dropped,
     reopen: () => device.reopen(),

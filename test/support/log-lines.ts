@@ -8,5 +8,6 @@ export function logLines() {
     { base: null, timestamp: false, formatters: { level: (label) => ({ level: label }) } },
     { write },
   );
-  return { log, write, lines };
+  const writeBytes = (bytes: Buffer, length: number): void => write(bytes.toString('utf8', 0, length));
+  return { log, writeBytes, lines };
 }

@@ -17,4 +17,15 @@ describe('an output', () => {
     expect(out.length).toBe(1);
     expect(bytes.toString('latin1', 0, 1)).toBe('z');
   });
+
+  it('writes whole numbers in decimal', () => {
+    const numbers = [0, 1, 9, 10, 99, 100, 65_536, 999_999_999, 1_000_000_000, 2 ** 31 - 1];
+    for (const number of numbers) {
+      const out = new Output(2);
+      out.text('n');
+      out.decimal(number);
+      out.text('.');
+      expect(out.bytes.toString('latin1', 0, out.length)).toBe(`n${number}.`);
+    }
+  });
 });

@@ -2,8 +2,9 @@
 import { createHmac } from 'node:crypto';
 import { pino } from 'pino';
 import { describe, expect, test } from 'vitest';
+import { Output } from '../../../src/http1/output.ts';
 import type { LineSink } from '../../../src/telemetry/access-log.ts';
-import { AssignmentLines, formatAssignmentLine } from '../../../src/telemetry/assignment-line.ts';
+import { AssignmentLines, appendAssignmentLine } from '../../../src/telemetry/assignment-line.ts';
 import { type AssignmentEvent, Assignments } from '../../../src/telemetry/assignments.ts';
 import { logLines } from '../../support/log-lines.ts';
 
@@ -115,8 +116,8 @@ describe('after a reload', () => {
 });
 
 test('an event holds the keyed hash of the key and nothing that leads to the key without the secret', () => {
-  const { lines, write } = logLines();
-  const assignments = new Assignments(linesOf({ write }), 'secret', HOUR);
+  const { lines, writeBytes } = logLines();
+  const assignments = new Assignments(linesOf({ writeBytes }), 'secret', HOUR);
   assignments.write({ split: 's', variant: 'a', generation: 3 }, Buffer.from('token-42'));
   const hmac = createHmac('sha256', 'secret').update('token-42').digest('base64url');
   expect(lines).toEqual([
@@ -134,8 +135,8 @@ test('an event holds the keyed hash of the key and nothing that leads to the key
 
 describe('events of other processes', () => {
   test('are written once per key and window, whichever of them comes first', () => {
-    const { lines, write } = logLines();
-    const written = new Assignments(linesOf({ write }), 'secret', HOUR);
+    const { lines, writeBytes } = logLines();
+    const written = new Assignments(linesOf({ writeBytes }), 'secret', HOUR);
     const told: AssignmentEvent[] = [];
     const sink = { write: (event: AssignmentEvent) => void told.push(event) };
     const workers = [new Assignments(sink, 'secret', HOUR), new Assignments(sink, 'secret', HOUR)];
@@ -179,6 +180,8 @@ test('a line is what pino writes for the same members', () => {
       },
     );
     log.info(event, 'assignment');
-    expect(formatAssignmentLine(event, NOON)).toBe(text);
+    const out = new Output(16);
+    appendAssignmentLine(out, event, NOON);
+    expect(out.bytes.toString('utf8', 0, out.length)).toBe(text);
   }
 });

@@ -38,7 +38,7 @@ test('a level leaves out what is milder, but no lines that are formatted already
     const output = openLog(path, { level: 'warn' });
     output.log.info('mild');
     output.log.warn('warning');
-    output.write('{"msg":"line"}\n');
+    output.writeBytes(Buffer.from('{"msg":"line"}\nrest'), 15);
     await output.close();
     const lines = readFileSync(path, 'utf8').trim().split('\n');
     expect(lines.map((line) => JSON.parse(line).msg)).toEqual(['warning', 'line']);
