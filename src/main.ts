@@ -49,7 +49,8 @@ function hear(signal: Signal): void {
 /** Closes a debugger that a SIGUSR1 opened before the first line above ran. */
 function refuseDebugger(): void {
   const options = [...process.execArgv, process.env.NODE_OPTIONS ?? ''].join(' ');
-  if (/--inspect(?:-brk|-wait)?(?![\w-])/.test(options)) return;
+  // Asked for, or impossible: then the module, which takes part of a start, is not loaded.
+  if (/--inspect(?:-brk|-wait)?(?![\w-])|--disable-sigusr1(?![\w-])/.test(options)) return;
   const inspector = process.getBuiltinModule('node:inspector');
   if (inspector.url() !== undefined) inspector.close();
 }

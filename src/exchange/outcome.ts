@@ -1,6 +1,7 @@
 // What is told of an exchange when it has ended: to the counters, the sample of its split, the access log and the
 // assignment events. It gathers facts while the exchange runs and decides nothing about it.
 
+import { QUESTION } from '../bytes.ts';
 import { type Cause, FAULT_CODES, FAULTS, type FaultCode } from '../errors.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { RoutedSplit } from '../routing/generation.ts';
@@ -254,8 +255,8 @@ export class Outcome {
     const splitter: Splitter | undefined = this.#split?.splitter;
     const reached = this.sentAt > 0;
     const isFresh = this.connectAt > 0;
-    const query = head.bytes.indexOf(63, head.targetStart);
-    const pathEnd = query === -1 || query > head.targetEnd ? head.targetEnd : query;
+    let pathEnd = head.targetStart;
+    while (pathEnd < head.targetEnd && head.bytes[pathEnd] !== QUESTION) pathEnd++;
     accessLog.write({
       method: head.bytes.toString('latin1', head.methodStart, head.methodEnd),
       path: head.bytes.toString('latin1', head.targetStart, pathEnd),

@@ -7,7 +7,7 @@ import type { AssignmentEvent, AssignmentSink } from './assignments.ts';
 import { appendCount, appendQuoted, appendTime } from './line-text.ts';
 
 /** Room for a line, which grows where names are long. */
-const LINE_BYTES = 512;
+const EVENT_BYTES = 512;
 
 /** Appends the line with its end. @param nowMs Unix time */
 export function appendAssignmentLine(out: Output, event: AssignmentEvent, nowMs: number): void {
@@ -27,7 +27,7 @@ export function appendAssignmentLine(out: Output, event: AssignmentEvent, nowMs:
 /** Writes the events to an output of the log, whatever its level is. */
 export class AssignmentLines implements AssignmentSink {
   readonly #output: LineSink;
-  readonly #line = new Output(LINE_BYTES);
+  readonly #line = new Output(EVENT_BYTES);
 
   constructor(output: LineSink) {
     this.#output = output;
