@@ -2,11 +2,22 @@
 // fields belong only to this hop. Anything that two readers could frame differently is refused.
 // Knows nothing of sockets or forwarding. Sources: RFC 9112 §6, §9.3; RFC 9110 §7.6.1, §7.8, §10.1.1.
 
-import { COMMA, EQUALS, equalsIgnoringCase, isSpace, LOWER, NINE, QUOTE, SEMICOLON, ZERO } from '../bytes.ts';
+import {
+  ASTERISK,
+  COMMA,
+  EQUALS,
+  equalsIgnoringCase,
+  isSpace,
+  LOWER,
+  NINE,
+  QUOTE,
+  SEMICOLON,
+  ZERO,
+} from '../bytes.ts';
 import type { FaultCode } from '../errors.ts';
 import { isAuthority } from './authority.ts';
 import { FIELD } from './fields.ts';
-import { type RequestHead, TARGET_FORM } from './request-head.ts';
+import type { RequestHead } from './request-head.ts';
 import type { ResponseHead } from './response-head.ts';
 import { describeRule, type Rule } from './rules.ts';
 
@@ -236,7 +247,8 @@ export class RequestFraming extends Framing {
     this.isHead =
       head.methodEnd - head.methodStart === 4 &&
       bytes.compare(HEAD, 0, 4, head.methodStart, head.methodEnd) === 0;
-    if (this.upgradeEnd > this.upgradeStart && head.targetForm === TARGET_FORM.asterisk)
+    // Of the server as a whole, also where the client has written it in absolute form.
+    if (this.upgradeEnd > this.upgradeStart && bytes[head.targetStart] === ASTERISK)
       this.upgradeStart = this.upgradeEnd;
     return null;
   }

@@ -99,7 +99,7 @@ class Lane {
       throw new Finding(what, seed, pieces);
     };
     this.#upstream.takeTranscripts();
-    const expected = readRequests([stream]);
+    const expected = readRequests([stream], true);
     const [received] = await Promise.all([
       this.#attack(pieces, resets ? 'reset' : 'end'),
       this.#askHonestly(fail),

@@ -39,17 +39,25 @@ const fieldsOf = (section: FieldSection) =>
     slice(section.bytes, section.at[i * 2]!, section.at[i * 2 + 1]!),
   );
 
-/** Reads requests. */
-export function readRequests(pieces: readonly Buffer[]): Readings {
+/**
+ * Reads requests. A request for an upgrade is the last one, as it is for llhttp. With `readsOn` it is only if it cannot be
+ * sent on, which is so for a WebSocket with a body: the upstream of the fuzzer takes no upgrade.
+ */
+export function readRequests(pieces: readonly Buffer[], readsOn = false): Readings {
   const head = new RequestHead();
   const framing = new RequestFraming();
+  const isLastUpgrade = () => {
+    const { upgradeStart, upgradeEnd } = framing;
+    if (upgradeEnd === upgradeStart || !readsOn) return upgradeEnd > upgradeStart;
+    return framing.body !== BODY.none && /^websocket$/i.test(slice(head.bytes, upgradeStart, upgradeEnd));
+  };
   return read(pieces, head, framing, {
     judge: () => framing.read(head),
     line: () => [
       slice(head.bytes, head.methodStart, head.methodEnd),
       slice(head.bytes, head.targetStart, head.targetEnd),
     ],
-    endsConnection: () => !framing.keepAlive || framing.upgradeEnd > framing.upgradeStart,
+    endsConnection: () => !framing.keepAlive || isLastUpgrade(),
     isUpgrade: () => framing.connectionUpgrade && head.fieldValues('upgrade').length > 0,
   });
 }

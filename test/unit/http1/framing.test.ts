@@ -285,6 +285,12 @@ describe('what a request says besides', () => {
     ['is not wanted when two fields name protocols', ['Connection: upgrade', 'Upgrade: a', 'Upgrade: b'], ''],
     ['is not wanted in HTTP/1.0', ['Connection: upgrade', 'Upgrade: websocket'], '', 'GET / HTTP/1.0'],
     ['is not wanted of OPTIONS *', ['Connection: upgrade', 'Upgrade: websocket'], '', 'OPTIONS * HTTP/1.1'],
+    [
+      'is not wanted of OPTIONS *, written in absolute form',
+      ['Host: h', 'Connection: upgrade', 'Upgrade: websocket'],
+      '',
+      'OPTIONS http://h HTTP/1.1',
+    ],
   ];
   it.each(upgradeCases)('an upgrade %s', (_, fields, upgrade, line) => {
     expect(readRequest(fields, line)).toMatchObject({ fault: null, upgrade });
