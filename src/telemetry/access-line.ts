@@ -80,7 +80,7 @@ export function appendAccessLine(out: Output, record: ExchangeRecord, nowMs: num
   out.text(',"msg":"exchange"}\n');
 }
 
-/** A member of the line, or nothing for an empty text. @param name with what stands before and behind it */
+/** Appends a member, or nothing if the text is empty. @param name with its comma, quotes and colon: `,"path":` */
 function appendTextMember(out: Output, name: string, text: string): void {
   if (text === '') return;
   out.text(name);

@@ -71,7 +71,8 @@ export class LineChunks {
 
   #roomFor(byteCount: number): LineChunk {
     const last = this.#last;
-    if (last.length + byteCount <= Math.min(last.bytes.length, this.#chunkBytes)) return last;
+    const end = last.length + byteCount;
+    if (last !== NOTHING && end <= Math.min(last.bytes.length, this.#chunkBytes)) return last;
     if (last.lines > 0) this.#full.push(last);
     if (byteCount > this.#chunkBytes) {
       this.#last = { bytes: Buffer.allocUnsafeSlow(byteCount), length: 0, lines: 0 };

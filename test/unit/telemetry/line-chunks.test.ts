@@ -51,3 +51,11 @@ it('forgets what waits when it is cleared', () => {
   chunks.addText('x\n', 2);
   expect(chunks.take()).toMatchObject({ length: 2, lines: 1 });
 });
+
+it('gives an empty line back once, and no other queue has it', () => {
+  const [chunks, others] = [new LineChunks(CHUNK_BYTES), new LineChunks(CHUNK_BYTES)];
+  chunks.addText('', 0);
+  expect([chunks.lines, others.lines]).toEqual([1, 0]);
+  expect(chunks.take()).toMatchObject({ length: 0, lines: 1 });
+  expect([chunks.isEmpty, others.isEmpty]).toEqual([true, true]);
+});
