@@ -56,13 +56,16 @@ class Seats {
     const seeds = this.#seeds;
     const factors = this.#factors;
     let best = 0;
-    let bestScore = -1;
+    let bestHalf = 0;
+    // Which address is the best is chance, so a branch on it would be guessed wrong two or three times a choice: bits of
+    // the scores' upper 31 bits choose instead. Where those are equal, `pickByHash` looks at the last one.
     for (let i = 0; i < seeds.length; i++) {
-      const score = uniform(hash, seeds[i]!, factors[i]!);
-      if (score > bestScore || (score === bestScore && seeds[i]! >>> 0 < seeds[best]! >>> 0)) {
-        best = i;
-        bestScore = score;
-      }
+      const half = uniform(hash, seeds[i]!, factors[i]!) >>> 1;
+      const difference = bestHalf - half;
+      if (difference === 0) return null;
+      const isBetter = difference >> 31;
+      bestHalf ^= (bestHalf ^ half) & isBetter;
+      best ^= (best ^ i) & isBetter;
     }
     const address = this.addresses[best]!;
     const { health } = address;
