@@ -3,11 +3,21 @@
 // functions of the sources as they are, a map would only be read with --enable-source-maps, which costs memory and
 // start time, and minifying was measured to save neither.
 import { isBuiltin } from 'node:module';
+import { join } from 'node:path';
 import { defineConfig } from 'rolldown';
 import { readPage } from './src/admin/page/assets.ts';
 
-/** What only some configurations need: https upstreams, secrets, keys that are made. Loaded by the first call. */
-const LOADED_BY_CALL = ['node:child_process', 'node:crypto', 'node:tls'];
+/**
+ * What only some configurations and requests need: https upstreams, secrets, keys that are made, compressed answers of the
+ * admin port. Loaded by the first call; tables like STATUS_CODES are copied.
+ */
+const LOADED_BY_CALL = ['node:child_process', 'node:crypto', 'node:http', 'node:tls', 'node:zlib'];
+
+/** An object of numbers and texts alone. */
+function isTable(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return Object.values(value).every((one) => typeof one === 'number' || typeof one === 'string');
+}
 
 /**
  * `import` of a module of Node reads every one of its exports, and some of them load more: `promises` of node:fs, half of
@@ -31,9 +41,11 @@ const leanBuiltins = {
       byCall && /^[A-Z]/.test(one) && typeof exported[one] === 'function'
         ? // A class: what a function returns takes the place of what `new` made.
           `export function ${one}(...given) { return new (loaded().${one})(...given); }`
-        : byCall
-          ? `export const ${one} = (...given) => loaded().${one}(...given);`
-          : `export const ${one} = /* @__PURE__ */ (() => ${got}.${one})();`,
+        : byCall && isTable(exported[one])
+          ? `export const ${one} = ${JSON.stringify(exported[one])};`
+          : byCall
+            ? `export const ${one} = (...given) => loaded().${one}(...given);`
+            : `export const ${one} = /* @__PURE__ */ (() => ${got}.${one})();`,
     );
     const whole = byCall ? `{ ${names.join(', ')} }` : `/* @__PURE__ */ (() => ${got})()`;
     const load = byCall ? [`let whole; const loaded = () => (whole ??= ${got});`] : [];
@@ -78,6 +90,49 @@ const inlinePage = {
       : null,
 };
 
+/** What is loaded on its own at a start: a letter for each, of which the names of files are made. */
+const LOADED_ALONE = {
+  r: 'src/cli/readiness.ts',
+  p: 'src/cli/program.ts',
+  l: 'src/load-thread.ts',
+  w: 'src/workers/worker.ts',
+  s: 'src/cli/serve.ts',
+};
+
+/** What tells the imports of a module; `import()` is not among them. */
+interface Modules {
+  getModuleInfo(id: string): { readonly importedIds: readonly string[] } | null;
+}
+
+function closureOf(id: string, modules: Modules): ReadonlySet<string> {
+  const closure = new Set([id]);
+  for (const one of closure) {
+    for (const imported of modules.getModuleInfo(one)?.importedIds ?? []) closure.add(imported);
+  }
+  return closure;
+}
+
+/** By letter; made once for a build. */
+let closures: [string, ReadonlySet<string>][] = [];
+
+/**
+ * What `serve` imports is in a few files, one for all modules that the same ones of LOADED_ALONE import: finding and reading
+ * each file takes time at a start, and whoever is not `serve` loads no more than it needs.
+ */
+const startFiles = {
+  debugName: 'start',
+  name(id: string, modules: Modules): string | null {
+    if (closures.length === 0) {
+      closures = Object.entries(LOADED_ALONE).map(([letter, path]) => [
+        letter,
+        closureOf(join(import.meta.dirname, path), modules),
+      ]);
+    }
+    const letters = closures.filter(([, closure]) => closure.has(id)).map(([letter]) => letter);
+    return letters.includes('s') ? `start-${letters.join('')}` : null;
+  },
+};
+
 const library = {
   platform: 'node' as const,
   external: [/^[^./]/],
@@ -94,6 +149,7 @@ export default defineConfig([
       chunkFileNames: 'chunks/[name].js',
       format: 'esm',
       minify: false,
+      codeSplitting: { includeDependenciesRecursively: false, groups: [startFiles] },
     },
   },
   { ...library, input: 'src/index.ts', output: { file: 'dist/index.js', format: 'esm' } },
