@@ -25,6 +25,11 @@ export class Output {
     this.length = 0;
   }
 
+  /** Makes room for so many bytes more. */
+  reserve(byteCount: number): void {
+    if (this.length + byteCount > this.bytes.length) this.#grow(byteCount);
+  }
+
   /** Appends source[start, end). */
   copy(source: Buffer, start: number, end: number): void {
     if (this.length + end - start > this.bytes.length) this.#grow(end - start);

@@ -3,7 +3,7 @@
 // of this has none, so that its exchanges pay nothing. Sources: RFC 9110 §12.5.5 (Vary), W3C Trace Context §3.2.
 
 import { randomFillSync, randomUUID } from 'node:crypto';
-import type { RequestView } from '../bytes.ts';
+import { ByteRange, type RequestView } from '../bytes.ts';
 import type { Config } from '../config/options/document.ts';
 import { foldedName } from '../http1/field-names.ts';
 import type { RequestEdit } from '../http1/forward-request.ts';
@@ -12,6 +12,9 @@ import type { DecisionExtras, Reason, Splitter } from '../split/splitter.ts';
 const REQUEST_ID = 'x-request-id';
 const TRACEPARENT = 'traceparent';
 const TRACESTATE = 'tracestate';
+const FOLDED_REQUEST_ID = foldedName(REQUEST_ID);
+const FOLDED_TRACEPARENT = foldedName(TRACEPARENT);
+const FOLDED_TRACE = [FOLDED_TRACEPARENT, foldedName(TRACESTATE)];
 
 /** Edits of the messages of one destination. */
 export class Edits {
@@ -54,23 +57,23 @@ export class Edits {
 
   /** An id for a request that has none; null where it has one, or none is wanted. */
   makeRequestId(view: RequestView): string | null {
-    return this.#makesRequestIds && !hasValue(view, REQUEST_ID) ? randomUUID() : null;
+    return this.#makesRequestIds && !hasValue(view, REQUEST_ID, FOLDED_REQUEST_ID) ? randomUUID() : null;
   }
 
   /** How this request is edited on its way to the upstream, however often it is sent. */
   ofRequest(request: RequestView, extras: DecisionExtras | null, requestId: string | null): RequestEdit {
     const override = extras?.override ?? null;
-    const makesTrace = this.#traceparent !== 'off' && !hasValue(request, TRACEPARENT);
+    const makesTrace = this.#traceparent !== 'off' && !hasValue(request, TRACEPARENT, FOLDED_TRACEPARENT);
     if (override === null && requestId === null && !makesTrace) return this.#constant;
     const droppedFields = [...this.#droppedFromRequest];
     let addedLines = this.#requestLines;
     if (requestId !== null) {
-      droppedFields.push(foldedName(REQUEST_ID));
+      droppedFields.push(FOLDED_REQUEST_ID);
       addedLines += `x-request-id: ${requestId}\r\n`;
     }
     if (makesTrace) {
       // A new trace begins here: what is said of another one has no meaning in it.
-      droppedFields.push(foldedName(TRACEPARENT), foldedName(TRACESTATE));
+      droppedFields.push(...FOLDED_TRACE);
       addedLines += `traceparent: ${makeTraceparent(this.#traceparent === 'sampled')}\r\n`;
     }
     const { target = null, cookie = null, view = null } = override ?? {};
@@ -114,7 +117,13 @@ function makeTraceparent(isSampled: boolean): string {
   return `00-${hex.slice(0, 32)}-${hex.slice(32)}-0${isSampled ? 1 : 0}`;
 }
 
+/** The value that was looked for last; none outlives its call. */
+const found = new ByteRange();
+
 /** True when the request has such a field with something in it. */
-function hasValue(view: RequestView, lowerName: string): boolean {
+function hasValue(view: RequestView, lowerName: string, lowerBytes: Uint8Array): boolean {
+  // Nearly always there is none or one, and neither needs an array of views.
+  const count = view.locateField?.(lowerBytes, found) ?? 2;
+  if (count < 2) return count === 1 && found.end > found.start;
   return view.fieldValues(lowerName).some((value) => value.length > 0);
 }

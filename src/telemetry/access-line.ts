@@ -3,7 +3,7 @@
 
 import { type Cause, type FaultCode, formatCause } from '../errors.ts';
 import type { Output } from '../http1/output.ts';
-import { appendCount, appendQuoted, appendThousandths, appendTime } from './line-text.ts';
+import { appendCount, appendQuoted, appendThousandths, appendTime, KnownMember } from './line-text.ts';
 
 /** One exchange that has ended. Times in milliseconds; -1 = it did not come to that. */
 export interface ExchangeRecord {
@@ -36,68 +36,94 @@ export interface ExchangeRecord {
   readonly retries: number;
 }
 
+/** Bytes of a text that is the same in every line: they are copied, not written one by one. */
+const same = (text: string) => Buffer.from(text, 'latin1');
+
+const INFO = same('{"level":"info","time":"');
+const WARN = same('{"level":"warn","time":"');
+const REQUEST_ID = same('","requestId":');
+const CLIENT = same(',"client":');
+const NO_ID_CLIENT = same('","client":');
+const PATH = same(',"path":');
+const STATUS = same(',"status":');
+const CAUSE = same(',"cause":');
+const KEY_HASH = same(',"keyHash":"');
+const QUEUE_MS = same(',"queueMs":');
+const CONNECT_MS = same(',"connectMs":');
+const FIRST_BYTE_MS = same(',"firstByteMs":');
+const TOTAL_MS = same(',"totalMs":');
+const RECEIVED_BYTES = same(',"receivedBytes":');
+const SENT_BYTES = same(',"sentBytes":');
+const RETRIES = same(',"retries":');
+const END = same(',"msg":"exchange"}\n');
+
+const METHODS = new KnownMember(',"method":');
+const CODES = new KnownMember(',"code":');
+const SPLITS = new KnownMember(',"split":');
+const VARIANTS = new KnownMember(',"variant":');
+const REASONS = new KnownMember(',"reason":');
+const UPSTREAMS = new KnownMember(',"upstream":');
+const ADDRESSES = new KnownMember(',"address":');
+
 /** Appends the line with its end. @param nowMs Unix time */
 export function appendAccessLine(out: Output, record: ExchangeRecord, nowMs: number): void {
-  const { code, cause, split, keyHash } = record;
-  out.text(code === null ? '{"level":"info","time":"' : '{"level":"warn","time":"');
+  const { code, cause, split, keyHash, requestId, path } = record;
+  out.append(code === null ? INFO : WARN);
   appendTime(out, nowMs);
-  out.text('"');
-  appendTextMember(out, ',"requestId":', record.requestId);
-  out.text(',"client":');
+  if (requestId === '') out.append(NO_ID_CLIENT);
+  else {
+    out.append(REQUEST_ID);
+    appendQuoted(out, requestId);
+    out.append(CLIENT);
+  }
   appendQuoted(out, record.client);
-  appendTextMember(out, ',"method":', record.method);
-  appendTextMember(out, ',"path":', record.path);
-  out.text(',"status":');
+  METHODS.appendUnlessEmpty(out, record.method);
+  if (path !== '') {
+    out.append(PATH);
+    appendQuoted(out, path);
+  }
+  out.append(STATUS);
   out.decimal(record.status);
-  if (code !== null) appendTextMember(out, ',"code":', code);
+  if (code !== null) CODES.append(out, code);
   if (cause !== null) {
-    out.text(',"cause":');
+    out.append(CAUSE);
     appendQuoted(out, formatCause(cause));
   }
-  appendTextMember(out, ',"split":', split);
-  appendTextMember(out, ',"variant":', record.variant);
-  if (split !== '') {
-    out.text(',"reason":');
-    appendQuoted(out, record.reason);
-  }
+  SPLITS.appendUnlessEmpty(out, split);
+  VARIANTS.appendUnlessEmpty(out, record.variant);
+  if (split !== '') REASONS.append(out, record.reason);
   if (keyHash >= 0) {
-    out.text(',"keyHash":"');
+    out.append(KEY_HASH);
     appendHex8(out, keyHash);
     out.text('"');
   }
-  appendTextMember(out, ',"upstream":', record.upstream);
-  appendTextMember(out, ',"address":', record.address);
-  appendTimeMember(out, ',"queueMs":', record.queueMs);
-  appendTimeMember(out, ',"connectMs":', record.connectMs);
-  appendTimeMember(out, ',"firstByteMs":', record.firstByteMs);
-  appendTimeMember(out, ',"totalMs":', record.totalMs);
-  out.text(',"receivedBytes":');
+  UPSTREAMS.appendUnlessEmpty(out, record.upstream);
+  ADDRESSES.appendUnlessEmpty(out, record.address);
+  appendTimeMember(out, QUEUE_MS, record.queueMs);
+  appendTimeMember(out, CONNECT_MS, record.connectMs);
+  appendTimeMember(out, FIRST_BYTE_MS, record.firstByteMs);
+  appendTimeMember(out, TOTAL_MS, record.totalMs);
+  out.append(RECEIVED_BYTES);
   appendCount(out, record.receivedBytes);
-  out.text(',"sentBytes":');
+  out.append(SENT_BYTES);
   appendCount(out, record.sentBytes);
-  out.text(',"retries":');
+  out.append(RETRIES);
   appendCount(out, record.retries);
-  out.text(',"msg":"exchange"}\n');
+  out.append(END);
 }
 
-/** Appends a member, or nothing if the text is empty. @param name with its comma, quotes and colon: `,"path":` */
-function appendTextMember(out: Output, name: string, text: string): void {
-  if (text === '') return;
-  out.text(name);
-  appendQuoted(out, text);
-}
-
-function appendTimeMember(out: Output, name: string, ms: number): void {
+function appendTimeMember(out: Output, name: Uint8Array, ms: number): void {
   if (ms < 0) return;
-  out.text(name);
+  out.append(name);
   appendThousandths(out, Math.round(ms * 1000));
 }
 
-const HEX_BYTES = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+const HEX_DIGITS = same('0123456789abcdef');
 
+/** @param value from 0 to 2^32 - 1 */
 function appendHex8(out: Output, value: number): void {
-  out.text(HEX_BYTES[value >>> 24]!);
-  out.text(HEX_BYTES[(value >>> 16) & 255]!);
-  out.text(HEX_BYTES[(value >>> 8) & 255]!);
-  out.text(HEX_BYTES[value & 255]!);
+  out.reserve(8);
+  const { bytes, length } = out;
+  for (let i = 0; i < 8; i++) bytes[length + i] = HEX_DIGITS[(value >>> (28 - 4 * i)) & 15]!;
+  out.length = length + 8;
 }
