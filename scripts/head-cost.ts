@@ -149,7 +149,8 @@ function stepOf({ head: text, split: options, variants = 2, paths = ['/'] }: Cos
     route(head);
     const override = splitter.decide(head).extras?.override ?? null;
     const { target = null, cookie = null, view = null } = override ?? {};
-    const edit = override === null ? null : { droppedFields: [], target, cookie, addedLines: '', view };
+    const nothing = { droppedFields: [], addedLines: '', requestId: null };
+    const edit = override === null ? null : { ...nothing, target, cookie, view };
     out.clear();
     writeRequestHead(out, head, framing, end, rewrite, facts, false, edit);
   };

@@ -10,7 +10,14 @@ import type { Outcome } from './outcome.ts';
 import type { RequestRelay } from './request-relay.ts';
 import type { ResponseRelay } from './response-relay.ts';
 
-const NO_EDIT: RequestEdit = { droppedFields: [], target: null, cookie: null, addedLines: '', view: null };
+const NO_EDIT: RequestEdit = {
+  droppedFields: [],
+  target: null,
+  cookie: null,
+  addedLines: '',
+  requestId: null,
+  view: null,
+};
 
 /** Edits the request and its response, after the decision; `rewrite` changes the path of what is left of the request. */
 export function applyEdits(

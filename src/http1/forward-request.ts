@@ -35,6 +35,8 @@ export interface RequestEdit {
   readonly cookie: Uint8Array | null;
   /** Whole lines, each with its CRLF. */
   readonly addedLines: string;
+  /** The value of the X-Request-Id that is added behind them; null for none. */
+  readonly requestId: string | null;
   /** The request as SetFields reads it, without what an override left in it; null for the head itself. */
   readonly view?: RequestView | null;
 }
@@ -184,13 +186,17 @@ function isEditedOut(edit: RequestEdit, bytes: Buffer, nameStart: number, nameEn
 }
 
 /** Called after the client's own fields, so that nothing that Connection names can be one of these. */
-function writeEdit(out: Output, { cookie, addedLines }: RequestEdit, hasCookie: boolean): void {
+function writeEdit(out: Output, { cookie, addedLines, requestId }: RequestEdit, hasCookie: boolean): void {
   if (hasCookie && cookie !== null && cookie.length > 0) {
     out.text('Cookie: ');
     out.append(cookie);
     out.text('\r\n');
   }
   if (addedLines !== '') out.text(addedLines);
+  if (requestId === null) return;
+  out.text('x-request-id: ');
+  out.text(requestId);
+  out.text('\r\n');
 }
 
 /** True for OPTIONS and TRACE, whose Max-Forwards every proxy counts down (RFC 9110 §7.6.2). */

@@ -21,6 +21,7 @@ export class Edits {
   /** Names of the upstream's fields that go no further; null for none. */
   readonly droppedFromResponse: readonly Uint8Array[] | null;
   readonly #droppedFromRequest: readonly Uint8Array[];
+  readonly #droppedWithId: readonly Uint8Array[];
   readonly #requestLines: string;
   readonly #responseLines: string;
   readonly #chanceLines: string;
@@ -37,6 +38,7 @@ export class Edits {
     const line = variantHeader === undefined || variant === null ? '' : `${name}: ${variant}\r\n`;
     const varyBy = config.vary ? (splitter?.varyBy ?? []) : [];
     this.#droppedFromRequest = override === null ? header : [...header, foldedName(override)];
+    this.#droppedWithId = [...this.#droppedFromRequest, FOLDED_REQUEST_ID];
     this.droppedFromResponse = to.includes('client') ? header : null;
     this.#requestLines = to.includes('upstream') ? line : '';
     const told = to.includes('client') ? line : '';
@@ -51,6 +53,7 @@ export class Edits {
       target: null,
       cookie: null,
       addedLines: this.#requestLines,
+      requestId: null,
       view: null,
     };
   }
@@ -65,19 +68,15 @@ export class Edits {
     const override = extras?.override ?? null;
     const makesTrace = this.#traceparent !== 'off' && !hasValue(request, TRACEPARENT, FOLDED_TRACEPARENT);
     if (override === null && requestId === null && !makesTrace) return this.#constant;
-    const droppedFields = [...this.#droppedFromRequest];
+    let droppedFields = requestId === null ? this.#droppedFromRequest : this.#droppedWithId;
     let addedLines = this.#requestLines;
-    if (requestId !== null) {
-      droppedFields.push(FOLDED_REQUEST_ID);
-      addedLines += `x-request-id: ${requestId}\r\n`;
-    }
     if (makesTrace) {
       // A new trace begins here: what is said of another one has no meaning in it.
-      droppedFields.push(...FOLDED_TRACE);
+      droppedFields = [...droppedFields, ...FOLDED_TRACE];
       addedLines += `traceparent: ${makeTraceparent(this.#traceparent === 'sampled')}\r\n`;
     }
     const { target = null, cookie = null, view = null } = override ?? {};
-    return { droppedFields, target, cookie, addedLines, view };
+    return { droppedFields, target, cookie, addedLines, requestId, view };
   }
 
   /** Lines for the response to a request that was decided so, whoever answers it. */

@@ -4,24 +4,29 @@
 import { Output } from '../http1/output.ts';
 import type { LineSink } from './access-log.ts';
 import type { AssignmentEvent, AssignmentSink } from './assignments.ts';
-import { appendCount, appendQuoted, appendTime } from './line-text.ts';
+import { appendCount, appendQuoted, appendTime, KnownMember } from './line-text.ts';
 
 /** Room for a line, which grows where names are long. */
 const EVENT_BYTES = 512;
 
+const BEGIN = Buffer.from('{"level":"info","time":"');
+const KEY = Buffer.from(',"key":');
+const GENERATION = Buffer.from(',"generation":');
+const END = Buffer.from(',"msg":"assignment"}\n');
+const SPLITS = new KnownMember('","split":');
+const VARIANTS = new KnownMember(',"variant":');
+
 /** Appends the line with its end. @param nowMs Unix time */
 export function appendAssignmentLine(out: Output, event: AssignmentEvent, nowMs: number): void {
-  out.text('{"level":"info","time":"');
+  out.append(BEGIN);
   appendTime(out, nowMs);
-  out.text('","split":');
-  appendQuoted(out, event.split);
-  out.text(',"variant":');
-  appendQuoted(out, event.variant);
-  out.text(',"key":');
+  SPLITS.append(out, event.split);
+  VARIANTS.append(out, event.variant);
+  out.append(KEY);
   appendQuoted(out, event.key);
-  out.text(',"generation":');
+  out.append(GENERATION);
   appendCount(out, event.generation);
-  out.text(',"msg":"assignment"}\n');
+  out.append(END);
 }
 
 /** Writes the events to an output of the log, whatever its level is. */

@@ -211,8 +211,10 @@ describe('Via', () => {
 });
 
 /** What goes to the upstream when this is to be edited out and in. */
-const edited = (edit: Partial<RequestEdit>, ...lines: string[]) =>
-  forward(lines, {}, FACTS, { droppedFields: [], target: null, cookie: null, addedLines: '', ...edit });
+const edited = (edit: Partial<RequestEdit>, ...lines: string[]) => {
+  const nothing = { droppedFields: [], target: null, cookie: null, addedLines: '', requestId: null };
+  return forward(lines, {}, FACTS, { ...nothing, ...edit });
+};
 
 describe('an edited request', () => {
   it('is the same one where nothing is edited', () => {
@@ -273,5 +275,11 @@ describe('an edited request', () => {
     const edit = { droppedFields: [foldedName('x-variant')], addedLines: 'x-variant: a\r\n' };
     const lines = ['GET / HTTP/1.1', 'Host: h', 'Connection: X-Variant', 'X-Variant: b'];
     expect(edited(edit, ...lines)).toBe(headOf('GET / HTTP/1.1', 'Host: h', 'x-variant: a'));
+  });
+
+  it('has its id in place of one without a value', () => {
+    const edit = { droppedFields: [foldedName('x-request-id')], requestId: 'b7' };
+    const lines = ['GET / HTTP/1.1', 'Host: h', 'X_Request_Id:', 'A: b'];
+    expect(edited(edit, ...lines)).toBe(headOf('GET / HTTP/1.1', 'Host: h', 'A: b', 'x-request-id: b7'));
   });
 });
