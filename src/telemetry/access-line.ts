@@ -44,6 +44,7 @@ const WARN = same('{"level":"warn","time":"');
 const REQUEST_ID = same('","requestId":');
 const CLIENT = same(',"client":');
 const NO_ID_CLIENT = same('","client":');
+const METHOD = same(',"method":');
 const PATH = same(',"path":');
 const STATUS = same(',"status":');
 const CAUSE = same(',"cause":');
@@ -57,7 +58,6 @@ const SENT_BYTES = same(',"sentBytes":');
 const RETRIES = same(',"retries":');
 const END = same(',"msg":"exchange"}\n');
 
-const METHODS = new KnownMember(',"method":');
 const CODES = new KnownMember(',"code":');
 const SPLITS = new KnownMember(',"split":');
 const VARIANTS = new KnownMember(',"variant":');
@@ -67,7 +67,7 @@ const ADDRESSES = new KnownMember(',"address":');
 
 /** Appends the line with its end. @param nowMs Unix time */
 export function appendAccessLine(out: Output, record: ExchangeRecord, nowMs: number): void {
-  const { code, cause, split, keyHash, requestId, path } = record;
+  const { code, cause, split, keyHash, requestId, method, path } = record;
   out.append(code === null ? INFO : WARN);
   appendTime(out, nowMs);
   if (requestId === '') out.append(NO_ID_CLIENT);
@@ -77,7 +77,10 @@ export function appendAccessLine(out: Output, record: ExchangeRecord, nowMs: num
     out.append(CLIENT);
   }
   appendQuoted(out, record.client);
-  METHODS.appendUnlessEmpty(out, record.method);
+  if (method !== '') {
+    out.append(METHOD);
+    appendQuoted(out, method);
+  }
   if (path !== '') {
     out.append(PATH);
     appendQuoted(out, path);

@@ -25,12 +25,12 @@ export function appendQuoted(out: Output, text: string): void {
   out.length = start + count + 2;
 }
 
-/** Texts that one KnownMember keeps; a configuration seldom has more. */
+/** Texts that one KnownMember keeps at once; a configuration seldom has more, but addresses come and go. */
 const KNOWN_MAX = 1000;
 
 /**
- * A member whose text is one of few: names of the configuration and addresses. Copying its bytes takes a fraction of the
- * time of writing them character by character (bench/micro.ts).
+ * A member whose text is one of few that no client chooses: names of the configuration and addresses of upstreams. Copying
+ * its bytes takes a fraction of the time of writing them one by one (docs/performance.md).
  */
 export class KnownMember {
   /** The member's name with its comma, quotes and colon: `,"split":`. */
@@ -50,7 +50,8 @@ export class KnownMember {
     const known = this.#known.get(text);
     if (known !== undefined) return out.append(known);
     const bytes = Buffer.from(this.#name + JSON.stringify(text));
-    if (this.#known.size < KNOWN_MAX) this.#known.set(text, bytes);
+    if (this.#known.size === KNOWN_MAX) this.#known.clear();
+    this.#known.set(text, bytes);
     out.append(bytes);
   }
 }

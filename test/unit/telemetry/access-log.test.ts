@@ -207,4 +207,12 @@ describe('against pino', () => {
       runs(500),
     );
   });
+
+  test('also for more addresses than are remembered, each of them twice', () => {
+    const sample = fc.sample(record, { numRuns: 1, seed: 1 })[0]!;
+    for (let at = 0; at < 5000; at++) {
+      const one = { ...sample, address: `10.0.${at % 2500}.1` };
+      expect(lineOf(one, 0)).toBe(pinoLine(one, 0));
+    }
+  });
 });
