@@ -142,6 +142,8 @@ export default defineConfig([
   {
     input: ['src/main.ts', 'src/load-thread.ts'],
     platform: 'node',
+    // Nothing imports the exports of an entry; rolldown asks for this where groups leave dependencies out.
+    preserveEntrySignatures: 'allow-extension',
     plugins: [leanBuiltins, withoutUnused, inlinePage, asciiOnly],
     output: {
       dir: 'dist',
