@@ -39,80 +39,84 @@ export interface ExchangeRecord {
 /** Bytes of a text that is the same in every line: they are copied, not written one by one. */
 const same = (text: string) => Buffer.from(text, 'latin1');
 
-const INFO = same('{"level":"info","time":"');
-const WARN = same('{"level":"warn","time":"');
-const REQUEST_ID = same('","requestId":');
-const CLIENT = same(',"client":');
-const NO_ID_CLIENT = same('","client":');
-const METHOD = same(',"method":');
-const PATH = same(',"path":');
-const STATUS = same(',"status":');
-const CAUSE = same(',"cause":');
-const KEY_HASH = same(',"keyHash":"');
-const QUEUE_MS = same(',"queueMs":');
-const CONNECT_MS = same(',"connectMs":');
-const FIRST_BYTE_MS = same(',"firstByteMs":');
-const TOTAL_MS = same(',"totalMs":');
-const RECEIVED_BYTES = same(',"receivedBytes":');
-const SENT_BYTES = same(',"sentBytes":');
-const RETRIES = same(',"retries":');
-const END = same(',"msg":"exchange"}\n');
+const LINE = {
+  info: same('{"level":"info","time":"'),
+  warn: same('{"level":"warn","time":"'),
+  requestId: same('","requestId":'),
+  client: same(',"client":'),
+  noIdClient: same('","client":'),
+  method: same(',"method":'),
+  path: same(',"path":'),
+  status: same(',"status":'),
+  cause: same(',"cause":'),
+  keyHash: same(',"keyHash":"'),
+  queueMs: same(',"queueMs":'),
+  connectMs: same(',"connectMs":'),
+  firstByteMs: same(',"firstByteMs":'),
+  totalMs: same(',"totalMs":'),
+  receivedBytes: same(',"receivedBytes":'),
+  sentBytes: same(',"sentBytes":'),
+  retries: same(',"retries":'),
+  end: same(',"msg":"exchange"}\n'),
+} as const;
 
-const CODES = new KnownMember(',"code":');
-const SPLITS = new KnownMember(',"split":');
-const VARIANTS = new KnownMember(',"variant":');
-const REASONS = new KnownMember(',"reason":');
-const UPSTREAMS = new KnownMember(',"upstream":');
-const ADDRESSES = new KnownMember(',"address":');
+const NAMED = {
+  code: new KnownMember(',"code":'),
+  split: new KnownMember(',"split":'),
+  variant: new KnownMember(',"variant":'),
+  reason: new KnownMember(',"reason":'),
+  upstream: new KnownMember(',"upstream":'),
+  address: new KnownMember(',"address":'),
+} as const;
 
 /** Appends the line with its end. @param nowMs Unix time */
 export function appendAccessLine(out: Output, record: ExchangeRecord, nowMs: number): void {
   const { code, cause, split, keyHash, requestId, method, path } = record;
-  out.append(code === null ? INFO : WARN);
+  out.append(code === null ? LINE.info : LINE.warn);
   appendTime(out, nowMs);
-  if (requestId === '') out.append(NO_ID_CLIENT);
+  if (requestId === '') out.append(LINE.noIdClient);
   else {
-    out.append(REQUEST_ID);
+    out.append(LINE.requestId);
     appendQuoted(out, requestId);
-    out.append(CLIENT);
+    out.append(LINE.client);
   }
   appendQuoted(out, record.client);
   if (method !== '') {
-    out.append(METHOD);
+    out.append(LINE.method);
     appendQuoted(out, method);
   }
   if (path !== '') {
-    out.append(PATH);
+    out.append(LINE.path);
     appendQuoted(out, path);
   }
-  out.append(STATUS);
+  out.append(LINE.status);
   out.decimal(record.status);
-  if (code !== null) CODES.append(out, code);
+  if (code !== null) NAMED.code.append(out, code);
   if (cause !== null) {
-    out.append(CAUSE);
+    out.append(LINE.cause);
     appendQuoted(out, formatCause(cause));
   }
-  SPLITS.appendUnlessEmpty(out, split);
-  VARIANTS.appendUnlessEmpty(out, record.variant);
-  if (split !== '') REASONS.append(out, record.reason);
+  NAMED.split.appendUnlessEmpty(out, split);
+  NAMED.variant.appendUnlessEmpty(out, record.variant);
+  if (split !== '') NAMED.reason.append(out, record.reason);
   if (keyHash >= 0) {
-    out.append(KEY_HASH);
+    out.append(LINE.keyHash);
     appendHex8(out, keyHash);
     out.text('"');
   }
-  UPSTREAMS.appendUnlessEmpty(out, record.upstream);
-  ADDRESSES.appendUnlessEmpty(out, record.address);
-  appendTimeMember(out, QUEUE_MS, record.queueMs);
-  appendTimeMember(out, CONNECT_MS, record.connectMs);
-  appendTimeMember(out, FIRST_BYTE_MS, record.firstByteMs);
-  appendTimeMember(out, TOTAL_MS, record.totalMs);
-  out.append(RECEIVED_BYTES);
+  NAMED.upstream.appendUnlessEmpty(out, record.upstream);
+  NAMED.address.appendUnlessEmpty(out, record.address);
+  appendTimeMember(out, LINE.queueMs, record.queueMs);
+  appendTimeMember(out, LINE.connectMs, record.connectMs);
+  appendTimeMember(out, LINE.firstByteMs, record.firstByteMs);
+  appendTimeMember(out, LINE.totalMs, record.totalMs);
+  out.append(LINE.receivedBytes);
   appendCount(out, record.receivedBytes);
-  out.append(SENT_BYTES);
+  out.append(LINE.sentBytes);
   appendCount(out, record.sentBytes);
-  out.append(RETRIES);
+  out.append(LINE.retries);
   appendCount(out, record.retries);
-  out.append(END);
+  out.append(LINE.end);
 }
 
 function appendTimeMember(out: Output, name: Uint8Array, ms: number): void {

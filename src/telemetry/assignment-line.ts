@@ -9,24 +9,26 @@ import { appendCount, appendQuoted, appendTime, KnownMember } from './line-text.
 /** Room for a line, which grows where names are long. */
 const EVENT_BYTES = 512;
 
-const BEGIN = Buffer.from('{"level":"info","time":"');
-const KEY = Buffer.from(',"key":');
-const GENERATION = Buffer.from(',"generation":');
-const END = Buffer.from(',"msg":"assignment"}\n');
-const SPLITS = new KnownMember('","split":');
-const VARIANTS = new KnownMember(',"variant":');
+const EVENT = {
+  begin: Buffer.from('{"level":"info","time":"'),
+  split: new KnownMember('","split":'),
+  variant: new KnownMember(',"variant":'),
+  key: Buffer.from(',"key":'),
+  generation: Buffer.from(',"generation":'),
+  end: Buffer.from(',"msg":"assignment"}\n'),
+} as const;
 
 /** Appends the line with its end. @param nowMs Unix time */
 export function appendAssignmentLine(out: Output, event: AssignmentEvent, nowMs: number): void {
-  out.append(BEGIN);
+  out.append(EVENT.begin);
   appendTime(out, nowMs);
-  SPLITS.append(out, event.split);
-  VARIANTS.append(out, event.variant);
-  out.append(KEY);
+  EVENT.split.append(out, event.split);
+  EVENT.variant.append(out, event.variant);
+  out.append(EVENT.key);
   appendQuoted(out, event.key);
-  out.append(GENERATION);
+  out.append(EVENT.generation);
   appendCount(out, event.generation);
-  out.append(END);
+  out.append(EVENT.end);
 }
 
 /** Writes the events to an output of the log, whatever its level is. */
