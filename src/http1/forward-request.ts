@@ -35,7 +35,7 @@ export interface RequestEdit {
   readonly cookie: Uint8Array | null;
   /** Whole lines, each with its CRLF. */
   readonly addedLines: string;
-  /** The value of the X-Request-Id that is added behind them; null for none. */
+  /** The value of an X-Request-Id field that follows these lines; null adds none. */
   readonly requestId: string | null;
   /** The request as SetFields reads it, without what an override left in it; null for the head itself. */
   readonly view?: RequestView | null;
