@@ -137,6 +137,22 @@ describe('a client', () => {
     });
   });
 
+  it('that asks for another handshake on its connection gets an alert, as from nginx, and others are served on', async () => {
+    const splitter = await startTls();
+    const socket = connect({
+      port: splitter.port,
+      host: '127.0.0.1',
+      ca: authority.caBytes,
+      servername: 'shop.example',
+      maxVersion: 'TLSv1.2',
+    });
+    await once(socket, 'secureConnect');
+    const failed = once(socket, 'error');
+    socket.renegotiate({}, () => undefined);
+    expect((await failed)[0]).toMatchObject({ reason: 'no renegotiation' });
+    expect((await ask(splitter.port)).text).toMatch(/^HTTP\/1\.1 200 /);
+  });
+
   it('that does not finish its handshake is let go after timeouts.tlsHandshake', async () => {
     const splitter = await startTls({}, { timeouts: { tlsHandshake: '50ms' } });
     expect(await askPlain(splitter.port, Buffer.from([0x16, 3, 1]))).toBe('');
