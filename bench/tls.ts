@@ -13,6 +13,7 @@ import {
   HYBRID_GROUP,
   handshakes,
   keptRequests,
+  LARGE_PATH,
   PROTOCOL,
   sessionOf,
   type TlsTarget,
@@ -77,7 +78,13 @@ const LOADS: readonly Load[] = [
     unit: 'Request on a kept connection, plain text',
     group: GROUP,
     isKept: true,
-    run: (target, seconds) => keptRequests(target, seconds, true),
+    run: (target, seconds) => keptRequests(target, seconds, { isPlain: true }),
+  },
+  {
+    unit: 'Request of 64 KiB on a kept connection',
+    group: GROUP,
+    isKept: true,
+    run: (target, seconds) => keptRequests(target, seconds, { path: LARGE_PATH }),
   },
   {
     unit: 'New handshake',
@@ -233,9 +240,10 @@ export async function measureTls(
       const contenders = takingPart(all, load);
       const costs = contenders.map(({ name }) => ({ name, rounds: [] as number[] }));
       for (let round = 0; round <= rounds; round++) {
-        const length = round === 0 ? seconds * WARM_UP_FACTOR : seconds;
         const turns = isTogether ? [contenders] : contenders.map((contender) => [contender]);
         for (const turn of turns) {
+          // Those that share a core share its time.
+          const length = round === 0 ? seconds * WARM_UP_FACTOR * turn.length : seconds;
           progress(`${load.unit}, round ${round} of ${rounds}: ${turn.map(({ name }) => name).join(', ')}`);
           const measured = await Promise.all(turn.map((contender) => costOf(contender, load, length)));
           if (round === 0) continue;

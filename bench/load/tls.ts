@@ -24,9 +24,10 @@ export interface TlsTarget {
 }
 
 const HOST = 'bench.example';
-const PATH = '/small?token=42';
-const REQUEST = `GET ${PATH} HTTP/1.1\r\nHost: ${HOST}\r\n`;
-const LAST_REQUEST = `${REQUEST}Connection: close\r\n\r\n`;
+const SMALL_PATH = '/small?token=42';
+export const LARGE_PATH = '/64k?token=42';
+const requestOf = (path: string) => `GET ${path} HTTP/1.1\r\nHost: ${HOST}\r\n`;
+const LAST_REQUEST = `${requestOf(SMALL_PATH)}Connection: close\r\n\r\n`;
 
 /** Opens a connection; `session` is resumed. */
 function open(
@@ -88,15 +89,35 @@ export async function handshakes(target: TlsTarget, until: number, session?: Buf
   return count;
 }
 
+/** What is asked for on kept connections, and how. */
+interface KeptLoad {
+  readonly path?: string;
+  /** Without TLS. */
+  readonly isPlain?: boolean;
+}
+
 /** Requests on one connection, one after the other, until `until`; how many there were. */
-function requests(target: TlsTarget, until: number, isPlain: boolean): Promise<number> {
+function requests(
+  target: TlsTarget,
+  until: number,
+  { path = SMALL_PATH, isPlain = false }: KeptLoad,
+): Promise<number> {
   return new Promise((done) => {
     let count = 0;
-    const ask = (socket: Socket): void => void socket.write(`${REQUEST}\r\n`);
+    const ask = (socket: Socket): void => void socket.write(`${requestOf(path)}\r\n`);
     const socket: Socket = isPlain
       ? connectPlain(target.plainPort, '127.0.0.1', () => ask(socket))
       : open(target, undefined, ask);
-    socket.on('data', () => {
+    let left = -1;
+    socket.on('data', (bytes: Buffer) => {
+      // Answers have a Content-Length, and their head comes in one piece.
+      if (left < 0) {
+        const headEnd = bytes.indexOf('\r\n\r\n') + 4;
+        left = headEnd + Number(/Content-Length: (\d+)/.exec(bytes.toString('latin1', 0, headEnd))![1]);
+      }
+      left -= bytes.length;
+      if (left > 0) return;
+      left = -1;
       count++;
       if (performance.now() < until) ask(socket);
       else socket.destroy();
@@ -107,23 +128,24 @@ function requests(target: TlsTarget, until: number, isPlain: boolean): Promise<n
 
 /**
  * Requests on kept connections: by wrk, which costs so little that the measured core stays busy, or by clients of
- * Node.js where it is missing. wrk offers what its own OpenSSL does, the same to everybody. `isPlain`: without TLS.
+ * Node.js where it is missing. wrk offers what its own OpenSSL does, the same to everybody.
  */
-export async function keptRequests(target: TlsTarget, seconds: number, isPlain = false): Promise<number> {
+export async function keptRequests(target: TlsTarget, seconds: number, load: KeptLoad = {}): Promise<number> {
   // wrk counts in whole seconds.
   const wrk = seconds < 1 ? undefined : findProgram('wrk');
   if (wrk === undefined) {
     const until = performance.now() + seconds * 1000;
-    const counts = await Promise.all(Array.from({ length: CLIENTS }, () => requests(target, until, isPlain)));
+    const counts = await Promise.all(Array.from({ length: CLIENTS }, () => requests(target, until, load)));
     return counts.reduce((sum, count) => sum + count, 0);
   }
+  const { path = SMALL_PATH, isPlain = false } = load;
   const length = `-d${Math.round(seconds)}s`;
   const origin = isPlain ? `http://127.0.0.1:${target.plainPort}` : `https://127.0.0.1:${target.port}`;
   const output = await new Running('wrk', 'load', wrk, [
     '-t1',
     `-c${CLIENTS}`,
     length,
-    `${origin}${PATH}`,
+    `${origin}${path}`,
   ]).result();
   const [, count] = /(\d+) requests in/.exec(output) ?? [];
   if (count === undefined || /Non-2xx|Socket errors/.test(output))

@@ -70,7 +70,12 @@ describe.runIf(process.platform === 'linux')('npm run bench', () => {
         '--main',
         inject('builtMain'),
       );
-      for (const load of ['Request on a kept connection', 'New handshake', 'Resumed handshake'])
+      for (const load of [
+        'Request on a kept connection',
+        'Request of 64 KiB on a kept connection',
+        'New handshake',
+        'Resumed handshake',
+      ])
         expect(stdout).toMatch(
           new RegExp(`^${load}\\n\\n(?:.*\\n){3}\\| request-splitter +\\| +\\d+\\.\\d \\|.*\\dx \\|`, 'm'),
         );
