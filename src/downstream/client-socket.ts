@@ -130,8 +130,7 @@ export abstract class ClientSocket<Connection> implements Timed, WireOwner, Surr
 
   /** An answer can still be written. */
   get isAnswerable(): boolean {
-    const { socket } = this.wire;
-    return !socket.destroyed && !socket.writableEnded;
+    return this.wire.isWritable;
   }
 
   /** Ends the connection at once; what was answered still reaches the socket. */

@@ -256,7 +256,7 @@ export class Downstream extends ClientSocket<Downstream> implements Client<Gener
         if (!this.#isAnswered || this.#held === null || !this.wire.isBlocked) this.close(now);
         return;
       default:
-        this.wire.socket.destroySoon();
+        this.wire.destroySoon();
     }
   };
 

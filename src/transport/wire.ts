@@ -1,14 +1,16 @@
 // One socket's bytes, in and out. All sockets of a side read into the same memory; what is written in one turn of the event
 // loop is gathered and leaves in one write at its end. Bytes belong to the receiver only during the call, and what a socket
-// does not take at once is copied. It knows nothing of HTTP. Uses two private Node APIs, each with a public fallback
-// (docs/decisions/0018): reads of an accepted socket into shared memory, and a write that says how much was taken.
-// Source: docs/performance.md.
+// does not take at once is copied. It knows nothing of HTTP. Uses two private Node APIs, each with a public fallback: reads of
+// an accepted socket into shared memory, and writes past the stream. Source: docs/decisions/0018, docs/performance.md.
 
 import { writeSync } from 'node:fs';
 import type { Socket } from 'node:net';
-import { Output } from '../http1/output.ts';
+import type { Output } from '../http1/output.ts';
 import { AFTER_BYTES_MAX, type ReadMemory } from './read-memory.ts';
 import { handleOf, ONREAD } from './socket-handle.ts';
+import { enlarge, giveBack, takeOutput } from './spare-outputs.ts';
+import { TlsWrites } from './tls-writes.ts';
+import { atEndOfTurn, type Gathering, inNextTurn, type Resting } from './turn-ends.ts';
 
 /** Gathered bytes above which a write does not wait for the end of the turn. */
 const GATHERED_BYTES_MAX = 65_536;
@@ -19,15 +21,8 @@ const COPY_BYTES_MAX = 16_384;
  * that fills its buffer, 32 times in a row. Less costs throughput (bench get-1m), more makes others wait.
  */
 const TURN_BYTES_MAX = 131_072;
-/** Bytes that wait in TLS above which the peer is slow, whatever the socket below says: more than a turn brings. */
-const CARRIED_BYTES_MAX = 262_144;
-/** First size of an Output. */
-const OUTPUT_BYTES = 2048;
-/** Most Outputs that are kept, as many as wires gather in a turn of a busy process; and of those that have grown. */
-const SPARE_OUTPUTS_MAX = 1024;
-const SPARE_GROWN_MAX = 64;
-/** One that grew further is not kept at all. */
-const GROWN_BYTES_MAX = 65_536;
+/** Bytes that wait for TLS above which the peer is slow, whatever the socket below says: more than a turn brings. */
+const TLS_WAITING_BYTES_MAX = 262_144;
 
 /** Whose socket it is. */
 export interface WireOwner {
@@ -49,50 +44,11 @@ export interface WireOwner {
 /** What a text that follows bytes covers while both are written. */
 const covered = new Uint8Array(AFTER_BYTES_MAX);
 
-const spareOutputs: Output[] = [];
-/** Wires that have gathered something in this turn. */
-let gathering: Wire[] = [];
-let flushing: Wire[] = [];
-
-/** Number of the present turn of the event loop, as far as something was gathered in each. */
-let turnNumber = 0;
-
-export function currentTurn(): number {
-  return turnNumber;
-}
-
-function flushAll(): void {
-  turnNumber++;
-  const wires = gathering;
-  gathering = flushing;
-  flushing = wires;
-  for (let i = 0; i < wires.length; i++) wires[i]!.endTurn();
-  wires.length = 0;
-}
-
-/** Wires that have read their part of this turn. */
-let resting: Wire[] = [];
-let waking: Wire[] = [];
-
-function wakeAll(): void {
-  const wires = resting;
-  resting = waking;
-  waking = wires;
-  for (let i = 0; i < wires.length; i++) wires[i]!.endRest();
-  wires.length = 0;
-}
-
-function giveBack(out: Output): void {
-  out.clear();
-  const keptMax = out.bytes.length === OUTPUT_BYTES ? SPARE_OUTPUTS_MAX : SPARE_GROWN_MAX;
-  if (spareOutputs.length < keptMax && out.bytes.length <= GROWN_BYTES_MAX) spareOutputs.push(out);
-}
-
 /**
  * The bytes of one socket, owned by the connection whose socket it is. Its promise: what was written leaves in order or the owner
  * is told that it does not, and no memory that it was given is used after the call.
  */
-export class Wire {
+export class Wire implements Gathering, Resting {
   readonly socket: Socket;
   readonly #owner: WireOwner;
   #memory: ReadMemory | null = null;
@@ -110,31 +66,35 @@ export class Wire {
   #handed = 0;
   /** Writes go straight to the socket's descriptor as long as it takes them. */
   readonly #isDirect: boolean;
-  /** The socket that carries the bytes of TLS, where it is known. */
-  readonly #carrier: Socket | null;
+  /** How the writes of a TLS socket leave; null for all others. */
+  readonly #tls: TlsWrites | null;
 
   /**
-   * `isPlain`: the socket's bytes are those of the descriptor, not of TLS. `carrier` is the socket under the one of TLS.
+   * `isPlain`: the socket's bytes are those of the descriptor, not of TLS. `carrier` is the socket under the one of TLS; without
+   * it TLS goes through the stream.
    */
   constructor(socket: Socket, owner: WireOwner, isPlain: boolean, carrier: Socket | null = null) {
-    this.#carrier = carrier;
     this.socket = socket;
     this.#owner = owner;
     this.#isDirect = isPlain;
+    this.#tls = carrier === null ? null : new TlsWrites(socket, carrier, this.#onTlsFree);
   }
 
   /** Reads from now on. A socket that connects is connected. */
   startReading(memory: ReadMemory): void {
     const { socket } = this;
     const handle = handleOf(socket);
-    if (ONREAD === undefined || !this.#isDirect || typeof handle?.useUserBuffer !== 'function') {
+    const isTls = this.#tls !== null;
+    if (ONREAD === undefined || !(this.#isDirect || isTls) || typeof handle?.useUserBuffer !== 'function') {
       socket.on('data', this.#onData);
       return;
     }
+    // What came with the end of the handshake is in the stream, and what is decrypted during a pause joins it there.
+    if (isTls) socket.on('data', this.#onData);
     this.#memory = memory;
     const slots = socket as unknown as Record<symbol, unknown>;
     slots[ONREAD.buffer] = memory.room;
-    slots[ONREAD.callback] = this.#onRead;
+    slots[ONREAD.callback] = isTls ? (byteCount: number) => this.#onDecrypted(byteCount) : this.#onRead;
     handle.useUserBuffer(memory.room);
     socket.resume();
   }
@@ -151,23 +111,21 @@ export class Wire {
 
   /** Bytes that were written and that the kernel has not taken. */
   get unsentBytes(): number {
-    const gathered = this.#out?.length ?? 0;
-    const queued = handleOf(this.socket)?.writeQueueSize ?? 0;
-    if (this.#carrier === null) return queued + gathered;
-    // TLS counts a write as queued until the last of its bytes has left; the socket below knows how many have not.
-    return (handleOf(this.#carrier)?.writeQueueSize || queued) + gathered;
+    const handed = this.#tls?.unsentBytes ?? handleOf(this.socket)?.writeQueueSize ?? 0;
+    return handed + (this.#out?.length ?? 0);
   }
 
   /** Ends the connection so that the peer sees an error, whatever it has been sent. */
   reset(): void {
-    (this.#carrier ?? this.socket).resetAndDestroy();
+    if (this.#tls === null) this.socket.resetAndDestroy();
+    else this.#tls.reset();
   }
 
   /** Stops reading until `resume`. */
   pause(): void {
     if (this.#isPaused) return;
     this.#isPaused = true;
-    if (!this.#isResting) this.socket.pause();
+    if (!this.#isResting || this.#tls !== null) this.socket.pause();
   }
 
   resume(): void {
@@ -188,11 +146,10 @@ export class Wire {
   /** Where to write what is to leave at the end of this turn. */
   gather(): Output {
     if (this.#out !== null) return this.#out;
-    this.#out = spareOutputs.pop() ?? new Output(OUTPUT_BYTES);
+    this.#out = takeOutput();
     if (!this.#isListed) {
       this.#isListed = true;
-      // One immediate for the first of a turn: it runs when every socket that is ready has been read.
-      if (gathering.push(this) === 1) setImmediate(flushAll);
+      atEndOfTurn(this);
     }
     return this.#out;
   }
@@ -202,7 +159,10 @@ export class Wire {
    * `isFrontFree`: those in front of `from` may be written over by it.
    */
   write(bytes: Buffer, from: number, to: number, isFrontFree = false, after = ''): void {
-    if (to - from <= COPY_BYTES_MAX || this.#isBlocked || this.#isHeldBack) {
+    const isLarge = to - from > COPY_BYTES_MAX;
+    if (!isLarge || this.#isBlocked || this.#isHeldBack || this.#tls !== null) {
+      // TLS may use the bytes until it has taken them.
+      if (isLarge && this.#tls !== null) this.#out = enlarge(this.gather());
       const out = this.gather();
       out.copy(bytes, from, to);
       if (after !== '') out.text(after);
@@ -248,8 +208,13 @@ export class Wire {
   flush(): void {
     const out = this.#out;
     if (out === null || this.#isBlocked) return;
+    if (this.#tls?.isBusy === true && !this.#hasEnded) {
+      if (out.length > TLS_WAITING_BYTES_MAX) this.#block();
+      return;
+    }
     this.#out = null;
     if (this.#isDirect) this.#hand(out.bytes.subarray(0, out.length), out);
+    else if (this.#tls !== null) this.#handToTls(out, this.#tls);
     else {
       this.#write(Buffer.from(out.bytes.subarray(0, out.length)));
       giveBack(out);
@@ -262,6 +227,12 @@ export class Wire {
   end(): void {
     this.flush();
     const out = this.#out;
+    if (this.#tls?.isBusy === true) {
+      if (!this.#hasEnded) this.#tls.endLater(out);
+      this.#out = null;
+      this.#hasEnded = true;
+      return;
+    }
     if (out !== null) {
       // It waits behind a write that is under way: so does the end.
       this.#out = null;
@@ -274,11 +245,23 @@ export class Wire {
     this.socket.end();
   }
 
+  /** Ends the writing side as `end` does, and then the connection. */
+  destroySoon(): void {
+    this.end();
+    if (this.#tls?.isBusy === true) this.#tls.destroyLater();
+    else this.socket.destroySoon();
+  }
+
+  /** Nothing has ended the writing side. */
+  get isWritable(): boolean {
+    return !this.#hasEnded && !this.socket.destroyed && !this.socket.writableEnded;
+  }
+
   /** The turn in which it gathered something ends. */
   endTurn(): void {
     if (this.#isHeldBack) {
       this.#isHeldBack = false;
-      if (gathering.push(this) === 1) setImmediate(flushAll);
+      atEndOfTurn(this);
       return;
     }
     this.#isListed = false;
@@ -294,7 +277,7 @@ export class Wire {
 
   #rest(): void {
     this.#isResting = true;
-    if (resting.push(this) === 1) setImmediate(wakeAll);
+    inNextTurn(this);
   }
 
   /** Writes as many bytes as the socket takes from where they are; the others are copied. */
@@ -338,27 +321,33 @@ export class Wire {
 
   readonly #onTaken = (cause?: Error | null): void => {
     this.#handed--;
-    if (cause) {
-      // Blocked for good: `drained` never comes, and nothing more is handed over.
-      this.#isBlocked = true;
-      if (!this.#owner.writeFailed()) this.socket.destroy(cause);
-    } else if (this.#isBlocked && this.#handed === 0) this.#unblock();
+    if (cause) this.#fail(cause);
+    else if (this.#isBlocked && this.#handed === 0) this.#unblock();
+  };
+
+  #fail(cause: Error): void {
+    // Blocked for good: `drained` never comes, and nothing more is handed over.
+    this.#isBlocked = true;
+    if (!this.#owner.writeFailed()) this.socket.destroy(cause);
+  }
+
+  #handToTls(out: Output, tls: TlsWrites): void {
+    if (this.#hasEnded) return giveBack(out);
+    tls.hand(out);
+    if (tls.isBusy && !tls.isCarried) this.#block();
+  }
+
+  readonly #onTlsFree = (cause: Error | null): void => {
+    if (cause !== null) this.#fail(cause);
+    else if (this.#isBlocked) this.#unblock();
+    else this.flush();
   };
 
   #write(bytes: Buffer): void {
     const { socket } = this;
     if (socket.destroyed || socket.writableEnded) return;
     socket.write(bytes, this.#onWritten);
-    const queued = socket.writableLength;
-    if (queued > 0 && (queued > CARRIED_BYTES_MAX || !this.#isCarried)) this.#block();
-  }
-
-  /**
-   * TLS calls no write finished in the turn of its beginning. What the socket below has given to the kernel is on its way
-   * all the same, and a client that keeps up is not treated as a slow one (npm run bench -- --tls).
-   */
-  get #isCarried(): boolean {
-    return this.#carrier !== null && handleOf(this.#carrier)?.writeQueueSize === 0;
+    if (socket.writableLength > 0) this.#block();
   }
 
   readonly #onWritten = (): void => {
@@ -387,12 +376,25 @@ export class Wire {
     return !this.#isPaused && !this.#isResting;
   };
 
-  /** Where nothing tells how full a read was, all bytes count. */
+  /** Decrypting goes on with what has come when reading stops: during a pause it waits in the stream, in order. */
+  #onDecrypted(byteCount: number): boolean {
+    const { bytes, from } = this.#memory!;
+    if (this.#isPaused || this.socket.readableLength > 0)
+      this.socket.push(Buffer.from(bytes.subarray(from, from + byteCount)));
+    else this.#receive(bytes, from, from + byteCount);
+    return !this.#isPaused && !this.#isResting;
+  }
+
   readonly #onData = (chunk: Buffer): void => {
-    this.#turnBytes += chunk.length;
-    this.#owner.received(chunk, 0, chunk.length);
-    if (this.#turnBytes < TURN_BYTES_MAX || this.#isResting) return;
-    this.#rest();
-    this.socket.pause();
+    if (this.#receive(chunk, 0, chunk.length)) this.socket.pause();
   };
+
+  /** Where nothing tells how full a read was, all bytes count. True when they end its part of the turn. */
+  #receive(bytes: Buffer, from: number, to: number): boolean {
+    this.#turnBytes += to - from;
+    this.#owner.received(bytes, from, to);
+    if (this.#turnBytes < TURN_BYTES_MAX || this.#isResting) return false;
+    this.#rest();
+    return true;
+  }
 }

@@ -7,7 +7,7 @@ import murmurhash from 'murmurhash';
 import type { UpstreamUrl } from '../config/options/addresses.ts';
 import type { MemberConfig, UpstreamConfig } from '../config/options/upstream.ts';
 import type { PooledConnection } from '../transport/contracts.ts';
-import { currentTurn } from '../transport/wire.ts';
+import { currentTurn } from '../transport/turn-ends.ts';
 import { AddressHealth, type EjectSettings } from './health.ts';
 import type { Lookup } from './lookups.ts';
 import type { Probe } from './probe.ts';

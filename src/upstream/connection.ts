@@ -142,7 +142,7 @@ export class UpstreamConnection implements PooledConnection, Timed, WireOwner {
     this.wire.end();
     if (!this.wire.hasUnsent) return this.destroy();
     this.#upstream.deadlines.set(this, deadline);
-    this.wire.socket.destroySoon();
+    this.wire.destroySoon();
   }
 
   /** Ends the connection at once, without a word to its exchange, if it has one; those in the queue are sent elsewhere. */
