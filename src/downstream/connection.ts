@@ -166,7 +166,7 @@ export class Downstream extends ClientSocket<Downstream> implements Client<Gener
     this.#dropExchange();
     this.wire.resume();
     this.#lingersUntil = now + LINGER_LONGEST_MS;
-    this.setDeadline(now + (this.wire.hasUnsent ? this.timeouts.write : LINGER_STEP_MS));
+    this.setDeadline(now + (this.wire.isBlocked ? this.timeouts.write : LINGER_STEP_MS));
   }
 
   /** A client that still sends has not read its answer yet: a reset would take that away from it. */

@@ -12,6 +12,8 @@ interface Handle {
   /** Bytes that libuv has not given to the kernel. */
   readonly writeQueueSize?: number;
   useUserBuffer?(buffer: Uint8Array): void;
+  /** The handle whose bytes one of TLS decrypts. */
+  readonly _parent?: Handle;
 }
 
 /** Where net.Socket keeps the buffer and the callback of onread; undefined where it does not do so. */
@@ -44,6 +46,11 @@ export function carrierOf(socket: TLSSocket): Socket | null {
 
 export function handleOf(socket: Socket): Handle | null {
   return (socket as unknown as { readonly _handle: Handle | null })._handle;
+}
+
+/** Bytes of a TLS socket that are encrypted and that libuv has not given to the kernel; undefined where Node does not say. */
+export function carriedQueueSize(socket: Socket): number | undefined {
+  return handleOf(socket)?._parent?.writeQueueSize;
 }
 
 /** The number of the socket's file descriptor; -1 where it has none. */

@@ -3,7 +3,7 @@
 
 import type { Socket } from 'node:net';
 import type { Output } from '../http1/output.ts';
-import { handleOf } from './socket-handle.ts';
+import { carriedQueueSize, handleOf } from './socket-handle.ts';
 import { giveBack } from './spare-outputs.ts';
 
 /**
@@ -12,7 +12,7 @@ import { giveBack } from './spare-outputs.ts';
  */
 export class TlsWrites {
   readonly #socket: Socket;
-  readonly #carrier: Socket;
+  readonly #carrier: Socket | null;
   readonly #onFree: (cause: Error | null) => void;
   /** What is under way. */
   #lent: Output | null = null;
@@ -21,8 +21,8 @@ export class TlsWrites {
   #isEndDue = false;
   #isDestroyDue = false;
 
-  /** `carrier`: the socket that carries the encrypted bytes. */
-  constructor(socket: Socket, carrier: Socket, onFree: (cause: Error | null) => void) {
+  /** `carrier`: the socket that carries the encrypted bytes; null where it is a handle without one, as tls.connect makes it. */
+  constructor(socket: Socket, carrier: Socket | null, onFree: (cause: Error | null) => void) {
     this.#socket = socket;
     this.#carrier = carrier;
     this.#onFree = onFree;
@@ -34,18 +34,23 @@ export class TlsWrites {
   }
 
   /**
-   * The socket below has given everything to the kernel: a client that keeps up is not treated as a slow one
+   * The socket below has given everything to the kernel: a peer that keeps up is not treated as a slow one
    * (npm run bench -- --tls).
    */
   get isCarried(): boolean {
-    return handleOf(this.#carrier)?.writeQueueSize === 0;
+    return carriedQueueSize(this.#socket) === 0;
   }
 
   /** Bytes that were handed over and that the kernel has not taken. */
   get unsentBytes(): number {
     const last = this.#last?.length ?? 0;
     // TLS counts a write as queued until the last of its bytes has left; the socket below knows how many have not.
-    return (handleOf(this.#carrier)?.writeQueueSize || (handleOf(this.#socket)?.writeQueueSize ?? 0)) + last;
+    return (carriedQueueSize(this.#socket) || (handleOf(this.#socket)?.writeQueueSize ?? 0)) + last;
+  }
+
+  /** Something waits for the write that is under way, and the end of the stream for that. */
+  get hasLast(): boolean {
+    return this.#last !== null;
   }
 
   /** Hands over what is gathered in `out`, which is given back when TLS has taken it. */
@@ -70,7 +75,8 @@ export class TlsWrites {
 
   /** Ends the connection so that the peer sees an error, whatever it has been sent. */
   reset(): void {
-    this.#carrier.resetAndDestroy();
+    if (this.#carrier === null) this.#socket.destroy();
+    else this.#carrier.resetAndDestroy();
   }
 
   readonly #onTaken = (cause?: Error | null): void => {

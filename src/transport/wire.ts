@@ -64,31 +64,28 @@ export class Wire implements Gathering, Resting {
   #hasEnded = false;
   /** Writes that were handed over and have not been taken: two at most, the second at the end of the stream. */
   #handed = 0;
-  /** Writes go straight to the socket's descriptor as long as it takes them. */
-  readonly #isDirect: boolean;
-  /** How the writes of a TLS socket leave; null for all others. */
+  /** How the writes of a TLS socket leave; null for plain ones, whose large writes go straight to the descriptor. */
   readonly #tls: TlsWrites | null;
 
   /**
-   * `isPlain`: the socket's bytes are those of the descriptor, not of TLS. `carrier` is the socket under the one of TLS; without
-   * it TLS goes through the stream.
+   * `isPlain`: the socket's bytes are those of the descriptor, not of TLS. `carrier` is the socket under the one of TLS, where
+   * there is one.
    */
   constructor(socket: Socket, owner: WireOwner, isPlain: boolean, carrier: Socket | null = null) {
     this.socket = socket;
     this.#owner = owner;
-    this.#isDirect = isPlain;
-    this.#tls = carrier === null ? null : new TlsWrites(socket, carrier, this.#onTlsFree);
+    this.#tls = isPlain ? null : new TlsWrites(socket, carrier, this.#onTlsFree);
   }
 
   /** Reads from now on. A socket that connects is connected. */
   startReading(memory: ReadMemory): void {
     const { socket } = this;
     const handle = handleOf(socket);
-    const isTls = this.#tls !== null;
-    if (ONREAD === undefined || !(this.#isDirect || isTls) || typeof handle?.useUserBuffer !== 'function') {
+    if (ONREAD === undefined || typeof handle?.useUserBuffer !== 'function') {
       socket.on('data', this.#onData);
       return;
     }
+    const isTls = this.#tls !== null;
     // What came with the end of the handshake is in the stream, and what is decrypted during a pause joins it there.
     if (isTls) socket.on('data', this.#onData);
     this.#memory = memory;
@@ -106,7 +103,7 @@ export class Wire implements Gathering, Resting {
 
   /** Something was written that has not left. */
   get hasUnsent(): boolean {
-    return this.#isBlocked || this.#out !== null;
+    return this.#isBlocked || this.#out !== null || this.#tls?.hasLast === true;
   }
 
   /** Bytes that were written and that the kernel has not taken. */
@@ -213,12 +210,8 @@ export class Wire implements Gathering, Resting {
       return;
     }
     this.#out = null;
-    if (this.#isDirect) this.#hand(out.bytes.subarray(0, out.length), out);
-    else if (this.#tls !== null) this.#handToTls(out, this.#tls);
-    else {
-      this.#write(Buffer.from(out.bytes.subarray(0, out.length)));
-      giveBack(out);
-    }
+    if (this.#tls === null) this.#hand(out.bytes.subarray(0, out.length), out);
+    else this.#handToTls(out, this.#tls);
     // What the kernel refused was not sent.
     if (!this.socket.destroyed) this.#owner.flushed();
   }
@@ -233,13 +226,12 @@ export class Wire implements Gathering, Resting {
       this.#hasEnded = true;
       return;
     }
-    if (out !== null) {
+    if (out !== null && this.#tls === null) {
       // It waits behind a write that is under way: so does the end.
       this.#out = null;
       const rest = Buffer.from(out.bytes.subarray(0, out.length));
       giveBack(out);
-      if (this.#isDirect) this.#hand(rest, null);
-      else this.#write(rest);
+      this.#hand(rest, null);
     }
     this.#hasEnded = true;
     this.socket.end();
@@ -285,7 +277,7 @@ export class Wire implements Gathering, Resting {
     const { socket } = this;
     let start = from;
     // Asked for each time: a closed handle says -1, where a number kept from before may be another client's by now.
-    const fd = this.#isDirect && !this.#hasEnded ? (handleOf(socket)?.fd ?? -1) : -1;
+    const fd = this.#hasEnded ? -1 : (handleOf(socket)?.fd ?? -1);
     if (fd >= 0) {
       try {
         start += writeSync(fd, bytes, start, to - start);
@@ -294,9 +286,7 @@ export class Wire implements Gathering, Resting {
       }
       if (start === to) return;
     }
-    const rest = Buffer.from(bytes.subarray(start, to));
-    if (this.#isDirect) this.#hand(rest, null);
-    else this.#write(rest);
+    this.#hand(Buffer.from(bytes.subarray(start, to)), null);
   }
 
   /**
@@ -340,18 +330,7 @@ export class Wire implements Gathering, Resting {
   readonly #onTlsFree = (cause: Error | null): void => {
     if (cause !== null) this.#fail(cause);
     else if (this.#isBlocked) this.#unblock();
-    else this.flush();
-  };
-
-  #write(bytes: Buffer): void {
-    const { socket } = this;
-    if (socket.destroyed || socket.writableEnded) return;
-    socket.write(bytes, this.#onWritten);
-    if (socket.writableLength > 0) this.#block();
-  }
-
-  readonly #onWritten = (): void => {
-    if (this.#isBlocked && this.socket.writableLength === 0) this.#unblock();
+    else if (!this.#isHeldBack) this.flush();
   };
 
   #block(): void {

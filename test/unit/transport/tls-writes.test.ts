@@ -6,11 +6,11 @@ import { Wire, type WireOwner } from '../../../src/transport/wire.ts';
 
 type Taken = (cause?: Error | null) => void;
 
-/** A TLS socket and the socket below it, with what was asked of them. */
+/** A TLS socket, with what was asked of it. */
 class StandIn {
   readonly asked: string[] = [];
-  readonly _handle = { writeQueueSize: 0 };
-  readonly carrier = { _handle: { writeQueueSize: 0 } } as unknown as Socket;
+  /** `_parent` is that of the socket below. */
+  readonly _handle = { writeQueueSize: 0, _parent: { writeQueueSize: 0 } };
   destroyed = false;
   writableEnded = false;
   #underWay: { bytes: Buffer; taken: Taken } | null = null;
@@ -66,7 +66,7 @@ class Owner implements WireOwner {
 function startWire() {
   const socket = new StandIn();
   const owner = new Owner();
-  const wire = new Wire(socket as unknown as Socket, owner, false, socket.carrier);
+  const wire = new Wire(socket as unknown as Socket, owner, false);
   const say = (text: string): void => {
     wire.gather().text(text);
     wire.flush();
@@ -108,13 +108,13 @@ describe('a write over TLS', () => {
 
   it('that the socket below has not given to the kernel makes the client a slow one until it is finished', () => {
     const { socket, owner, wire, say } = startWire();
-    Reflect.set(Reflect.get(socket.carrier, '_handle') as object, 'writeQueueSize', 7);
+    socket._handle._parent.writeQueueSize = 7;
     say('one');
     expect([wire.isBlocked, owner.log]).toEqual([true, ['blocked']]);
     expect(wire.unsentBytes).toBe(7);
     say('two');
     expect(wire.unsentBytes).toBe(10);
-    Reflect.set(Reflect.get(socket.carrier, '_handle') as object, 'writeQueueSize', 0);
+    socket._handle._parent.writeQueueSize = 0;
     socket.finish();
     expect([wire.isBlocked, owner.log]).toEqual([false, ['blocked', 'drained']]);
     socket.finish();
@@ -131,6 +131,19 @@ describe('a write over TLS', () => {
     socket.finish();
     expect(socket.asked).toEqual(['one', '300000 bytes']);
     expect([wire.isBlocked, owner.log]).toEqual([false, ['blocked', 'drained']]);
+  });
+
+  it('leaves what is held back to the end of its turn', async () => {
+    const { socket, wire, say } = startWire();
+    say('one');
+    wire.holdBack();
+    wire.gather().text('two');
+    socket.finish();
+    expect(socket.isWriting).toBe(false);
+    await new Promise((resolve) => setImmediate(resolve));
+    await new Promise((resolve) => setImmediate(resolve));
+    socket.finish();
+    expect(socket.asked).toEqual(['one', 'two']);
   });
 
   it('that fails ends the socket, and what waits is not handed over', () => {
@@ -189,13 +202,13 @@ describe('the end over TLS', () => {
 
   it('comes for a client that does not read when it has read everything', () => {
     const { socket, owner, wire, say } = startWire();
-    Reflect.set(Reflect.get(socket.carrier, '_handle') as object, 'writeQueueSize', 3);
+    socket._handle._parent.writeQueueSize = 3;
     say('one');
     say('two');
     wire.end();
     expect([wire.hasUnsent, socket.asked]).toEqual([true, []]);
     socket.finish();
-    Reflect.set(Reflect.get(socket.carrier, '_handle') as object, 'writeQueueSize', 0);
+    socket._handle._parent.writeQueueSize = 0;
     socket.finish();
     expect(socket.asked).toEqual(['one', 'two', 'end']);
     expect(owner.log).toEqual(['blocked', 'drained']);

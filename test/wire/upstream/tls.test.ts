@@ -1,9 +1,10 @@
 // https upstreams: the certificate is verified, always. Certificates are made by openssl for this run.
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { statusOf, valuesOf } from '../../support/message.ts';
 import { NamedServer } from '../../support/named-server.ts';
 import { type Document, startSplitter } from '../../support/splitter.ts';
@@ -18,6 +19,13 @@ function hasOpenssl(): boolean {
     return false;
   }
 }
+
+/** A server with the key and the certificate in its arguments; prints its port. */
+const QUICK_SERVER = `
+const [key, cert] = process.argv.slice(1).map((path) => require('node:fs').readFileSync(path));
+const server = require('node:https').createServer({ key, cert }, (_, response) => response.end('quick'));
+server.listen(0, '127.0.0.1', () => console.log(server.address().port));
+`;
 
 const isMissing = !hasOpenssl();
 if (isMissing) console.warn('skipped: openssl is not installed');
@@ -131,6 +139,23 @@ describe.skipIf(isMissing)('an https upstream', () => {
     for (const [i, one] of clients.entries())
       expect((await one.response()).body).toBe(`own /${i} ${'x'.repeat(40_000)}`);
     expect(sockets.size).toBe(1);
+  });
+
+  it('in another process, whose answers come before TLS calls the requests written, keeps its connections', async () => {
+    const server = spawn(process.execPath, ['-e', QUICK_SERVER, at('backend.key'), at('backend.crt')], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    onTestFinished(() => void server.kill());
+    const [port] = (await once(server.stdout, 'data')) as [Buffer];
+    const { splitter } = await ask(`https://backend.test:${String(port).trim()}`, {
+      tls: { caFile: at('ca.crt') },
+    });
+    const clients = await Promise.all(Array.from({ length: 8 }, () => splitter.client()));
+    for (let i = 0; i < 50; i++) {
+      const answers = await Promise.all(clients.map((client) => client.ask(GET)));
+      expect(answers.map(({ body }) => body)).toEqual(Array(8).fill('quick'));
+    }
+    expect(splitter.ambassador.counters.upstream('u').connectionsOpened).toBeLessThanOrEqual(8);
   });
 
   it('passes large bodies both ways', async () => {
