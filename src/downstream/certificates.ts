@@ -2,7 +2,7 @@
 // changed files into use, but only a pair that fits. It opens no socket. Sources: RFC 6066 §3, RFC 6125 §6.4.3; kubelet
 // renews a mounted Secret by one swap of a link.
 
-import { constants, createHash, createPrivateKey, X509Certificate } from 'node:crypto';
+import { createHash, createPrivateKey, X509Certificate } from 'node:crypto';
 import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
 import type { CertificatePair, ListenTls } from '../config/options/listen.ts';
 import { PEM_BYTES_MAX, readRegularFile, readRegularFileSync } from '../regular-file.ts';
@@ -145,8 +145,6 @@ export class Certificates {
       key,
       minVersion: this.#tls.minVersion,
       ticketKeys: this.#ticketKeys,
-      // As in nginx (ngx_event_openssl.c): a client that asks for another handshake gets an alert and no more work.
-      secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
       // A session of a client that other authorities have vouched for is not resumed.
       sessionIdContext: createHash('sha256')
         .update(clientCa ?? '')

@@ -223,16 +223,16 @@ export class Downstream extends ClientSocket<Downstream> implements Client<Gener
   blocked(): void {
     if (this.#state === CLIENT_STATE.tunnel) return this.#tunnel!.downstreamBlocked();
     this.beginBacklog();
-    const now = performance.now();
-    if (this.#state === CLIENT_STATE.exchange) this.#exchange!.downstreamBlocked(now);
+    if (this.#state === CLIENT_STATE.exchange) this.#exchange!.downstreamBlocked(performance.now());
     else if (this.#state === CLIENT_STATE.head && !this.#hasHeadBegun)
-      this.setDeadline(now + this.timeouts.write);
+      this.setDeadline(performance.now() + this.timeouts.write);
   }
 
   drained(): void {
     this.emptyBacklog();
     if (this.#state === CLIENT_STATE.tunnel) return this.#tunnel!.downstreamDrained();
     if (this.#state === CLIENT_STATE.exchange) this.#exchange!.downstreamDrained();
+    else if (this.#state === CLIENT_STATE.lingering) this.setDeadline(performance.now() + LINGER_STEP_MS);
     else if (this.#state === CLIENT_STATE.head) {
       if (!this.#hasHeadBegun) this.setDeadline(performance.now() + this.timeouts.idle);
       this.proceed();

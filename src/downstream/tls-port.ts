@@ -182,6 +182,9 @@ export class TlsPort {
     if (handshake === undefined) return void socket.destroy();
     const host = this.#host!;
     this.#leave(handshake);
+    // As in nginx. OpenSSL alone would answer each such record with an alert, and keep what the client does not read.
+    socket.disableRenegotiation();
+    socket.on('error', () => socket.destroy());
     const client = new TlsClient(socket, handshake.carrier, handshake.hello!);
     host.counters.handshakeSucceeded(client.isResumed);
     const fault = this.#asksForCertificate ? this.#faultOf(client) : null;

@@ -48,11 +48,6 @@ export class TlsWrites {
     return (carriedQueueSize(this.#socket) || (handleOf(this.#socket)?.writeQueueSize ?? 0)) + last;
   }
 
-  /** Something waits for the write that is under way, and the end of the stream for that. */
-  get hasLast(): boolean {
-    return this.#last !== null;
-  }
-
   /** Hands over what is gathered in `out`, which is given back when TLS has taken it. */
   hand(out: Output): void {
     // A closed socket has no handle.

@@ -103,7 +103,7 @@ export class Wire implements Gathering, Resting {
 
   /** Something was written that has not left. */
   get hasUnsent(): boolean {
-    return this.#isBlocked || this.#out !== null || this.#tls?.hasLast === true;
+    return this.#isBlocked || this.#out !== null || this.#tls?.isBusy === true;
   }
 
   /** Bytes that were written and that the kernel has not taken. */
@@ -144,11 +144,14 @@ export class Wire implements Gathering, Resting {
   gather(): Output {
     if (this.#out !== null) return this.#out;
     this.#out = takeOutput();
-    if (!this.#isListed) {
-      this.#isListed = true;
-      atEndOfTurn(this);
-    }
+    this.#list();
     return this.#out;
+  }
+
+  #list(): void {
+    if (this.#isListed) return;
+    this.#isListed = true;
+    atEndOfTurn(this);
   }
 
   /**
@@ -224,6 +227,8 @@ export class Wire implements Gathering, Resting {
       if (!this.#hasEnded) this.#tls.endLater(out);
       this.#out = null;
       this.#hasEnded = true;
+      // The peer takes it when it has taken what is under way.
+      if (out !== null) this.#block();
       return;
     }
     if (out !== null && this.#tls === null) {
@@ -322,7 +327,7 @@ export class Wire implements Gathering, Resting {
   }
 
   #handToTls(out: Output, tls: TlsWrites): void {
-    if (this.#hasEnded) return giveBack(out);
+    if (this.#hasEnded || out.length === 0) return giveBack(out);
     tls.hand(out);
     if (tls.isBusy && !tls.isCarried) this.#block();
   }
@@ -331,6 +336,7 @@ export class Wire implements Gathering, Resting {
     if (cause !== null) this.#fail(cause);
     else if (this.#isBlocked) this.#unblock();
     else if (!this.#isHeldBack) this.flush();
+    else if (this.#out !== null) this.#list();
   };
 
   #block(): void {

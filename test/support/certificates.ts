@@ -2,6 +2,7 @@
 // goes with the test. Each is made once for a file of tests.
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -57,7 +58,7 @@ export class TestAuthority {
     const request = `${base}.csr`;
     openssl(['req', '-new', ...EC, '-keyout', files.key, '-out', request, '-subj', subject]);
     const extensions = join(this.folder, 'extensions');
-    const san = names.map((name) => `DNS:${name}`).join(',');
+    const san = names.map((name) => `${isIP(name) === 0 ? 'DNS' : 'IP'}:${name}`).join(',');
     writeFileSync(extensions, names.length === 0 ? 'keyUsage=digitalSignature\n' : `subjectAltName=${san}\n`);
     const signing = ['-CA', this.ca, '-CAkey', this.#key, '-extfile', extensions, '-days', String(days)];
     openssl(['x509', '-req', '-in', request, '-out', files.certificate, ...signing]);

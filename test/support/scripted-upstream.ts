@@ -1,8 +1,10 @@
 // An upstream that does what the test says, byte by byte: it accepts, records every byte, and answers, hangs, ends or
 // resets as scripted. Without a script it answers each request with 200 and the request line as its body.
 import { createServer, type Server, type Socket } from 'node:net';
+import type { Server as TlsServer } from 'node:tls';
 import type { Message } from './message.ts';
 import { RawSocket } from './raw-socket.ts';
+import { upstreamTls } from './tls-mode.ts';
 
 /** One connection to the upstream. */
 export class Peer extends RawSocket {
@@ -12,8 +14,8 @@ export class Peer extends RawSocket {
   transcript = '';
   keepsTranscript = true;
 
-  constructor(socket: Socket) {
-    super(socket);
+  constructor(socket: Socket, carrier = socket) {
+    super(socket, carrier);
     socket.on('data', (data: Buffer) => {
       if (this.keepsTranscript) this.transcript += data.toString('latin1');
     });
@@ -49,18 +51,32 @@ export class ScriptedUpstream {
   script: Script;
   readonly peers: Peer[] = [];
   readonly #server: Server;
+  readonly #tls: TlsServer | null;
+  /** TCP sockets below TLS, also those whose handshake has not ended. */
+  readonly #carriers = new Set<Socket>();
   #waiters: (() => void)[] = [];
 
-  private constructor(server: Server, script: Script) {
+  private constructor(server: Server, script: Script, tls: TlsServer | null) {
     this.#server = server;
     this.script = script;
-    server.on('connection', (socket) => {
-      const peer = new Peer(socket);
-      const index = this.peers.push(peer) - 1;
-      // A script that waits for more than the splitter sends ends with the connection; that is no failure.
-      void this.script(peer, index).catch(() => undefined);
-      for (const wake of this.#waiters.splice(0)) wake();
+    this.#tls = tls;
+    if (this.#tls === null) server.on('connection', (socket) => this.#accept(new Peer(socket)));
+    else
+      server.on('connection', (socket) => {
+        this.#carriers.add(socket);
+        socket.on('close', () => this.#carriers.delete(socket));
+        this.#tls!.emit('connection', socket);
+      });
+    this.#tls?.on('secureConnection', (socket) => {
+      this.#accept(new Peer(socket, (socket as unknown as { _parent: Socket })._parent));
     });
+  }
+
+  #accept(peer: Peer): void {
+    const index = this.peers.push(peer) - 1;
+    // A script that waits for more than the splitter sends ends with the connection; that is no failure.
+    void this.script(peer, index).catch(() => undefined);
+    for (const wake of this.#waiters.splice(0)) wake();
   }
 
   /** Listens on a free port of the loopback, or on `port`, or on a Unix socket. */
@@ -70,7 +86,8 @@ export class ScriptedUpstream {
       server.once('error', reject);
       server.listen(typeof at === 'string' ? { path: at } : { port: at, host: '127.0.0.1' }, resolve);
     });
-    return new ScriptedUpstream(server, script);
+    // Where the test chooses the port it writes the URL as well, and a Unix socket has no TLS.
+    return new ScriptedUpstream(server, script, at === 0 ? upstreamTls() : null);
   }
 
   get port(): number {
@@ -80,7 +97,7 @@ export class ScriptedUpstream {
   }
 
   get url(): string {
-    return `http://127.0.0.1:${this.port}`;
+    return `${this.#tls === null ? 'http' : 'https'}://127.0.0.1:${this.port}`;
   }
 
   /** All requests that were read whole, connection by connection. */
@@ -108,6 +125,7 @@ export class ScriptedUpstream {
   async close(): Promise<void> {
     const closed = new Promise((resolve) => this.#server.close(resolve));
     for (const peer of this.peers) peer.close();
+    for (const carrier of this.#carriers) carrier.destroy();
     await closed;
   }
 }

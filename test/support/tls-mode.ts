@@ -1,13 +1,36 @@
-// Has the data planes of a file of tests listen with TLS and its raw clients speak it, so that tests of plain text run over
-// TLS as they are. For files that run in a process of their own.
+// Has the data planes of a file of tests listen with TLS and its raw clients speak it, or its scripted upstreams listen with
+// TLS, so that tests of plain text run over TLS as they are. For files that run in a process of their own.
+import { readFileSync } from 'node:fs';
 import { connect as connectPlain, type Socket } from 'node:net';
-import { connect } from 'node:tls';
+import { connect, createServer, getCACertificates, type Server, setDefaultCACertificates } from 'node:tls';
 import { afterAll } from 'vitest';
 import { type CertificateFiles, TestAuthority } from './certificates.ts';
 
 /** What listens and connects with TLS; null for plain text. */
 let mode: { readonly authority: TestAuthority; readonly files: CertificateFiles } | null = null;
 const ports = new Set<number>();
+
+/** With whose certificate scripted upstreams listen; null for plain text. */
+let upstreamFiles: CertificateFiles | null = null;
+
+/** From now on TLS of scripted upstreams. Before the tests are imported. */
+export function speakTlsToUpstreams(): void {
+  const authority = new TestAuthority();
+  upstreamFiles = authority.issue({ names: ['127.0.0.1'] });
+  const authorities = getCACertificates('default');
+  setDefaultCACertificates([...authorities, authority.caBytes]);
+  afterAll(() => {
+    setDefaultCACertificates(authorities);
+    authority.close();
+  });
+}
+
+/** What takes the connections of a scripted upstream and hands on those of TLS; null for plain text. */
+export function upstreamTls(): Server | null {
+  if (upstreamFiles === null) return null;
+  const { certificate, key } = upstreamFiles;
+  return createServer({ cert: readFileSync(certificate), key: readFileSync(key) });
+}
 
 /** From now on TLS. Before the tests are imported. */
 export function speakTls(): void {

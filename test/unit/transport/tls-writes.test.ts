@@ -146,6 +146,21 @@ describe('a write over TLS', () => {
     expect(socket.asked).toEqual(['one', 'two']);
   });
 
+  it('that had waited and is held back leaves at the end of a turn as well', async () => {
+    const { socket, wire, say } = startWire();
+    say('one');
+    wire.gather().text('two');
+    // The end of this turn passes while the first is under way.
+    await new Promise((resolve) => setImmediate(resolve));
+    await new Promise((resolve) => setImmediate(resolve));
+    wire.holdBack();
+    wire.gather().text(' three');
+    socket.finish();
+    for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve));
+    socket.finish();
+    expect(socket.asked).toEqual(['one', 'two three']);
+  });
+
   it('that fails ends the socket, and what waits is not handed over', () => {
     const { socket, owner, wire, say } = startWire();
     say('one');
@@ -222,6 +237,6 @@ describe('the end over TLS', () => {
     socket.finish(new Error('reset'));
     expect(socket.asked.at(-1)).toBe('destroy');
     expect(socket.isWriting).toBe(false);
-    expect(owner.log).toEqual(['writeFailed']);
+    expect(owner.log).toEqual(['blocked', 'writeFailed']);
   });
 });

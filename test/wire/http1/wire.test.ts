@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { freePort } from '../../support/free-port.ts';
 import { statusOf, valuesOf } from '../../support/message.ts';
 import { RawClient } from '../../support/raw-client.ts';
 import type { Script } from '../../support/scripted-upstream.ts';
@@ -209,9 +210,12 @@ describe('a write that the kernel refuses', () => {
     });
     await client.ask(get('/warm'));
     const trigger = await splitter.client();
-    const far = await startUpstream(async (peer) => {
-      await peer.untilText('now');
-    });
+    const far = await startUpstream(
+      async (peer) => {
+        await peer.untilText('now');
+      },
+      await freePort(),
+    );
     const near = await RawClient.connect(far.port);
     onTestFinished(() => near.close());
     const { socket } = await far.peer();

@@ -84,7 +84,7 @@ describe('an upstream that cannot be reached', () => {
   });
 
   it('at its first address is reached at the next one', async () => {
-    const upstream = await startUpstream();
+    const upstream = await startUpstream(undefined, await freePort());
     // 127.0.0.2 is loopback as well, and nobody listens there.
     const splitter = await startSplitter(to(`http://two.test:${upstream.port}`), {
       lookup: () => Promise.resolve(['127.0.0.2', '127.0.0.1']),
