@@ -25,6 +25,7 @@ import type { ConnectionHost } from './connection-host.ts';
 import { ProxyArrivals } from './proxy-arrivals.ts';
 import type { TlsClient } from './tls-client.ts';
 import type { Handshake, TlsHost, TlsPort } from './tls-port.ts';
+import { TlsWatch } from './tls-watch.ts';
 
 const ACCEPT_BACKLOG = 4096;
 /** How long a client that was turned away may take to let go. */
@@ -50,6 +51,7 @@ export class Listener implements ConnectionHost<Downstream>, TlsHost {
   isClosing = false;
   readonly #servers: Server[] = [];
   readonly #connections = new Set<Downstream>();
+  readonly #tlsWatch: TlsWatch;
   readonly #arrivals = new ProxyArrivals();
   /** How connections with a PROXY header have begun: what it says, and the bytes that came along after it. */
   readonly #begun = new WeakMap<Socket, { readonly header: ProxyHeader | null; readonly rest: Buffer }>();
@@ -77,6 +79,7 @@ export class Listener implements ConnectionHost<Downstream>, TlsHost {
     this.#onRefused = onRefused;
     this.generation = generation;
     this.deadlines = deadlines;
+    this.#tlsWatch = new TlsWatch(deadlines);
     this.counters = counters;
     this.observers = observers;
   }
@@ -164,6 +167,7 @@ export class Listener implements ConnectionHost<Downstream>, TlsHost {
   /** A client connection is closed. */
   closed(connection: Downstream): void {
     this.deadlines.remove(connection);
+    if (connection.tls !== null) this.#tlsWatch.remove(connection);
     if (!this.#connections.delete(connection)) return;
     this.counters.connectionClosed();
     this.#descriptors.clients--;
@@ -277,6 +281,7 @@ export class Listener implements ConnectionHost<Downstream>, TlsHost {
     const client = address === '' ? UNIX_ADDRESS : address;
     const connection = new Downstream(this, socket, facts, client, listenedOn, tls);
     this.#connections.add(connection);
+    if (tls !== null) this.#tlsWatch.add(connection);
     const begun = this.#begun.get(tls?.carrier ?? socket);
     connection.proxyHeader = begun?.header ?? null;
     // Its handshake began before the listening sockets closed: a request that is on its way is still served.

@@ -48,6 +48,11 @@ export class TlsWrites {
     return (carriedQueueSize(this.#socket) || (handleOf(this.#socket)?.writeQueueSize ?? 0)) + last;
   }
 
+  /** Encrypted bytes that wait and are none of what was handed over: what OpenSSL answers by itself. */
+  get strayBytes(): number {
+    return (handleOf(this.#socket)?.writeQueueSize ?? 0) - (this.#lent?.length ?? 0);
+  }
+
   /** Hands over what is gathered in `out`, which is given back when TLS has taken it. */
   hand(out: Output): void {
     // A closed socket has no handle.

@@ -112,6 +112,11 @@ export class Wire implements Gathering, Resting {
     return handed + (this.#out?.length ?? 0);
   }
 
+  /** Bytes that wait to be sent and that nobody has written; 0 without TLS. */
+  get strayBytes(): number {
+    return this.#tls?.strayBytes ?? 0;
+  }
+
   /** Ends the connection so that the peer sees an error, whatever it has been sent. */
   reset(): void {
     if (this.#tls === null) this.socket.resetAndDestroy();

@@ -114,6 +114,9 @@ describe('a write over TLS', () => {
     expect(wire.unsentBytes).toBe(7);
     say('two');
     expect(wire.unsentBytes).toBe(10);
+    socket._handle.writeQueueSize = 100;
+    expect(wire.strayBytes).toBe(97);
+    socket._handle.writeQueueSize = 0;
     socket._handle._parent.writeQueueSize = 0;
     socket.finish();
     expect([wire.isBlocked, owner.log]).toEqual([false, ['blocked', 'drained']]);
