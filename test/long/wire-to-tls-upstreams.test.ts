@@ -18,23 +18,17 @@ it('means TLS', async () => {
 });
 
 await import('../wire/http1/wire.test.ts');
-await import('../wire/http1/smuggling.test.ts');
-await import('../wire/http1/keep-alive.test.ts');
 await import('../wire/http1/bodies.test.ts');
 await import('../wire/http1/duplex.test.ts');
 await import('../wire/http1/early-answers.test.ts');
 await import('../wire/http1/half-closed.test.ts');
-await import('../wire/http1/isolation.test.ts');
 await import('../wire/http1/upgrade.test.ts');
 await import('../wire/http1/tunnel.test.ts');
 await import('../wire/http1/second-answers.test.ts');
-await import('../wire/lifecycle/drain.test.ts');
 await import('../wire/upstream/departed-clients.test.ts');
 await import('../wire/upstream/failures.test.ts');
 await import('../wire/upstream/recovery.test.ts');
-await import('../wire/upstream/reconnect.test.ts');
 await import('../wire/upstream/pipelining.test.ts');
-await import('../wire/upstream/pipelining-smuggling.test.ts');
 await import('../wire/upstream/pipelining-trouble.test.ts');
 await import('../wire/upstream/response-buffer.test.ts');
 await import('../wire/upstream/slow-clients.test.ts');
