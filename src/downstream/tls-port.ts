@@ -182,7 +182,7 @@ export class TlsPort {
     if (handshake === undefined) return void socket.destroy();
     const host = this.#host!;
     this.#leave(handshake);
-    // As in nginx. OpenSSL alone would answer each such record with an alert, and keep what the client does not read.
+    // nginx refuses renegotiation with an alert. Here OpenSSL would keep the alerts that a client does not read (decision 55).
     socket.disableRenegotiation();
     socket.on('error', () => socket.destroy());
     const client = new TlsClient(socket, handshake.carrier, handshake.hello!);
@@ -192,7 +192,6 @@ export class TlsPort {
     host.handshakeEnded();
     // The answer waits for the request, as a client may take any other one for none.
     const turnAway = (): void => host.turnAway(socket, ...fault);
-    socket.on('error', ignore);
     socket.setTimeout(host.generation.config.timeouts.requestHead, () => socket.destroy());
     socket.once('readable', turnAway);
   }

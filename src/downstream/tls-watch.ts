@@ -1,5 +1,6 @@
-// Ends TLS clients that make OpenSSL answer without a request and do not read the answers, as a flood of KeyUpdate does
-// (RFC 8446 §4.6.3): Node keeps them in memory, and tells nobody. One look a second at all TLS connections.
+// Disconnects TLS clients that flood the splitter with messages that OpenSSL answers by itself, KeyUpdate above all (RFC 8446
+// §4.6.3), and do not read the answers: Node keeps these in memory without telling anybody. Once a second it checks all
+// TLS connections.
 
 import type { Deadlines, Timed } from '../transport/deadlines.ts';
 

@@ -14,9 +14,9 @@ export class TlsWrites {
   readonly #socket: Socket;
   readonly #carrier: Socket | null;
   readonly #onFree: (cause: Error | null) => void;
-  /** What is under way. */
+  /** The bytes of the write that is under way. */
   #lent: Output | null = null;
-  /** What leaves behind it, before the end. */
+  /** The last bytes before the end of the stream, which wait until that write is finished. */
   #last: Output | null = null;
   #isEndDue = false;
   #isDestroyDue = false;
@@ -48,7 +48,7 @@ export class TlsWrites {
     return (carriedQueueSize(this.#socket) || (handleOf(this.#socket)?.writeQueueSize ?? 0)) + last;
   }
 
-  /** Encrypted bytes that wait and are none of what was handed over: what OpenSSL answers by itself. */
+  /** Encrypted bytes that wait beyond those that were handed over: what OpenSSL answers by itself. */
   get strayBytes(): number {
     return (handleOf(this.#socket)?.writeQueueSize ?? 0) - (this.#lent?.length ?? 0);
   }

@@ -1,5 +1,5 @@
-// The ends of the turns of the event loop: whoever gathers bytes writes them out there, and whoever has read its part of a turn
-// goes on after it. One immediate serves all of a turn.
+// What happens at the end of a turn of the event loop: wires write what they have gathered, and those that had read their
+// share of the turn may read again. One immediate serves all wires of a turn.
 
 /** Gathers something in a turn. */
 export interface Gathering {

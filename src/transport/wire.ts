@@ -1,7 +1,7 @@
 // One socket's bytes, in and out. All sockets of a side read into the same memory; what is written in one turn of the event
 // loop is gathered and leaves in one write at its end. Bytes belong to the receiver only during the call, and what a socket
-// does not take at once is copied. It knows nothing of HTTP. Uses two private Node APIs, each with a public fallback: reads of
-// an accepted socket into shared memory, and writes past the stream. Source: docs/decisions/0018, docs/performance.md.
+// does not take at once is copied. It knows nothing of HTTP. Uses two private ways of Node: reads into shared memory, which have a
+// public fallback, and writes past the stream. Source: docs/decisions/0018, docs/performance.md.
 
 import { writeSync } from 'node:fs';
 import type { Socket } from 'node:net';
@@ -112,7 +112,7 @@ export class Wire implements Gathering, Resting {
     return handed + (this.#out?.length ?? 0);
   }
 
-  /** Bytes that wait to be sent and that nobody has written; 0 without TLS. */
+  /** Bytes that wait to be sent although no write has brought them: what OpenSSL answers by itself. 0 without TLS. */
   get strayBytes(): number {
     return this.#tls?.strayBytes ?? 0;
   }
@@ -232,7 +232,7 @@ export class Wire implements Gathering, Resting {
       if (!this.#hasEnded) this.#tls.endLater(out);
       this.#out = null;
       this.#hasEnded = true;
-      // The peer takes it when it has taken what is under way.
+      // The peer still has to take it, and has the time of one that is slow.
       if (out !== null) this.#block();
       return;
     }
